@@ -1,0 +1,2 @@
+//! The rules, pure.
+pub mod schedule;

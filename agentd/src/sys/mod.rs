@@ -1,0 +1,1 @@
+//! The operating system: clocks, randomness, files, locks, peers.

@@ -1,0 +1,1 @@
+//! Key, signature and statement formats.

@@ -1,0 +1,10 @@
+//! Everything of agentd that outlives one process: ids, wire types, event bodies, error codes, D-Bus names and
+//! proxies, HTTP documents, and the log format with its verification.
+//!
+//! This crate holds no I/O and no rules. What it defines is read by other processes, by other versions of agentd and
+//! by verifiers that share no code with it, so a change here is a change of format.
+
+pub mod key;
+pub mod log;
+pub mod strict;
+pub mod unit;

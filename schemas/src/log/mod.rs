@@ -1,0 +1,1 @@
+//! The log format: leaves, tree, proofs, checkpoints, commitments.

@@ -1,0 +1,1 @@
+//! Units that people write: money, durations, times.
