@@ -1,0 +1,120 @@
+//! Accounts: nested limits on money and tokens. A work spends within its own limit and within every account above it:
+//! its agent's day, its owner's day and month, the host's day. Setting aside comes before spending, so parallel
+//! spenders cannot overspend the last unit.
+
+use agentd_schemas::document::request::Period;
+use agentd_schemas::event::{AccountLimitSet, Subject};
+use agentd_schemas::problem::{Code, Problem};
+
+use super::{Decision, Draft, Rejection};
+
+/// One account in its current period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// `work`, or `owner:1000/day/2026-11-22`, `agent:fixer/day/…`, `host/day/…`.
+    pub name: String,
+    /// Money limit.
+    pub max_cost: Option<u64>,
+    /// Token limit.
+    pub max_tokens: Option<u64>,
+    /// Money settled.
+    pub spent: u64,
+    /// Money set aside.
+    pub reserved: u64,
+    /// Tokens settled.
+    pub tokens: u64,
+    /// Tokens set aside.
+    pub reserved_tokens: u64,
+}
+
+impl AccountFacts {
+    /// Whether nothing is left of money or of tokens.
+    pub fn is_exhausted(&self) -> bool {
+        self.max_cost.is_some_and(|most| self.spent.saturating_add(self.reserved) >= most)
+            || self.max_tokens.is_some_and(|most| self.tokens.saturating_add(self.reserved_tokens) >= most)
+    }
+
+    /// Whether this much more fits.
+    pub fn has_room(&self, micro_usd: u64, tokens: u64) -> bool {
+        let fits = |most: Option<u64>, used: u64, held: u64, more: u64| {
+            more == 0 || most.is_none_or(|most| used.saturating_add(held).saturating_add(more) <= most)
+        };
+        fits(self.max_cost, self.spent, self.reserved, micro_usd)
+            && fits(self.max_tokens, self.tokens, self.reserved_tokens, tokens)
+    }
+
+    /// The account without its period: `owner:1000/day`.
+    pub fn family(&self) -> &str {
+        self.name.rsplit_once('/').map_or(self.name.as_str(), |(family, _)| family)
+    }
+}
+
+/// What an account is named after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountScope {
+    /// The whole host.
+    Host,
+    /// One owner.
+    Owner(u32),
+    /// One agent.
+    Agent(agentd_schemas::unit::name::Slug),
+}
+
+/// Reads `host`, `owner:UID`, `agent:NAME`.
+pub fn parse_scope(text: &str) -> Result<AccountScope, Rejection> {
+    let bad = || {
+        Problem::new(Code::InvalidDocument, format!("{text:?} is not an account"))
+            .hint("accounts are host, owner:UID and agent:NAME")
+    };
+    match text.split_once(':') {
+        None if text == "host" => Ok(AccountScope::Host),
+        Some(("owner", uid)) => Ok(AccountScope::Owner(uid.parse().map_err(|_| bad())?)),
+        Some(("agent", name)) => Ok(AccountScope::Agent(name.parse().map_err(|_| bad())?)),
+        _ => Err(bad()),
+    }
+}
+
+/// Sets the limits of an account; what was spent in the period stays.
+pub fn set_limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Decision {
+    parse_scope(account)?;
+    let word = match period {
+        Period::Day => "day",
+        Period::Month => "month",
+    };
+    let subject = Subject::Account(format!("{account}/{word}"));
+    Ok(vec![Draft::new(subject, AccountLimitSet { period, max_cost_micro_usd: micro_usd, max_tokens: tokens })])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(most: u64, spent: u64, reserved: u64) -> AccountFacts {
+        AccountFacts {
+            name: "owner:1000/day/2026-11-22".to_owned(),
+            max_cost: Some(most),
+            max_tokens: None,
+            spent,
+            reserved,
+            tokens: 0,
+            reserved_tokens: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_counts_like_what_is_spent() {
+        assert!(account(10, 4, 5).has_room(1, 0));
+        assert!(!account(10, 4, 5).has_room(2, 0));
+        assert!(account(10, 4, 6).is_exhausted());
+        assert!(!account(10, 4, 5).is_exhausted());
+        assert!(account(10, 4, 6).has_room(0, 99));
+    }
+
+    #[test]
+    fn an_account_belongs_to_host_owner_or_agent() {
+        assert_eq!(parse_scope("host"), Ok(AccountScope::Host));
+        assert_eq!(parse_scope("owner:7"), Ok(AccountScope::Owner(7)));
+        assert!(parse_scope("owner:x").is_err() && parse_scope("user:1").is_err() && parse_scope("").is_err());
+        assert_eq!(account(1, 0, 0).family(), "owner:1000/day");
+    }
+}

@@ -1,0 +1,19 @@
+//! The life of a work: submit, claim, run, judge, end.
+//!
+//! One file per group of commands. Facts are what the ledger knows of one work and its run; every function here is
+//! pure and bounded by the facts it is given.
+
+pub mod deadline;
+pub mod ending;
+pub mod facts;
+pub mod claim;
+pub mod judge;
+pub mod person;
+pub mod prepare;
+pub mod recover;
+pub mod spend;
+pub mod submit;
+pub mod why;
+
+pub use facts::{Dependant, LiveRun, WorkFacts};
+pub use prepare::{NewWork, Reference, prepare};

@@ -1,0 +1,140 @@
+//! What persons do with a work: cancel, retry, raise, note, answer, hold.
+
+use agentd_schemas::content::TEXT;
+use agentd_schemas::document::request::Raise;
+use agentd_schemas::document::work::MAX_ATTEMPTS;
+use agentd_schemas::event::{
+    HoldLifted, HoldPlaced, LimitsRaised, NoteAdded, RunResumed, RunWaiting, WaitReason, WorkCancelled, WorkRetried,
+    WorkState,
+};
+use agentd_schemas::http::MAX_NOTE_BYTES;
+use agentd_schemas::problem::{Code, Problem};
+
+use super::WorkFacts;
+use crate::domain::account::AccountFacts;
+use crate::domain::command::RunRef;
+use crate::domain::{Decision, Draft, Rejection};
+
+/// Calls the work off.
+pub fn cancel(work: &WorkFacts, reason: &str) -> Decision {
+    if work.state.is_past() {
+        return Err(work.wrong_state("cancel", &format!("see what became of it: agentctl work show {}", work.id)));
+    }
+    Ok(vec![work.draft(WorkCancelled { reason: reason.to_owned() })])
+}
+
+/// One more attempt for a work that ended without success.
+pub fn retry(work: &WorkFacts, reason: &str) -> Decision {
+    if !matches!(work.state, WorkState::Failed | WorkState::Cancelled | WorkState::Expired) {
+        return Err(work.wrong_state("retry", "only a work that failed, expired or was cancelled can be retried"));
+    }
+    if work.attempts >= MAX_ATTEMPTS {
+        return Err(Problem::new(Code::OutOfBounds, format!("work {} had {MAX_ATTEMPTS} attempts", work.id))
+            .hint("submit it anew"));
+    }
+    let state = if work.unmet > 0 { WorkState::Blocked } else { WorkState::Ready };
+    let max_attempts = work.max_attempts.max(work.attempts + 1);
+    Ok(vec![work.draft(WorkRetried { state, max_attempts, reason: reason.to_owned() })])
+}
+
+/// Raises limits; a run that waits for budget goes on when every account above it has room.
+pub fn raise(work: &WorkFacts, raise: &Raise, accounts: &[AccountFacts]) -> Decision {
+    if work.state.is_past() {
+        return Err(work.wrong_state("raise the limits of", "a work that is over has no limits"));
+    }
+    let max_cost = raised("max_cost", work.max_cost, raise.max_cost.map(|cost| cost.micro()))?;
+    let max_tokens = raised("max_tokens", work.max_tokens, raise.max_tokens)?;
+    let max_attempts = raised("max_attempts", Some(u64::from(work.max_attempts)), raise.max_attempts.map(u64::from))?;
+    if max_cost.is_none() && max_tokens.is_none() && max_attempts.is_none() {
+        return Err(Problem::new(Code::InvalidDocument, "no limit was given")
+            .hint(format!("for example: agentctl work raise {} --max-cost 3usd", work.id)));
+    }
+    if max_attempts.is_some_and(|attempts| attempts > u64::from(MAX_ATTEMPTS)) {
+        return Err(Problem::new(Code::OutOfBounds, format!("max_attempts is at most {MAX_ATTEMPTS}")));
+    }
+    let raised = LimitsRaised {
+        max_cost_micro_usd: max_cost,
+        max_tokens,
+        max_attempts: max_attempts.and_then(|attempts| u32::try_from(attempts).ok()),
+    };
+    let mut drafts = vec![work.draft(raised)];
+    let room_for_money = max_cost.or(work.max_cost).is_none_or(|most| work.spent + work.reserved < most);
+    let room_for_tokens = max_tokens.or(work.max_tokens).is_none_or(|most| work.tokens + work.reserved_tokens < most);
+    let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
+    if matches!(waits, Some(WaitReason::Budget { .. }))
+        && room_for_money
+        && room_for_tokens
+        && super::claim::exhausted(accounts).is_none()
+    {
+        drafts.push(work.draft(RunResumed { because: "raised".to_owned() }));
+    }
+    Ok(drafts)
+}
+
+fn raised(name: &str, is: Option<u64>, to: Option<u64>) -> Result<Option<u64>, Rejection> {
+    let Some(to) = to else { return Ok(None) };
+    match is {
+        None => Err(Problem::new(Code::WrongState, format!("{name} is not limited: a raise would lower it"))
+            .hint("cancel and submit anew to set a limit")),
+        Some(is) if to <= is => Err(Problem::new(Code::InvalidDocument, format!("{name} would not rise"))
+            .hint("give a value above the present one")
+            .detail("present", is)),
+        Some(_) => Ok(Some(to)),
+    }
+}
+
+/// Adds a note.
+pub fn note(work: &WorkFacts, text: &str) -> Decision {
+    check_text(text)?;
+    Ok(vec![work.draft(NoteAdded {}).with_blob(0, TEXT, text)])
+}
+
+/// Adds a note of a run.
+pub fn run_note(work: &WorkFacts, named: &RunRef, text: &str) -> Decision {
+    work.live(named)?;
+    note(work, text)
+}
+
+/// The run asks a person and waits for the answer.
+pub fn ask(work: &WorkFacts, named: &RunRef, text: &str) -> Decision {
+    let run = work.live(named)?;
+    let mut drafts = note(work, text)?;
+    if run.waiting.is_none() {
+        drafts.push(work.draft(RunWaiting { reason: WaitReason::Person }));
+    }
+    Ok(drafts)
+}
+
+/// A person answers a run that waits for one.
+pub fn answer(work: &WorkFacts, text: &str) -> Decision {
+    let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
+    if !work.state.is_leased() || waits != Some(&WaitReason::Person) {
+        return Err(work.wrong_state("answer", &format!("nobody asked; a note works always: agentctl work note {} …", work.id)));
+    }
+    let mut drafts = note(work, text)?;
+    drafts.push(work.draft(RunResumed { because: "answered".to_owned() }));
+    Ok(drafts)
+}
+
+/// Keeps the content of a work, or no longer. Saying it twice changes nothing.
+pub fn hold(work: &WorkFacts, held: bool, reason: &str) -> Decision {
+    let reason = reason.to_owned();
+    Ok(match (work.held, held) {
+        (false, true) => vec![Draft::new(work.subject(), HoldPlaced { reason })],
+        (true, false) => vec![Draft::new(work.subject(), HoldLifted { reason })],
+        _ => Vec::new(),
+    })
+}
+
+fn check_text(text: &str) -> Result<(), Rejection> {
+    if text.trim().is_empty() {
+        return Err(Problem::new(Code::InvalidDocument, "the text is empty"));
+    }
+    if text.len() > MAX_NOTE_BYTES {
+        return Err(Problem::new(
+            Code::TooLarge,
+            format!("the text has {} bytes, at most {MAX_NOTE_BYTES} are allowed", text.len()),
+        ));
+    }
+    Ok(())
+}

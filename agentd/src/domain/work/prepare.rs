@@ -1,0 +1,243 @@
+//! From a document to a work that can be decided on: defaults, bounds, references. Pure and without facts, so a
+//! client's dry run and the real submit say the same.
+
+use agentd_schemas::content::WorkContent;
+use agentd_schemas::document::work::{
+    Acceptance, MAX_ATTEMPTS, MAX_CRITERIA, MAX_DEPENDENCIES, MAX_INPUTS_BYTES, MAX_INSTRUCTIONS_BYTES, MAX_LABELS,
+    MAX_PRIORITY, MAX_SCHEMA_BYTES, MAX_SKILLS, MAX_TITLE_BYTES, WorkDocument,
+};
+use agentd_schemas::event::{Criterion, WorkState, WorkSubmitted};
+use agentd_schemas::id::WorkId;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
+use sha2::{Digest as _, Sha256};
+
+use super::judge;
+use crate::domain::{Defaults, Rejection};
+
+/// A work that another one refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// In the ledger.
+    Work(WorkId),
+    /// In the same bulk submit, by its place.
+    Item(usize),
+}
+
+/// A checked work, not yet decided on. `spec` lacks what only facts and time can give: state, resolved references,
+/// times computed from the submit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewWork {
+    /// What will stand in the event.
+    pub spec: WorkSubmitted,
+    /// What will stand in blob 0: a `WorkContent` as JSON.
+    pub content: Vec<u8>,
+    /// Dependencies.
+    pub depends_on: Vec<Reference>,
+    /// The work that it is a part of.
+    pub parent: Option<Reference>,
+    /// Service level.
+    pub start_within_ms: Option<u64>,
+    /// Service level.
+    pub finish_within_ms: Option<u64>,
+}
+
+/// Checks a list of documents. `resolve` turns the text of an id (or its prefix) into a work of the ledger.
+pub fn prepare(
+    documents: Vec<WorkDocument>,
+    defaults: &Defaults,
+    resolve: &mut dyn FnMut(&str) -> Result<WorkId, Rejection>,
+) -> Result<Vec<NewWork>, Rejection> {
+    let many = documents.len() > 1;
+    let names: Vec<Option<Slug>> = documents.iter().map(|document| document.reference.clone()).collect();
+    check_names(&names)?;
+    let mut works = Vec::with_capacity(documents.len());
+    for (place, document) in documents.into_iter().enumerate() {
+        let work = one(document, defaults, &mut |text| reference(text, &names, resolve));
+        works.push(work.map_err(|problem| if many { at(problem, place) } else { problem })?);
+    }
+    Ok(works)
+}
+
+/// Says which of many works a problem is about.
+pub fn at(mut problem: Problem, place: usize) -> Problem {
+    problem.message = format!("work {} of the list: {}", place + 1, problem.message);
+    problem.detail("item", place)
+}
+
+fn check_names(names: &[Option<Slug>]) -> Result<(), Rejection> {
+    let mut seen = std::collections::HashSet::new();
+    for name in names.iter().flatten() {
+        if !seen.insert(name) {
+            return Err(invalid(format!("ref {name:?} is given to two works of the list", name = name.as_str()))
+                .hint("give each work of one submit its own ref"));
+        }
+    }
+    Ok(())
+}
+
+fn reference(
+    text: &str,
+    names: &[Option<Slug>],
+    resolve: &mut dyn FnMut(&str) -> Result<WorkId, Rejection>,
+) -> Result<Reference, Rejection> {
+    let Some(name) = text.strip_prefix("ref:") else {
+        return resolve(text).map(Reference::Work);
+    };
+    names
+        .iter()
+        .position(|candidate| candidate.as_ref().is_some_and(|candidate| candidate.as_str() == name))
+        .map(Reference::Item)
+        .ok_or_else(|| {
+            invalid(format!("no work of this submit has the ref {name:?}"))
+                .hint("set ref = \"…\" on the work that is meant, in the same submit")
+        })
+}
+
+fn invalid(message: String) -> Problem {
+    Problem::new(Code::InvalidDocument, message)
+}
+
+fn bound(what: &str, is: usize, most: usize) -> Result<(), Rejection> {
+    if is <= most {
+        return Ok(());
+    }
+    Err(Problem::new(Code::OutOfBounds, format!("{what}: {is} given, at most {most} allowed"))
+        .hint("split the work, or put bulk data into a file that the agent can read"))
+}
+
+fn one(
+    document: WorkDocument,
+    defaults: &Defaults,
+    reference: &mut dyn FnMut(&str) -> Result<Reference, Rejection>,
+) -> Result<NewWork, Rejection> {
+    check_bounds(&document)?;
+    let title = title(&document)?;
+    let (acceptance, schemas) = criteria(&document.acceptance)?;
+    let mut depends_on = Vec::with_capacity(document.depends_on.len());
+    for text in &document.depends_on {
+        let found = reference(text)?;
+        if !depends_on.contains(&found) {
+            depends_on.push(found);
+        }
+    }
+    let parent = document.parent.as_deref().map(&mut *reference).transpose()?;
+    let mut required_skills = document.required_skills;
+    required_skills.sort();
+    required_skills.dedup();
+    let content = WorkContent { title, instructions: document.instructions, inputs: document.inputs, schemas };
+    let content = serde_json::to_vec(&content).map_err(Problem::internal)?;
+    let limits = document.limits;
+    Ok(NewWork {
+        spec: WorkSubmitted {
+            owner: 0,
+            state: WorkState::Ready,
+            required_skills,
+            agent: document.agent,
+            labels: document.labels,
+            priority: document.priority,
+            depends_on: Vec::new(),
+            on_dependency_failure: document.on_dependency_failure,
+            parent: None,
+            not_before: document.not_before,
+            deadline: document.deadline,
+            on_deadline: document.on_deadline,
+            latest_start: None,
+            finish_by: None,
+            timeout_ms: limits.timeout.map(|span| span.as_millis()),
+            max_attempts: limits.max_attempts.unwrap_or(defaults.max_attempts),
+            max_cost_micro_usd: limits.max_cost.map(|cost| cost.micro()),
+            max_tokens: limits.max_tokens,
+            acceptance,
+            from_schedule: None,
+        },
+        content,
+        depends_on,
+        parent,
+        start_within_ms: document.slo.start_within.map(|span| span.as_millis()),
+        finish_within_ms: document.slo.finish_within.map(|span| span.as_millis()),
+    })
+}
+
+fn check_bounds(document: &WorkDocument) -> Result<(), Rejection> {
+    bound("title bytes", document.title.as_deref().map_or(0, str::len), MAX_TITLE_BYTES)?;
+    bound("instructions bytes", document.instructions.as_deref().map_or(0, str::len), MAX_INSTRUCTIONS_BYTES)?;
+    bound("required_skills", document.required_skills.len(), MAX_SKILLS)?;
+    bound("labels", document.labels.len(), MAX_LABELS)?;
+    bound("depends_on", document.depends_on.len(), MAX_DEPENDENCIES)?;
+    bound("acceptance", document.acceptance.len(), MAX_CRITERIA)?;
+    if let Some(inputs) = &document.inputs {
+        bound("inputs bytes", json_size(inputs)?, MAX_INPUTS_BYTES)?;
+    }
+    if document.priority.unsigned_abs() > MAX_PRIORITY.unsigned_abs() {
+        return Err(Problem::new(
+            Code::OutOfBounds,
+            format!("priority {} is outside -{MAX_PRIORITY} to {MAX_PRIORITY}", document.priority),
+        )
+        .hint("0 is normal, higher goes first"));
+    }
+    if let Some(attempts) = document.limits.max_attempts
+        && (attempts == 0 || attempts > MAX_ATTEMPTS)
+    {
+        return Err(Problem::new(Code::OutOfBounds, format!("max_attempts {attempts} is outside 1 to {MAX_ATTEMPTS}")));
+    }
+    if let (Some(from), Some(until)) = (document.not_before, document.deadline)
+        && from >= until
+    {
+        return Err(invalid(format!("not_before {from} is not before the deadline {until}"))
+            .hint("move one of them: as it stands the work could never start"));
+    }
+    Ok(())
+}
+
+fn json_size(value: &serde_json::Value) -> Result<usize, Rejection> {
+    serde_json::to_vec(value).map(|bytes| bytes.len()).map_err(Problem::internal)
+}
+
+fn title(document: &WorkDocument) -> Result<String, Rejection> {
+    let given = document.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+    let text = given.or(document.instructions.as_deref()).unwrap_or_default();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = line.ok_or_else(|| {
+        invalid("the work says nothing: title and instructions are both empty".to_owned())
+            .hint("say what is wanted: agentctl submit \"make the tests pass\"")
+    })?;
+    if let Some(control) = line.chars().find(|c| c.is_control()) {
+        return Err(invalid(format!("the title contains the control character U+{:04X}", u32::from(control)))
+            .hint("remove it; instructions may have several lines"));
+    }
+    let mut title = String::new();
+    for c in line.chars() {
+        if title.len() + c.len_utf8() > MAX_TITLE_BYTES {
+            break;
+        }
+        title.push(c);
+    }
+    Ok(title)
+}
+
+type Schemas = Vec<Option<serde_json::Value>>;
+
+fn criteria(acceptance: &[Acceptance]) -> Result<(Vec<Criterion>, Schemas), Rejection> {
+    let mut criteria = Vec::with_capacity(acceptance.len());
+    let mut schemas = Vec::new();
+    for (place, one) in acceptance.iter().enumerate() {
+        match one {
+            Acceptance::JsonSchema(schema) => {
+                let bytes = serde_json::to_vec(schema).map_err(Problem::internal)?;
+                bound("bytes of an acceptance schema", bytes.len(), MAX_SCHEMA_BYTES)?;
+                judge::check_schema(schema, place)?;
+                criteria.push(Criterion::JsonSchema { sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)) });
+                schemas.push(Some(schema.clone()));
+            }
+            Acceptance::Person(who) => {
+                criteria.push(Criterion::Person(*who));
+                schemas.push(None);
+            }
+        }
+    }
+    if schemas.iter().all(Option::is_none) {
+        schemas.clear();
+    }
+    Ok((criteria, schemas))
+}

@@ -1,0 +1,237 @@
+//! Money and tokens of a run: set aside, settle, wait at a limit.
+
+use agentd_schemas::document::agent::{ModelBinding, OnMismatch};
+use agentd_schemas::event::{
+    AgentPaused, AmountSource, CostReserved, CostSettled, FailureReason, ModelMismatched, RunResumed, RunWaiting, Subject, WaitReason,
+};
+use agentd_schemas::problem::{Code, Problem};
+
+use super::{WorkFacts, ending};
+use crate::domain::account::AccountFacts;
+use crate::domain::agent::AgentFacts;
+use crate::domain::command::{RunRef, Spending};
+use crate::domain::{Decision, Draft, Env, Rejection};
+
+/// What the ledger knows when a run spends.
+#[derive(Debug, Clone)]
+pub struct SpendFacts {
+    /// The work.
+    pub work: WorkFacts,
+    /// Its agent.
+    pub agent: AgentFacts,
+    /// The accounts above the work.
+    pub accounts: Vec<AccountFacts>,
+    /// The reservation that is settled: amounts and periods.
+    pub reservation: Option<CostReserved>,
+}
+
+/// The work's own limits as an account.
+pub fn own_account(work: &WorkFacts) -> AccountFacts {
+    AccountFacts {
+        name: "work".to_owned(),
+        max_cost: work.max_cost,
+        max_tokens: work.max_tokens,
+        spent: work.spent,
+        reserved: work.reserved,
+        tokens: work.tokens,
+        reserved_tokens: work.reserved_tokens,
+    }
+}
+
+/// Sets money and tokens aside. Where an account has too little left, the run waits for a raise: that is the event.
+pub fn reserve(facts: &SpendFacts, named: &RunRef, micro_usd: u64, tokens: u64) -> Decision {
+    let run = facts.work.live(named)?;
+    if let Some(waiting) = &run.waiting {
+        return Err(must_wait(&facts.work, waiting));
+    }
+    if micro_usd == 0 && tokens == 0 {
+        return Err(Problem::new(Code::InvalidDocument, "nothing to reserve: micro_usd and tokens are both 0"));
+    }
+    let own = own_account(&facts.work);
+    let full = std::iter::once(&own).chain(&facts.accounts).find(|account| !account.has_room(micro_usd, tokens));
+    if let Some(full) = full {
+        return Ok(vec![waits(&facts.work, full)]);
+    }
+    let accounts = facts.accounts.iter().map(|account| account.name.clone()).collect();
+    Ok(vec![facts.work.draft(CostReserved { micro_usd, tokens, accounts })])
+}
+
+fn waits(work: &WorkFacts, full: &AccountFacts) -> Draft {
+    let account = full.family().to_owned();
+    work.draft(RunWaiting { reason: WaitReason::Budget { account } })
+}
+
+/// Refuses what a waiting run may not do.
+pub fn must_wait(work: &WorkFacts, waiting: &WaitReason) -> Rejection {
+    let id = work.id;
+    match waiting {
+        WaitReason::Budget { account } => {
+            let command = if account == "work" {
+                format!("agentctl work raise {id} --max-cost …")
+            } else {
+                let (scope, period) = account.split_once('/').unwrap_or((account, "day"));
+                format!("agentctl budget set {scope} --per {period} --max-cost …")
+            };
+            Problem::new(Code::BudgetExhausted, format!("work {id} waits for budget: {account} has too little left"))
+                .hint(format!("a person can raise it: {command}"))
+        }
+        WaitReason::Person => Problem::new(Code::WrongState, format!("work {id} waits for a person's answer"))
+            .hint(format!("a person can answer: agentctl work answer {id} …")),
+        WaitReason::Frozen => Problem::new(Code::Frozen, format!("work {id} is frozen")).hint("agentctl thaw"),
+    }
+    .detail("work", id.to_string())
+}
+
+/// Records what was spent. What was spent is recorded even above a limit: the limit then makes the run wait.
+pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) -> Decision {
+    let work = &facts.work;
+    let run = work.live(named)?;
+    if cost.source == AmountSource::Metered {
+        return Err(Problem::new(Code::Denied, "only agentd's own gateway meters").hint("say reported or estimated"));
+    }
+    if cost.reservation.is_some() && facts.reservation.is_none() {
+        return Err(Problem::new(Code::NotFound, "no such reservation of this run is open")
+            .hint("settle a reservation once, or leave it out"));
+    }
+    let released = facts.reservation.as_ref();
+    let accounts = match released {
+        Some(reservation) => reservation.accounts.clone(),
+        None => facts.accounts.iter().map(|account| account.name.clone()).collect(),
+    };
+    let mut drafts = vec![work.draft(CostSettled {
+        reservation: cost.reservation,
+        micro_usd: cost.micro_usd,
+        tokens: cost.tokens,
+        source: cost.source,
+        effective_model: cost.effective_model.clone(),
+        released_micro_usd: released.map_or(0, |reservation| reservation.micro_usd),
+        released_tokens: released.map_or(0, |reservation| reservation.tokens),
+        accounts,
+    })];
+    if let Some(effective) = outside(facts, cost) {
+        if mismatch(facts, effective, &mut drafts, env) {
+            return Ok(drafts);
+        }
+    }
+    let own = own_account(work);
+    let over = std::iter::once(&own).chain(&facts.accounts).find(|account| over_after(account, cost, released));
+    if let Some(full) = over
+        && run.waiting.is_none()
+    {
+        drafts.push(waits(work, full));
+    }
+    Ok(drafts)
+}
+
+fn over_after(account: &AccountFacts, cost: &Spending, released: Option<&CostReserved>) -> bool {
+    let after = AccountFacts {
+        spent: account.spent.saturating_add(cost.micro_usd.unwrap_or(0)),
+        tokens: account.tokens.saturating_add(cost.tokens),
+        reserved: account.reserved.saturating_sub(released.map_or(0, |reservation| reservation.micro_usd)),
+        reserved_tokens: account.reserved_tokens.saturating_sub(released.map_or(0, |reservation| reservation.tokens)),
+        ..account.clone()
+    };
+    after.max_cost.is_some_and(|most| after.spent.saturating_add(after.reserved) > most)
+        || after.max_tokens.is_some_and(|most| after.tokens.saturating_add(after.reserved_tokens) > most)
+}
+
+fn outside<'a>(facts: &SpendFacts, cost: &'a Spending) -> Option<&'a str> {
+    let effective = cost.effective_model.as_deref()?;
+    let covered = facts.agent.model.as_ref().is_some_and(|binding| covers(binding, effective));
+    (!covered).then_some(effective)
+}
+
+/// Whether a binding covers an effective model name.
+pub fn covers(binding: &ModelBinding, effective: &str) -> bool {
+    binding.name == effective
+        || binding.helpers.iter().any(|helper| matches(helper, effective))
+        || binding.versions.iter().any(|pattern| matches(pattern, effective))
+}
+
+/// `*` stands for any text; everything else for itself. Iterative, so that no pattern is slow.
+fn matches(pattern: &str, text: &str) -> bool {
+    let parts: Vec<&str> = pattern.split('*').collect();
+    let (first, last) = (parts[0], parts[parts.len() - 1]);
+    if parts.len() == 1 {
+        return pattern == text;
+    }
+    if text.len() < first.len() + last.len() || !text.starts_with(first) || !text.ends_with(last) {
+        return false;
+    }
+    let mut rest = &text[first.len()..text.len() - last.len()];
+    for part in &parts[1..parts.len() - 1] {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Records the mismatch and does what the binding says. Whether the attempt is over.
+fn mismatch(facts: &SpendFacts, effective: &str, drafts: &mut Vec<Draft>, env: &Env) -> bool {
+    let work = &facts.work;
+    let agent = &facts.agent.candidate;
+    let action = facts.agent.model.as_ref().map_or(OnMismatch::Pause, |binding| binding.on_mismatch);
+    drafts.push(work.draft(ModelMismatched { effective: effective.to_owned(), action, agent: agent.name.clone() }));
+    match action {
+        OnMismatch::Record => false,
+        OnMismatch::Pause => {
+            if agent.state != agentd_schemas::event::AgentState::Paused {
+                let reason = format!("model {effective} answered, which its binding does not cover");
+                drafts.push(Draft::new(Subject::Agent(agent.name.clone()), AgentPaused { reason }).by_host());
+            }
+            false
+        }
+        OnMismatch::Deny => {
+            let message = format!("model {effective} answered, which the binding of agent {} does not cover", agent.name);
+            drafts.extend(ending::attempt_failed(
+                work,
+                &facts.agent,
+                FailureReason::ModelMismatch,
+                Vec::new(),
+                Some(message),
+                env,
+                |draft| draft,
+            ));
+            true
+        }
+    }
+}
+
+/// A run that waits for budget goes on when a new period, or a raised account, has room.
+pub fn resume_budget(work: &WorkFacts, accounts: &[AccountFacts]) -> Decision {
+    let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
+    let own = own_account(work);
+    if !work.state.is_leased()
+        || !matches!(waits, Some(WaitReason::Budget { .. }))
+        || own.is_exhausted()
+        || super::claim::exhausted(accounts).is_some()
+    {
+        return Ok(Vec::new());
+    }
+    Ok(vec![work.draft(RunResumed { because: "account_has_room".to_owned() }).by_host()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, fits) in [
+            ("large", "large", true),
+            ("large", "large-2", false),
+            ("large-*", "large-2", true),
+            ("large-*", "large", false),
+            ("*-large", "vendor-large", true),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a*a", "a", false),
+            ("*", "", true),
+            ("é*", "étude", true),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

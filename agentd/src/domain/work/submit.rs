@@ -1,0 +1,266 @@
+//! Submitting works: one, or many at once, all or nothing.
+
+use std::collections::HashMap;
+
+use agentd_schemas::content::WORK_CONTENT;
+use agentd_schemas::document::request::Scope;
+use agentd_schemas::document::work::{MAX_CHILDREN, MAX_DEPENDANTS, OnDependencyFailure};
+use agentd_schemas::event::{AgentState, FromSchedule, Subject, WorkState, WorkSubmitted};
+use agentd_schemas::id::WorkId;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::time::WallMs;
+
+use super::prepare::{NewWork, Reference, at};
+use crate::domain::command::Submitter;
+use crate::domain::{Decision, Draft, Env, Rejection};
+
+/// What the ledger knows when works are submitted.
+#[derive(Debug, Clone, Default)]
+pub struct SubmitFacts {
+    /// Every work of the ledger that the new ones refer to.
+    pub linked: HashMap<WorkId, LinkedWork>,
+    /// Works that are not over.
+    pub open_works: u64,
+    /// Agents that the works name: their states.
+    pub agents: HashMap<String, AgentState>,
+    /// For submits by a run: the work of the run.
+    pub run: Option<super::WorkFacts>,
+    /// What is frozen.
+    pub frozen: Vec<Scope>,
+}
+
+/// One work that new ones refer to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedWork {
+    /// Its state.
+    pub state: WorkState,
+    /// Its owner.
+    pub owner: u32,
+    /// Direct dependants so far.
+    pub dependants: u32,
+    /// Children so far.
+    pub children: u32,
+    /// Depth below the topmost parent.
+    pub depth: u32,
+}
+
+/// Depth of works below works, at most.
+pub const MAX_DEPTH: u32 = 8;
+
+/// Decides on a submit.
+pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitter, env: &Env) -> Decision {
+    check_room(facts, works, env)?;
+    check_cycle(works)?;
+    let ids: Vec<WorkId> = (0..works.len())
+        .map(|nth| WorkId::from_bytes(env.ids.id(u32::try_from(nth).unwrap_or(u32::MAX))))
+        .collect();
+    let mut added = Added::default();
+    let mut drafts = Vec::with_capacity(works.len());
+    for (place, work) in works.iter().enumerate() {
+        let draft = one(facts, owner, work, from, &ids, place, &mut added, env);
+        drafts.push(draft.map_err(|problem| if works.len() > 1 { at(problem, place) } else { problem })?);
+    }
+    Ok(drafts)
+}
+
+/// Dependants and children that this submit adds to works of the ledger.
+#[derive(Default)]
+struct Added {
+    dependants: HashMap<WorkId, u32>,
+    children: HashMap<WorkId, u32>,
+}
+
+fn check_room(facts: &SubmitFacts, works: &[NewWork], env: &Env) -> Result<(), Rejection> {
+    if works.is_empty() {
+        return Err(Problem::new(Code::InvalidDocument, "the submit has no work in it"));
+    }
+    let most = env.defaults.max_open_works;
+    if facts.open_works.saturating_add(works.len() as u64) > most {
+        return Err(Problem::new(Code::Busy, format!("{} works are open, at most {most} may be", facts.open_works))
+            .hint("let some finish, cancel some, or raise limits.max_open_works in the configuration"));
+    }
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments, reason = "one submit is one thought; a struct would only rename it")]
+fn one(
+    facts: &SubmitFacts,
+    owner: u32,
+    work: &NewWork,
+    from: &Submitter,
+    ids: &[WorkId],
+    place: usize,
+    added: &mut Added,
+    env: &Env,
+) -> Result<Draft, Rejection> {
+    let mut spec = WorkSubmitted { owner, ..work.spec.clone() };
+    check_agent(facts, &spec)?;
+    let mut open = false;
+    for reference in &work.depends_on {
+        let id = resolve(reference, ids);
+        open |= match reference {
+            Reference::Item(_) => true,
+            Reference::Work(id) => dependency(facts, owner, *id, spec.on_dependency_failure, added)?,
+        };
+        spec.depends_on.push(id);
+    }
+    spec.parent = parent(facts, owner, work, from, ids, added)?;
+    let base = spec.not_before.map_or(env.wall, |time| time.max(env.wall));
+    spec.latest_start = work.start_within_ms.map(|ms| later(base, ms));
+    spec.finish_by = work.finish_within_ms.map(|ms| later(base, ms));
+    if let Some(deadline) = spec.deadline
+        && deadline <= env.wall
+    {
+        return Err(Problem::new(Code::InvalidDocument, format!("the deadline {deadline} has passed"))
+            .hint("set a deadline in the future, or none"));
+    }
+    spec.state = match spec.not_before {
+        _ if open => WorkState::Blocked,
+        Some(time) if time > env.wall => WorkState::Scheduled,
+        _ => WorkState::Ready,
+    };
+    if let Submitter::Schedule { schedule, tick } = from {
+        spec.from_schedule = Some(FromSchedule { schedule: *schedule, tick: *tick });
+    }
+    let mut draft = Draft::new(Subject::Work(ids[place]), spec).with_blob(0, WORK_CONTENT, work.content.clone());
+    if !matches!(from, Submitter::Person) {
+        draft = draft.on_behalf_of(owner);
+    }
+    if let Some(run) = &facts.run {
+        draft.run = Some(run.run_id());
+        draft.epoch = run.run.as_ref().map(|run| run.epoch);
+    }
+    Ok(draft)
+}
+
+fn resolve(reference: &Reference, ids: &[WorkId]) -> WorkId {
+    match reference {
+        Reference::Work(id) => *id,
+        Reference::Item(place) => ids[*place],
+    }
+}
+
+fn later(base: WallMs, ms: u64) -> WallMs {
+    base.saturating_add_ms(ms)
+}
+
+fn check_agent(facts: &SubmitFacts, spec: &WorkSubmitted) -> Result<(), Rejection> {
+    let Some(name) = &spec.agent else { return Ok(()) };
+    match facts.agents.get(name.as_str()) {
+        None => Err(Problem::new(Code::NotFound, format!("no agent is named {name}"))
+            .hint("see the names with: agentctl agent list")),
+        Some(AgentState::Retired) => Err(Problem::new(Code::WrongState, format!("agent {name} is retired"))
+            .hint("name another agent, or none")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Whether the dependency is still open.
+fn dependency(
+    facts: &SubmitFacts,
+    owner: u32,
+    id: WorkId,
+    on_failure: OnDependencyFailure,
+    added: &mut Added,
+) -> Result<bool, Rejection> {
+    let linked = visible(facts, owner, id)?;
+    let more = added.dependants.entry(id).or_default();
+    *more += 1;
+    if linked.dependants as usize + *more as usize > MAX_DEPENDANTS {
+        return Err(Problem::new(Code::OutOfBounds, format!("work {id} has {MAX_DEPENDANTS} dependants already"))
+            .hint("let one work depend on it, and the others on that one"));
+    }
+    match linked.state {
+        WorkState::Completed => Ok(false),
+        state if state.is_past() => match on_failure {
+            OnDependencyFailure::Run => Ok(false),
+            OnDependencyFailure::Block => Ok(true),
+            OnDependencyFailure::Cancel => Err(Problem::new(
+                Code::WrongState,
+                format!("it depends on work {id}, which is {}", state.as_str()),
+            )
+            .hint(format!("retry that one first: agentctl work retry {id}; or set on_dependency_failure"))),
+        },
+        _ => Ok(true),
+    }
+}
+
+fn visible(facts: &SubmitFacts, owner: u32, id: WorkId) -> Result<&LinkedWork, Rejection> {
+    facts.linked.get(&id).filter(|linked| linked.owner == owner).ok_or_else(|| {
+        Problem::new(Code::NotFound, format!("no work {id} of this owner")).hint("see: agentctl work list")
+    })
+}
+
+fn parent(
+    facts: &SubmitFacts,
+    owner: u32,
+    work: &NewWork,
+    from: &Submitter,
+    ids: &[WorkId],
+    added: &mut Added,
+) -> Result<Option<WorkId>, Rejection> {
+    if let Submitter::Run(named) = from {
+        let run = facts.run.as_ref().ok_or_else(|| Problem::internal("a submit by a run has no run"))?;
+        run.live(named)?;
+        if work.parent.is_some() {
+            return Err(Problem::new(Code::InvalidDocument, "a run's works are parts of its own work")
+                .hint("leave parent out"));
+        }
+        return child(facts, owner, run.id, added).map(Some);
+    }
+    match &work.parent {
+        None => Ok(None),
+        Some(Reference::Item(place)) => Ok(Some(ids[*place])),
+        Some(Reference::Work(id)) => child(facts, owner, *id, added).map(Some),
+    }
+}
+
+fn child(facts: &SubmitFacts, owner: u32, id: WorkId, added: &mut Added) -> Result<WorkId, Rejection> {
+    let linked = visible(facts, owner, id)?;
+    let more = added.children.entry(id).or_default();
+    *more += 1;
+    if linked.children as usize + *more as usize > MAX_CHILDREN {
+        return Err(Problem::new(Code::OutOfBounds, format!("work {id} has {MAX_CHILDREN} children already")));
+    }
+    if linked.depth + 1 > MAX_DEPTH {
+        return Err(Problem::new(Code::OutOfBounds, format!("work {id} is {MAX_DEPTH} levels deep already")));
+    }
+    if linked.state.is_past() {
+        return Err(Problem::new(Code::WrongState, format!("work {id} is {}: it takes no parts", linked.state.as_str())));
+    }
+    Ok(id)
+}
+
+/// References within one submit must not form a cycle (Kahn's algorithm); older works cannot point at new ones.
+fn check_cycle(works: &[NewWork]) -> Result<(), Rejection> {
+    let mut waits: Vec<usize> = vec![0; works.len()];
+    let mut unlocks: Vec<Vec<usize>> = vec![Vec::new(); works.len()];
+    for (place, work) in works.iter().enumerate() {
+        let items = work.depends_on.iter().chain(&work.parent).filter_map(|reference| match reference {
+            Reference::Item(other) => Some(*other),
+            Reference::Work(_) => None,
+        });
+        for other in items {
+            waits[place] += 1;
+            unlocks[other].push(place);
+        }
+    }
+    let mut free: Vec<usize> = (0..works.len()).filter(|place| waits[*place] == 0).collect();
+    let mut done = 0;
+    while let Some(place) = free.pop() {
+        done += 1;
+        for &next in &unlocks[place] {
+            waits[next] -= 1;
+            if waits[next] == 0 {
+                free.push(next);
+            }
+        }
+    }
+    if done == works.len() {
+        return Ok(());
+    }
+    let stuck: Vec<String> =
+        waits.iter().enumerate().filter(|(_, n)| **n > 0).take(8).map(|(place, _)| (place + 1).to_string()).collect();
+    Err(Problem::new(Code::Cycle, format!("works {} of the list wait for each other in a cycle", stuck.join(", ")))
+        .hint("remove one of their dependencies"))
+}

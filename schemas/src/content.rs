@@ -1,0 +1,29 @@
+//! Content that is kept in blobs, beside the log.
+
+use serde::{Deserialize, Serialize};
+
+/// Media type of [`WorkContent`].
+pub const WORK_CONTENT: &str = "application/vnd.agentd.work+json";
+/// Media type of a signed statement (DSSE).
+pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope+json";
+/// Media type of notes, errors and other text.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+/// Media type of the work document of a schedule.
+pub const WORK_DOCUMENT: &str = "application/vnd.agentd.work-document+json";
+
+/// What a work says in words, and the schemas that judge it. Blob 0 of `WorkSubmitted`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkContent {
+    /// One line.
+    pub title: String,
+    /// What is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// Data for the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<serde_json::Value>,
+    /// The JSON Schemas of the criteria, in the order of the criteria; `null` for other kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<Option<serde_json::Value>>,
+}

@@ -1,0 +1,101 @@
+//! `agent.toml`: who an agent is, what it says it can do, and which model it thinks with.
+
+use serde::{Deserialize, Serialize};
+
+use crate::unit::money::Usd;
+use crate::unit::name::{Skill, Slug};
+
+/// Skills of one agent, at most.
+pub const MAX_AGENT_SKILLS: usize = 128;
+/// Bytes of a description or of a reason, at most.
+pub const MAX_REASON_BYTES: usize = 1024;
+/// Patterns and helper models of one binding, at most.
+pub const MAX_MODEL_NAMES: usize = 32;
+/// Works that one agent may hold at a time, at most.
+pub const MAX_CONCURRENCY: u32 = 256;
+
+/// One agent as a person writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AgentDocument {
+    /// `[a-z0-9._-]`, at most 64 bytes, never reused.
+    pub name: Slug,
+    /// One line for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it says it can do. These are claims until five judged works show more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<Skill>,
+    /// Takes works of every owner, not only of its own. Only an operator may set it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
+    /// The model it thinks with; absent for programs that use none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelBinding>,
+    /// Concurrency and spending.
+    #[serde(default, skip_serializing_if = "AgentLimits::is_default")]
+    pub limits: AgentLimits,
+}
+
+/// Limits of one agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentLimits {
+    /// Works at a time; 1 by default and during probation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u32>,
+    /// Money per day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost_per_day: Option<Usd>,
+    /// Tokens per day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens_per_day: Option<u64>,
+}
+
+impl AgentLimits {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which model an agent thinks with. It changes only by a command with a reason, and each change opens a new epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ModelBinding {
+    /// Who serves the model, as configured on the host.
+    pub provider: Slug,
+    /// The model that is asked for.
+    pub name: String,
+    /// Patterns (`*` stands for any text) of effective names that are this model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// Smaller models that the program may use too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub helpers: Vec<String>,
+    /// SHA-256 (64 hex) of the parameters (temperature and such) as the agent's author wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters_sha256: Option<String>,
+    /// SHA-256 (64 hex) of the system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_sha256: Option<String>,
+    /// What happens when a reported effective model is outside the binding.
+    #[serde(default)]
+    pub on_mismatch: OnMismatch,
+}
+
+/// What happens when a reported effective model is outside the binding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnMismatch {
+    /// An incident is recorded and the work goes on.
+    Record,
+    /// The agent is paused until a person resumes it.
+    #[default]
+    Pause,
+    /// The attempt fails.
+    Deny,
+}

@@ -1,0 +1,185 @@
+//! Agents: who they are, their keys, their state, their model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::agent::ModelBinding;
+use crate::unit::name::{Skill, Slug};
+
+/// Where an agent's private key is; what a signature proves depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Custody {
+    /// The agent holds it.
+    #[default]
+    Resident,
+    /// The daemon holds it.
+    Host,
+    /// The owner holds it and certifies a delegate key for a while.
+    Owner,
+}
+
+/// A new agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentEnrolled {
+    /// `spiffe://<trust-domain>/agent/<name>-<ulid>`.
+    pub agent_id: String,
+    /// The uid that answers for it.
+    pub owner: u32,
+    /// `ssh-ed25519 …`.
+    pub public_key: String,
+    /// Where the private key is.
+    pub custody: Custody,
+    /// Nonce of the proof of possession.
+    pub nonce: String,
+    /// Proof of possession.
+    pub signature: String,
+    /// What it says it can do.
+    pub skills: Vec<Skill>,
+    /// Takes works of every owner.
+    pub shared: bool,
+    /// Works at a time, once out of probation.
+    pub max_concurrency: u32,
+    /// Model of the first epoch.
+    pub model: Option<ModelBinding>,
+}
+
+/// Probation is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentActivated {
+    /// What ended it: `judged_work` or a person's reason.
+    pub reason: String,
+}
+
+/// It gets no more work until resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentPaused {
+    /// Why: a person's words, `three_failures_in_a_row`, `model_mismatch`.
+    pub reason: String,
+}
+
+/// It gets work again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentResumed {
+    /// Why.
+    pub reason: String,
+    /// The state it goes back to.
+    pub to: AgentState,
+}
+
+/// Its tokens are void and its leases end; only an operator resumes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSuspended {
+    /// Why.
+    pub reason: String,
+}
+
+/// It is gone for good; its name is never reused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentRetired {
+    /// Why.
+    pub reason: String,
+}
+
+/// The skills it claims changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SkillsDeclared {
+    /// All of them now.
+    pub skills: Vec<Skill>,
+}
+
+/// A new key; the old one is not valid from this event's index on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRotated {
+    /// Old key.
+    pub from: String,
+    /// New key.
+    pub to: String,
+    /// Nonce of the proof of possession of the new key.
+    pub nonce: String,
+    /// Proof of possession of the new key.
+    pub signature: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The key is not valid from this event's index on; the agent needs a rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRevoked {
+    /// The key.
+    pub public_key: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The model changed: a new epoch begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelBound {
+    /// One more than before.
+    pub epoch: u32,
+    /// The binding before.
+    pub from: Option<ModelBinding>,
+    /// The binding from now on.
+    pub to: Option<ModelBinding>,
+    /// Why.
+    pub reason: String,
+}
+
+/// The agent reported a model that its binding does not cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelMismatched {
+    /// What answered.
+    pub effective: String,
+    /// What was done: `record`, `pause`, `deny`.
+    pub action: crate::document::agent::OnMismatch,
+    /// Which agent.
+    pub agent: Slug,
+}
+
+/// The state of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// New, or with a new model: one work at a time.
+    Probation,
+    /// At work.
+    Active,
+    /// Gets no work until resumed.
+    Paused,
+    /// Shut out until an operator resumes it.
+    Suspended,
+    /// Gone for good.
+    Retired,
+}
+
+impl AgentState {
+    /// As written on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probation => "probation",
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Suspended => "suspended",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Reads the wire form.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Probation, Self::Active, Self::Paused, Self::Suspended, Self::Retired]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}

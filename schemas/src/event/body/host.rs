@@ -1,0 +1,179 @@
+//! The host, its ledger, and what it refused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::request::Scope;
+
+/// The first event of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogStarted {
+    /// Origin of the checkpoints.
+    pub origin: String,
+    /// 1 at first.
+    pub incarnation: u32,
+    /// `h-<32 hex>.agentd.internal` unless configured.
+    pub trust_domain: String,
+    /// `ssh-ed25519 …`: signs the other keys of the host.
+    pub authority_key: String,
+    /// `ssh-ed25519 …`: will sign run credentials.
+    pub issuer_key: String,
+    /// Verifier key of the checkpoints in signed-note form.
+    pub log_key: String,
+    /// Signature (base64) of the authority over `possession` texts that bind issuer and log key to this host.
+    pub key_certificates: Vec<String>,
+    /// Version of agentd.
+    pub agentd: String,
+}
+
+/// A restored backup goes on under a new origin, so that nothing signed before can be taken for its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IncarnationStarted {
+    /// The new origin.
+    pub origin: String,
+    /// One more than before.
+    pub incarnation: u32,
+    /// Origin of the backup.
+    pub previous_origin: String,
+    /// Its size.
+    pub previous_size: u64,
+    /// Its root, base64.
+    pub previous_root: String,
+    /// The authority of the new incarnation.
+    pub authority_key: String,
+    /// The issuer of the new incarnation.
+    pub issuer_key: String,
+    /// Verifier key of the new checkpoints.
+    pub log_key: String,
+    /// As in [`LogStarted`].
+    pub key_certificates: Vec<String>,
+    /// Why it was restored.
+    pub reason: String,
+    /// Version of agentd.
+    pub agentd: String,
+}
+
+/// The daemon serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaemonStarted {
+    /// Version of agentd.
+    pub agentd: String,
+    /// Whether the run before ended without `DaemonStopped`.
+    pub recovered: bool,
+}
+
+/// The daemon was asked to stop and did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DaemonStopped {
+    /// The signal or the command.
+    pub reason: String,
+}
+
+/// A rule said no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessDenied {
+    /// What was asked, `work.cancel`.
+    pub action: String,
+    /// On what.
+    pub resource: String,
+    /// The id of the rule that denied, or `no_rule`.
+    pub rule: String,
+}
+
+/// Somebody failed to prove who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthenticationFailed {
+    /// Whom it claimed to be, cut to 64 bytes.
+    pub claimed: String,
+    /// A stable word: `bad_signature`, `unknown_agent`, `expired_nonce`, `replayed_nonce`, `wrong_uid`, `revoked_key`.
+    pub reason: String,
+}
+
+/// Denials beyond the rate that is recorded one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenialsSummarised {
+    /// Who.
+    pub principal: String,
+    /// How many were not recorded one by one.
+    pub count: u64,
+    /// Over how long.
+    pub period_ms: u64,
+}
+
+/// Starts, schedules and running work stand still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frozen {
+    /// What.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+}
+
+/// A freeze is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thawed {
+    /// What.
+    pub scope: Scope,
+}
+
+/// The wall clock moved more than an hour against boot time; what wall time triggers is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockJumped {
+    /// Forward when positive.
+    pub by_ms: i64,
+}
+
+/// An operator looked at the clock and let wall-time triggers go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockAccepted {
+    /// Why.
+    pub reason: String,
+}
+
+/// Content and salt of one blob were erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentRedacted {
+    /// Log index of the event that commits to it.
+    pub event: u64,
+    /// Which of its blobs.
+    pub slot: u8,
+    /// Why.
+    pub reason: String,
+}
+
+/// The content of a work must be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldPlaced {
+    /// Why.
+    pub reason: String,
+}
+
+/// The content of a work need not be kept any longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldLifted {
+    /// Why.
+    pub reason: String,
+}
+
+/// An effect that an event demanded is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EffectFinished {
+    /// Log index of the event that demanded it.
+    pub effect: u64,
+    /// What it was: `cascade`.
+    pub kind: String,
+}

@@ -1,0 +1,13 @@
+//! Events: the only thing that the ledger is made of.
+//!
+//! An event is stored once, as the exact bytes of one JSON object, and hashed as those bytes. The envelope says what
+//! changed (subject and version), who did it, under which decision, and when; `data` says the rest and depends on
+//! `type`. Free text and content never stand in an event: `blobs` holds salted commitments to them.
+//!
+//! Money is integer micro-USD, durations are milliseconds, times are RFC 3339 in UTC.
+
+pub mod body;
+pub mod envelope;
+
+pub use body::*;
+pub use envelope::{Actor, Assurance, BlobRef, Decided, Envelope, Event, MAX_EVENT_BYTES, RequestKey, Subject, SubjectKind};
