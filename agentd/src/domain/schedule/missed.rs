@@ -1,0 +1,83 @@
+//! Ticks that passed while nobody looked: which of them are still run.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::timetable::Timetable;
+
+/// Most ticks that one catch-up runs, whatever the schedule asks for.
+pub const MAX_CATCH_UP: usize = 1_000;
+
+/// How late a tick may be seen and still count as on time and not as missed.
+pub const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+/// What happens to ticks that were missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// None of them runs; a tick that is seen within [`ON_TIME`] is not missed.
+    Skip,
+    /// The latest runs, for all of them.
+    #[default]
+    Once,
+    /// All run, oldest first, the newest of them where they are more than the bound.
+    All,
+}
+
+/// What a look at the clock finds to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Ticks to run now, in order.
+    pub due: Vec<Timestamp>,
+    /// Whether ticks before these passed that will never run.
+    pub skipped: bool,
+    /// The next tick to wait for; none once the timetable has ended.
+    pub next: Option<Timestamp>,
+}
+
+impl Timetable {
+    /// Decides which ticks run now. `last` is the last tick dealt with, run or not (the start, if there was none), and
+    /// `bound` (1 to [`MAX_CATCH_UP`]; what lies outside is moved to the nearer end) limits [`Missed::All`].
+    ///
+    /// A clock set back before `last` makes nothing due: no tick is dealt with twice.
+    pub fn catch_up(
+        &self,
+        missed: Missed,
+        bound: usize,
+        last: Timestamp,
+        now: Timestamp,
+    ) -> CatchUp {
+        let due = match missed {
+            Missed::Skip => self
+                .newest(1, last, now)
+                .into_iter()
+                .filter(|tick| on_time(*tick, now))
+                .collect(),
+            Missed::Once => self.newest(1, last, now),
+            Missed::All => self.newest(bound.clamp(1, MAX_CATCH_UP), last, now),
+        };
+        let oldest = self.next_after(last).filter(|tick| *tick <= now);
+        CatchUp {
+            skipped: oldest.as_ref() != due.first(),
+            due,
+            next: self.next_after(last.max(now)),
+        }
+    }
+
+    /// The newest ticks after `last` up to `now`, oldest first.
+    fn newest(&self, bound: usize, last: Timestamp, now: Timestamp) -> Vec<Timestamp> {
+        let instant = SignedDuration::from_nanos(1);
+        let mut ticks: Vec<Timestamp> =
+            std::iter::successors(self.last_between(last, now), |tick| {
+                self.last_between(last, tick.checked_sub(instant).ok()?)
+            })
+            .take(bound)
+            .collect();
+        ticks.reverse();
+        ticks
+    }
+}
+
+fn on_time(tick: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(tick) < ON_TIME
+}
