@@ -50,6 +50,12 @@ impl Ids {
         id
     }
 
+    /// Another supply, for the `nth` part of this decision.
+    #[must_use]
+    pub fn derive(&self, nth: u32) -> Self {
+        Self { seed: self.digest(nth ^ 0x8000_0000) }
+    }
+
     /// A number in `0..bound` for jitter; 0 when the bound is 0.
     pub fn jitter(&self, bound: u64) -> u64 {
         let mut word = [0; 8];

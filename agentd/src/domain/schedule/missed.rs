@@ -1,7 +1,7 @@
 //! Ticks that passed while nobody looked: which of them are still run.
 
+pub use agentd_schemas::document::schedule::Missed;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::timetable::Timetable;
 
@@ -10,19 +10,6 @@ pub const MAX_CATCH_UP: usize = 1_000;
 
 /// How late a tick may be seen and still count as on time and not as missed.
 pub const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
-
-/// What happens to ticks that were missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Missed {
-    /// None of them runs; a tick that is seen within [`ON_TIME`] is not missed.
-    Skip,
-    /// The latest runs, for all of them.
-    #[default]
-    Once,
-    /// All run, oldest first, the newest of them where they are more than the bound.
-    All,
-}
 
 /// What a look at the clock finds to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

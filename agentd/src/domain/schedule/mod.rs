@@ -14,6 +14,7 @@ mod expression;
 mod fields;
 mod missed;
 mod overlap;
+mod plan;
 mod stretch;
 mod timetable;
 
@@ -24,5 +25,8 @@ pub use error::{EveryFault, ExpressionError, FieldFault};
 pub use expression::{Expression, MAX_EXPRESSION_BYTES};
 pub use fields::Field;
 pub use missed::{CatchUp, MAX_CATCH_UP, Missed, ON_TIME};
-pub use overlap::{OnTick, Overlap};
+pub use overlap::{OnTick, Overlap, on_tick};
+pub use plan::{
+    AddFacts, NewSchedule, ScheduleFacts, ScheduleState, add, pause, prepare, remove, resume, tick,
+};
 pub use timetable::Timetable;

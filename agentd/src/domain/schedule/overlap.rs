@@ -1,19 +1,6 @@
 //! Ticks whose predecessor is still at work.
 
-use serde::{Deserialize, Serialize};
-
-/// What a tick does when work of the same schedule is unfinished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// The tick passes.
-    #[default]
-    Skip,
-    /// The tick waits its turn, where the queue has room.
-    Queue,
-    /// The unfinished work is cancelled, with what waits behind it, and the tick takes its place.
-    Replace,
-}
+pub use agentd_schemas::document::schedule::Overlap;
 
 /// What a tick is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,19 +17,17 @@ pub enum OnTick {
     PassFull,
 }
 
-impl Overlap {
-    /// Decides one tick. `unfinished` says whether work of the schedule is at work, `queued` how many ticks wait behind it,
-    /// and `bound` how many may. A tick that waits counts as unfinished, so no later tick overtakes it.
-    pub fn decide(self, unfinished: bool, queued: usize, bound: usize) -> OnTick {
-        if !unfinished && queued == 0 {
-            return OnTick::Start;
-        }
-        match self {
-            Self::Skip => OnTick::Pass,
-            Self::Queue if queued < bound => OnTick::Wait,
-            Self::Queue => OnTick::PassFull,
-            Self::Replace => OnTick::Replace,
-        }
+/// Decides one tick. `unfinished` says whether work of the schedule is at work, `queued` how many ticks wait behind it,
+/// and `bound` how many may. A tick that waits counts as unfinished, so no later tick overtakes it.
+pub fn on_tick(overlap: Overlap, unfinished: bool, queued: usize, bound: usize) -> OnTick {
+    if !unfinished && queued == 0 {
+        return OnTick::Start;
+    }
+    match overlap {
+        Overlap::Skip => OnTick::Pass,
+        Overlap::Queue if queued < bound => OnTick::Wait,
+        Overlap::Queue => OnTick::PassFull,
+        Overlap::Replace => OnTick::Replace,
     }
 }
 
@@ -69,13 +54,13 @@ mod tests {
             (Overlap::Replace, false, 2, Replace),
         ] {
             assert_eq!(
-                policy.decide(unfinished, queued, 2),
+                on_tick(policy, unfinished, queued, 2),
                 expected,
                 "{policy:?} {unfinished} {queued}"
             );
         }
         assert_eq!(
-            Overlap::Queue.decide(true, 0, 0),
+            on_tick(Overlap::Queue, true, 0, 0),
             PassFull,
             "a queue without room"
         );
