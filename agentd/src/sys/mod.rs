@@ -8,12 +8,16 @@
 //! in size, and is an error with a name when the kernel would not tell.
 
 pub mod clock;
+pub mod directory;
 pub mod env;
+pub mod failpoint;
+pub mod lock;
 mod proc_file;
 pub mod process;
 pub mod random;
 #[cfg(test)]
 mod scratch;
 pub mod sd_notify;
+pub mod secret_file;
 
 pub use proc_file::ProcFileError;
