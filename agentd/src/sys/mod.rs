@@ -11,7 +11,9 @@ pub mod clock;
 pub mod directory;
 pub mod env;
 pub mod failpoint;
+pub mod groups;
 pub mod lock;
+pub mod peer;
 mod proc_file;
 pub mod process;
 pub mod random;
@@ -19,5 +21,6 @@ pub mod random;
 mod scratch;
 pub mod sd_notify;
 pub mod secret_file;
+pub mod socket;
 
 pub use proc_file::ProcFileError;
