@@ -1,1 +1,26 @@
-//! The operating system: clocks, randomness, files, locks, peers.
+//! The operating system: clocks, randomness, environment, files, locks, sockets, peers.
+//!
+//! This is the only room that holds `unsafe`, reads a clock, draws randomness or looks at the environment; every other
+//! room receives those as arguments. It holds no rules: it does not know what a work, an agent or a grant is, and it
+//! decides nothing about them.
+//!
+//! Invariant: a fact that comes out of here (a uid, a time, a mode) was asked of the kernel at that moment, is bounded
+//! in size, and is an error with a name when the kernel would not tell.
+
+pub mod clock;
+pub mod directory;
+pub mod env;
+pub mod failpoint;
+pub mod groups;
+pub mod lock;
+pub mod peer;
+mod proc_file;
+pub mod process;
+pub mod random;
+#[cfg(test)]
+mod scratch;
+pub mod sd_notify;
+pub mod secret_file;
+pub mod socket;
+
+pub use proc_file::ProcFileError;
