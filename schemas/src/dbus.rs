@@ -21,8 +21,7 @@ pub const MAX_KEY_BYTES: usize = 128;
 #[zbus::proxy(
     interface = "org.agentd1.Host",
     default_service = "org.agentd1",
-    default_path = "/org/agentd1",
-    gen_blocking = false
+    default_path = "/org/agentd1"
 )]
 pub trait Host {
     /// [`StatusView`](crate::view::StatusView).
@@ -59,8 +58,7 @@ pub trait Host {
 #[zbus::proxy(
     interface = "org.agentd1.Works",
     default_service = "org.agentd1",
-    default_path = "/org/agentd1",
-    gen_blocking = false
+    default_path = "/org/agentd1"
 )]
 pub trait Works {
     /// One [`WorkDocument`](crate::document::WorkDocument). Answer: [`SubmittedView`](crate::view::SubmittedView).
@@ -97,8 +95,7 @@ pub trait Works {
 #[zbus::proxy(
     interface = "org.agentd1.Agents",
     default_service = "org.agentd1",
-    default_path = "/org/agentd1",
-    gen_blocking = false
+    default_path = "/org/agentd1"
 )]
 pub trait Agents {
     /// A one-use nonce for a possession proof of this name, good for five minutes.
@@ -129,8 +126,7 @@ pub trait Agents {
 #[zbus::proxy(
     interface = "org.agentd1.Schedules",
     default_service = "org.agentd1",
-    default_path = "/org/agentd1",
-    gen_blocking = false
+    default_path = "/org/agentd1"
 )]
 pub trait Schedules {
     /// Argument: [`ScheduleDocument`](crate::document::ScheduleDocument). Answer: [`ScheduleView`](crate::view::ScheduleView).
@@ -151,8 +147,7 @@ pub trait Schedules {
 #[zbus::proxy(
     interface = "org.agentd1.Objectives",
     default_service = "org.agentd1",
-    default_path = "/org/agentd1",
-    gen_blocking = false
+    default_path = "/org/agentd1"
 )]
 pub trait Objectives {
     /// Argument: [`ObjectiveDocument`](crate::document::ObjectiveDocument).
@@ -167,8 +162,7 @@ pub trait Objectives {
 #[zbus::proxy(
     interface = "org.agentd1.Ledger",
     default_service = "org.agentd1",
-    default_path = "/org/agentd1",
-    gen_blocking = false
+    default_path = "/org/agentd1"
 )]
 pub trait Ledger {
     /// [`HeadView`](crate::view::HeadView). The checkpoint is kept for ever.

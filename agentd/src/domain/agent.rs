@@ -94,7 +94,7 @@ fn limits(document: &AgentDocument) -> Option<Draft> {
         return None;
     }
     let account = format!("agent:{}", document.name);
-    let micro_usd = limits.max_cost_per_day.map(|cost| cost.micro());
+    let micro_usd = limits.max_cost_per_day.map(|cost| cost.0.as_micro());
     let set = super::account::set_limit(
         &account,
         agentd_schemas::document::request::Period::Day,

@@ -1,6 +1,6 @@
 //! What happened: one struct per event type, named in the past tense.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::envelope::EventError;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{AmountSource, Criterion, FailureReason, Verdict, WaitReason, WorkState};
+use crate::event::{AmountSource, Criterion, FailureReason, Verdict, WaitReason};
 use crate::id::{Fence, RunId, WorkId};
 use crate::unit::money::Usd;
 use crate::unit::name::{LabelKey, LabelValue, Skill, Slug};

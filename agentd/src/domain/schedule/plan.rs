@@ -137,11 +137,11 @@ impl ScheduleFacts {
 }
 
 fn timestamp(time: WallMs) -> Timestamp {
-    Timestamp::from_millisecond(time.as_millis()).unwrap_or(Timestamp::UNIX_EPOCH)
+    Timestamp::from_millisecond(time.as_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn wall(time: Timestamp) -> WallMs {
-    WallMs::from_millis(time.as_millisecond())
+    WallMs::saturating(time.as_millisecond())
 }
 
 /// Skips ticks until resumed.

@@ -42,7 +42,7 @@ pub fn raise(work: &WorkFacts, raise: &Raise, accounts: &[AccountFacts]) -> Deci
     if work.state.is_past() {
         return Err(work.wrong_state("raise the limits of", "a work that is over has no limits"));
     }
-    let max_cost = raised("max_cost", work.max_cost, raise.max_cost.map(|cost| cost.micro()))?;
+    let max_cost = raised("max_cost", work.max_cost, raise.max_cost.map(|cost| cost.0.as_micro()))?;
     let max_tokens = raised("max_tokens", work.max_tokens, raise.max_tokens)?;
     let max_attempts = raised("max_attempts", Some(u64::from(work.max_attempts)), raise.max_attempts.map(u64::from))?;
     if max_cost.is_none() && max_tokens.is_none() && max_attempts.is_none() {

@@ -141,7 +141,7 @@ fn resolve(reference: &Reference, ids: &[WorkId]) -> WorkId {
 }
 
 fn later(base: WallMs, ms: u64) -> WallMs {
-    base.saturating_add_ms(ms)
+    WallMs::saturating(base.as_ms().saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
 
 fn check_agent(facts: &SubmitFacts, spec: &WorkSubmitted) -> Result<(), Rejection> {
