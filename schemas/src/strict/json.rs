@@ -1,0 +1,99 @@
+//! JSON ([RFC 8259]) read strictly, as [RFC 7493] asks of data that two programs must understand alike.
+//!
+//! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
+//! [RFC 7493]: https://www.rfc-editor.org/rfc/rfc7493
+
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::error::{DocumentError, ErrorKind, Place};
+use super::explain::{Format, explain};
+pub use super::limits::Limits;
+use super::quote::plain;
+use super::scan::scan;
+
+const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+
+/// Reads one JSON value of type `T` that fills `bytes`.
+///
+/// Refused, beside what JSON itself refuses: more bytes, depth, keys or values than `limits`; bytes that are not UTF-8;
+/// duplicate keys in any object, also where `T` ignores it; lone surrogates; numbers beyond `f64`; keys with a private
+/// meaning in serde libraries. Unknown fields are refused where `T` denies them. A struct with derived reading also takes
+/// an array of all its fields in their order; that is serde's choice and not undone here.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, DocumentError> {
+    let text = check(bytes, limits)?;
+    // Paths cost an allocation for each key, so they are followed only once the document is known to be refused.
+    serde_json::from_str(text).map_err(|_| refusal::<T>(text, limits))
+}
+
+/// The checks of [`from_slice`] that need no type; hands back the text. The text may still be no JSON.
+pub fn check<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, DocumentError> {
+    if bytes.len() > limits.max_bytes {
+        return Err(DocumentError::too_large("document", limits.max_bytes));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let offset = error.valid_up_to();
+        DocumentError::not_utf8(offset).with_place(Place::of(bytes, offset))
+    })?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        let message = "the document begins with a byte order mark";
+        return Err(DocumentError::new(ErrorKind::Syntax, message)
+            .with_hint("save it as UTF-8 without one")
+            .with_place(Place::of(bytes, 0)));
+    }
+    scan(text, limits)?;
+    Ok(text)
+}
+
+/// Reads a refused document again, slowly, to say where and why.
+fn refusal<T: DeserializeOwned>(text: &str, limits: &Limits) -> DocumentError {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        let place = place(text, error.inner());
+        return match error.inner().classify() {
+            Category::Data => explain(&reason(error.inner()), error.path(), Format::Json),
+            _ => syntax(error.inner(), limits),
+        }
+        .with_place(place);
+    }
+    match reader.end() {
+        Err(error) => syntax(&error, limits).with_place(place(text, &error)),
+        // Only a type that answers differently the second time comes here.
+        Ok(()) => DocumentError::new(ErrorKind::Invalid, "the document was refused by its type"),
+    }
+}
+
+fn syntax(error: &serde_json::Error, limits: &Limits) -> DocumentError {
+    let reason = reason(error);
+    if reason == "recursion limit exceeded" {
+        return DocumentError::too_deep(limits.max_depth.min(127), String::new());
+    }
+    let said = plain(&reason, 100);
+    match said.as_str() {
+        "trailing characters" => {
+            DocumentError::new(ErrorKind::Syntax, "more content follows the document")
+                .with_hint("write one value for each document")
+        }
+        _ => DocumentError::new(ErrorKind::Syntax, format!("not JSON: {said}")),
+    }
+}
+
+/// The message without the place, which `serde_json` appends.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+/// `serde_json` counts columns in bytes; people count characters.
+fn place(text: &str, error: &serde_json::Error) -> Place {
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1))
+        .map(str::len)
+        .sum();
+    Place::of(text.as_bytes(), before + error.column().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests;
