@@ -1,4 +1,5 @@
 //! agentd: who each agent is, what it may do, what work there was, is and will be, and the proof of it.
 
 pub mod domain;
+pub mod policy;
 pub mod sys;

@@ -18,11 +18,7 @@ pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
 pub const MAX_KEY_BYTES: usize = 128;
 
 /// The host.
-#[zbus::proxy(
-    interface = "org.agentd1.Host",
-    default_service = "org.agentd1",
-    default_path = "/org/agentd1"
-)]
+#[zbus::proxy(interface = "org.agentd1.Host", default_service = "org.agentd1", default_path = "/org/agentd1")]
 pub trait Host {
     /// [`StatusView`](crate::view::StatusView).
     fn status(&self) -> zbus::Result<String>;
@@ -55,11 +51,7 @@ pub trait Host {
 }
 
 /// Works.
-#[zbus::proxy(
-    interface = "org.agentd1.Works",
-    default_service = "org.agentd1",
-    default_path = "/org/agentd1"
-)]
+#[zbus::proxy(interface = "org.agentd1.Works", default_service = "org.agentd1", default_path = "/org/agentd1")]
 pub trait Works {
     /// One [`WorkDocument`](crate::document::WorkDocument). Answer: [`SubmittedView`](crate::view::SubmittedView).
     fn submit(&self, document: &str, key: &str) -> zbus::Result<String>;
@@ -92,11 +84,7 @@ pub trait Works {
 }
 
 /// Agents.
-#[zbus::proxy(
-    interface = "org.agentd1.Agents",
-    default_service = "org.agentd1",
-    default_path = "/org/agentd1"
-)]
+#[zbus::proxy(interface = "org.agentd1.Agents", default_service = "org.agentd1", default_path = "/org/agentd1")]
 pub trait Agents {
     /// A one-use nonce for a possession proof of this name, good for five minutes.
     fn challenge(&self, name: &str) -> zbus::Result<String>;
@@ -123,11 +111,7 @@ pub trait Agents {
 }
 
 /// Schedules.
-#[zbus::proxy(
-    interface = "org.agentd1.Schedules",
-    default_service = "org.agentd1",
-    default_path = "/org/agentd1"
-)]
+#[zbus::proxy(interface = "org.agentd1.Schedules", default_service = "org.agentd1", default_path = "/org/agentd1")]
 pub trait Schedules {
     /// Argument: [`ScheduleDocument`](crate::document::ScheduleDocument). Answer: [`ScheduleView`](crate::view::ScheduleView).
     fn add(&self, document: &str, key: &str) -> zbus::Result<String>;
@@ -144,11 +128,7 @@ pub trait Schedules {
 }
 
 /// Service-level objectives.
-#[zbus::proxy(
-    interface = "org.agentd1.Objectives",
-    default_service = "org.agentd1",
-    default_path = "/org/agentd1"
-)]
+#[zbus::proxy(interface = "org.agentd1.Objectives", default_service = "org.agentd1", default_path = "/org/agentd1")]
 pub trait Objectives {
     /// Argument: [`ObjectiveDocument`](crate::document::ObjectiveDocument).
     fn set(&self, document: &str) -> zbus::Result<()>;
@@ -159,11 +139,7 @@ pub trait Objectives {
 }
 
 /// The ledger.
-#[zbus::proxy(
-    interface = "org.agentd1.Ledger",
-    default_service = "org.agentd1",
-    default_path = "/org/agentd1"
-)]
+#[zbus::proxy(interface = "org.agentd1.Ledger", default_service = "org.agentd1", default_path = "/org/agentd1")]
 pub trait Ledger {
     /// [`HeadView`](crate::view::HeadView). The checkpoint is kept for ever.
     fn head(&self) -> zbus::Result<String>;
@@ -175,9 +151,9 @@ pub trait Ledger {
     fn prove(&self, event: u64) -> zbus::Result<String>;
     /// Writes an export into the descriptor: all of it, or with `mine` the caller's own events with proofs. `content`
     /// adds the blobs that the caller may read. Answers with the number of events.
-    fn export(&self, into: zbus::zvariant::Fd<'_>, mine: bool, content: bool) -> zbus::Result<u64>;
+    fn export(&self, into: zbus::Fd<'_>, mine: bool, content: bool) -> zbus::Result<u64>;
     /// Writes a consistent copy of the database into the descriptor. Answers with the number of events.
-    fn backup(&self, into: zbus::zvariant::Fd<'_>) -> zbus::Result<u64>;
+    fn backup(&self, into: zbus::Fd<'_>) -> zbus::Result<u64>;
     /// Erases content: one slot of one event.
     fn redact(&self, event: u64, slot: u8, reason: &str) -> zbus::Result<()>;
     /// Keeps the content of a work from redaction and retention, or no longer.

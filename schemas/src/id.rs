@@ -279,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_id_is_refused() {
-        for text in ["", "w-", "w-ABCDEFGHIJKLMNOP", "s-abcdefghijklmnop", "w-abcdefghijklmno1", "w-abcdefghijklmnopq"] {
+        for text in ["", "w-", "w-ABCDEFGHIJKLMNOP", "s-abcdefghijklmnop", "w-abcdefghijklmno1", "w-abcdefghijklmnopq"]
+        {
             assert!(text.parse::<WorkId>().is_err(), "{text}");
         }
     }

@@ -120,7 +120,10 @@ pub fn check_document(document: &AgentDocument) -> Result<(), Rejection> {
     if let Some(most) = document.limits.max_concurrency
         && (most == 0 || most > MAX_CONCURRENCY)
     {
-        return Err(Problem::new(Code::OutOfBounds, format!("max_concurrency {most} is outside 1 to {MAX_CONCURRENCY}")));
+        return Err(Problem::new(
+            Code::OutOfBounds,
+            format!("max_concurrency {most} is outside 1 to {MAX_CONCURRENCY}"),
+        ));
     }
     document.model.as_ref().map_or(Ok(()), check_binding)
 }
@@ -145,9 +148,13 @@ pub fn check_binding(binding: &ModelBinding) -> Result<(), Rejection> {
         }
     }
     if binding.versions.len() + binding.helpers.len() > MAX_MODEL_NAMES {
-        return Err(Problem::new(Code::OutOfBounds, format!("at most {MAX_MODEL_NAMES} versions and helpers are allowed")));
+        return Err(Problem::new(
+            Code::OutOfBounds,
+            format!("at most {MAX_MODEL_NAMES} versions and helpers are allowed"),
+        ));
     }
-    for (name, digest) in [("parameters_sha256", &binding.parameters_sha256), ("prompt_sha256", &binding.prompt_sha256)] {
+    for (name, digest) in [("parameters_sha256", &binding.parameters_sha256), ("prompt_sha256", &binding.prompt_sha256)]
+    {
         if let Some(digest) = digest
             && (digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
         {
@@ -265,7 +272,14 @@ pub fn declare_skills(agent: &AgentFacts, skills: &[Skill]) -> Decision {
 }
 
 /// Gives it a new key, whose possession was proved.
-pub fn rotate_key(agent: &AgentFacts, key_of: Option<&str>, to: &str, nonce: &str, signature: &str, reason: &str) -> Decision {
+pub fn rotate_key(
+    agent: &AgentFacts,
+    key_of: Option<&str>,
+    to: &str,
+    nonce: &str,
+    signature: &str,
+    reason: &str,
+) -> Decision {
     agent.not_retired("rotate the key of")?;
     check_reason("the reason", reason, false)?;
     if let Some(other) = key_of {

@@ -169,11 +169,7 @@ fn demonstrated(agent: &Candidate, skill: &Skill, defaults: &Defaults) -> Result
     if lower_bound_percent(evidence.accepted, evidence.judged) >= defaults.skill_bound_percent {
         return Ok(true);
     }
-    Err(Mismatch::NotDemonstrated {
-        skill: skill.clone(),
-        judged: evidence.judged,
-        accepted: evidence.accepted,
-    })
+    Err(Mismatch::NotDemonstrated { skill: skill.clone(), judged: evidence.judged, accepted: evidence.accepted })
 }
 
 /// Lower bound of the 95 % Wilson score interval (E. B. Wilson, 1927), in whole percent, rounded down.

@@ -71,8 +71,11 @@ pub fn target_milli_percent(text: &str) -> Result<u32, Rejection> {
 pub fn window_days(objective: &ObjectiveDocument) -> Result<u64, Rejection> {
     let ms = objective.window.as_ms();
     if ms == 0 || ms % DAY_MS != 0 || ms / DAY_MS > MAX_WINDOW_DAYS {
-        return Err(Problem::new(Code::OutOfBounds, format!("the window {} is not 1 to {MAX_WINDOW_DAYS} whole days", objective.window))
-            .hint("for example: 28d"));
+        return Err(Problem::new(
+            Code::OutOfBounds,
+            format!("the window {} is not 1 to {MAX_WINDOW_DAYS} whole days", objective.window),
+        )
+        .hint("for example: 28d"));
     }
     Ok(ms / DAY_MS)
 }

@@ -78,9 +78,7 @@ impl FreeSpace {
     /// Available share of the whole, in percent, rounded down; 0 for a file system of no size.
     pub fn percent(&self) -> u8 {
         let hundredfold = u128::from(self.available_bytes) * 100;
-        let percent = hundredfold
-            .checked_div(u128::from(self.total_bytes))
-            .unwrap_or(0);
+        let percent = hundredfold.checked_div(u128::from(self.total_bytes)).unwrap_or(0);
         u8::try_from(percent.min(100)).unwrap_or(100)
     }
 }
@@ -98,23 +96,10 @@ impl Directory {
     /// A symbolic link to a directory is followed (service managers make them); what is checked is what it leads to. An
     /// existing directory keeps its mode.
     pub fn ensure(path: &Path, visibility: Visibility) -> Result<Self, DirectoryError> {
-        let failed = |action| {
-            move |source| DirectoryError::Io {
-                action,
-                path: path.to_owned(),
-                source,
-            }
-        };
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        let failed = |action| move |source| DirectoryError::Io { action, path: path.to_owned(), source };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             let mut builder = DirBuilder::new();
-            builder
-                .recursive(true)
-                .mode(0o700)
-                .create(parent)
-                .map_err(failed("create the parent of"))?;
+            builder.recursive(true).mode(0o700).create(parent).map_err(failed("create the parent of"))?;
         }
         let created = match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => true,
@@ -140,35 +125,19 @@ impl Directory {
 
     fn open_as(path: &Path, euid: u32) -> Result<Self, DirectoryError> {
         let failed = |action, errno: rustix::io::Errno| match errno {
-            rustix::io::Errno::NOTDIR => DirectoryError::NotADirectory {
-                path: path.to_owned(),
-            },
-            errno => DirectoryError::Io {
-                action,
-                path: path.to_owned(),
-                source: errno.into(),
-            },
+            rustix::io::Errno::NOTDIR => DirectoryError::NotADirectory { path: path.to_owned() },
+            errno => DirectoryError::Io { action, path: path.to_owned(), source: errno.into() },
         };
         let fd = open_fd(path).map_err(|errno| failed("open", errno))?;
         let stat = rustix::fs::fstat(&fd).map_err(|errno| failed("inspect", errno))?;
         if stat.st_uid != euid {
-            return Err(DirectoryError::WrongOwner {
-                path: path.to_owned(),
-                owner: stat.st_uid,
-                euid,
-            });
+            return Err(DirectoryError::WrongOwner { path: path.to_owned(), owner: stat.st_uid, euid });
         }
         let mode = stat.st_mode & 0o7777;
         if mode & 0o022 != 0 {
-            return Err(DirectoryError::TooOpen {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(DirectoryError::TooOpen { path: path.to_owned(), mode });
         }
-        Ok(Self {
-            fd,
-            path: path.to_owned(),
-        })
+        Ok(Self { fd, path: path.to_owned() })
     }
 
     /// The path it was opened by.
@@ -191,11 +160,7 @@ impl Directory {
     }
 
     fn failed(&self, action: &'static str, errno: rustix::io::Errno) -> DirectoryError {
-        DirectoryError::Io {
-            action,
-            path: self.path.clone(),
-            source: errno.into(),
-        }
+        DirectoryError::Io { action, path: self.path.clone(), source: errno.into() }
     }
 }
 
@@ -207,11 +172,7 @@ impl AsFd for Directory {
 
 /// A descriptor of the directory at `path`, without the checks of [`Directory`].
 pub(super) fn open_fd(path: &Path) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 #[cfg(test)]
@@ -254,15 +215,9 @@ mod tests {
         for open in [0o720, 0o702, 0o777, 0o1777] {
             fs::set_permissions(scratch.path(), Permissions::from_mode(open)).unwrap();
             let error = Directory::ensure(scratch.path(), Visibility::Private).unwrap_err();
-            assert!(
-                matches!(&error, DirectoryError::TooOpen { mode, .. } if *mode == open),
-                "{error:?}"
-            );
+            assert!(matches!(&error, DirectoryError::TooOpen { mode, .. } if *mode == open), "{error:?}");
             let text = error.to_string();
-            assert!(
-                text.contains(&format!("{open:04o}")) && text.contains("chmod go-w"),
-                "{text}"
-            );
+            assert!(text.contains(&format!("{open:04o}")) && text.contains("chmod go-w"), "{text}");
         }
     }
 
@@ -276,10 +231,7 @@ mod tests {
             matches!(error, DirectoryError::WrongOwner { owner, euid, .. } if (owner, euid) == (ours, ours + 1)),
             "{error:?}"
         );
-        assert!(
-            error.to_string().contains(&format!("chown {}", ours + 1)),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("chown {}", ours + 1)), "{error}");
     }
 
     #[test]
@@ -287,10 +239,7 @@ mod tests {
         let scratch = Scratch::new();
         fs::write(scratch.join("file"), "").unwrap();
         let error = Directory::ensure(&scratch.join("file"), Visibility::Private).unwrap_err();
-        assert!(
-            matches!(error, DirectoryError::NotADirectory { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, DirectoryError::NotADirectory { .. }), "{error:?}");
 
         fs::create_dir(scratch.join("real")).unwrap();
         fs::set_permissions(scratch.join("real"), Permissions::from_mode(0o700)).unwrap();
@@ -305,26 +254,16 @@ mod tests {
     fn a_missing_directory_is_not_created_by_open() {
         let scratch = Scratch::new();
         let error = Directory::open(&scratch.join("absent")).unwrap_err();
-        assert!(
-            matches!(error, DirectoryError::Io { action: "open", .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, DirectoryError::Io { action: "open", .. }), "{error:?}");
         assert!(!scratch.join("absent").exists());
     }
 
     #[test]
     fn the_size_of_the_file_system_agrees_with_another_program() {
         let scratch = Scratch::new();
-        let space = Directory::open(scratch.path())
-            .unwrap()
-            .free_space()
-            .unwrap();
+        let space = Directory::open(scratch.path()).unwrap().free_space().unwrap();
         let mut stat = Command::new("stat");
-        let output = stat
-            .args(["--file-system", "--format=%b %S"])
-            .arg(scratch.path())
-            .output()
-            .unwrap();
+        let output = stat.args(["--file-system", "--format=%b %S"]).arg(scratch.path()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let (blocks, size) = text.trim().split_once(' ').unwrap();
         let theirs = blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap();
@@ -334,23 +273,9 @@ mod tests {
 
     #[test]
     fn free_percent_is_rounded_down_and_never_beyond_its_range() {
-        let table = [
-            (0, 0, 0),
-            (0, 100, 0),
-            (1, 3, 33),
-            (100, 100, 100),
-            (u64::MAX, u64::MAX, 100),
-            (200, 100, 100),
-        ];
+        let table = [(0, 0, 0), (0, 100, 0), (1, 3, 33), (100, 100, 100), (u64::MAX, u64::MAX, 100), (200, 100, 100)];
         for (available_bytes, total_bytes, percent) in table {
-            assert_eq!(
-                FreeSpace {
-                    available_bytes,
-                    total_bytes
-                }
-                .percent(),
-                percent
-            );
+            assert_eq!(FreeSpace { available_bytes, total_bytes }.percent(), percent);
         }
     }
 

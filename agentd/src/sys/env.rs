@@ -11,13 +11,7 @@ pub struct NotUtf8 {
 /// The value of `name`, or `None` when it is unset. A value that is set and empty is `Some("")`.
 #[allow(clippy::disallowed_methods)] // the one place that reads the environment
 pub fn var(name: &str) -> Result<Option<String>, NotUtf8> {
-    std::env::var_os(name)
-        .map(|value| {
-            value.into_string().map_err(|_| NotUtf8 {
-                name: name.to_owned(),
-            })
-        })
-        .transpose()
+    std::env::var_os(name).map(|value| value.into_string().map_err(|_| NotUtf8 { name: name.to_owned() })).transpose()
 }
 
 #[cfg(test)]
@@ -32,12 +26,7 @@ mod tests {
     fn child_reads_three_variables() {
         assert_eq!(var("AGENTD_TEST_PLAIN"), Ok(Some("été".to_owned())));
         assert_eq!(var("AGENTD_TEST_EMPTY"), Ok(Some(String::new())));
-        assert_eq!(
-            var("AGENTD_TEST_RAW"),
-            Err(NotUtf8 {
-                name: "AGENTD_TEST_RAW".to_owned()
-            })
-        );
+        assert_eq!(var("AGENTD_TEST_RAW"), Err(NotUtf8 { name: "AGENTD_TEST_RAW".to_owned() }));
     }
 
     #[test]

@@ -56,9 +56,7 @@ pub fn gid_of_group(name: &str) -> Result<Option<u32>, AccountError> {
     look_up(
         &format!("group {name:?}"),
         // SAFETY: `c_name` is NUL-terminated and outlives the call; the rest is as `look_up` promises.
-        |entry, buffer, size, found| unsafe {
-            libc::getgrnam_r(c_name.as_ptr(), entry, buffer, size, found)
-        },
+        |entry, buffer, size, found| unsafe { libc::getgrnam_r(c_name.as_ptr(), entry, buffer, size, found) },
         |entry: &libc::group| entry.gr_gid,
     )
 }
@@ -70,9 +68,7 @@ pub fn uid_of_user(name: &str) -> Result<Option<u32>, AccountError> {
     look_up(
         &format!("user {name:?}"),
         // SAFETY: `c_name` is NUL-terminated and outlives the call; the rest is as `look_up` promises.
-        |entry, buffer, size, found| unsafe {
-            libc::getpwnam_r(c_name.as_ptr(), entry, buffer, size, found)
-        },
+        |entry, buffer, size, found| unsafe { libc::getpwnam_r(c_name.as_ptr(), entry, buffer, size, found) },
         |entry: &libc::passwd| entry.pw_uid,
     )
 }
@@ -82,9 +78,7 @@ pub fn user_of_uid(uid: u32) -> Result<Option<String>, AccountError> {
     let Some((name, _)) = user_entry(uid)? else {
         return Ok(None);
     };
-    name.into_string()
-        .map(Some)
-        .map_err(|_| AccountError::NotUtf8 { uid })
+    name.into_string().map(Some).map_err(|_| AccountError::NotUtf8 { uid })
 }
 
 /// All groups of a user, its own first group included: ascending, without repeats.
@@ -94,9 +88,7 @@ pub fn groups_of_uid(uid: u32) -> Result<Option<Vec<u32>>, AccountError> {
     let Some((name, gid)) = user_entry(uid)? else {
         return Ok(None);
     };
-    let mut groups = group_list(&name, gid).ok_or_else(|| AccountError::TooLarge {
-        subject: subject_of(uid),
-    })?;
+    let mut groups = group_list(&name, gid).ok_or_else(|| AccountError::TooLarge { subject: subject_of(uid) })?;
     groups.sort_unstable();
     groups.dedup();
     Ok(Some(groups))
@@ -136,12 +128,7 @@ fn look_up<Entry, T>(
         let mut buffer = vec![0; size];
         let mut entry = MaybeUninit::<Entry>::uninit();
         let mut found = ptr::null_mut();
-        match call(
-            entry.as_mut_ptr(),
-            buffer.as_mut_ptr(),
-            size,
-            &raw mut found,
-        ) {
+        match call(entry.as_mut_ptr(), buffer.as_mut_ptr(), size, &raw mut found) {
             // SAFETY: a found pointer leads to `entry`, now filled; entry and buffer live to the end of this block.
             0 => return Ok(unsafe { found.as_ref() }.map(&take)),
             // The manual allows these two as other words for "not found".
@@ -149,16 +136,11 @@ fn look_up<Entry, T>(
             libc::ERANGE => size *= 2,
             code => {
                 let source = io::Error::from_raw_os_error(code);
-                return Err(AccountError::Io {
-                    subject: subject.to_owned(),
-                    source,
-                });
+                return Err(AccountError::Io { subject: subject.to_owned(), source });
             }
         }
     }
-    Err(AccountError::TooLarge {
-        subject: subject.to_owned(),
-    })
+    Err(AccountError::TooLarge { subject: subject.to_owned() })
 }
 
 /// The groups that the host lists for a user and `gid`, or `None` beyond [`GROUPS_LIMIT`].
@@ -169,8 +151,7 @@ fn group_list(name: &CStr, gid: u32) -> Option<Vec<u32>> {
         let mut groups = vec![0; size];
         let mut count = libc::c_int::try_from(size).ok()?;
         // SAFETY: `name` is NUL-terminated, `groups` is writable for `count` entries, `count` outlives the call.
-        let code =
-            unsafe { libc::getgrouplist(name.as_ptr(), gid, groups.as_mut_ptr(), &raw mut count) };
+        let code = unsafe { libc::getgrouplist(name.as_ptr(), gid, groups.as_mut_ptr(), &raw mut count) };
         let count = usize::try_from(count).ok()?;
         if code >= 0 {
             groups.truncate(count);
@@ -183,9 +164,7 @@ fn group_list(name: &CStr, gid: u32) -> Option<Vec<u32>> {
 }
 
 fn c_name(name: &str) -> Result<CString, AccountError> {
-    CString::new(name).map_err(|_| AccountError::InvalidName {
-        name: name.to_owned(),
-    })
+    CString::new(name).map_err(|_| AccountError::InvalidName { name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -208,11 +187,7 @@ mod tests {
 
     #[test]
     fn every_local_account_agrees_with_another_program() {
-        for line in std::fs::read_to_string("/etc/passwd")
-            .unwrap()
-            .lines()
-            .take(20)
-        {
+        for line in std::fs::read_to_string("/etc/passwd").unwrap().lines().take(20) {
             let name = line.split(':').next().unwrap();
             let uid = output("id", &["-u", name]).parse().unwrap();
             assert_eq!(uid_of_user(name).unwrap(), Some(uid), "{name}");
@@ -230,11 +205,7 @@ mod tests {
     fn every_local_group_has_the_gid_of_its_line() {
         for line in std::fs::read_to_string("/etc/group").unwrap().lines() {
             let fields: Vec<&str> = line.split(':').collect();
-            assert_eq!(
-                gid_of_group(fields[0]).unwrap(),
-                Some(fields[2].parse().unwrap()),
-                "{line}"
-            );
+            assert_eq!(gid_of_group(fields[0]).unwrap(), Some(fields[2].parse().unwrap()), "{line}");
         }
     }
 
@@ -251,22 +222,13 @@ mod tests {
     fn a_nul_in_a_name_is_an_error_that_shows_it() {
         let error = gid_of_group("adm\0in").unwrap_err();
         assert!(error.to_string().contains(r#""adm\0in""#), "{error}");
-        assert!(matches!(
-            uid_of_user("\0"),
-            Err(AccountError::InvalidName { .. })
-        ));
+        assert!(matches!(uid_of_user("\0"), Err(AccountError::InvalidName { .. })));
     }
 
     #[test]
     fn a_name_service_that_always_wants_more_is_given_up() {
-        let greedy = look_up(
-            "user \"x\"",
-            |_: *mut libc::passwd, _, _, _| libc::ERANGE,
-            |_| (),
-        );
-        assert!(
-            matches!(greedy, Err(AccountError::TooLarge { subject }) if subject == "user \"x\"")
-        );
+        let greedy = look_up("user \"x\"", |_: *mut libc::passwd, _, _, _| libc::ERANGE, |_| ());
+        assert!(matches!(greedy, Err(AccountError::TooLarge { subject }) if subject == "user \"x\""));
     }
 
     #[test]
@@ -288,12 +250,8 @@ mod tests {
 
     #[allow(unsafe_code)]
     fn fill_group(entry: *mut libc::group, found: *mut *mut libc::group) {
-        let group = libc::group {
-            gr_name: ptr::null_mut(),
-            gr_passwd: ptr::null_mut(),
-            gr_gid: 77,
-            gr_mem: ptr::null_mut(),
-        };
+        let group =
+            libc::group { gr_name: ptr::null_mut(), gr_passwd: ptr::null_mut(), gr_gid: 77, gr_mem: ptr::null_mut() };
         // SAFETY: `look_up` hands out a writable entry and a writable place for its pointer.
         unsafe {
             entry.write(group);

@@ -43,10 +43,7 @@ pub enum LockError {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(
-        || "process id unknown".to_owned(),
-        |pid| format!("process {pid}"),
-    )
+    pid.map_or_else(|| "process id unknown".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// The right to be the only daemon on a state directory; given up when dropped.
@@ -62,15 +59,10 @@ impl DirectoryLock {
         let path = directory.join(FILE_NAME);
         let failed = |action| {
             let path = path.clone();
-            move |source: io::Error| LockError::Io {
-                action,
-                path,
-                source,
-            }
+            move |source: io::Error| LockError::Io { action, path, source }
         };
         // Not blocking, so that a FIFO in the file's place is an error and not a wait.
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let mut file: File = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| failed("open")(errno.into()))?
             .into();
@@ -80,16 +72,11 @@ impl DirectoryLock {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(LockError::AlreadyRunning {
-                    pid: read_pid(&file),
-                    path,
-                });
+                return Err(LockError::AlreadyRunning { pid: read_pid(&file), path });
             }
             Err(errno) => return Err(failed("lock")(errno.into())),
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed("write"))?;
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed("write"))?;
         Ok(Self { file, path })
     }
 
@@ -137,19 +124,13 @@ mod tests {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "held\n");
         child
     }
 
     fn try_flock(path: &Path) -> bool {
-        let command = Command::new("flock")
-            .arg("--nonblock")
-            .arg(path)
-            .arg("true")
-            .status();
+        let command = Command::new("flock").arg("--nonblock").arg(path).arg("true").status();
         command.unwrap().success()
     }
 
@@ -158,27 +139,14 @@ mod tests {
         let scratch = Scratch::new();
         let mut child = other_holder(&scratch.join("lock"));
         let error = DirectoryLock::acquire(scratch.path()).unwrap_err();
-        let LockError::AlreadyRunning { pid, path } = &error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(
-            (*pid, path.as_path()),
-            (Some(child.id()), scratch.join("lock").as_path())
-        );
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("process {}", child.id())),
-            "{error}"
-        );
+        let LockError::AlreadyRunning { pid, path } = &error else { panic!("{error:?}") };
+        assert_eq!((*pid, path.as_path()), (Some(child.id()), scratch.join("lock").as_path()));
+        assert!(error.to_string().contains(&format!("process {}", child.id())), "{error}");
 
         child.kill().unwrap();
         child.wait().unwrap();
         let lock = DirectoryLock::acquire(scratch.path()).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(lock.path()).unwrap(),
-            format!("{}\n", std::process::id())
-        );
+        assert_eq!(std::fs::read_to_string(lock.path()).unwrap(), format!("{}\n", std::process::id()));
     }
 
     #[test]
@@ -199,9 +167,7 @@ mod tests {
         let lock = DirectoryLock::acquire(scratch.path()).unwrap();
         assert!(!try_flock(lock.path()));
         let second = DirectoryLock::acquire(scratch.path()).unwrap_err();
-        assert!(
-            matches!(second, LockError::AlreadyRunning { pid: Some(pid), .. } if pid == std::process::id())
-        );
+        assert!(matches!(second, LockError::AlreadyRunning { pid: Some(pid), .. } if pid == std::process::id()));
         drop(lock);
         assert!(try_flock(&scratch.join("lock")));
     }
@@ -210,10 +176,7 @@ mod tests {
     fn the_file_is_private_and_survives_the_lock() {
         let scratch = Scratch::new();
         drop(DirectoryLock::acquire(scratch.path()).unwrap());
-        let mode = std::fs::metadata(scratch.join("lock"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(scratch.join("lock")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -233,28 +196,16 @@ mod tests {
         let target = scratch.join("target");
         std::os::unix::fs::symlink(&target, &path).unwrap();
         let symlink = DirectoryLock::acquire(scratch.path()).unwrap_err();
-        assert!(
-            matches!(symlink, LockError::Io { action: "open", .. }),
-            "{symlink:?}"
-        );
+        assert!(matches!(symlink, LockError::Io { action: "open", .. }), "{symlink:?}");
         assert!(!target.exists());
 
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         let directory = DirectoryLock::acquire(scratch.path()).unwrap_err();
-        assert!(
-            matches!(directory, LockError::Io { action: "open", .. }),
-            "{directory:?}"
-        );
+        assert!(matches!(directory, LockError::Io { action: "open", .. }), "{directory:?}");
 
         std::fs::remove_dir(&path).unwrap();
-        assert!(
-            Command::new("mkfifo")
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let fifo = DirectoryLock::acquire(scratch.path()).unwrap_err();
         assert!(matches!(fifo, LockError::NotRegular { .. }), "{fifo:?}");
     }

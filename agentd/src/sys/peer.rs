@@ -18,9 +18,7 @@ const NOBODY_AT_ALL: u32 = u32::MAX;
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The descriptor is a Unix socket without a peer, or another kind of socket.
-    #[error(
-        "the socket has no peer on this machine; only a connected unix socket tells who is there"
-    )]
+    #[error("the socket has no peer on this machine; only a connected unix socket tells who is there")]
     NotConnected,
     /// The kernel reports more groups than it allows a process.
     #[error("the peer is in more than {GROUPS_LIMIT} groups")]
@@ -56,13 +54,7 @@ impl Peer {
     pub fn of(socket: impl AsFd) -> Result<Self, PeerError> {
         let socket = socket.as_fd();
         let (pid, uid, gid) = credentials(socket)?;
-        Ok(Self {
-            uid,
-            gid,
-            pid,
-            groups: groups(socket)?,
-            pidfd: pidfd(socket)?,
-        })
+        Ok(Self { uid, gid, pid, groups: groups(socket)?, pidfd: pidfd(socket)? })
     }
 
     /// Whether the peer is in a group, by its effective or a supplementary group.
@@ -75,10 +67,7 @@ impl Peer {
 fn credentials(socket: BorrowedFd<'_>) -> Result<(Option<u32>, u32, u32), PeerError> {
     let mut words = [0; 3];
     let (result, _) = get_option(socket, libc::SO_PEERCRED, &mut words);
-    result.map_err(|source| PeerError::Io {
-        fact: "credentials",
-        source,
-    })?;
+    result.map_err(|source| PeerError::Io { fact: "credentials", source })?;
     let [pid, uid, gid] = words;
     if uid == NOBODY_AT_ALL {
         return Err(PeerError::NotConnected);
@@ -100,10 +89,7 @@ fn groups(socket: BorrowedFd<'_>) -> Result<Vec<u32>, PeerError> {
     if is(&result, Errno::NODATA) {
         return Err(PeerError::NotConnected);
     }
-    result.map_err(|source| PeerError::Io {
-        fact: "groups",
-        source,
-    })?;
+    result.map_err(|source| PeerError::Io { fact: "groups", source })?;
     words.truncate(length);
     words.sort_unstable();
     words.dedup();
@@ -119,10 +105,7 @@ fn pidfd(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, PeerError> {
     if absent.into_iter().any(|errno| is(&result, errno)) {
         return Ok(None);
     }
-    result.map_err(|source| PeerError::Io {
-        fact: "pidfd",
-        source,
-    })?;
+    result.map_err(|source| PeerError::Io { fact: "pidfd", source })?;
     let fd = RawFd::try_from(words[0]).map_err(|_| PeerError::Io {
         fact: "pidfd",
         source: io::Error::other("the kernel answered with a negative descriptor"),
@@ -138,33 +121,16 @@ fn is(result: &io::Result<()>, errno: Errno) -> bool {
 /// Reads a socket option made of 32-bit words into `words`. Also gives the length in words that the kernel reports,
 /// which on `ERANGE` is the length it wants.
 #[allow(unsafe_code)]
-fn get_option(
-    socket: BorrowedFd<'_>,
-    option: libc::c_int,
-    words: &mut [u32],
-) -> (io::Result<()>, usize) {
+fn get_option(socket: BorrowedFd<'_>, option: libc::c_int, words: &mut [u32]) -> (io::Result<()>, usize) {
     let Ok(mut length) = libc::socklen_t::try_from(size_of_val(words)) else {
         return (Err(Errno::INVAL.into()), 0);
     };
     // SAFETY: `words` is writable for `length` bytes, any bit pattern is a valid u32, and `length` outlives the call.
     let code = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            words.as_mut_ptr().cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, words.as_mut_ptr().cast(), &raw mut length)
     };
-    let result = if code == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    };
-    (
-        result,
-        usize::try_from(length).unwrap_or(usize::MAX) / size_of::<u32>(),
-    )
+    let result = if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    (result, usize::try_from(length).unwrap_or(usize::MAX) / size_of::<u32>())
 }
 
 #[cfg(test)]
@@ -180,11 +146,8 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn own_groups() -> Vec<u32> {
-        let groups: BTreeSet<u32> = rustix::process::getgroups()
-            .unwrap()
-            .into_iter()
-            .map(rustix::fs::Gid::as_raw)
-            .collect();
+        let groups: BTreeSet<u32> =
+            rustix::process::getgroups().unwrap().into_iter().map(rustix::fs::Gid::as_raw).collect();
         groups.into_iter().collect()
     }
 
@@ -201,17 +164,8 @@ mod tests {
 
     #[test]
     fn group_membership_is_by_effective_and_by_supplementary_group() {
-        let peer = Peer {
-            uid: 1,
-            gid: 100,
-            pid: None,
-            groups: vec![4, 27, 1000],
-            pidfd: None,
-        };
-        let members: Vec<u32> = [0, 4, 27, 99, 100, 999, 1000]
-            .into_iter()
-            .filter(|g| peer.is_in_group(*g))
-            .collect();
+        let peer = Peer { uid: 1, gid: 100, pid: None, groups: vec![4, 27, 1000], pidfd: None };
+        let members: Vec<u32> = [0, 4, 27, 99, 100, 999, 1000].into_iter().filter(|g| peer.is_in_group(*g)).collect();
         assert_eq!(members, [4, 27, 100, 1000]);
     }
 
@@ -222,12 +176,7 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         let script = "import socket, sys\n\
             s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'x'); sys.stdin.read()";
-        let mut child = Command::new("python3")
-            .args(["-c", script])
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new("python3").args(["-c", script]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         stream.read_exact(&mut [0]).unwrap();
         let peer = Peer::of(&stream).unwrap();
@@ -260,20 +209,11 @@ mod tests {
             try: os.setgroups(range(70999, 69999, -1))\n\
             except OSError: joined = b'n'\n\
             s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(joined); sys.stdin.read()";
-        let mut child = Command::new("python3")
-            .args(["-c", script])
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new("python3").args(["-c", script]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         let mut joined = [0];
         stream.read_exact(&mut joined).unwrap();
-        let expected = if joined == *b"y" {
-            (70_000..71_000).collect()
-        } else {
-            own_groups()
-        };
+        let expected = if joined == *b"y" { (70_000..71_000).collect() } else { own_groups() };
         assert_eq!(Peer::of(&stream).unwrap().groups, expected);
         drop(child.stdin.take());
         child.wait().unwrap();
@@ -282,27 +222,14 @@ mod tests {
     #[test]
     fn what_has_no_peer_is_refused() {
         let scratch = Scratch::new();
-        let unconnected = rustix::net::socket(
-            rustix::net::AddressFamily::UNIX,
-            rustix::net::SocketType::STREAM,
-            None,
-        );
-        assert!(matches!(
-            Peer::of(unconnected.unwrap()),
-            Err(PeerError::NotConnected)
-        ));
+        let unconnected = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None);
+        assert!(matches!(Peer::of(unconnected.unwrap()), Err(PeerError::NotConnected)));
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(matches!(Peer::of(&tcp), Err(PeerError::NotConnected)));
 
         let file = File::create(scratch.join("file")).unwrap();
-        assert!(matches!(
-            Peer::of(&file),
-            Err(PeerError::Io {
-                fact: "credentials",
-                ..
-            })
-        ));
+        assert!(matches!(Peer::of(&file), Err(PeerError::Io { fact: "credentials", .. })));
     }
 }

@@ -33,10 +33,7 @@ pub(super) fn read(path: &str) -> Result<String, ProcFileError> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(LIMIT_BYTES).read_to_string(&mut text))
-        .map_err(|source| ProcFileError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| ProcFileError::Unreadable { path: path.to_owned(), source })?;
     Ok(text)
 }
 
@@ -47,10 +44,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = read("/proc/sys/kernel/no-such-entry").unwrap_err();
-        assert!(
-            error.to_string().contains("/proc/sys/kernel/no-such-entry"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("/proc/sys/kernel/no-such-entry"), "{error}");
     }
 
     #[test]

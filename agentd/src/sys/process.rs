@@ -20,27 +20,19 @@ pub struct ProcessError {
 }
 
 fn failed(action: &'static str) -> impl FnOnce(rustix::io::Errno) -> ProcessError {
-    move |errno| ProcessError {
-        action,
-        source: errno.into(),
-    }
+    move |errno| ProcessError { action, source: errno.into() }
 }
 
 /// Bytes of memory that this process has resident.
 pub fn resident_bytes() -> Result<u64, ProcFileError> {
     let status = proc_file::read(STATUS_FILE)?;
     let expected = "a line VmRSS in kB";
-    parse_resident(&status).ok_or_else(|| ProcFileError::Malformed {
-        path: STATUS_FILE.to_owned(),
-        expected,
-    })
+    parse_resident(&status).ok_or_else(|| ProcFileError::Malformed { path: STATUS_FILE.to_owned(), expected })
 }
 
 /// The line is `VmRSS:` and a number of KiB, which the kernel calls kB. Unlike `statm` it needs no page size.
 fn parse_resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -65,12 +57,8 @@ pub fn raise_open_files_limit(wanted: u64) -> Result<u64, ProcessError> {
         None => Ok(u64::MAX),
         Some(current) if current >= reachable => Ok(current),
         Some(_) => {
-            let raised = Rlimit {
-                current: Some(reachable),
-                maximum: now.maximum,
-            };
-            rustix::process::setrlimit(Resource::Nofile, raised)
-                .map_err(failed("raise the limit of open files"))?;
+            let raised = Rlimit { current: Some(reachable), maximum: now.maximum };
+            rustix::process::setrlimit(Resource::Nofile, raised).map_err(failed("raise the limit of open files"))?;
             Ok(reachable)
         }
     }
@@ -80,12 +68,8 @@ pub fn raise_open_files_limit(wanted: u64) -> Result<u64, ProcessError> {
 ///
 /// From then on the kernel treats `/proc/self` as root's: without privileges, `/proc/self/fd` can no longer be opened.
 pub fn forbid_core_dumps() -> Result<(), ProcessError> {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    rustix::process::setrlimit(Resource::Core, none)
-        .map_err(failed("set the core size limit to 0"))?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none).map_err(failed("set the core size limit to 0"))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(failed("make the process not dumpable"))
 }
@@ -103,12 +87,7 @@ pub fn hostname() -> Result<String, ProcFileError> {
 /// Whether somebody at a terminal can type to this process.
 pub fn has_controlling_terminal() -> bool {
     // The kernel opens this name for a process with a controlling terminal only.
-    rustix::fs::open(
-        "/dev/tty",
-        OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .is_ok()
+    rustix::fs::open("/dev/tty", OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
 
 #[cfg(test)]
@@ -138,10 +117,7 @@ mod tests {
     #[test]
     fn the_resident_line_is_read_strictly() {
         let table = [
-            (
-                "Name:\tx\nVmRSS:\t    2048 kB\nVmData:\t1 kB\n",
-                Some(2_097_152),
-            ),
+            ("Name:\tx\nVmRSS:\t    2048 kB\nVmData:\t1 kB\n", Some(2_097_152)),
             ("VmRSS:\t0 kB", Some(0)),
             ("VmRSS:\t12", None),
             ("VmRSS:\t-1 kB", None),
@@ -162,11 +138,11 @@ mod tests {
 
     #[test]
     fn a_child_in_a_new_session_has_no_terminal() {
-        assert!(scratch::passes(Command::new("setsid").arg("--wait").args(
-            scratch::command_line(&scratch::child(
-                "sys::process::tests::child_has_no_terminal",
-            ))
-        )));
+        assert!(scratch::passes(
+            Command::new("setsid")
+                .arg("--wait")
+                .args(scratch::command_line(&scratch::child("sys::process::tests::child_has_no_terminal",)))
+        ));
     }
 
     #[test]
@@ -187,9 +163,7 @@ mod tests {
         assert!(scratch::passes(
             Command::new("python3")
                 .args(["-c", script])
-                .args(scratch::command_line(&scratch::child(
-                    "sys::process::tests::child_has_a_terminal",
-                )))
+                .args(scratch::command_line(&scratch::child("sys::process::tests::child_has_a_terminal",)))
         ));
     }
 
@@ -204,11 +178,7 @@ mod tests {
         let child = "sys::process::tests::child_shuts_itself_off";
         assert!(scratch::passes(
             Command::new("bash")
-                .args([
-                    "-c",
-                    "ulimit -S -n 64; ulimit -H -n 128; exec \"$@\"",
-                    "bash",
-                ])
+                .args(["-c", "ulimit -S -n 64; ulimit -H -n 128; exec \"$@\"", "bash",])
                 .args(scratch::command_line(&scratch::child(child)))
                 .stdin(Stdio::null())
         ));
@@ -221,27 +191,15 @@ mod tests {
         assert_eq!(raise_open_files_limit(10).unwrap(), 100);
         assert_eq!(raise_open_files_limit(1_000_000).unwrap(), 128);
         let limits = proc_file::read("/proc/self/limits").unwrap();
-        let line = limits
-            .lines()
-            .find(|line| line.starts_with("Max open files"))
-            .unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
         assert_eq!(line.split_whitespace().nth(3), Some("128"), "{line}");
 
         forbid_core_dumps().unwrap();
-        assert_eq!(
-            rustix::process::dumpable_behavior(),
-            Ok(DumpableBehavior::NotDumpable)
-        );
+        assert_eq!(rustix::process::dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
         let limits = proc_file::read("/proc/self/limits").unwrap();
-        let line = limits
-            .lines()
-            .find(|line| line.starts_with("Max core file size"))
-            .unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(line.split_whitespace().nth(4), Some("0"), "{line}");
-        assert!(
-            resident_bytes().unwrap() > 0,
-            "readable after it is not dumpable"
-        );
+        assert!(resident_bytes().unwrap() > 0, "readable after it is not dumpable");
 
         set_private_umask();
         let scratch = Scratch::new();

@@ -15,10 +15,7 @@ pub struct RandomError {
 #[allow(clippy::disallowed_methods)] // the one place that draws randomness
 pub fn fill(buffer: &mut [u8]) -> Result<(), RandomError> {
     getrandom::fill(buffer).map_err(|error| RandomError {
-        source: error.raw_os_error().map_or_else(
-            || io::Error::other(error.to_string()),
-            io::Error::from_raw_os_error,
-        ),
+        source: error.raw_os_error().map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error),
     })
 }
 
@@ -65,10 +62,7 @@ mod tests {
                 fill(&mut buffer).unwrap();
                 buffer.last().copied()
             });
-            assert!(
-                size == 0 || last_bytes.flatten().any(|byte| byte != 0),
-                "size {size}"
-            );
+            assert!(size == 0 || last_bytes.flatten().any(|byte| byte != 0), "size {size}");
         }
     }
 
@@ -84,13 +78,8 @@ mod tests {
 
     #[test]
     fn the_scale_is_even() {
-        let table = [
-            (0, 9, 0),
-            (u64::MAX, 9, 9),
-            (u64::MAX / 2, 9, 4),
-            (u64::MAX, u64::MAX, u64::MAX),
-            (7, u64::MAX, 7),
-        ];
+        let table =
+            [(0, 9, 0), (u64::MAX, 9, 9), (u64::MAX / 2, 9, 4), (u64::MAX, u64::MAX, u64::MAX), (7, u64::MAX, 7)];
         for (draw, max, expected) in table {
             assert_eq!(scale(draw, max), expected, "{draw} onto 0..={max}");
         }

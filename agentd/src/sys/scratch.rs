@@ -47,10 +47,7 @@ pub(super) fn child(name: &str) -> Command {
 /// The program and its arguments, to be run by way of another program.
 pub(super) fn command_line(command: &Command) -> Vec<OsString> {
     let program = std::iter::once(command.get_program());
-    program
-        .chain(command.get_args())
-        .map(OsStr::to_owned)
-        .collect()
+    program.chain(command.get_args()).map(OsStr::to_owned).collect()
 }
 
 /// Runs a [`child`], or a program that runs one, and says whether the one test ran and passed.

@@ -39,9 +39,7 @@ pub struct Notifier(Option<SocketAddr>);
 impl Notifier {
     /// The manager named by `NOTIFY_SOCKET`, or none.
     pub fn from_environment() -> Result<Self, NotifyError> {
-        env::var(VARIABLE)?
-            .filter(|address| !address.is_empty())
-            .map_or(Ok(Self(None)), |address| Self::to(&address))
+        env::var(VARIABLE)?.filter(|address| !address.is_empty()).map_or(Ok(Self(None)), |address| Self::to(&address))
     }
 
     /// `/path`, or `@name` for an abstract socket.
@@ -53,9 +51,7 @@ impl Notifier {
         };
         match parsed {
             Some(parsed) => Ok(Self(Some(parsed))),
-            None => Err(NotifyError::Address {
-                address: address.to_owned(),
-            }),
+            None => Err(NotifyError::Address { address: address.to_owned() }),
         }
     }
 
@@ -71,10 +67,7 @@ impl Notifier {
 
     /// The daemon has begun to read its configuration again; [`ready`](Self::ready) ends it.
     pub fn reloading(&self) -> Result<(), NotifyError> {
-        self.send(&format!(
-            "RELOADING=1\nMONOTONIC_USEC={}",
-            clock::monotonic_us()
-        ))
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::monotonic_us()))
     }
 
     /// The daemon has begun to stop.
@@ -92,14 +85,9 @@ impl Notifier {
             return Ok(());
         };
         let socket = UnixDatagram::unbound().map_err(NotifyError::Io)?;
-        socket
-            .set_write_timeout(Some(SEND_TIMEOUT))
-            .map_err(NotifyError::Io)?;
+        socket.set_write_timeout(Some(SEND_TIMEOUT)).map_err(NotifyError::Io)?;
         // A datagram is sent whole or not at all.
-        socket
-            .send_to_addr(message.as_bytes(), address)
-            .map(drop)
-            .map_err(NotifyError::Io)
+        socket.send_to_addr(message.as_bytes(), address).map(drop).map_err(NotifyError::Io)
     }
 }
 
@@ -107,11 +95,7 @@ impl Notifier {
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     for character in text.chars() {
-        let character = if character.is_control() {
-            ' '
-        } else {
-            character
-        };
+        let character = if character.is_control() { ' ' } else { character };
         if line.len() + character.len_utf8() > STATUS_LIMIT_BYTES {
             break;
         }
@@ -150,15 +134,8 @@ mod tests {
         let before = clock::monotonic_us();
         notifier.reloading().unwrap();
         let message = receive(&manager);
-        let time: u64 = message
-            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
-            .unwrap()
-            .parse()
-            .unwrap();
-        assert!(
-            (before..=clock::monotonic_us()).contains(&time),
-            "{message}"
-        );
+        let time: u64 = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse().unwrap();
+        assert!((before..=clock::monotonic_us()).contains(&time), "{message}");
     }
 
     #[test]
@@ -193,10 +170,7 @@ mod tests {
         let long = format!("/{}", "x".repeat(200));
         for address in ["relative", "vsock:2:1", "/nul\0", &long] {
             let error = Notifier::to(address).unwrap_err();
-            assert!(
-                matches!(&error, NotifyError::Address { address: named } if named == address),
-                "{error:?}"
-            );
+            assert!(matches!(&error, NotifyError::Address { address: named } if named == address), "{error:?}");
         }
     }
 
@@ -205,10 +179,7 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.join("gone");
         drop(UnixDatagram::bind(&path).unwrap());
-        let error = Notifier::to(path.to_str().unwrap())
-            .unwrap()
-            .ready()
-            .unwrap_err();
+        let error = Notifier::to(path.to_str().unwrap()).unwrap().ready().unwrap_err();
         assert!(matches!(error, NotifyError::Io(_)), "{error:?}");
     }
 

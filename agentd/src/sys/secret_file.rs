@@ -118,26 +118,16 @@ pub fn read(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> 
     let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(fd) => fd.into(),
         Err(Errno::NOENT) => {
-            return Err(SecretFileError::Missing {
-                path: path.to_owned(),
-            });
+            return Err(SecretFileError::Missing { path: path.to_owned() });
         }
         Err(Errno::LOOP | Errno::NXIO) => {
-            return Err(SecretFileError::NotRegular {
-                path: path.to_owned(),
-            });
+            return Err(SecretFileError::NotRegular { path: path.to_owned() });
         }
         Err(errno) => return Err(failed("open", path)(errno.into())),
     };
     let size = checked_size(&file, path, rustix::process::geteuid().as_raw())?;
-    let too_large = || SecretFileError::TooLarge {
-        path: path.to_owned(),
-        limit_bytes,
-    };
-    let size = usize::try_from(size)
-        .ok()
-        .filter(|size| *size <= limit_bytes)
-        .ok_or_else(too_large)?;
+    let too_large = || SecretFileError::TooLarge { path: path.to_owned(), limit_bytes };
+    let size = usize::try_from(size).ok().filter(|size| *size <= limit_bytes).ok_or_else(too_large)?;
     // Allocated once, and one byte larger: growing would leave copies behind in freed memory.
     let mut buffer = Zeroizing::new(vec![0; size.saturating_add(1)]);
     let length = read_up_to(&file, &mut buffer).map_err(failed("read", path))?;
@@ -145,9 +135,7 @@ pub fn read(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> 
         return Err(too_large());
     }
     if length > size {
-        return Err(failed("read", path)(io::Error::other(
-            "it grew while it was read",
-        )));
+        return Err(failed("read", path)(io::Error::other("it grew while it was read")));
     }
     buffer.truncate(length);
     Ok(Secret(buffer))
@@ -161,11 +149,7 @@ fn checked_size(file: &File, path: &Path, euid: u32) -> Result<u64, SecretFileEr
         return Err(SecretFileError::NotRegular { path: path() });
     }
     if metadata.uid() != euid {
-        return Err(SecretFileError::WrongOwner {
-            path: path(),
-            owner: metadata.uid(),
-            euid,
-        });
+        return Err(SecretFileError::WrongOwner { path: path(), owner: metadata.uid(), euid });
     }
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
@@ -191,16 +175,13 @@ fn read_up_to(mut file: &File, buffer: &mut [u8]) -> io::Result<usize> {
 ///
 /// A crash leaves the name as it was, or with the whole secret; it can leave a `.NAME.new-…` file, which nothing reads.
 pub fn write(path: &Path, secret: &[u8], existing: Existing) -> Result<(), SecretFileError> {
-    let not_regular = || SecretFileError::NotRegular {
-        path: path.to_owned(),
-    };
+    let not_regular = || SecretFileError::NotRegular { path: path.to_owned() };
     let name = path.file_name().ok_or_else(not_regular)?;
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let directory = directory::open_fd(parent)
-        .map_err(|errno| failed("open the directory of", path)(errno.into()))?;
+    let directory = directory::open_fd(parent).map_err(|errno| failed("open the directory of", path)(errno.into()))?;
     let unfinished = unfinished_name(name)?;
     let written = write_unfinished(&directory, &unfinished, secret)
         .map_err(failed("write", path))
@@ -210,8 +191,7 @@ pub fn write(path: &Path, secret: &[u8], existing: Existing) -> Result<(), Secre
         let _ = rustix::fs::unlinkat(&directory, &unfinished, AtFlags::empty());
     }
     written?;
-    rustix::fs::fsync(&directory)
-        .map_err(|errno| failed("sync the directory of", path)(errno.into()))
+    rustix::fs::fsync(&directory).map_err(|errno| failed("sync the directory of", path)(errno.into()))
 }
 
 /// A name that no other writer uses at the same time.
@@ -251,22 +231,14 @@ fn publish(
         }
     };
     renamed.map_err(|errno| match errno {
-        Errno::EXIST => SecretFileError::AlreadyExists {
-            path: path.to_owned(),
-        },
-        Errno::ISDIR => SecretFileError::NotRegular {
-            path: path.to_owned(),
-        },
+        Errno::EXIST => SecretFileError::AlreadyExists { path: path.to_owned() },
+        Errno::ISDIR => SecretFileError::NotRegular { path: path.to_owned() },
         errno => failed("name", path)(errno.into()),
     })
 }
 
 /// For file systems that cannot rename without replacing.
-fn link_and_unlink(
-    directory: impl AsFd,
-    unfinished: &OsStr,
-    name: &OsStr,
-) -> rustix::io::Result<()> {
+fn link_and_unlink(directory: impl AsFd, unfinished: &OsStr, name: &OsStr) -> rustix::io::Result<()> {
     let directory = directory.as_fd();
     rustix::fs::linkat(directory, unfinished, directory, name, AtFlags::empty())?;
     rustix::fs::unlinkat(directory, unfinished, AtFlags::empty())
@@ -274,11 +246,7 @@ fn link_and_unlink(
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SecretFileError {
     let path = path.to_owned();
-    move |source| SecretFileError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| SecretFileError::Io { action, path, source }
 }
 
 #[cfg(test)]
@@ -291,10 +259,7 @@ mod tests {
     const LIMIT: usize = 64;
 
     fn names(directory: &Path) -> Vec<OsString> {
-        let mut names: Vec<_> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     }
@@ -311,10 +276,7 @@ mod tests {
             write(&path, secret, Existing::Replace).unwrap();
             assert_eq!(read(&path, LIMIT).unwrap().expose(), secret);
         }
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         assert_eq!(names(scratch.path()), ["issuer.key"]);
     }
 
@@ -324,10 +286,7 @@ mod tests {
         let path = scratch.join("key");
         write(&path, b"first", Existing::Refuse).unwrap();
         let error = write(&path, b"second", Existing::Refuse).unwrap_err();
-        assert!(
-            matches!(error, SecretFileError::AlreadyExists { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, SecretFileError::AlreadyExists { .. }), "{error:?}");
         assert_eq!(read(&path, LIMIT).unwrap().expose(), b"first");
         write(&path, b"third", Existing::Replace).unwrap();
         assert_eq!(read(&path, LIMIT).unwrap().expose(), b"third");
@@ -343,10 +302,7 @@ mod tests {
         link_and_unlink(&directory, unfinished, name).unwrap();
         assert_eq!(names(scratch.path()), ["key"]);
         write_unfinished(&directory, unfinished, b"two").unwrap();
-        assert_eq!(
-            link_and_unlink(&directory, unfinished, name),
-            Err(Errno::EXIST)
-        );
+        assert_eq!(link_and_unlink(&directory, unfinished, name), Err(Errno::EXIST));
         assert_eq!(read(&scratch.join("key"), LIMIT).unwrap().expose(), b"one");
     }
 
@@ -359,10 +315,7 @@ mod tests {
             set_mode(&path, mode);
             let text = read(&path, LIMIT).unwrap_err().to_string();
             let way_out = format!("chmod 600 {}", path.display());
-            assert!(
-                text.contains(&format!("{mode:04o}")) && text.contains(&way_out),
-                "{text}"
-            );
+            assert!(text.contains(&format!("{mode:04o}")) && text.contains(&way_out), "{text}");
         }
         set_mode(&path, 0o400);
         assert_eq!(read(&path, LIMIT).unwrap().expose(), b"secret");
@@ -390,26 +343,13 @@ mod tests {
         write(&target, b"secret", Existing::Refuse).unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
         let fifo = scratch.join("fifo");
-        assert!(
-            Command::new("mkfifo")
-                .arg(&fifo)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for path in [link.as_path(), scratch.path(), fifo.as_path()] {
             let error = read(path, LIMIT).unwrap_err();
-            assert!(
-                matches!(error, SecretFileError::NotRegular { .. }),
-                "{error:?}"
-            );
+            assert!(matches!(error, SecretFileError::NotRegular { .. }), "{error:?}");
         }
         write(&link, b"new", Existing::Replace).unwrap();
-        assert_eq!(
-            read(&target, LIMIT).unwrap().expose(),
-            b"secret",
-            "written through the link"
-        );
+        assert_eq!(read(&target, LIMIT).unwrap().expose(), b"secret", "written through the link");
     }
 
     #[test]
@@ -418,10 +358,7 @@ mod tests {
         fs::create_dir(scratch.join("taken")).unwrap();
         for path in [Path::new("/"), Path::new(".."), &scratch.join("taken")] {
             let error = write(path, b"x", Existing::Replace).unwrap_err();
-            assert!(
-                matches!(error, SecretFileError::NotRegular { .. }),
-                "{error:?}"
-            );
+            assert!(matches!(error, SecretFileError::NotRegular { .. }), "{error:?}");
         }
         assert_eq!(names(scratch.path()), ["taken"]);
     }
@@ -430,14 +367,9 @@ mod tests {
     fn a_missing_secret_is_told_from_a_missing_directory_in_words() {
         let scratch = Scratch::new();
         let path = scratch.join("absent");
-        assert!(
-            matches!(read(&path, LIMIT), Err(SecretFileError::Missing { path: named }) if named == path)
-        );
+        assert!(matches!(read(&path, LIMIT), Err(SecretFileError::Missing { path: named }) if named == path));
         let error = write(&scratch.join("no/key"), b"x", Existing::Refuse).unwrap_err();
-        assert!(
-            error.to_string().contains("open the directory of"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("open the directory of"), "{error}");
     }
 
     #[test]
@@ -446,16 +378,7 @@ mod tests {
         let path = scratch.join("key");
         write(&path, &[1; LIMIT + 1], Existing::Refuse).unwrap();
         let error = read(&path, LIMIT).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                SecretFileError::TooLarge {
-                    limit_bytes: LIMIT,
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, SecretFileError::TooLarge { limit_bytes: LIMIT, .. }), "{error:?}");
         assert_eq!(read(&path, LIMIT + 1).unwrap().expose().len(), LIMIT + 1);
     }
 

@@ -92,14 +92,9 @@ pub fn check_path(path: &Path) -> Result<(), SocketError> {
 fn address(path: &Path) -> Result<SocketAddrUnix, SocketError> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.len() > PATH_LIMIT_BYTES {
-        return Err(SocketError::PathTooLong {
-            path: path.to_owned(),
-            length: bytes.len(),
-        });
+        return Err(SocketError::PathTooLong { path: path.to_owned(), length: bytes.len() });
     }
-    let invalid = || SocketError::InvalidPath {
-        path: path.to_owned(),
-    };
+    let invalid = || SocketError::InvalidPath { path: path.to_owned() };
     // An empty path would ask the kernel for an abstract name of its choice.
     if bytes.is_empty() {
         return Err(invalid());
@@ -119,14 +114,11 @@ pub fn listen(path: &Path, access: Access) -> Result<UnixListener, SocketError> 
     // The kernel makes the name with this mode less the umask: never wider than asked, at no moment.
     rustix::fs::fchmod(&socket, access.mode()).map_err(failed("set the mode of"))?;
     rustix::net::bind(&socket, &address).map_err(|errno| match errno {
-        Errno::ADDRINUSE => SocketError::InUse {
-            path: path.to_owned(),
-        },
+        Errno::ADDRINUSE => SocketError::InUse { path: path.to_owned() },
         errno => io_error("bind", path)(errno),
     })?;
     if let Access::Group(Some(gid)) = access {
-        rustix::fs::chown(path, None, Some(Gid::from_raw(gid)))
-            .map_err(failed("set the group of"))?;
+        rustix::fs::chown(path, None, Some(Gid::from_raw(gid))).map_err(failed("set the group of"))?;
     }
     rustix::fs::chmod(path, access.mode()).map_err(failed("set the mode of"))?;
     // Before this, every connection is refused.
@@ -143,17 +135,13 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError
         Err(errno) => return Err(io_error("inspect", path)(errno)),
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-        return Err(SocketError::NotASocket {
-            path: path.to_owned(),
-        });
+        return Err(SocketError::NotASocket { path: path.to_owned() });
     }
     let probe = stream().map_err(io_error("create a probe for", path))?;
     match rustix::net::connect(&probe, address) {
         Err(Errno::CONNREFUSED) => rustix::fs::unlink(path).map_err(io_error("remove stale", path)),
         // Accepted, a full queue, or a socket of another type: somebody is there.
-        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(SocketError::InUse {
-            path: path.to_owned(),
-        }),
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(SocketError::InUse { path: path.to_owned() }),
         Err(errno) => Err(io_error("probe", path)(errno)),
     }
 }
@@ -165,11 +153,7 @@ fn stream() -> rustix::io::Result<OwnedFd> {
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(Errno) -> SocketError {
     let path = path.to_owned();
-    move |errno| SocketError::Io {
-        action,
-        path,
-        source: errno.into(),
-    }
+    move |errno| SocketError::Io { action, path, source: errno.into() }
 }
 
 #[cfg(test)]
@@ -218,10 +202,7 @@ mod tests {
     fn the_listener_does_not_block() {
         let scratch = Scratch::new();
         let listener = listen(&scratch.join("s"), Access::Owner).unwrap();
-        assert_eq!(
-            listener.accept().unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
@@ -229,14 +210,7 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.join("s");
         let script = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()";
-        assert!(
-            Command::new("python3")
-                .args(["-c", script])
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("python3").args(["-c", script]).arg(&path).status().unwrap().success());
         let listener = listen(&path, Access::Owner).unwrap();
         UnixStream::connect(&path).unwrap();
         listener.accept().unwrap();
@@ -252,10 +226,7 @@ mod tests {
         let mut waiting = Vec::new();
         for round in 0..3 {
             let error = listen(&path, Access::Owner).unwrap_err();
-            assert!(
-                matches!(error, SocketError::InUse { .. }),
-                "round {round}: {error:?}"
-            );
+            assert!(matches!(error, SocketError::InUse { .. }), "round {round}: {error:?}");
             let client = stream().unwrap();
             let _ = rustix::net::connect(&client, &address(&path).unwrap());
             waiting.push(client);
@@ -271,20 +242,13 @@ mod tests {
     #[test]
     fn what_is_not_a_socket_is_never_removed() {
         let scratch = Scratch::new();
-        let (file, link, stale) = (
-            scratch.join("file"),
-            scratch.join("link"),
-            scratch.join("stale"),
-        );
+        let (file, link, stale) = (scratch.join("file"), scratch.join("link"), scratch.join("stale"));
         fs::write(&file, "precious").unwrap();
         drop(listen(&stale, Access::Owner).unwrap());
         std::os::unix::fs::symlink(&stale, &link).unwrap();
         for path in [&file, &link] {
             let error = listen(path, Access::Owner).unwrap_err();
-            assert!(
-                matches!(&error, SocketError::NotASocket { path: named } if named == path),
-                "{error:?}"
-            );
+            assert!(matches!(&error, SocketError::NotASocket { path: named } if named == path), "{error:?}");
         }
         assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
         assert!(link.is_symlink() && stale.exists());
@@ -312,10 +276,7 @@ mod tests {
     fn an_empty_path_and_a_nul_are_refused() {
         for bytes in [b"".as_slice(), b"/run/a\0b", b"\0abstract"] {
             let path = Path::new(OsStr::from_bytes(bytes));
-            assert!(
-                matches!(check_path(path), Err(SocketError::InvalidPath { .. })),
-                "{path:?}"
-            );
+            assert!(matches!(check_path(path), Err(SocketError::InvalidPath { .. })), "{path:?}");
         }
     }
 
@@ -323,10 +284,7 @@ mod tests {
     fn a_missing_directory_is_an_error_that_names_the_path() {
         let scratch = Scratch::new();
         let error = listen(&scratch.join("no/s"), Access::Owner).unwrap_err();
-        assert!(
-            matches!(error, SocketError::Io { action: "bind", .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, SocketError::Io { action: "bind", .. }), "{error:?}");
         assert!(error.to_string().contains("no/s"), "{error}");
     }
 }

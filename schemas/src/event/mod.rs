@@ -10,4 +10,6 @@ pub mod body;
 pub mod envelope;
 
 pub use body::*;
-pub use envelope::{Actor, Assurance, BlobRef, Decided, Envelope, Event, MAX_EVENT_BYTES, RequestKey, Subject, SubjectKind};
+pub use envelope::{
+    Actor, Assurance, BlobRef, Decided, Envelope, Event, MAX_EVENT_BYTES, RequestKey, Subject, SubjectKind,
+};

@@ -38,9 +38,7 @@ pub enum ArmorError {
 pub(super) fn encode(label: &'static str, blob: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(BASE64.encode(blob));
     // Sized once: growing would leave copies of a private key behind.
-    let mut text = Zeroizing::new(String::with_capacity(
-        body.len() + body.len() / LINE_WIDTH + 128,
-    ));
+    let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / LINE_WIDTH + 128));
     text.push_str("-----BEGIN ");
     text.push_str(label);
     text.push_str("-----\n");
@@ -57,11 +55,7 @@ pub(super) fn encode(label: &'static str, blob: &[u8]) -> Zeroizing<String> {
 }
 
 /// Reads the blob from an armored text of at most `limit` bytes.
-pub(super) fn decode(
-    label: &'static str,
-    text: &str,
-    limit: usize,
-) -> Result<Zeroizing<Vec<u8>>, ArmorError> {
+pub(super) fn decode(label: &'static str, text: &str, limit: usize) -> Result<Zeroizing<Vec<u8>>, ArmorError> {
     if text.len() > limit {
         return Err(ArmorError::TooLong { limit });
     }
@@ -79,10 +73,7 @@ pub(super) fn decode(
         .ok_or(ArmorError::End { label })?;
     let mut joined = Zeroizing::new(Vec::with_capacity(body.len()));
     joined.extend(body.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')));
-    BASE64
-        .decode(&joined)
-        .map(Zeroizing::new)
-        .map_err(|_| ArmorError::Base64)
+    BASE64.decode(&joined).map(Zeroizing::new).map_err(|_| ArmorError::Base64)
 }
 
 #[cfg(test)]
@@ -100,10 +91,7 @@ mod tests {
         for length in 0..300 {
             let blob = vec![0xa5; length];
             let text = encode(LABEL, &blob);
-            assert!(
-                text.lines().all(|line| line.len() <= LINE_WIDTH),
-                "{length}"
-            );
+            assert!(text.lines().all(|line| line.len() <= LINE_WIDTH), "{length}");
             assert_eq!(read(&text), Ok(blob), "{length}");
         }
     }
@@ -126,45 +114,18 @@ mod tests {
         for (text, error) in [
             ("", begin),
             ("YWdlbnRk", begin),
-            (
-                "hello\n-----BEGIN SSH SIGNATURE-----\nYWdlbnRk\n-----END SSH SIGNATURE-----\n",
-                begin,
-            ),
-            (
-                "-----BEGIN SSH SIGNATUREX-----\nYWdlbnRk\n-----END SSH SIGNATUREX-----\n",
-                begin,
-            ),
-            (
-                "-----BEGIN SSH SIGNATURE-----YWdlbnRk\n-----END SSH SIGNATURE-----\n",
-                begin,
-            ),
+            ("hello\n-----BEGIN SSH SIGNATURE-----\nYWdlbnRk\n-----END SSH SIGNATURE-----\n", begin),
+            ("-----BEGIN SSH SIGNATUREX-----\nYWdlbnRk\n-----END SSH SIGNATUREX-----\n", begin),
+            ("-----BEGIN SSH SIGNATURE-----YWdlbnRk\n-----END SSH SIGNATURE-----\n", begin),
             ("-----BEGIN SSH SIGNATURE-----\nYWdlbnRk\n", end),
-            (
-                "-----BEGIN SSH SIGNATURE-----\nYWdlbnRk\n-----END SSH SIGNATURE-----\nmore\n",
-                end,
-            ),
-            (
-                "-----BEGIN SSH SIGNATURE-----\nYWdlbnRk-----END SSH SIGNATURE-----\n",
-                end,
-            ),
-            (
-                "-----BEGIN SSH SIGNATURE-----\nYWdl bnRk\n-----END SSH SIGNATURE-----\n",
-                ArmorError::Base64,
-            ),
-            (
-                "-----BEGIN SSH SIGNATURE-----\nYWdlbnQ\n-----END SSH SIGNATURE-----\n",
-                ArmorError::Base64,
-            ),
-            (
-                "-----BEGIN SSH SIGNATURE-----\nYWdlbnR=\n-----END SSH SIGNATURE-----\n",
-                ArmorError::Base64,
-            ),
+            ("-----BEGIN SSH SIGNATURE-----\nYWdlbnRk\n-----END SSH SIGNATURE-----\nmore\n", end),
+            ("-----BEGIN SSH SIGNATURE-----\nYWdlbnRk-----END SSH SIGNATURE-----\n", end),
+            ("-----BEGIN SSH SIGNATURE-----\nYWdl bnRk\n-----END SSH SIGNATURE-----\n", ArmorError::Base64),
+            ("-----BEGIN SSH SIGNATURE-----\nYWdlbnQ\n-----END SSH SIGNATURE-----\n", ArmorError::Base64),
+            ("-----BEGIN SSH SIGNATURE-----\nYWdlbnR=\n-----END SSH SIGNATURE-----\n", ArmorError::Base64),
         ] {
             assert_eq!(read(text), Err(error), "{text:?}");
         }
-        assert_eq!(
-            read(&"-".repeat(4097)),
-            Err(ArmorError::TooLong { limit: 4096 })
-        );
+        assert_eq!(read(&"-".repeat(4097)), Err(ArmorError::TooLong { limit: 4096 }));
     }
 }

@@ -112,21 +112,13 @@ impl Envelope {
     /// Verifies that `expected` signed this payload as `payload_type`, and gives the exact payload bytes.
     pub fn verify(&self, expected: &PublicKey, payload_type: &str) -> Result<&[u8], DsseError> {
         if self.payload_type != payload_type {
-            return Err(DsseError::PayloadType {
-                expected: payload_type.to_owned(),
-                found: self.payload_type.clone(),
-            });
+            return Err(DsseError::PayloadType { expected: payload_type.to_owned(), found: self.payload_type.clone() });
         }
         let fingerprint = expected.fingerprint();
         if self.keyid != fingerprint {
-            return Err(DsseError::OtherKey {
-                expected: fingerprint,
-                found: self.keyid.clone(),
-            });
+            return Err(DsseError::OtherKey { expected: fingerprint, found: self.keyid.clone() });
         }
-        expected
-            .verify(&pae(payload_type, &self.payload), &self.signature)
-            .map_err(DsseError::BadSignature)?;
+        expected.verify(&pae(payload_type, &self.payload), &self.signature).map_err(DsseError::BadSignature)?;
         Ok(&self.payload)
     }
 
@@ -136,12 +128,8 @@ impl Envelope {
     }
 
     fn from_wire(wire: Wire) -> Result<Self, DsseError> {
-        let [signature] =
-            <[WireSignature; 1]>::try_from(wire.signatures).map_err(|signatures| {
-                DsseError::SignatureCount {
-                    found: signatures.len(),
-                }
-            })?;
+        let [signature] = <[WireSignature; 1]>::try_from(wire.signatures)
+            .map_err(|signatures| DsseError::SignatureCount { found: signatures.len() })?;
         check_payload_type(&wire.payload_type)?;
         check_keyid(&signature.keyid)?;
         let sig = base64("sig", &signature.sig)?;
@@ -149,32 +137,20 @@ impl Envelope {
             payload: base64("payload", &wire.payload)?,
             payload_type: wire.payload_type,
             keyid: signature.keyid,
-            signature: sig.try_into().map_err(|_| DsseError::Field {
-                field: "sig",
-                reason: "is not 64 bytes",
-            })?,
+            signature: sig.try_into().map_err(|_| DsseError::Field { field: "sig", reason: "is not 64 bytes" })?,
         })
     }
 }
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Envelope({} of {} bytes by {})",
-            self.payload_type,
-            self.payload.len(),
-            self.keyid
-        )
+        write!(f, "Envelope({} of {} bytes by {})", self.payload_type, self.payload.len(), self.keyid)
     }
 }
 
 impl Serialize for Envelope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let signature = WireSignature {
-            keyid: self.keyid.clone(),
-            sig: BASE64.encode(&self.signature),
-        };
+        let signature = WireSignature { keyid: self.keyid.clone(), sig: BASE64.encode(&self.signature) };
         Wire {
             payload_type: self.payload_type.clone(),
             payload: BASE64.encode(&self.payload),
@@ -187,8 +163,7 @@ impl Serialize for Envelope {
 impl<'de> Deserialize<'de> for Envelope {
     /// As [`Envelope::parse`]; the size that counts here is the one the envelope has as compact JSON.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let envelope = object::field(deserializer)
-            .and_then(|wire| Self::from_wire(wire).map_err(de::Error::custom))?;
+        let envelope = object::field(deserializer).and_then(|wire| Self::from_wire(wire).map_err(de::Error::custom))?;
         envelope.to_json().map_err(de::Error::custom)?;
         Ok(envelope)
     }
@@ -213,12 +188,7 @@ struct WireSignature {
 
 /// Pre-authentication encoding: `DSSEv1`, then length and bytes of type and payload, parted by single spaces.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut encoded = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    )
-    .into_bytes();
+    let mut encoded = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     encoded.extend_from_slice(payload);
     encoded
 }
@@ -226,18 +196,11 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 fn base64(field: &'static str, text: &str) -> Result<Vec<u8>, DsseError> {
     BASE64
         .decode(text.as_bytes())
-        .map_err(|_| DsseError::Field {
-            field,
-            reason: "is not standard base64 with padding",
-        })
+        .map_err(|_| DsseError::Field { field, reason: "is not standard base64 with padding" })
 }
 
 fn check_length(found: usize) -> Result<(), DsseError> {
-    if found > MAX_ENVELOPE_BYTES {
-        Err(DsseError::TooLong { found })
-    } else {
-        Ok(())
-    }
+    if found > MAX_ENVELOPE_BYTES { Err(DsseError::TooLong { found }) } else { Ok(()) }
 }
 
 fn check_payload_type(payload_type: &str) -> Result<(), DsseError> {
@@ -253,16 +216,10 @@ fn check_payload_type(payload_type: &str) -> Result<(), DsseError> {
 
 /// `SHA256:` and 43 characters: the shape of a fingerprint, so that a message may repeat it.
 fn check_keyid(keyid: &str) -> Result<(), DsseError> {
-    if keyid.len() == 50
-        && keyid.starts_with("SHA256:")
-        && keyid.bytes().all(|byte| byte.is_ascii_graphic())
-    {
+    if keyid.len() == 50 && keyid.starts_with("SHA256:") && keyid.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(DsseError::Field {
-        field: "keyid",
-        reason: "is not an SSH fingerprint (`SHA256:` and 43 base64 characters)",
-    })
+    Err(DsseError::Field { field: "keyid", reason: "is not an SSH fingerprint (`SHA256:` and 43 base64 characters)" })
 }
 
 #[cfg(test)]

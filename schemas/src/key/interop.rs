@@ -32,12 +32,7 @@ impl Desk {
         use std::io::Write;
         let path = self.path(name);
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .unwrap();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&path).unwrap();
         file.write_all(contents.as_ref()).unwrap();
         path
     }
@@ -48,14 +43,7 @@ impl Desk {
 
     fn generate(&self, name: &str, arguments: &[&str]) {
         let path = self.path(name);
-        let output = keygen(
-            &[
-                &["-q", "-C", "made elsewhere", "-f", text(&path)],
-                arguments,
-            ]
-            .concat(),
-            None,
-        );
+        let output = keygen(&[&["-q", "-C", "made elsewhere", "-f", text(&path)], arguments].concat(), None);
         assert!(output.status.success(), "{output:?}");
     }
 }
@@ -74,11 +62,7 @@ fn text(path: &Path) -> &str {
 
 fn keygen(arguments: &[&str], input: Option<&Path>) -> Output {
     let stdin = input.map_or_else(Stdio::null, |path| fs::File::open(path).unwrap().into());
-    Command::new("ssh-keygen")
-        .args(arguments)
-        .stdin(stdin)
-        .output()
-        .expect("ssh-keygen runs")
+    Command::new("ssh-keygen").args(arguments).stdin(stdin).output().expect("ssh-keygen runs")
 }
 
 fn printed(output: &Output) -> &str {
@@ -96,10 +80,7 @@ fn ssh_keygen_reads_our_private_key_and_agrees_on_line_and_fingerprint() {
     for (name, comment) in [("bare", ""), ("named", "alice@host")] {
         let path = desk.write(name, key().to_openssh(comment).unwrap().as_bytes());
         let line = key().public_key().to_line(comment).unwrap();
-        assert_eq!(
-            printed(&keygen(&["-y", "-f", text(&path)], None)).trim_end(),
-            line
-        );
+        assert_eq!(printed(&keygen(&["-y", "-f", text(&path)], None)).trim_end(), line);
 
         let public = desk.write(&format!("{name}.pub"), format!("{line}\n"));
         let shown = keygen(&["-l", "-f", text(&public)], None);
@@ -127,26 +108,13 @@ fn encrypted_keys_and_other_algorithms_are_refused_with_their_reason() {
     desk.generate("pem", &["-t", "ecdsa", "-m", "PEM", "-N", ""]);
     desk.generate("rsa", &["-t", "rsa", "-b", "1024", "-N", ""]);
     let refusal = |name| PrivateKey::from_openssh(&desk.read(name)).unwrap_err();
-    let unsupported = |found: &str| KeyError::UnsupportedType {
-        found: found.to_owned(),
-    };
+    let unsupported = |found: &str| KeyError::UnsupportedType { found: found.to_owned() };
     assert_eq!(refusal("locked"), KeyError::Encrypted);
     assert_eq!(refusal("ecdsa"), unsupported("ecdsa-sha2-nistp256"));
-    assert_eq!(
-        refusal("pem"),
-        KeyError::PrivateKeyArmor(ArmorError::Begin {
-            label: "OPENSSH PRIVATE KEY"
-        })
-    );
+    assert_eq!(refusal("pem"), KeyError::PrivateKeyArmor(ArmorError::Begin { label: "OPENSSH PRIVATE KEY" }));
     assert_eq!(refusal("rsa"), unsupported("ssh-rsa"));
-    assert_eq!(
-        desk.read("rsa.pub").parse::<PublicKey>(),
-        Err(unsupported("ssh-rsa"))
-    );
-    assert_eq!(
-        desk.read("locked.pub").parse::<PublicKey>().map(|_| ()),
-        Ok(())
-    );
+    assert_eq!(desk.read("rsa.pub").parse::<PublicKey>(), Err(unsupported("ssh-rsa")));
+    assert_eq!(desk.read("locked.pub").parse::<PublicKey>().map(|_| ()), Ok(()));
 }
 
 #[test]
@@ -160,31 +128,12 @@ fn ssh_keygen_accepts_our_signatures_and_refuses_forged_ones() {
     let other = PrivateKey::from_seed(&[43; 32]).public_key();
     let not_allowed = desk.write("not-allowed", format!("agent@host {other}\n"));
 
-    let novalidate = [
-        "-Y",
-        "check-novalidate",
-        "-n",
-        "agentd-test",
-        "-s",
-        text(&signature),
-    ];
-    assert!(
-        printed(&keygen(&novalidate, Some(&message))).contains(&key().public_key().fingerprint())
-    );
+    let novalidate = ["-Y", "check-novalidate", "-n", "agentd-test", "-s", text(&signature)];
+    assert!(printed(&keygen(&novalidate, Some(&message))).contains(&key().public_key().fingerprint()));
 
     let accepts = |allowed: &Path, namespace: &str, message: &Path| {
-        let arguments = [
-            "-Y",
-            "verify",
-            "-I",
-            "agent@host",
-            "-n",
-            namespace,
-            "-s",
-            text(&signature),
-            "-f",
-            text(allowed),
-        ];
+        let arguments =
+            ["-Y", "verify", "-I", "agent@host", "-n", namespace, "-s", text(&signature), "-f", text(allowed)];
         keygen(&arguments, Some(message)).status.success()
     };
     assert!(accepts(&allowed, "agentd-test", &message));
@@ -203,34 +152,13 @@ fn we_accept_the_signatures_of_ssh_keygen_and_write_the_same_text() {
         ("sha256", &["-O", "hashalg=sha256"], MessageHash::Sha256),
     ] {
         let message = desk.write(name, b"what was signed\n");
-        let arguments = [
-            &[
-                "-Y",
-                "sign",
-                "-q",
-                "-n",
-                "agentd-test",
-                "-f",
-                text(&private),
-            ],
-            option,
-            &[text(&message)],
-        ];
+        let arguments = [&["-Y", "sign", "-q", "-n", "agentd-test", "-f", text(&private)], option, &[text(&message)]];
         assert!(keygen(&arguments.concat(), None).status.success());
         let theirs = desk.read(&format!("{name}.sig"));
         let signature: SshSignature = theirs.parse().unwrap();
         assert_eq!(signature.hash(), hash);
-        assert_eq!(
-            signature.verify(&key().public_key(), "agentd-test", b"what was signed\n"),
-            Ok(()),
-            "{name}"
-        );
-        assert!(
-            signature
-                .verify(&key().public_key(), "agentd-test", b"what was signed")
-                .is_err(),
-            "{name}"
-        );
+        assert_eq!(signature.verify(&key().public_key(), "agentd-test", b"what was signed\n"), Ok(()), "{name}");
+        assert!(signature.verify(&key().public_key(), "agentd-test", b"what was signed").is_err(), "{name}");
         assert_eq!(signature.to_string(), theirs, "{name}");
         // Ed25519 leaves the signer no choice.
         if hash == MessageHash::Sha512 {
@@ -246,21 +174,9 @@ fn a_signature_by_another_algorithm_is_refused() {
     desk.generate("ecdsa", &["-t", "ecdsa", "-N", ""]);
     let message = desk.write("message", b"what was signed\n");
     let private = desk.path("ecdsa");
-    let arguments = [
-        "-Y",
-        "sign",
-        "-q",
-        "-n",
-        "agentd-test",
-        "-f",
-        text(&private),
-        text(&message),
-    ];
+    let arguments = ["-Y", "sign", "-q", "-n", "agentd-test", "-f", text(&private), text(&message)];
     assert!(keygen(&arguments, None).status.success());
-    let error = desk
-        .read("message.sig")
-        .parse::<SshSignature>()
-        .unwrap_err();
+    let error = desk.read("message.sig").parse::<SshSignature>().unwrap_err();
     let found = "ecdsa-sha2-nistp256".to_owned();
     assert_eq!(error, SshsigError::Key(KeyError::UnsupportedType { found }));
 }
@@ -277,26 +193,11 @@ fn a_shell_script_proves_possession() {
     "#;
     let public_key = &key().public_key();
     for kind in PossessionKind::ALL {
-        let output = Command::new("sh")
-            .args(["-c", script, "sh", text(&private), kind.as_str()])
-            .output()
-            .unwrap();
+        let output = Command::new("sh").args(["-c", script, "sh", text(&private), kind.as_str()]).output().unwrap();
         let signature: PossessionSignature = printed(&output).parse().unwrap();
-        let possession = Possession {
-            kind,
-            trust_domain: "h-00.agentd.internal",
-            name: "reviewer",
-            nonce: "n0nce",
-            public_key,
-        };
+        let possession =
+            Possession { kind, trust_domain: "h-00.agentd.internal", name: "reviewer", nonce: "n0nce", public_key };
         assert_eq!(possession.verify(&signature), Ok(()));
-        assert!(
-            Possession {
-                nonce: "other",
-                ..possession
-            }
-            .verify(&signature)
-            .is_err()
-        );
+        assert!(Possession { nonce: "other", ..possession }.verify(&signature).is_err());
     }
 }

@@ -50,9 +50,7 @@ pub enum KeyError {
         reason: &'static str,
     },
     /// 32 bytes that are not the one encoding of a point on the curve.
-    #[error(
-        "public key is not an Ed25519 key: its 32 bytes are not the canonical encoding of a point on the curve"
-    )]
+    #[error("public key is not an Ed25519 key: its 32 bytes are not the canonical encoding of a point on the curve")]
     NotOnCurve,
     /// A key of small order, for which signatures can be made without a private key.
     #[error("public key is weak (a point of small order): anyone can sign for it, make a new key")]
@@ -64,9 +62,7 @@ pub enum KeyError {
     #[error("private key is not in the OpenSSH format (`ssh-keygen -p -f <file>` rewrites it)")]
     PrivateKeyArmor(#[source] ArmorError),
     /// A private key under a passphrase.
-    #[error(
-        "private key is encrypted: remove its passphrase with `ssh-keygen -p -N '' -f <file>`, or use another key"
-    )]
+    #[error("private key is encrypted: remove its passphrase with `ssh-keygen -p -N '' -f <file>`, or use another key")]
     Encrypted,
     /// A private key file that does not hold together.
     #[error("private key is malformed: {reason}")]
@@ -117,17 +113,12 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), KeyError> {
         self.0
             .verify_strict(message, &Signature::from_bytes(signature))
-            .map_err(|_| KeyError::BadSignature {
-                fingerprint: self.fingerprint(),
-            })
+            .map_err(|_| KeyError::BadSignature { fingerprint: self.fingerprint() })
     }
 
     /// `SHA256:` and the unpadded base64 of the blob's digest, as `ssh-keygen -l` prints it.
     pub fn fingerprint(&self) -> String {
-        format!(
-            "SHA256:{}",
-            BASE64_NOPAD.encode(&Sha256::digest(self.to_blob()))
-        )
+        format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(self.to_blob())))
     }
 
     /// Reads an OpenSSH line and its comment; the comment is empty when there is none.
@@ -141,25 +132,17 @@ impl PublicKey {
             return Err(malformed("empty"));
         }
         if line.starts_with("-----BEGIN ") {
-            return Err(malformed(
-                "this is an armored text, perhaps a private key; give the line of the .pub file",
-            ));
+            return Err(malformed("this is an armored text, perhaps a private key; give the line of the .pub file"));
         }
         if line.contains(char::is_control) {
-            return Err(malformed(
-                "more than one line, or a control character in it",
-            ));
+            return Err(malformed("more than one line, or a control character in it"));
         }
         let (key_type, rest) = line.split_once(' ').unwrap_or((line, ""));
         if key_type != KEY_TYPE {
-            return Err(KeyError::UnsupportedType {
-                found: shown(key_type),
-            });
+            return Err(KeyError::UnsupportedType { found: shown(key_type) });
         }
         let (base64, comment) = rest.split_once(' ').unwrap_or((rest, ""));
-        let blob = BASE64
-            .decode(base64.as_bytes())
-            .map_err(|_| malformed("the second word is not valid base64"))?;
+        let blob = BASE64.decode(base64.as_bytes()).map_err(|_| malformed("the second word is not valid base64"))?;
         Ok((Self::from_blob(&blob)?, comment.trim_ascii()))
     }
 
@@ -167,11 +150,7 @@ impl PublicKey {
     pub fn to_line(&self, comment: &str) -> Result<String, KeyError> {
         let comment = comment.trim_ascii();
         check_comment(comment)?;
-        Ok(if comment.is_empty() {
-            self.to_string()
-        } else {
-            format!("{self} {comment}")
-        })
+        Ok(if comment.is_empty() { self.to_string() } else { format!("{self} {comment}") })
     }
 
     /// The SSH blob: string `ssh-ed25519`, string of 32 bytes (RFC 8709 §4).
@@ -188,18 +167,13 @@ impl PublicKey {
         let mut reader = Reader::new(blob);
         let key_type = reader.string().ok_or(malformed("the blob is cut short"))?;
         if key_type != KEY_TYPE.as_bytes() {
-            return Err(KeyError::UnsupportedType {
-                found: shown(&String::from_utf8_lossy(key_type)),
-            });
+            return Err(KeyError::UnsupportedType { found: shown(&String::from_utf8_lossy(key_type)) });
         }
         let key = reader.string().ok_or(malformed("the blob is cut short"))?;
         if !reader.is_empty() {
             return Err(malformed("bytes follow the key in its blob"));
         }
-        Self::from_bytes(
-            key.try_into()
-                .map_err(|_| malformed("the key in the blob is not 32 bytes"))?,
-        )
+        Self::from_bytes(key.try_into().map_err(|_| malformed("the key in the blob is not 32 bytes"))?)
     }
 }
 
@@ -249,9 +223,7 @@ impl Serialize for PublicKey {
 
 impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -267,23 +239,17 @@ impl PrivateKey {
 
     /// Reads an unencrypted `openssh-key-v1` file as written by `ssh-keygen -t ed25519 -N ''`.
     pub fn from_openssh(text: &str) -> Result<Self, KeyError> {
-        let blob = armor::decode(PRIVATE_KEY_LABEL, text, MAX_PRIVATE_KEY_BYTES)
-            .map_err(KeyError::PrivateKeyArmor)?;
+        let blob = armor::decode(PRIVATE_KEY_LABEL, text, MAX_PRIVATE_KEY_BYTES).map_err(KeyError::PrivateKeyArmor)?;
         check_head(&blob)?;
         let malformed = |reason: String| KeyError::MalformedPrivateKey { reason };
-        let file =
-            ssh_key::PrivateKey::from_bytes(&blob).map_err(|error| malformed(error.to_string()))?;
+        let file = ssh_key::PrivateKey::from_bytes(&blob).map_err(|error| malformed(error.to_string()))?;
         let Some(pair) = file.key_data().ed25519() else {
-            return Err(malformed(
-                "its two halves are of different types".to_owned(),
-            ));
+            return Err(malformed("its two halves are of different types".to_owned()));
         };
         let key = Self::from_seed(pair.private.as_ref());
         // Signing with a public half that is not of this seed gives the seed away.
         if key.public_key().as_bytes() != &pair.public.0 {
-            return Err(malformed(
-                "the public key in the file does not belong to the private key".to_owned(),
-            ));
+            return Err(malformed("the public key in the file does not belong to the private key".to_owned()));
         }
         Ok(key)
     }
@@ -299,9 +265,7 @@ impl PrivateKey {
             comment,
         )
         .and_then(|file| file.to_bytes())
-        .map_err(|error| KeyError::MalformedPrivateKey {
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| KeyError::MalformedPrivateKey { reason: error.to_string() })?;
         Ok(armor::encode(PRIVATE_KEY_LABEL, &blob))
     }
 
@@ -326,9 +290,7 @@ impl fmt::Debug for PrivateKey {
 /// Looks at cipher and key type, which stand unencrypted at the front, so that an encrypted or foreign key is refused by
 /// that reason whether or not the parser knows its algorithm.
 fn check_head(blob: &[u8]) -> Result<(), KeyError> {
-    let cut = || KeyError::MalformedPrivateKey {
-        reason: "it is cut short".to_owned(),
-    };
+    let cut = || KeyError::MalformedPrivateKey { reason: "it is cut short".to_owned() };
     let mut reader = Reader::new(blob);
     if reader.take(PRIVATE_KEY_MAGIC.len()) != Some(PRIVATE_KEY_MAGIC) {
         let reason = "it does not begin with openssh-key-v1".to_owned();
@@ -337,12 +299,9 @@ fn check_head(blob: &[u8]) -> Result<(), KeyError> {
     if reader.string().ok_or_else(cut)? != b"none" {
         return Err(KeyError::Encrypted);
     }
-    let (Some(_kdf), Some(_kdf_options), Some(_key_count), Some(public_key)) = (
-        reader.string(),
-        reader.string(),
-        reader.number(),
-        reader.string(),
-    ) else {
+    let (Some(_kdf), Some(_kdf_options), Some(_key_count), Some(public_key)) =
+        (reader.string(), reader.string(), reader.number(), reader.string())
+    else {
         return Err(cut());
     };
     PublicKey::from_blob(public_key).map(|_| ())
@@ -357,10 +316,7 @@ fn check_comment(comment: &str) -> Result<(), KeyError> {
 
 /// At most 40 characters of a foreign word, escaped, for an error message.
 fn shown(word: &str) -> String {
-    word.chars()
-        .take(40)
-        .flat_map(char::escape_default)
-        .collect()
+    word.chars().take(40).flat_map(char::escape_default).collect()
 }
 
 #[cfg(test)]

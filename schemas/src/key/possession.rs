@@ -37,9 +37,7 @@ pub const MAX_VALUE_BYTES: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PossessionError {
     /// A value that could be confused with the text around it.
-    #[error(
-        "possession field `{field}` is empty, longer than 512 bytes, or not printable ASCII without spaces"
-    )]
+    #[error("possession field `{field}` is empty, longer than 512 bytes, or not printable ASCII without spaces")]
     Field {
         /// Which field.
         field: &'static str,
@@ -108,11 +106,7 @@ pub struct Possession<'a> {
 impl Possession<'_> {
     /// The text to sign.
     pub fn message(&self) -> Result<Vec<u8>, PossessionError> {
-        for (field, value) in [
-            ("trust-domain", self.trust_domain),
-            ("name", self.name),
-            ("nonce", self.nonce),
-        ] {
+        for (field, value) in [("trust-domain", self.trust_domain), ("name", self.name), ("nonce", self.nonce)] {
             let fits = (1..=MAX_VALUE_BYTES).contains(&value.len());
             if !fits || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(PossessionError::Field { field });
@@ -140,19 +134,13 @@ impl Possession<'_> {
     }
 
     /// Verifies that `signer` signed the text: the old key's consent to a rotation.
-    pub fn verify_by(
-        &self,
-        signer: &PublicKey,
-        signature: &PossessionSignature,
-    ) -> Result<(), PossessionError> {
+    pub fn verify_by(&self, signer: &PublicKey, signature: &PossessionSignature) -> Result<(), PossessionError> {
         let message = self.message()?;
         match signature {
-            PossessionSignature::Raw(raw) => {
-                signer.verify(&message, raw).map_err(PossessionError::Raw)
+            PossessionSignature::Raw(raw) => signer.verify(&message, raw).map_err(PossessionError::Raw),
+            PossessionSignature::Ssh(ssh) => {
+                ssh.verify(signer, self.kind.namespace(), &message).map_err(PossessionError::Ssh)
             }
-            PossessionSignature::Ssh(ssh) => ssh
-                .verify(signer, self.kind.namespace(), &message)
-                .map_err(PossessionError::Ssh),
         }
     }
 }
@@ -172,21 +160,14 @@ impl FromStr for PossessionSignature {
     fn from_str(text: &str) -> Result<Self, PossessionError> {
         let text = text.trim_ascii();
         if text.starts_with("-----BEGIN ") {
-            return text
-                .parse()
-                .map(|ssh| Self::Ssh(Box::new(ssh)))
-                .map_err(PossessionError::Ssh);
+            return text.parse().map(|ssh| Self::Ssh(Box::new(ssh))).map_err(PossessionError::Ssh);
         }
         // 64 bytes are 88 characters; checked first, so that nothing long is decoded.
         if text.len() != 88 {
             return Err(PossessionError::Form);
         }
-        let raw = BASE64
-            .decode(text.as_bytes())
-            .map_err(|_| PossessionError::Form)?;
-        raw.try_into()
-            .map(Self::Raw)
-            .map_err(|_| PossessionError::Form)
+        let raw = BASE64.decode(text.as_bytes()).map_err(|_| PossessionError::Form)?;
+        raw.try_into().map(Self::Raw).map_err(|_| PossessionError::Form)
     }
 }
 

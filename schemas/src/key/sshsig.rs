@@ -56,9 +56,7 @@ pub enum SshsigError {
         found: String,
     },
     /// Signed for another purpose.
-    #[error(
-        "SSH signature has namespace `{found}`, expected `{expected}` (`ssh-keygen -Y sign -n {expected}`)"
-    )]
+    #[error("SSH signature has namespace `{found}`, expected `{expected}` (`ssh-keygen -Y sign -n {expected}`)")]
     Namespace {
         /// The namespace that the verifier asks for.
         expected: String,
@@ -66,9 +64,7 @@ pub enum SshsigError {
         found: String,
     },
     /// A namespace that cannot be written.
-    #[error(
-        "SSH signature namespace is empty, longer than 128 bytes, or not printable ASCII without spaces"
-    )]
+    #[error("SSH signature namespace is empty, longer than 128 bytes, or not printable ASCII without spaces")]
     BadNamespace,
     /// Another message, or a changed signature.
     #[error("SSH signature does not fit the message")]
@@ -123,12 +119,7 @@ impl SshSignature {
     }
 
     /// Verifies that `expected` signed `message` for `namespace`.
-    pub fn verify(
-        &self,
-        expected: &PublicKey,
-        namespace: &str,
-        message: &[u8],
-    ) -> Result<(), SshsigError> {
+    pub fn verify(&self, expected: &PublicKey, namespace: &str, message: &[u8]) -> Result<(), SshsigError> {
         if self.public_key != *expected {
             return Err(SshsigError::OtherKey {
                 expected: expected.fingerprint(),
@@ -136,14 +127,9 @@ impl SshSignature {
             });
         }
         if self.namespace != namespace {
-            return Err(SshsigError::Namespace {
-                expected: namespace.to_owned(),
-                found: self.namespace.clone(),
-            });
+            return Err(SshsigError::Namespace { expected: namespace.to_owned(), found: self.namespace.clone() });
         }
-        expected
-            .verify(&signed_data(namespace, self.hash, message), &self.signature)
-            .map_err(SshsigError::BadSignature)
+        expected.verify(&signed_data(namespace, self.hash, message), &self.signature).map_err(SshsigError::BadSignature)
     }
 
     /// The key that the signature claims; a claim until [`Self::verify`] is given the same key.
@@ -177,40 +163,27 @@ impl SshSignature {
     }
 
     fn from_blob(blob: &[u8]) -> Result<Self, SshsigError> {
-        let cut = SshsigError::Malformed {
-            reason: "it is cut short",
-        };
+        let cut = SshsigError::Malformed { reason: "it is cut short" };
         let mut reader = Reader::new(blob);
         if reader.take(MAGIC.len()) != Some(MAGIC) {
-            return Err(SshsigError::Malformed {
-                reason: "it does not begin with SSHSIG",
-            });
+            return Err(SshsigError::Malformed { reason: "it does not begin with SSHSIG" });
         }
         match reader.number() {
             Some(VERSION) => {}
             Some(found) => return Err(SshsigError::Version { found }),
             None => return Err(cut),
         }
-        let [
-            Some(key),
-            Some(namespace),
-            Some(reserved),
-            Some(hash),
-            Some(signature),
-        ] = [(); 5].map(|()| reader.string())
+        let [Some(key), Some(namespace), Some(reserved), Some(hash), Some(signature)] =
+            [(); 5].map(|()| reader.string())
         else {
             return Err(cut);
         };
         if !reader.is_empty() {
-            return Err(SshsigError::Malformed {
-                reason: "bytes follow the signature",
-            });
+            return Err(SshsigError::Malformed { reason: "bytes follow the signature" });
         }
         // Reserved bytes in the blob are covered by no signature.
         if !reserved.is_empty() {
-            return Err(SshsigError::Malformed {
-                reason: "its reserved field is not empty",
-            });
+            return Err(SshsigError::Malformed { reason: "its reserved field is not empty" });
         }
         let namespace = str::from_utf8(namespace).map_err(|_| SshsigError::BadNamespace)?;
         check_namespace(namespace)?;
@@ -231,9 +204,7 @@ impl FromStr for SshSignature {
     type Err = SshsigError;
 
     fn from_str(text: &str) -> Result<Self, SshsigError> {
-        Self::from_blob(
-            &armor::decode(LABEL, text, MAX_SIGNATURE_BYTES).map_err(SshsigError::Armor)?,
-        )
+        Self::from_blob(&armor::decode(LABEL, text, MAX_SIGNATURE_BYTES).map_err(SshsigError::Armor)?)
     }
 }
 
@@ -247,16 +218,12 @@ impl fmt::Display for SshSignature {
 fn read_signature(blob: &[u8]) -> Result<[u8; 64], SshsigError> {
     let mut reader = Reader::new(blob);
     if reader.string() != Some(KEY_TYPE.as_bytes()) {
-        return Err(SshsigError::Malformed {
-            reason: "its signature algorithm is not ssh-ed25519",
-        });
+        return Err(SshsigError::Malformed { reason: "its signature algorithm is not ssh-ed25519" });
     }
     let signature = reader.string().and_then(|bytes| bytes.try_into().ok());
     signature
         .filter(|_| reader.is_empty())
-        .ok_or(SshsigError::Malformed {
-            reason: "its Ed25519 signature is not 64 bytes",
-        })
+        .ok_or(SshsigError::Malformed { reason: "its Ed25519 signature is not 64 bytes" })
 }
 
 /// What the key signs: magic, namespace, an empty reserved field, hash name, hash.
@@ -272,11 +239,7 @@ fn signed_data(namespace: &str, hash: MessageHash, message: &[u8]) -> Vec<u8> {
 
 fn check_namespace(namespace: &str) -> Result<(), SshsigError> {
     let fits = (1..=MAX_NAMESPACE_BYTES).contains(&namespace.len());
-    if fits && namespace.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(())
-    } else {
-        Err(SshsigError::BadNamespace)
-    }
+    if fits && namespace.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(()) } else { Err(SshsigError::BadNamespace) }
 }
 
 #[cfg(test)]

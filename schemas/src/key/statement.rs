@@ -82,18 +82,11 @@ impl FromStr for Sha256Digest {
     type Err = StatementError;
 
     fn from_str(text: &str) -> Result<Self, StatementError> {
-        let bytes = if text.len() == 64 {
-            HEXLOWER.decode(text.as_bytes()).ok()
-        } else {
-            None
-        };
+        let bytes = if text.len() == 64 { HEXLOWER.decode(text.as_bytes()).ok() } else { None };
         bytes
             .and_then(|bytes| bytes.try_into().ok())
             .map(Self)
-            .ok_or(StatementError::Field {
-                field: "sha256",
-                reason: "is not 64 lowercase hex digits",
-            })
+            .ok_or(StatementError::Field { field: "sha256", reason: "is not 64 lowercase hex digits" })
     }
 }
 
@@ -117,9 +110,7 @@ impl Serialize for Sha256Digest {
 
 impl<'de> Deserialize<'de> for Sha256Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -159,8 +150,7 @@ impl Completion {
     /// The statement as compact JSON, for a DSSE envelope of [`PAYLOAD_TYPE`].
     pub fn to_json(&self) -> Result<Vec<u8>, StatementError> {
         self.validate()?;
-        let json =
-            serde_json::to_vec(&Statement::from(self.clone())).map_err(StatementError::Json)?;
+        let json = serde_json::to_vec(&Statement::from(self.clone())).map_err(StatementError::Json)?;
         check_length(json.len())?;
         Ok(json)
     }
@@ -170,11 +160,7 @@ impl Completion {
         check_length(json.len())?;
         let statement: Statement = object::document(json).map_err(StatementError::Json)?;
         expect("_type", STATEMENT_TYPE, &statement.type_uri)?;
-        expect(
-            "predicateType",
-            PREDICATE_COMPLETION,
-            &statement.predicate_type,
-        )?;
+        expect("predicateType", PREDICATE_COMPLETION, &statement.predicate_type)?;
         let completion = Self::from(statement);
         completion.validate()?;
         Ok(completion)
@@ -188,11 +174,7 @@ impl Completion {
         expect("predicate.fence", &expected.fence, &self.fence)?;
         expect("predicate.agent", &expected.agent, &self.agent)?;
         expect("predicate.epoch", &expected.epoch, &self.epoch)?;
-        expect(
-            "predicate.acceptance",
-            &expected.acceptance,
-            &self.acceptance,
-        )?;
+        expect("predicate.acceptance", &expected.acceptance, &self.acceptance)?;
         self.check_artefacts(expected)
     }
 
@@ -200,11 +182,7 @@ impl Completion {
         let (found, expected) = (sorted(&self.artefacts), sorted(&expected.artefacts));
         for (found, expected) in found.iter().zip(&expected) {
             expect("subject.name", &expected.name, &found.name)?;
-            expect(
-                &format!("subject[{}].digest.sha256", expected.name),
-                &expected.sha256,
-                &found.sha256,
-            )?;
+            expect(&format!("subject[{}].digest.sha256", expected.name), &expected.sha256, &found.sha256)?;
         }
         expect("subject.length", &expected.len(), &found.len())
     }
@@ -218,34 +196,19 @@ impl Completion {
         ] {
             check_text(field, text)?;
         }
-        for (field, number) in [
-            ("predicate.fence", self.fence),
-            ("predicate.epoch", self.epoch),
-        ] {
+        for (field, number) in [("predicate.fence", self.fence), ("predicate.epoch", self.epoch)] {
             if number > MAX_NUMBER {
-                return Err(StatementError::Field {
-                    field,
-                    reason: "is above 2^53 - 1",
-                });
+                return Err(StatementError::Field { field, reason: "is above 2^53 - 1" });
             }
         }
         if !(1..=MAX_ARTEFACTS).contains(&self.artefacts.len()) {
-            return Err(StatementError::Field {
-                field: "subject",
-                reason: "does not name 1 to 256 artefacts",
-            });
+            return Err(StatementError::Field { field: "subject", reason: "does not name 1 to 256 artefacts" });
         }
         for artefact in &self.artefacts {
             check_text("subject.name", &artefact.name)?;
         }
-        if sorted(&self.artefacts)
-            .windows(2)
-            .any(|pair| pair[0].name == pair[1].name)
-        {
-            return Err(StatementError::Field {
-                field: "subject",
-                reason: "names an artefact twice",
-            });
+        if sorted(&self.artefacts).windows(2).any(|pair| pair[0].name == pair[1].name) {
+            return Err(StatementError::Field { field: "subject", reason: "names an artefact twice" });
         }
         Ok(())
     }
@@ -296,12 +259,8 @@ struct Predicate {
 
 impl From<Completion> for Statement {
     fn from(completion: Completion) -> Self {
-        let subject = |artefact: Artefact| Subject {
-            name: artefact.name,
-            digest: DigestSet {
-                sha256: artefact.sha256,
-            },
-        };
+        let subject =
+            |artefact: Artefact| Subject { name: artefact.name, digest: DigestSet { sha256: artefact.sha256 } };
         Self {
             type_uri: STATEMENT_TYPE.to_owned(),
             subject: completion.artefacts.into_iter().map(subject).collect(),
@@ -322,10 +281,7 @@ impl From<Completion> for Statement {
 
 impl From<Statement> for Completion {
     fn from(statement: Statement) -> Self {
-        let artefact = |subject: Subject| Artefact {
-            name: subject.name,
-            sha256: subject.digest.sha256,
-        };
+        let artefact = |subject: Subject| Artefact { name: subject.name, sha256: subject.digest.sha256 };
         let predicate = statement.predicate;
         Self {
             artefacts: statement.subject.into_iter().map(artefact).collect(),
@@ -347,11 +303,7 @@ fn sorted(artefacts: &[Artefact]) -> Vec<&Artefact> {
     sorted
 }
 
-fn expect<T: PartialEq + fmt::Display + ?Sized>(
-    field: &str,
-    expected: &T,
-    found: &T,
-) -> Result<(), StatementError> {
+fn expect<T: PartialEq + fmt::Display + ?Sized>(field: &str, expected: &T, found: &T) -> Result<(), StatementError> {
     if expected == found {
         return Ok(());
     }
@@ -359,37 +311,22 @@ fn expect<T: PartialEq + fmt::Display + ?Sized>(
         field: field.to_owned(),
         expected: expected.to_string(),
         // Foreign text: escaped and cut, so that a message stays one short line.
-        found: found
-            .to_string()
-            .chars()
-            .take(MAX_TEXT_BYTES)
-            .flat_map(char::escape_debug)
-            .collect(),
+        found: found.to_string().chars().take(MAX_TEXT_BYTES).flat_map(char::escape_debug).collect(),
     })
 }
 
 fn check_text(field: &'static str, text: &str) -> Result<(), StatementError> {
     if !(1..=MAX_TEXT_BYTES).contains(&text.len()) {
-        return Err(StatementError::Field {
-            field,
-            reason: "is empty or longer than 512 bytes",
-        });
+        return Err(StatementError::Field { field, reason: "is empty or longer than 512 bytes" });
     }
     if text.contains(char::is_control) {
-        return Err(StatementError::Field {
-            field,
-            reason: "holds a control character",
-        });
+        return Err(StatementError::Field { field, reason: "holds a control character" });
     }
     Ok(())
 }
 
 fn check_length(found: usize) -> Result<(), StatementError> {
-    if found > MAX_STATEMENT_BYTES {
-        Err(StatementError::TooLong { found })
-    } else {
-        Ok(())
-    }
+    if found > MAX_STATEMENT_BYTES { Err(StatementError::TooLong { found }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -32,10 +32,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends a length-prefixed string of bytes.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "what is written here is bounded to some hundred bytes"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "what is written here is bounded to some hundred bytes")]
 pub(super) fn put_string(blob: &mut Vec<u8>, bytes: &[u8]) {
     blob.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
     blob.extend_from_slice(bytes);

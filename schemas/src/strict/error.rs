@@ -105,17 +105,10 @@ impl Place {
     /// The place of the byte at `offset`; offsets past the end give the place after the last byte.
     pub(super) fn of(bytes: &[u8], offset: usize) -> Self {
         let before = &bytes[..offset.min(bytes.len())];
-        let line_start = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |at| at + 1);
+        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         Self {
             line: before.split(|b| *b == b'\n').count(),
-            column: before[line_start..]
-                .iter()
-                .filter(|b| !is_continuation(**b))
-                .count()
-                + 1,
+            column: before[line_start..].iter().filter(|b| !is_continuation(**b)).count() + 1,
         }
     }
 }
@@ -167,55 +160,34 @@ fn key_text(key: &str) -> String {
 
 /// ` in work.limits`, or nothing at the top of a document.
 pub(super) fn within(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(" in {path}")
-    }
+    if path.is_empty() { String::new() } else { format!(" in {path}") }
 }
 
 impl DocumentError {
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Detail {
-            kind,
-            path: String::new(),
-            place: None,
-            message: message.into(),
-            hint: None,
-        }))
+        Self(Box::new(Detail { kind, path: String::new(), place: None, message: message.into(), hint: None }))
     }
 
     pub(super) fn too_large(what: &str, limit: usize) -> Self {
-        Self::new(
-            ErrorKind::TooLarge { limit },
-            format!("the {what} is larger than {limit} bytes"),
-        )
-        .with_hint("split it into smaller ones")
+        Self::new(ErrorKind::TooLarge { limit }, format!("the {what} is larger than {limit} bytes"))
+            .with_hint("split it into smaller ones")
     }
 
     pub(super) fn too_deep(limit: usize, path: String) -> Self {
         let kind = ErrorKind::TooDeep { limit };
-        Self::new(
-            kind,
-            format!("values are nested deeper than {limit} levels"),
-        )
-        .with_hint("flatten the document")
-        .with_path(path)
+        Self::new(kind, format!("values are nested deeper than {limit} levels"))
+            .with_hint("flatten the document")
+            .with_path(path)
     }
 
     pub(super) fn too_many(what: &'static str, limit: usize, path: String) -> Self {
         let message = format!("more than {limit} {what}{}", within(&path));
-        Self::new(ErrorKind::TooMany { what, limit }, message)
-            .with_hint("split the document")
-            .with_path(path)
+        Self::new(ErrorKind::TooMany { what, limit }, message).with_hint("split the document").with_path(path)
     }
 
     pub(super) fn not_utf8(offset: usize) -> Self {
-        Self::new(
-            ErrorKind::NotUtf8 { offset },
-            format!("the byte at offset {offset} is not UTF-8"),
-        )
-        .with_hint("save the document as UTF-8")
+        Self::new(ErrorKind::NotUtf8 { offset }, format!("the byte at offset {offset} is not UTF-8"))
+            .with_hint("save the document as UTF-8")
     }
 
     /// `parent` is the path of the object that has `key` twice.
@@ -316,47 +288,22 @@ mod tests {
     #[test]
     fn places_count_lines_and_characters_from_one() {
         let text = "ab\ncäd\n".as_bytes();
-        for (offset, line, column) in [
-            (0, 1, 1),
-            (2, 1, 3),
-            (3, 2, 1),
-            (6, 2, 3),
-            (8, 3, 1),
-            (99, 3, 1),
-        ] {
-            assert_eq!(
-                Place::of(text, offset),
-                Place { line, column },
-                "offset {offset}"
-            );
+        for (offset, line, column) in [(0, 1, 1), (2, 1, 3), (3, 2, 1), (6, 2, 3), (8, 3, 1), (99, 3, 1)] {
+            assert_eq!(Place::of(text, offset), Place { line, column }, "offset {offset}");
         }
     }
 
     #[test]
     fn paths_quote_what_is_not_a_plain_word_and_stay_short() {
-        let steps = [
-            Step::Key("work"),
-            Step::Index(2),
-            Step::Key("a.b"),
-            Step::Key(""),
-        ];
+        let steps = [Step::Key("work"), Step::Index(2), Step::Key("a.b"), Step::Key("")];
         assert_eq!(path_text(steps), "work[2].\"a.b\".\"\"");
         assert!(path_text((0..1000).map(|_| Step::Key("key"))).len() < 300);
     }
 
     #[test]
     fn an_error_prints_place_message_and_hint_in_one_line() {
-        let error = DocumentError::duplicate_key("a", "work.limits")
-            .with_place(Place { line: 3, column: 5 });
-        assert_eq!(
-            error.to_string(),
-            "line 3, column 5: duplicate key \"a\" in work.limits; keep one of the two"
-        );
-        assert_eq!(
-            *error.kind(),
-            ErrorKind::DuplicateKey {
-                key: "a".to_owned()
-            }
-        );
+        let error = DocumentError::duplicate_key("a", "work.limits").with_place(Place { line: 3, column: 5 });
+        assert_eq!(error.to_string(), "line 3, column 5: duplicate key \"a\" in work.limits; keep one of the two");
+        assert_eq!(*error.kind(), ErrorKind::DuplicateKey { key: "a".to_owned() });
     }
 }

@@ -34,11 +34,7 @@ pub(super) fn explain(text: &str, path: &Path, format: Format) -> DocumentError 
 /// The error of a value that its own type refused.
 fn refused(text: &str, here: &str) -> DocumentError {
     let (reason, hint) = split_hint(text);
-    let message = if here.is_empty() {
-        reason
-    } else {
-        format!("{here}: {reason}")
-    };
+    let message = if here.is_empty() { reason } else { format!("{here}: {reason}") };
     let error = DocumentError::new(ErrorKind::Invalid, message).with_path(here.to_owned());
     match hint {
         Some(hint) => error.with_hint(hint),
@@ -70,9 +66,7 @@ fn unknown_name(text: &str, path: &Path) -> Option<DocumentError> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix("unknown variant `")?),
     };
-    let (name, known) = rest
-        .rsplit_once("`, expected ")
-        .or_else(|| rest.rsplit_once("`, there are no "))?;
+    let (name, known) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there are no "))?;
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
     let near = nearest(&known, name);
     let hint = match near {
@@ -83,18 +77,11 @@ fn unknown_name(text: &str, path: &Path) -> Option<DocumentError> {
     let shown = quoted(name, VALUE_CHARS);
     let error = if is_field {
         let message = format!("unknown field {shown}{}", within(&parent_path(path, name)));
-        let kind = ErrorKind::UnknownField {
-            field: value,
-            nearest,
-        };
+        let kind = ErrorKind::UnknownField { field: value, nearest };
         DocumentError::new(kind, message)
     } else {
         let here = path_text(steps(path));
-        let at = if here.is_empty() {
-            "the document"
-        } else {
-            &here
-        };
+        let at = if here.is_empty() { "the document" } else { &here };
         let kind = ErrorKind::UnknownVariant { value, nearest };
         DocumentError::new(kind, format!("{at} has no meaning for {shown}"))
     };
@@ -118,9 +105,7 @@ fn absent_or_repeated(text: &str, path: &Path) -> Option<DocumentError> {
     if let Some(field) = quoted_name(text, "missing field `") {
         let here = path_text(steps(path));
         let message = format!("missing field {field:?}{}", within(&here));
-        let kind = ErrorKind::MissingField {
-            field: field.to_owned(),
-        };
+        let kind = ErrorKind::MissingField { field: field.to_owned() };
         let error = DocumentError::new(kind, message).with_hint(format!("add {field:?}"));
         return Some(error.with_path(here));
     }
@@ -137,25 +122,13 @@ fn quoted_name<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 fn mismatch(text: &str, here: &str, format: Format) -> Option<DocumentError> {
     let (is_type, rest) = match text.strip_prefix("invalid type: ") {
         Some(rest) => (true, rest),
-        None => (
-            false,
-            text.strip_prefix("invalid value: ")
-                .or_else(|| text.strip_prefix("invalid "))?,
-        ),
+        None => (false, text.strip_prefix("invalid value: ").or_else(|| text.strip_prefix("invalid "))?),
     };
     let (found, expected) = rest.rsplit_once(", expected ")?;
     let (found, expected) = (found_words(found, format), expected_words(expected, format));
-    let at = if here.is_empty() {
-        "the document"
-    } else {
-        here
-    };
+    let at = if here.is_empty() { "the document" } else { here };
     let message = format!("{at} must be {expected}, found {found}");
-    let kind = if is_type {
-        ErrorKind::WrongType { expected, found }
-    } else {
-        ErrorKind::Invalid
-    };
+    let kind = if is_type { ErrorKind::WrongType { expected, found } } else { ErrorKind::Invalid };
     Some(DocumentError::new(kind, message).with_path(here.to_owned()))
 }
 

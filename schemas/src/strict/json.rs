@@ -70,10 +70,8 @@ fn syntax(error: &serde_json::Error, limits: &Limits) -> DocumentError {
     }
     let said = plain(&reason, 100);
     match said.as_str() {
-        "trailing characters" => {
-            DocumentError::new(ErrorKind::Syntax, "more content follows the document")
-                .with_hint("write one value for each document")
-        }
+        "trailing characters" => DocumentError::new(ErrorKind::Syntax, "more content follows the document")
+            .with_hint("write one value for each document"),
         _ => DocumentError::new(ErrorKind::Syntax, format!("not JSON: {said}")),
     }
 }
@@ -87,11 +85,7 @@ fn reason(error: &serde_json::Error) -> String {
 
 /// `serde_json` counts columns in bytes; people count characters.
 fn place(text: &str, error: &serde_json::Error) -> Place {
-    let before: usize = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .map(str::len)
-        .sum();
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     Place::of(text.as_bytes(), before + error.column().saturating_sub(1))
 }
 

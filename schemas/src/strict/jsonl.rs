@@ -20,13 +20,7 @@ pub struct LineLimits {
 
 impl LineLimits {
     /// Lines of 1 MiB, 1,000,000 of them.
-    pub const DEFAULT: Self = Self {
-        line: Limits {
-            max_bytes: 1024 * 1024,
-            ..Limits::DEFAULT
-        },
-        max_lines: 1_000_000,
-    };
+    pub const DEFAULT: Self = Self { line: Limits { max_bytes: 1024 * 1024, ..Limits::DEFAULT }, max_lines: 1_000_000 };
 }
 
 impl Default for LineLimits {
@@ -50,14 +44,7 @@ pub struct Lines<R, T> {
 /// Errors carry the line's number in the file. The first error ends the iteration. A last line without newline counts;
 /// an empty line is refused.
 pub fn lines<T: DeserializeOwned, R: BufRead>(reader: R, limits: LineLimits) -> Lines<R, T> {
-    Lines {
-        reader,
-        limits,
-        buffer: Vec::new(),
-        line: 0,
-        is_done: false,
-        value: PhantomData,
-    }
+    Lines { reader, limits, buffer: Vec::new(), line: 0, is_done: false, value: PhantomData }
 }
 
 impl<R, T> Lines<R, T> {
@@ -73,16 +60,9 @@ impl<T: DeserializeOwned, R: BufRead> Lines<R, T> {
         let limit = self.limits.line.max_bytes;
         self.buffer.clear();
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        (&mut self.reader)
-            .take(bound)
-            .read_until(b'\n', &mut self.buffer)
-            .map_err(|error| {
-                DocumentError::new(
-                    ErrorKind::Read,
-                    format!("the lines cannot be read: {error}"),
-                )
-                .with_hint("try again")
-            })?;
+        (&mut self.reader).take(bound).read_until(b'\n', &mut self.buffer).map_err(|error| {
+            DocumentError::new(ErrorKind::Read, format!("the lines cannot be read: {error}")).with_hint("try again")
+        })?;
         if self.buffer.is_empty() {
             return Ok(false);
         }
@@ -103,9 +83,7 @@ impl<T: DeserializeOwned, R: BufRead> Lines<R, T> {
             return Err(DocumentError::too_many("lines", limit, String::new()));
         }
         if self.buffer.trim_ascii().is_empty() {
-            return Err(
-                DocumentError::new(ErrorKind::Syntax, "the line is empty").with_hint("remove it")
-            );
+            return Err(DocumentError::new(ErrorKind::Syntax, "the line is empty").with_hint("remove it"));
         }
         json::from_slice(&self.buffer, &self.limits.line).map(Some)
     }

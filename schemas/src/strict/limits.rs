@@ -18,12 +18,7 @@ pub struct Limits {
 
 impl Limits {
     /// 8 MiB, 32 levels, 4,096 keys in one object, 1,000,000 values.
-    pub const DEFAULT: Self = Self {
-        max_bytes: 8 * 1024 * 1024,
-        max_depth: 32,
-        max_keys: 4096,
-        max_values: 1_000_000,
-    };
+    pub const DEFAULT: Self = Self { max_bytes: 8 * 1024 * 1024, max_depth: 32, max_keys: 4096, max_values: 1_000_000 };
 }
 
 impl Default for Limits {

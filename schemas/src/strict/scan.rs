@@ -93,11 +93,7 @@ impl<'a> Scan<'a> {
             return Err(self.refuse(error, self.at));
         }
         self.count_value()?;
-        self.frames.push(Frame {
-            is_object,
-            first_key: self.keys.len(),
-            index: 0,
-        });
+        self.frames.push(Frame { is_object, first_key: self.keys.len(), index: 0 });
         self.expects_key = is_object;
         self.at += 1;
         Ok(())
@@ -242,10 +238,7 @@ impl<'a> Scan<'a> {
         let start = self.at;
         let bytes = &self.text.as_bytes()[start..];
         let is_part = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        let length = bytes
-            .iter()
-            .position(|b| !is_part(b))
-            .unwrap_or(bytes.len());
+        let length = bytes.iter().position(|b| !is_part(b)).unwrap_or(bytes.len());
         self.at += length;
         let has_exponent = bytes[..length].iter().any(|b| *b == b'e' || *b == b'E');
         if length < FINITE_BYTES && !has_exponent {
@@ -289,10 +282,7 @@ impl<'a> Scan<'a> {
             if !frame.is_object {
                 return Some(Step::Index(frame.index));
             }
-            let end = self
-                .frames
-                .get(level + 1)
-                .map_or(self.keys.len(), |f| f.first_key);
+            let end = self.frames.get(level + 1).map_or(self.keys.len(), |f| f.first_key);
             let key = self.keys.get(frame.first_key..end)?.last()?;
             Some(Step::Key(&key.name))
         })

@@ -34,12 +34,7 @@ pub fn from_str<T: DeserializeOwned>(text: &str, limits: &Limits) -> Result<T, D
         return Err(DocumentError::too_large("document", limits.max_bytes));
     }
     let table = DeTable::parse(text).map_err(|error| syntax(text, &error, limits))?;
-    let mut walk = Walk {
-        text,
-        limits,
-        steps: Vec::new(),
-        values: 0,
-    };
+    let mut walk = Walk { text, limits, steps: Vec::new(), values: 0 };
     walk.table(table.get_ref(), 0)?;
     serde_path_to_error::deserialize(toml::de::Deserializer::from(table)).map_err(|error| {
         let span = error.inner().span();
@@ -60,13 +55,8 @@ fn syntax(text: &str, error: &toml::de::Error, limits: &Limits) -> DocumentError
             let key = written.trim_matches(['"', '\'']);
             DocumentError::duplicate_key(key, "").with_path(path_text([Step::Key(key)]))
         }
-        said if said.contains("recursion") => {
-            DocumentError::too_deep(limits.max_depth.min(80), String::new())
-        }
-        said => DocumentError::new(
-            ErrorKind::Syntax,
-            format!("not TOML: {}", plain(&said.replace('`', "\""), 200)),
-        ),
+        said if said.contains("recursion") => DocumentError::too_deep(limits.max_depth.min(80), String::new()),
+        said => DocumentError::new(ErrorKind::Syntax, format!("not TOML: {}", plain(&said.replace('`', "\""), 200))),
     };
     refused.with_place(place)
 }
@@ -98,11 +88,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn value(
-        &mut self,
-        step: Step<'a>,
-        value: &'a Spanned<DeValue<'_>>,
-    ) -> Result<(), DocumentError> {
+    fn value(&mut self, step: Step<'a>, value: &'a Spanned<DeValue<'_>>) -> Result<(), DocumentError> {
         self.steps.push(step);
         self.values += 1;
         let at = value.span().start;
@@ -127,10 +113,7 @@ impl<'a> Walk<'a> {
                     return Err(self.refuse(error, at));
                 }
             }
-            DeValue::String(_)
-            | DeValue::Integer(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_) => {}
+            DeValue::String(_) | DeValue::Integer(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
         }
         self.steps.pop();
         Ok(())
@@ -150,9 +133,7 @@ impl<'a> Walk<'a> {
     }
 
     fn refuse(&self, error: DocumentError, at: usize) -> DocumentError {
-        error
-            .with_path(self.path())
-            .with_place(Place::of(self.text.as_bytes(), at))
+        error.with_path(self.path()).with_place(Place::of(self.text.as_bytes(), at))
     }
 }
 

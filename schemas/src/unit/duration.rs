@@ -37,21 +37,13 @@ const UNITS: [(u64, &[&str]); 8] = [
 ];
 
 /// Units that [`Span`] prints, largest first. Months and years are averages and are not printed.
-const PRINTED: [(u64, &str); 5] = [
-    (DAY, "d"),
-    (HOUR, "h"),
-    (MINUTE, "min"),
-    (SECOND, "s"),
-    (1, "ms"),
-];
+const PRINTED: [(u64, &str); 5] = [(DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"), (1, "ms")];
 
 /// Decimals of one number, as in `1.5h`.
 const DECIMALS: usize = 6;
 
 /// A duration in whole milliseconds, at most ten years. Serde: text, as `"1h 30min"`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(u64);
 
@@ -59,10 +51,7 @@ pub struct Span(u64);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SpanError {
     /// A number without unit.
-    #[error(
-        "{} names no unit; write \"{number}s\", \"{number}min\" or \"{number}h\"",
-        shown(text)
-    )]
+    #[error("{} names no unit; write \"{number}s\", \"{number}min\" or \"{number}h\"", shown(text))]
     NoUnit {
         /// The duration as written.
         text: String,
@@ -76,11 +65,7 @@ pub enum SpanError {
         text: String,
     },
     /// A unit that is none.
-    #[error(
-        "{} in {} is no unit; write ms, s, min, h, d or w",
-        shown(unit),
-        shown(text)
-    )]
+    #[error("{} in {} is no unit; write ms, s, min, h, d or w", shown(unit), shown(text))]
     UnknownUnit {
         /// The duration as written.
         text: String,
@@ -171,9 +156,7 @@ impl FromStr for Span {
         loop {
             let (ms, after) = term(text, rest)?;
             let longer = sum.checked_add(ms).filter(|sum| *sum <= Self::MAX.0);
-            sum = longer.ok_or_else(|| SpanError::TooLong {
-                text: text.to_owned(),
-            })?;
+            sum = longer.ok_or_else(|| SpanError::TooLong { text: text.to_owned() })?;
             if after.is_empty() {
                 return Ok(Self(sum));
             }
@@ -195,30 +178,21 @@ fn term<'a>(text: &str, rest: &'a str) -> Result<(u64, &'a str), SpanError> {
     }
     let number = &rest[..rest.len() - after.len()];
     let after = after.trim_start_matches(' ');
-    let end = after
-        .find(|c: char| c == ' ' || c.is_ascii_digit())
-        .unwrap_or(after.len());
+    let end = after.find(|c: char| c == ' ' || c.is_ascii_digit()).unwrap_or(after.len());
     let (unit, after) = after.split_at(end);
     if unit.is_empty() {
         let number = super::shown(number).trim_matches('"').to_owned();
-        return Err(SpanError::NoUnit {
-            text: text(),
-            number,
-        });
+        return Err(SpanError::NoUnit { text: text(), number });
     }
     let factor = factor(unit).ok_or_else(|| match unit {
         "M" => SpanError::Ambiguous { text: text() },
         "us" | "usec" | "µs" | "μs" | "ns" | "nsec" => SpanError::TooFine { text: text() },
-        _ => SpanError::UnknownUnit {
-            text: text(),
-            unit: unit.to_owned(),
-        },
+        _ => SpanError::UnknownUnit { text: text(), unit: unit.to_owned() },
     })?;
     if fraction.len() > DECIMALS {
         return Err(SpanError::TooFine { text: text() });
     }
-    let parts =
-        scaled(whole, fraction, DECIMALS).ok_or_else(|| SpanError::TooLong { text: text() })?;
+    let parts = scaled(whole, fraction, DECIMALS).ok_or_else(|| SpanError::TooLong { text: text() })?;
     let exact = u128::from(parts) * u128::from(factor);
     if !exact.is_multiple_of(1_000_000) {
         return Err(SpanError::TooFine { text: text() });
@@ -284,44 +258,17 @@ mod tests {
         let form = "is not a duration; write it as \"1h 30min\"";
         let units = "is no unit; write ms, s, min, h, d or w";
         for (text, message) in [
-            (
-                "90",
-                "\"90\" names no unit; write \"90s\", \"90min\" or \"90h\"".to_owned(),
-            ),
-            (
-                "1h 5",
-                "\"1h 5\" names no unit; write \"5s\", \"5min\" or \"5h\"".to_owned(),
-            ),
-            (
-                "3M",
-                "\"M\" in \"3M\" is ambiguous; write \"min\" or \"month\"".to_owned(),
-            ),
+            ("90", "\"90\" names no unit; write \"90s\", \"90min\" or \"90h\"".to_owned()),
+            ("1h 5", "\"1h 5\" names no unit; write \"5s\", \"5min\" or \"5h\"".to_owned()),
+            ("3M", "\"M\" in \"3M\" is ambiguous; write \"min\" or \"month\"".to_owned()),
             ("3H", format!("\"H\" in \"3H\" {units}")),
-            (
-                "3 fortnights",
-                format!("\"fortnights\" in \"3 fortnights\" {units}"),
-            ),
+            ("3 fortnights", format!("\"fortnights\" in \"3 fortnights\" {units}")),
             ("1h,5min", format!("\"h,\" in \"1h,5min\" {units}")),
-            (
-                "5us",
-                "\"5us\" is finer than a millisecond; round it".to_owned(),
-            ),
-            (
-                "0.5ms",
-                "\"0.5ms\" is finer than a millisecond; round it".to_owned(),
-            ),
-            (
-                "11y",
-                "\"11y\" is longer than 10 years; write less".to_owned(),
-            ),
-            (
-                "10y 1ms",
-                "\"10y 1ms\" is longer than 10 years; write less".to_owned(),
-            ),
-            (
-                "99999999999999999999w",
-                "\"99999999999999999999w\" is longer than 10 years; write less".to_owned(),
-            ),
+            ("5us", "\"5us\" is finer than a millisecond; round it".to_owned()),
+            ("0.5ms", "\"0.5ms\" is finer than a millisecond; round it".to_owned()),
+            ("11y", "\"11y\" is longer than 10 years; write less".to_owned()),
+            ("10y 1ms", "\"10y 1ms\" is longer than 10 years; write less".to_owned()),
+            ("99999999999999999999w", "\"99999999999999999999w\" is longer than 10 years; write less".to_owned()),
             ("", format!("\"\" {form}")),
             ("h", format!("\"h\" {form}")),
             ("-1h", format!("\"-1h\" {form}")),

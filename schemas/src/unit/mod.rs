@@ -22,10 +22,7 @@ fn shown(text: &str) -> String {
 
 /// The leading ASCII digits of `text`, and what follows them.
 fn split_digits(text: &str) -> (&str, &str) {
-    let end = text
-        .bytes()
-        .position(|b| !b.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }
 

@@ -17,16 +17,12 @@ const DECIMALS: usize = 6;
 const TOKENS_PER_PRICE: u128 = 1_000_000;
 
 /// An amount in micro-USD, 0 to 10^15 (1,000,000,000 USD). Serde: the integer.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct MicroUsd(u64);
 
 /// The same amount as people write it. Serde: text, as `"2.00 USD"`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Usd(pub MicroUsd);
 
@@ -40,10 +36,7 @@ pub enum MoneyError {
         amount: String,
     },
     /// Another currency than USD.
-    #[error(
-        "{} is not in USD; convert it and write \"USD\" after the number",
-        shown(text)
-    )]
+    #[error("{} is not in USD; convert it and write \"USD\" after the number", shown(text))]
     OtherCurrency {
         /// The amount as written.
         text: String,
@@ -165,9 +158,7 @@ impl FromStr for MicroUsd {
     type Err = MoneyError;
 
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        let form = || MoneyError::Form {
-            text: text.to_owned(),
-        };
+        let form = || MoneyError::Form { text: text.to_owned() };
         if text.starts_with('-') {
             let text = text.to_owned();
             return Err(MoneyError::Negative { text });
@@ -182,9 +173,7 @@ impl FromStr for MicroUsd {
         }
         match rest.strip_prefix(' ').unwrap_or(rest) {
             "" => {
-                return Err(MoneyError::NoCurrency {
-                    amount: text.trim_end().to_owned(),
-                });
+                return Err(MoneyError::NoCurrency { amount: text.trim_end().to_owned() });
             }
             currency if currency.eq_ignore_ascii_case("usd") => {}
             currency if currency.chars().all(char::is_alphabetic) || currency == "€" => {
@@ -199,9 +188,7 @@ impl FromStr for MicroUsd {
         }
         scaled(whole, fraction, DECIMALS)
             .and_then(|micro| Self::new(micro).ok())
-            .ok_or_else(|| MoneyError::TooMuch {
-                text: text.to_owned(),
-            })
+            .ok_or_else(|| MoneyError::TooMuch { text: text.to_owned() })
     }
 }
 
@@ -277,52 +264,19 @@ mod tests {
         for (text, message) in [
             ("2.00", "\"2.00\" names no currency; write \"2.00 USD\""),
             ("2 ", "\"2\" names no currency; write \"2 USD\""),
-            (
-                "2 EUR",
-                "\"2 EUR\" is not in USD; convert it and write \"USD\" after the number",
-            ),
-            (
-                "2€",
-                "\"2€\" is not in USD; convert it and write \"USD\" after the number",
-            ),
+            ("2 EUR", "\"2 EUR\" is not in USD; convert it and write \"USD\" after the number"),
+            ("2€", "\"2€\" is not in USD; convert it and write \"USD\" after the number"),
             ("$2", "\"$2\" is not an amount; write it as \"2.00 USD\""),
-            (
-                "2,00 USD",
-                "\"2,00 USD\" is not an amount; write it as \"2.00 USD\"",
-            ),
-            (
-                "2  USD",
-                "\"2  USD\" is not an amount; write it as \"2.00 USD\"",
-            ),
-            (
-                "2e3 USD",
-                "\"2e3 USD\" is not an amount; write it as \"2.00 USD\"",
-            ),
-            (
-                ".5 USD",
-                "\".5 USD\" is not an amount; write it as \"2.00 USD\"",
-            ),
-            (
-                "5. USD",
-                "\"5. USD\" is not an amount; write it as \"2.00 USD\"",
-            ),
+            ("2,00 USD", "\"2,00 USD\" is not an amount; write it as \"2.00 USD\""),
+            ("2  USD", "\"2  USD\" is not an amount; write it as \"2.00 USD\""),
+            ("2e3 USD", "\"2e3 USD\" is not an amount; write it as \"2.00 USD\""),
+            (".5 USD", "\".5 USD\" is not an amount; write it as \"2.00 USD\""),
+            ("5. USD", "\"5. USD\" is not an amount; write it as \"2.00 USD\""),
             ("", "\"\" is not an amount; write it as \"2.00 USD\""),
-            (
-                "-1 USD",
-                "\"-1 USD\" is negative; write an amount of 0 or more",
-            ),
-            (
-                "0.0000001 USD",
-                "\"0.0000001 USD\" has more than 6 decimals; round it",
-            ),
-            (
-                "1000000000.000001 USD",
-                "\"1000000000.000001 USD\" is more than 1000000000.00 USD; write less",
-            ),
-            (
-                "99999999999999999999 USD",
-                "\"99999999999999999999 USD\" is more than 1000000000.00 USD; write less",
-            ),
+            ("-1 USD", "\"-1 USD\" is negative; write an amount of 0 or more"),
+            ("0.0000001 USD", "\"0.0000001 USD\" has more than 6 decimals; round it"),
+            ("1000000000.000001 USD", "\"1000000000.000001 USD\" is more than 1000000000.00 USD; write less"),
+            ("99999999999999999999 USD", "\"99999999999999999999 USD\" is more than 1000000000.00 USD; write less"),
         ] {
             assert_eq!(text.parse::<MicroUsd>().unwrap_err().to_string(), message);
         }
@@ -347,10 +301,7 @@ mod tests {
         assert_eq!(micro(1).saturating_sub(micro(2)), MicroUsd::ZERO);
         assert_eq!(MicroUsd::MAX.checked_mul(2), None);
         assert_eq!(micro(2).checked_mul(3), Some(micro(6)));
-        assert!(matches!(
-            MicroUsd::new(u64::MAX),
-            Err(MoneyError::TooMuch { .. })
-        ));
+        assert!(matches!(MicroUsd::new(u64::MAX), Err(MoneyError::TooMuch { .. })));
     }
 
     #[test]
@@ -359,14 +310,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<MicroUsd>("7").unwrap(), micro(7));
         assert!(serde_json::from_str::<MicroUsd>("1000000000000001").is_err());
         assert!(serde_json::from_str::<MicroUsd>("-1").is_err());
-        assert_eq!(
-            serde_json::to_string(&Usd(micro(7))).unwrap(),
-            "\"0.000007 USD\""
-        );
-        assert_eq!(
-            serde_json::from_str::<Usd>("\"3usd\"").unwrap(),
-            Usd(micro(3_000_000))
-        );
+        assert_eq!(serde_json::to_string(&Usd(micro(7))).unwrap(), "\"0.000007 USD\"");
+        assert_eq!(serde_json::from_str::<Usd>("\"3usd\"").unwrap(), Usd(micro(3_000_000)));
         assert!(serde_json::from_str::<Usd>("3").is_err());
     }
 

@@ -73,11 +73,7 @@ pub enum NameError {
 
 /// `"А" U+0410`; characters that do not print are escaped.
 fn described(character: char) -> String {
-    format!(
-        "\"{}\" U+{:04X}",
-        character.escape_debug(),
-        u32::from(character)
-    )
+    format!("\"{}\" U+{:04X}", character.escape_debug(), u32::from(character))
 }
 
 /// What the names of one kind are made of.
@@ -88,21 +84,9 @@ struct Alphabet {
     allowed: &'static str,
 }
 
-const SLUG: Alphabet = Alphabet {
-    what: "name",
-    marks: "._-",
-    allowed: "a-z 0-9 . _ -",
-};
-const SKILL: Alphabet = Alphabet {
-    what: "skill",
-    marks: ".+#_-",
-    allowed: "a-z 0-9 . + # _ -",
-};
-const LABEL_KEY: Alphabet = Alphabet {
-    what: "label key",
-    marks: "._-/",
-    allowed: "a-z 0-9 . _ - /",
-};
+const SLUG: Alphabet = Alphabet { what: "name", marks: "._-", allowed: "a-z 0-9 . _ -" };
+const SKILL: Alphabet = Alphabet { what: "skill", marks: ".+#_-", allowed: "a-z 0-9 . + # _ -" };
+const LABEL_KEY: Alphabet = Alphabet { what: "label key", marks: "._-/", allowed: "a-z 0-9 . _ - /" };
 
 impl Alphabet {
     fn check(&self, text: &str) -> Result<(), NameError> {
@@ -157,10 +141,7 @@ fn check_label_value(text: &str) -> Result<(), NameError> {
     }
     let edges = [text.char_indices().next(), text.char_indices().next_back()];
     let edge_space = edges.into_iter().flatten().find(|(_, c)| *c == ' ');
-    let refused = text
-        .char_indices()
-        .find(|(_, c)| is_unseen(*c))
-        .or(edge_space);
+    let refused = text.char_indices().find(|(_, c)| is_unseen(*c)).or(edge_space);
     match refused {
         None => Ok(()),
         Some((index, character)) => Err(NameError::Byte {

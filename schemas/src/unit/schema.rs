@@ -113,14 +113,7 @@ mod tests {
         let schema = T::json_schema(&mut SchemaGenerator::default());
         let pattern = schema.get("pattern").unwrap().as_str().unwrap();
         // The generator knows no anchors; each pattern has one at either end.
-        string_regex(
-            pattern
-                .strip_prefix('^')
-                .unwrap()
-                .strip_suffix('$')
-                .unwrap(),
-        )
-        .unwrap()
+        string_regex(pattern.strip_prefix('^').unwrap().strip_suffix('$').unwrap()).unwrap()
     }
 
     proptest! {

@@ -203,11 +203,7 @@ pub fn parse_since(text: &str, now: WallMs, zone: &TimeZone) -> Result<WallMs, T
             return read(text);
         }
         let date = text.parse::<Date>();
-        return start_of(
-            date.map_err(|_| TimeError::NoSuchDate(shown(text)))?,
-            zone,
-            text,
-        );
+        return start_of(date.map_err(|_| TimeError::NoSuchDate(shown(text)))?, zone, text);
     }
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(TimeError::Relative(shown(text)));
@@ -217,9 +213,7 @@ pub fn parse_since(text: &str, now: WallMs, zone: &TimeZone) -> Result<WallMs, T
 }
 
 fn start_of(date: Date, zone: &TimeZone, text: &str) -> Result<WallMs, TimeError> {
-    let midnight = date
-        .to_zoned(zone.clone())
-        .and_then(|there| there.start_of_day());
+    let midnight = date.to_zoned(zone.clone()).and_then(|there| there.start_of_day());
     let midnight = midnight.map_err(|_| TimeError::OutOfRange(shown(text)))?;
     WallMs::try_from(midnight.timestamp()).map_err(|_| TimeError::OutOfRange(shown(text)))
 }
@@ -263,11 +257,7 @@ mod tests {
             ("2000-02-29T23:59:59.999Z", "2000-02-29T23:59:59.999Z"),
             ("9999-12-30T22:00:00.999Z", "9999-12-30T22:00:00.999Z"),
         ] {
-            assert_eq!(
-                text.parse::<WallMs>().unwrap().to_string(),
-                written,
-                "{text}"
-            );
+            assert_eq!(text.parse::<WallMs>().unwrap().to_string(), written, "{text}");
         }
         assert_eq!(NOW.to_string(), "2026-11-22T08:00:00.000Z");
         assert_eq!("9999-12-30T22:00:00.999Z".parse(), Ok(WallMs::MAX));
@@ -277,10 +267,7 @@ mod tests {
     fn a_refused_time_says_why() {
         let form: fn(String) -> TimeError = TimeError::Form;
         for (text, error) in [
-            (
-                "2026-11-22T08:00:00",
-                TimeError::NoOffset as fn(String) -> TimeError,
-            ),
+            ("2026-11-22T08:00:00", TimeError::NoOffset as fn(String) -> TimeError),
             ("2026-11-22T08:00:00.5", TimeError::NoOffset),
             ("2026-12-31T23:59:60Z", TimeError::LeapSecond),
             ("2026-02-29T00:00:00Z", TimeError::NoSuchDate),
@@ -302,11 +289,7 @@ mod tests {
             ("२०२६-11-22T08:00:00Z", form),
             ("", form),
         ] {
-            assert_eq!(
-                text.parse::<WallMs>(),
-                Err(error(format!("{text:?}"))),
-                "{text}"
-            );
+            assert_eq!(text.parse::<WallMs>(), Err(error(format!("{text:?}"))), "{text}");
         }
     }
 
@@ -332,10 +315,7 @@ mod tests {
         }
         for (text, message) in [
             ("7", "\"7\" names no unit; write \"7s\", \"7min\" or \"7h\""),
-            (
-                "2026-02-30",
-                "\"2026-02-30\" does not exist in the calendar; correct the date or the clock time",
-            ),
+            ("2026-02-30", "\"2026-02-30\" does not exist in the calendar; correct the date or the clock time"),
             (
                 "2026-07-01T00:00:00",
                 "\"2026-07-01T00:00:00\" has no offset from UTC; append \"Z\" or one such as \"+01:00\"",
@@ -363,19 +343,9 @@ mod tests {
         struct Document {
             not_before: WallMs,
         }
-        assert_eq!(
-            serde_json::to_string(&NOW).unwrap(),
-            "\"2026-11-22T08:00:00.000Z\""
-        );
-        for text in [
-            "not_before = 2026-11-22T09:00:00+01:00",
-            "not_before = \"2026-11-22T09:00:00+01:00\"",
-        ] {
-            assert_eq!(
-                toml::from_str::<Document>(text).unwrap().not_before,
-                NOW,
-                "{text}"
-            );
+        assert_eq!(serde_json::to_string(&NOW).unwrap(), "\"2026-11-22T08:00:00.000Z\"");
+        for text in ["not_before = 2026-11-22T09:00:00+01:00", "not_before = \"2026-11-22T09:00:00+01:00\""] {
+            assert_eq!(toml::from_str::<Document>(text).unwrap().not_before, NOW, "{text}");
         }
         let error = toml::from_str::<Document>("not_before = 2026-11-22T09:00:00").unwrap_err();
         assert!(error.message().contains("has no offset"), "{error}");
@@ -390,10 +360,7 @@ mod tests {
         assert!(WallMs::new(i64::MAX).is_err());
         assert_eq!(WallMs::saturating(i64::MIN), WallMs::EPOCH);
         assert_eq!(WallMs::saturating(i64::MAX), WallMs::MAX);
-        assert_eq!(
-            WallMs::MAX.timestamp().as_millisecond(),
-            WallMs::MAX.as_ms()
-        );
+        assert_eq!(WallMs::MAX.timestamp().as_millisecond(), WallMs::MAX.as_ms());
         assert_eq!(jiff::Timestamp::MAX.as_millisecond(), WallMs::MAX.as_ms());
         assert_eq!(WallMs::EPOCH.timestamp(), jiff::Timestamp::UNIX_EPOCH);
     }

@@ -58,17 +58,9 @@ pub(super) fn read(text: &str) -> Result<WallMs, TimeError> {
     let offset = offset(rest).ok_or_else(form)?;
     let civil = DateTime::new(year, month, day, hour, minute, second, nanosecond)
         .map_err(|_| TimeError::NoSuchDate(shown(text)))?;
-    let instant = offset
-        .to_timestamp(civil)
-        .map_err(|_| TimeError::OutOfRange(shown(text)))?;
-    WallMs::new(
-        instant
-            .as_nanosecond()
-            .div_euclid(1_000_000)
-            .try_into()
-            .unwrap_or(i64::MAX),
-    )
-    .map_err(|_| TimeError::OutOfRange(shown(text)))
+    let instant = offset.to_timestamp(civil).map_err(|_| TimeError::OutOfRange(shown(text)))?;
+    WallMs::new(instant.as_nanosecond().div_euclid(1_000_000).try_into().unwrap_or(i64::MAX))
+        .map_err(|_| TimeError::OutOfRange(shown(text)))
 }
 
 fn date_fields(date: &[u8]) -> Option<(i16, i8, i8)> {
@@ -82,9 +74,7 @@ fn date_fields(date: &[u8]) -> Option<(i16, i8, i8)> {
 
 fn clock_fields(clock: &[u8]) -> Option<(i8, i8, i8)> {
     match clock {
-        [h1, h2, b':', m1, m2, b':', s1, s2] => {
-            Some((two(*h1, *h2)?, two(*m1, *m2)?, two(*s1, *s2)?))
-        }
+        [h1, h2, b':', m1, m2, b':', s1, s2] => Some((two(*h1, *h2)?, two(*m1, *m2)?, two(*s1, *s2)?)),
         _ => None,
     }
 }

@@ -29,29 +29,17 @@ pub(super) struct Calendar {
 
 impl Calendar {
     /// Joins the fields, given in their written order. The error is the `cron` crate's.
-    pub(super) fn new(
-        [minute, hour, month_day, month, weekday]: [FieldSet; 5],
-    ) -> Result<Self, cron::error::Error> {
+    pub(super) fn new([minute, hour, month_day, month, weekday]: [FieldSet; 5]) -> Result<Self, cron::error::Error> {
         let build = |month_day: &str, weekday: &str| {
             let (minute, hour, month) = (minute.words(), hour.words(), month.words());
-            cron::Schedule::from_str(&format!(
-                "0 {minute} {hour} {month_day} {month} {weekday} *"
-            ))
+            cron::Schedule::from_str(&format!("0 {minute} {hour} {month_day} {month} {weekday} *"))
         };
         let repeats = minute.interval || hour.interval;
         let (month_days, weekdays) = (month_day.words(), weekday.words());
         if month_day.starred || weekday.starred {
-            return Ok(Self {
-                days: build(&month_days, &weekdays)?,
-                or_days: None,
-                repeats,
-            });
+            return Ok(Self { days: build(&month_days, &weekdays)?, or_days: None, repeats });
         }
-        Ok(Self {
-            days: build(&month_days, "*")?,
-            or_days: Some(build("*", &weekdays)?),
-            repeats,
-        })
+        Ok(Self { days: build(&month_days, "*")?, or_days: Some(build("*", &weekdays)?), repeats })
     }
 
     /// Whether any day has these fields at all.
@@ -62,10 +50,7 @@ impl Calendar {
     /// The first match at or after a wall time; none after 2100.
     pub(super) fn next(&self, from: i64) -> Option<i64> {
         let before = utc(from.max(0).checked_sub(1)?)?;
-        self.schedules()
-            .filter_map(|schedule| schedule.after(&before).next())
-            .map(|match_| match_.timestamp())
-            .min()
+        self.schedules().filter_map(|schedule| schedule.after(&before).next()).map(|match_| match_.timestamp()).min()
     }
 
     /// The last match at or before a wall time; none before 1970.

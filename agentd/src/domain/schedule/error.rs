@@ -12,9 +12,7 @@ pub enum ExpressionError {
     )]
     Empty,
     /// Longer than [`super::MAX_EXPRESSION_BYTES`].
-    #[error(
-        "schedule expression has {length} bytes, the limit is {max}: split it into several schedules"
-    )]
+    #[error("schedule expression has {length} bytes, the limit is {max}: split it into several schedules")]
     TooLong {
         /// Bytes given.
         length: usize,

@@ -27,18 +27,12 @@ pub(super) fn parse(text: &str) -> Result<u32, EveryFault> {
 
 /// Reads one number with its unit; answers its seconds and what follows.
 fn part(text: &str) -> Result<(u64, &str), EveryFault> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     if number.is_empty() {
-        return Err(EveryFault::NoNumber {
-            part: text.to_owned(),
-        });
+        return Err(EveryFault::NoNumber { part: text.to_owned() });
     }
-    let letters = rest
-        .find(|c: char| c.is_ascii_digit() || c.is_ascii_whitespace())
-        .unwrap_or(rest.len());
+    let letters = rest.find(|c: char| c.is_ascii_digit() || c.is_ascii_whitespace()).unwrap_or(rest.len());
     let (unit, after) = rest.split_at(letters);
     let scale: u64 = match unit {
         "s" => 1,
@@ -46,9 +40,7 @@ fn part(text: &str) -> Result<(u64, &str), EveryFault> {
         "h" => 3_600,
         "d" => 86_400,
         _ => {
-            return Err(EveryFault::Unit {
-                unit: unit.to_owned(),
-            });
+            return Err(EveryFault::Unit { unit: unit.to_owned() });
         }
     };
     let number: u64 = number.parse().map_err(|_| EveryFault::OutOfRange)?;
@@ -78,12 +70,8 @@ mod tests {
 
     #[test]
     fn wrong_durations_say_what_is_wrong() {
-        let unit = |unit: &str| EveryFault::Unit {
-            unit: unit.to_owned(),
-        };
-        let no_number = |part: &str| EveryFault::NoNumber {
-            part: part.to_owned(),
-        };
+        let unit = |unit: &str| EveryFault::Unit { unit: unit.to_owned() };
+        let no_number = |part: &str| EveryFault::NoNumber { part: part.to_owned() };
         for (text, fault) in [
             ("", EveryFault::Missing),
             ("  ", EveryFault::Missing),

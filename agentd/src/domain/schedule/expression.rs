@@ -38,18 +38,13 @@ impl Expression {
     /// Reads and checks an expression. Its errors name the field, the reason and what to write instead.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         if text.len() > MAX_EXPRESSION_BYTES {
-            return Err(ExpressionError::TooLong {
-                length: text.len(),
-                max: MAX_EXPRESSION_BYTES,
-            });
+            return Err(ExpressionError::TooLong { length: text.len(), max: MAX_EXPRESSION_BYTES });
         }
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let text = words.join(" ");
         let first = *words.first().ok_or(ExpressionError::Empty)?;
         if let Some((name, _)) = first.split_once('=') {
-            return Err(ExpressionError::Assignment {
-                name: name.to_owned(),
-            });
+            return Err(ExpressionError::Assignment { name: name.to_owned() });
         }
         let rule = match first {
             "@every" => Rule::Every(every::parse(&text["@every".len()..])?),
@@ -75,51 +70,35 @@ fn alias(word: &str, rest: Option<&str>) -> Result<&'static str, ExpressionError
         "@yearly" | "@annually" => "0 0 1 1 *",
         "@reboot" => return Err(ExpressionError::Reboot),
         _ => {
-            return Err(ExpressionError::UnknownWord {
-                word: word.to_owned(),
-            });
+            return Err(ExpressionError::UnknownWord { word: word.to_owned() });
         }
     };
     match rest {
         None => Ok(fields),
-        Some(rest) => Err(ExpressionError::Trailing {
-            word: word.to_owned(),
-            rest: rest.to_owned(),
-        }),
+        Some(rest) => Err(ExpressionError::Trailing { word: word.to_owned(), rest: rest.to_owned() }),
     }
 }
 
 /// Reads five fields, separated by single spaces; `text` is the whole expression, for messages.
 fn calendar(text: &str, fields: &str) -> Result<Rule, ExpressionError> {
     let words: Vec<&str> = fields.split(' ').collect();
-    let words: [&str; 5] =
-        words
-            .try_into()
-            .map_err(|words: Vec<&str>| ExpressionError::FieldCount {
-                found: words.len(),
-                way_out: match words.len() {
-                    0..=4 => "write * for each field that does not matter",
-                    6 | 7 => "leave out the seconds and the year, schedules count in minutes",
-                    _ => "take out what is too much",
-                },
-            })?;
+    let words: [&str; 5] = words.try_into().map_err(|words: Vec<&str>| ExpressionError::FieldCount {
+        found: words.len(),
+        way_out: match words.len() {
+            0..=4 => "write * for each field that does not matter",
+            6 | 7 => "leave out the seconds and the year, schedules count in minutes",
+            _ => "take out what is too much",
+        },
+    })?;
     let set = |index: usize| {
         let (field, text) = (Field::ALL[index], words[index]);
-        FieldSet::parse(field, text).map_err(|fault| ExpressionError::Field {
-            field,
-            text: text.to_owned(),
-            fault,
-        })
+        FieldSet::parse(field, text).map_err(|fault| ExpressionError::Field { field, text: text.to_owned(), fault })
     };
     let sets = [set(0)?, set(1)?, set(2)?, set(3)?, set(4)?];
-    let calendar = Calendar::new(sets).map_err(|error| ExpressionError::Calendar {
-        text: text.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let calendar = Calendar::new(sets)
+        .map_err(|error| ExpressionError::Calendar { text: text.to_owned(), reason: error.to_string() })?;
     if !calendar.fires() {
-        return Err(ExpressionError::NeverFires {
-            text: text.to_owned(),
-        });
+        return Err(ExpressionError::NeverFires { text: text.to_owned() });
     }
     Ok(Rule::Calendar(Box::new(calendar)))
 }

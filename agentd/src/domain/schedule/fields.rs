@@ -17,20 +17,12 @@ pub enum Field {
     DayOfWeek,
 }
 
-const MONTHS: [&str; 12] = [
-    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-];
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Field {
     /// The fields in the order they are written.
-    pub const ALL: [Self; 5] = [
-        Self::Minute,
-        Self::Hour,
-        Self::DayOfMonth,
-        Self::Month,
-        Self::DayOfWeek,
-    ];
+    pub const ALL: [Self; 5] = [Self::Minute, Self::Hour, Self::DayOfMonth, Self::Month, Self::DayOfWeek];
 
     /// The smallest and the largest number that may be written.
     fn bounds(self) -> (u8, u8) {
@@ -61,9 +53,7 @@ impl Field {
             Self::DayOfWeek => (&WEEKDAYS, 0),
             _ => return None,
         };
-        let index = names
-            .iter()
-            .position(|known| known.eq_ignore_ascii_case(name))?;
+        let index = names.iter().position(|known| known.eq_ignore_ascii_case(name))?;
         u8::try_from(index).ok()?.checked_add(first)
     }
 
@@ -78,15 +68,11 @@ impl Field {
                 .parse()
                 .ok()
                 .filter(|number| (min..=max).contains(number))
-                .ok_or_else(|| FieldFault::OutOfRange {
-                    value: text.to_owned(),
-                    allowed: self.allowed(),
-                });
+                .ok_or_else(|| FieldFault::OutOfRange { value: text.to_owned(), allowed: self.allowed() });
         }
-        Err(self.dialect(text).unwrap_or_else(|| FieldFault::Unknown {
-            value: text.to_owned(),
-            allowed: self.allowed(),
-        }))
+        Err(self
+            .dialect(text)
+            .unwrap_or_else(|| FieldFault::Unknown { value: text.to_owned(), allowed: self.allowed() }))
     }
 
     /// Marks that other dialects know, so that the message can say so.
@@ -94,35 +80,19 @@ impl Field {
         let ends_with = |mark: char| text.strip_suffix([mark, mark.to_ascii_lowercase()]);
         let known = |rest: &str| rest.is_empty() || self.value(rest).is_ok();
         let (mark, meaning, way_out) = if text.contains('#') {
-            (
-                "#",
-                "the nth weekday of a month",
-                "restrict the day-of-week and let the work look at the date",
-            )
+            ("#", "the nth weekday of a month", "restrict the day-of-week and let the work look at the date")
         } else if text == "?" {
             ("?", "no particular day", "write *")
         } else if text.contains('~') {
             ("~", "a random value", "write one value")
         } else if ends_with('W').is_some_and(|rest| known(rest) || rest.eq_ignore_ascii_case("l")) {
-            (
-                "W",
-                "the nearest working day",
-                "write the days, for example 1-5 as day-of-week",
-            )
+            ("W", "the nearest working day", "write the days, for example 1-5 as day-of-week")
         } else if ends_with('L').is_some_and(known) {
-            (
-                "L",
-                "the last day",
-                "write 28-31 and let the work look at the date, or use the first day, 1",
-            )
+            ("L", "the last day", "write 28-31 and let the work look at the date, or use the first day, 1")
         } else {
             return None;
         };
-        Some(FieldFault::Unsupported {
-            mark,
-            meaning,
-            way_out,
-        })
+        Some(FieldFault::Unsupported { mark, meaning, way_out })
     }
 }
 
@@ -159,26 +129,15 @@ impl FieldSet {
         if field == Field::DayOfWeek && bits & (1 << 7) != 0 {
             bits = bits & !(1 << 7) | 1;
         }
-        Ok(Self {
-            field,
-            bits,
-            starred: text.starts_with('*'),
-            interval: text.contains(['*', '/']),
-        })
+        Ok(Self { field, bits, starred: text.starts_with('*'), interval: text.contains(['*', '/']) })
     }
 
     /// The set in the words of the `cron` crate: `*`, or a list of numbers, of names for weekdays, because that crate
     /// counts weekdays from Sunday = 1.
     pub(super) fn words(self) -> String {
         let (min, max) = self.field.bounds();
-        let max = if self.field == Field::DayOfWeek {
-            6
-        } else {
-            max
-        };
-        let values: Vec<u8> = (min..=max)
-            .filter(|number| self.bits & (1 << number) != 0)
-            .collect();
+        let max = if self.field == Field::DayOfWeek { 6 } else { max };
+        let values: Vec<u8> = (min..=max).filter(|number| self.bits & (1 << number) != 0).collect();
         if values.len() == usize::from(max - min) + 1 {
             return "*".to_owned();
         }
@@ -206,11 +165,7 @@ fn item_bits(field: Field, item: &str) -> Result<u64, FieldFault> {
     } else {
         let start = field.value(span)?;
         if let Some(step) = step {
-            return Err(FieldFault::StepWithoutRange {
-                start,
-                step,
-                max: field.bounds().1,
-            });
+            return Err(FieldFault::StepWithoutRange { start, step, max: field.bounds().1 });
         }
         (start, start)
     };
@@ -228,12 +183,7 @@ fn range(field: Field, first: u8, last: u8) -> Result<(u8, u8), FieldFault> {
     };
     if first > last {
         let (min, max) = field.bounds();
-        return Err(FieldFault::Backwards {
-            first,
-            last,
-            min,
-            max,
-        });
+        return Err(FieldFault::Backwards { first, last, min, max });
     }
     Ok((first, last))
 }
@@ -245,10 +195,7 @@ fn step_value(field: Field, text: &str) -> Result<u8, FieldFault> {
     text.parse()
         .ok()
         .filter(|step| digits && (1..=max).contains(step))
-        .ok_or_else(|| FieldFault::Step {
-            step: text.to_owned(),
-            max,
-        })
+        .ok_or_else(|| FieldFault::Step { step: text.to_owned(), max })
 }
 
 #[cfg(test)]
@@ -285,8 +232,7 @@ mod tests {
             (Field::DayOfWeek, "*/2", "sun,tue,thu,sat"),
             (Field::DayOfWeek, "*/7", "sun"),
         ] {
-            let set = FieldSet::parse(field, text)
-                .unwrap_or_else(|fault| panic!("{field} {text}: {fault}"));
+            let set = FieldSet::parse(field, text).unwrap_or_else(|fault| panic!("{field} {text}: {fault}"));
             assert_eq!(set.words(), words, "{field} {text}");
         }
     }

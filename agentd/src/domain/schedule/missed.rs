@@ -27,39 +27,24 @@ impl Timetable {
     /// `bound` (1 to [`MAX_CATCH_UP`]; what lies outside is moved to the nearer end) limits [`Missed::All`].
     ///
     /// A clock set back before `last` makes nothing due: no tick is dealt with twice.
-    pub fn catch_up(
-        &self,
-        missed: Missed,
-        bound: usize,
-        last: Timestamp,
-        now: Timestamp,
-    ) -> CatchUp {
+    pub fn catch_up(&self, missed: Missed, bound: usize, last: Timestamp, now: Timestamp) -> CatchUp {
         let due = match missed {
-            Missed::Skip => self
-                .newest(1, last, now)
-                .into_iter()
-                .filter(|tick| on_time(*tick, now))
-                .collect(),
+            Missed::Skip => self.newest(1, last, now).into_iter().filter(|tick| on_time(*tick, now)).collect(),
             Missed::Once => self.newest(1, last, now),
             Missed::All => self.newest(bound.clamp(1, MAX_CATCH_UP), last, now),
         };
         let oldest = self.next_after(last).filter(|tick| *tick <= now);
-        CatchUp {
-            skipped: oldest.as_ref() != due.first(),
-            due,
-            next: self.next_after(last.max(now)),
-        }
+        CatchUp { skipped: oldest.as_ref() != due.first(), due, next: self.next_after(last.max(now)) }
     }
 
     /// The newest ticks after `last` up to `now`, oldest first.
     fn newest(&self, bound: usize, last: Timestamp, now: Timestamp) -> Vec<Timestamp> {
         let instant = SignedDuration::from_nanos(1);
-        let mut ticks: Vec<Timestamp> =
-            std::iter::successors(self.last_between(last, now), |tick| {
-                self.last_between(last, tick.checked_sub(instant).ok()?)
-            })
-            .take(bound)
-            .collect();
+        let mut ticks: Vec<Timestamp> = std::iter::successors(self.last_between(last, now), |tick| {
+            self.last_between(last, tick.checked_sub(instant).ok()?)
+        })
+        .take(bound)
+        .collect();
         ticks.reverse();
         ticks
     }

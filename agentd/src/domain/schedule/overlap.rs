@@ -53,16 +53,8 @@ mod tests {
             (Overlap::Replace, true, 2, Replace),
             (Overlap::Replace, false, 2, Replace),
         ] {
-            assert_eq!(
-                on_tick(policy, unfinished, queued, 2),
-                expected,
-                "{policy:?} {unfinished} {queued}"
-            );
+            assert_eq!(on_tick(policy, unfinished, queued, 2), expected, "{policy:?} {unfinished} {queued}");
         }
-        assert_eq!(
-            on_tick(Overlap::Queue, true, 0, 0),
-            PassFull,
-            "a queue without room"
-        );
+        assert_eq!(on_tick(Overlap::Queue, true, 0, 0), PassFull, "a queue without room");
     }
 }

@@ -34,7 +34,12 @@ pub struct NewSchedule {
 }
 
 /// Checks the parts of a schedule document that need no facts.
-pub fn prepare(owner: u32, document: ScheduleDocument, zone: TimeZone, work: NewWork) -> Result<NewSchedule, Rejection> {
+pub fn prepare(
+    owner: u32,
+    document: ScheduleDocument,
+    zone: TimeZone,
+    work: NewWork,
+) -> Result<NewSchedule, Rejection> {
     parse(&document.cron)?;
     Ok(NewSchedule { owner, document, zone, work })
 }
@@ -179,7 +184,9 @@ pub fn tick(schedule: &ScheduleFacts, env: &Env) -> Decision {
     let next = found.next.map(wall);
     let mut drafts = Vec::new();
     if found.due.is_empty() {
-        if found.skipped && let Some(passed) = timetable.last_between(last, now) {
+        if found.skipped
+            && let Some(passed) = timetable.last_between(last, now)
+        {
             let outcome = TickOutcome::Skipped { because: "missed".to_owned() };
             drafts.push(ticked(schedule, wall(passed), 1, outcome, next));
         }
@@ -205,7 +212,8 @@ fn one(
     env: &Env,
 ) {
     let queued = unfinished.iter().filter(|(_, state)| state.is_future()).count();
-    let skip = |because: &str| ticked(schedule, due, missed, TickOutcome::Skipped { because: because.to_owned() }, next);
+    let skip =
+        |because: &str| ticked(schedule, due, missed, TickOutcome::Skipped { because: because.to_owned() }, next);
     match on_tick(schedule.added.overlap, !unfinished.is_empty(), queued, MAX_QUEUED as usize) {
         OnTick::Pass => return drafts.push(skip("overlap")),
         OnTick::PassFull => return drafts.push(skip("queue_full")),
@@ -216,9 +224,11 @@ fn one(
         Ok(draft) => {
             if schedule.added.overlap == Overlap::Replace {
                 let reason = format!("replaced by the tick of {due}");
-                drafts.extend(unfinished.drain(..).map(|(id, _)| {
-                    Draft::new(Subject::Work(id), WorkCancelled { reason: reason.clone() }).by_host()
-                }));
+                drafts.extend(
+                    unfinished.drain(..).map(|(id, _)| {
+                        Draft::new(Subject::Work(id), WorkCancelled { reason: reason.clone() }).by_host()
+                    }),
+                );
             }
             if let Subject::Work(work) = draft.subject {
                 unfinished.push((work, WorkState::Ready));
@@ -245,4 +255,3 @@ fn ticked(schedule: &ScheduleFacts, tick: WallMs, missed: u64, outcome: TickOutc
     let ticked = ScheduleTicked { tick, missed, outcome, next };
     Draft::new(schedule.subject(), ticked).by_host().on_behalf_of(schedule.added.owner)
 }
-

@@ -35,27 +35,14 @@ impl Stretch {
     fn at(zone: &TimeZone, instant: i64) -> Option<Self> {
         let at = Timestamp::from_second(instant).ok()?;
         let just_after = Timestamp::from_second(instant.checked_add(1)?).ok()?;
-        let end = zone
-            .following(at)
-            .next()
-            .map_or(i64::MAX, |change| change.timestamp().as_second());
+        let end = zone.following(at).next().map_or(i64::MAX, |change| change.timestamp().as_second());
         let offset = offset(zone, at);
         let Some(change) = zone.preceding(just_after).next() else {
-            return Some(Self {
-                begin: i64::MIN,
-                end,
-                offset,
-                left_off: i64::MIN,
-            });
+            return Some(Self { begin: i64::MIN, end, offset, left_off: i64::MIN });
         };
         let begin = change.timestamp().as_second();
         let before = Timestamp::from_second(begin.checked_sub(1)?).ok()?;
-        Some(Self {
-            begin,
-            end,
-            offset,
-            left_off: begin + self::offset(zone, before),
-        })
+        Some(Self { begin, end, offset, left_off: begin + self::offset(zone, before) })
     }
 
     /// The wall time at the first instant.
@@ -66,18 +53,12 @@ impl Stretch {
     /// Whether the clock jumped over a match when the stretch began.
     fn jumped_over_match(&self, calendar: &Calendar) -> bool {
         let gap = self.left_off > i64::MIN && self.left_off < self.wall_begin();
-        gap && calendar
-            .next(self.left_off)
-            .is_some_and(|wall| wall < self.wall_begin())
+        gap && calendar.next(self.left_off).is_some_and(|wall| wall < self.wall_begin())
     }
 
     /// The first wall time that counts: fixed times that were seen in the stretch before are not seen again.
     fn first_wall(&self, calendar: &Calendar) -> i64 {
-        if calendar.repeats {
-            self.wall_begin()
-        } else {
-            self.wall_begin().max(self.left_off)
-        }
+        if calendar.repeats { self.wall_begin() } else { self.wall_begin().max(self.left_off) }
     }
 }
 
@@ -92,9 +73,7 @@ pub(super) fn next_tick(calendar: &Calendar, zone: &TimeZone, mut from: i64) -> 
         if from == stretch.begin && stretch.jumped_over_match(calendar) {
             return Some(from);
         }
-        let wall = from
-            .saturating_add(stretch.offset)
-            .max(stretch.first_wall(calendar));
+        let wall = from.saturating_add(stretch.offset).max(stretch.first_wall(calendar));
         let tick = calendar.next(wall)? - stretch.offset;
         if tick < stretch.end {
             return Some(tick);
@@ -105,12 +84,7 @@ pub(super) fn next_tick(calendar: &Calendar, zone: &TimeZone, mut from: i64) -> 
 }
 
 /// The last tick at or before `to` and after `floor`.
-pub(super) fn previous_tick(
-    calendar: &Calendar,
-    zone: &TimeZone,
-    mut to: i64,
-    floor: i64,
-) -> Option<i64> {
+pub(super) fn previous_tick(calendar: &Calendar, zone: &TimeZone, mut to: i64, floor: i64) -> Option<i64> {
     to = to.min(LAST_TICK);
     for _ in 0..MAX_STRETCHES {
         if to <= floor {

@@ -23,11 +23,7 @@ pub struct Timetable {
 impl Timetable {
     /// A timetable whose ticks lie after `start`.
     pub fn new(expression: Expression, zone: TimeZone, start: Timestamp) -> Self {
-        Self {
-            expression,
-            zone,
-            start,
-        }
+        Self { expression, zone, start }
     }
 
     /// What is due when.
@@ -51,13 +47,8 @@ impl Timetable {
         match &self.expression.rule {
             Rule::Every(seconds) => self.every(*seconds, self.every_count(*seconds, after) + 1),
             Rule::Calendar(calendar) => {
-                let from = if after < Timestamp::UNIX_EPOCH {
-                    0
-                } else {
-                    after.as_second() + 1
-                };
-                stretch::next_tick(calendar, &self.zone, from)
-                    .and_then(|tick| Timestamp::from_second(tick).ok())
+                let from = if after < Timestamp::UNIX_EPOCH { 0 } else { after.as_second() + 1 };
+                stretch::next_tick(calendar, &self.zone, from).and_then(|tick| Timestamp::from_second(tick).ok())
             }
         }
     }
@@ -72,11 +63,7 @@ impl Timetable {
             Rule::Every(seconds) => self.every(*seconds, self.every_count(*seconds, at)),
             Rule::Calendar(_) if at < Timestamp::UNIX_EPOCH => None,
             Rule::Calendar(calendar) => {
-                let floor = if floor < Timestamp::UNIX_EPOCH {
-                    -1
-                } else {
-                    floor.as_second()
-                };
+                let floor = if floor < Timestamp::UNIX_EPOCH { -1 } else { floor.as_second() };
                 stretch::previous_tick(calendar, &self.zone, at.as_second(), floor)
                     .and_then(|tick| Timestamp::from_second(tick).ok())
             }
@@ -99,7 +86,6 @@ impl Timetable {
 
     /// The end of the interval with this number.
     fn every(&self, seconds: u32, count: i128) -> Option<Timestamp> {
-        Timestamp::from_nanosecond(self.start.as_nanosecond() + count * i128::from(seconds) * NANOS)
-            .ok()
+        Timestamp::from_nanosecond(self.start.as_nanosecond() + count * i128::from(seconds) * NANOS).ok()
     }
 }

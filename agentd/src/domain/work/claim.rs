@@ -61,11 +61,7 @@ pub fn exhausted(accounts: &[AccountFacts]) -> Option<&AccountFacts> {
 
 /// What a work asks for.
 pub fn demand(work: &WorkFacts) -> Demand {
-    Demand {
-        owner: work.spec.owner,
-        agent: work.spec.agent.clone(),
-        skills: work.spec.required_skills.clone(),
-    }
+    Demand { owner: work.spec.owner, agent: work.spec.agent.clone(), skills: work.spec.required_skills.clone() }
 }
 
 fn check_agent(agent: &Candidate) -> Result<(), Rejection> {

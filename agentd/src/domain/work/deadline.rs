@@ -23,7 +23,15 @@ pub fn pass(work: &WorkFacts, agent: Option<&AgentFacts>, env: &Env) -> Decision
     let mut drafts = vec![work.draft(breached).by_host()];
     if let (OnDeadline::Stop, true, Some(agent)) = (work.spec.on_deadline, work.state.is_leased(), agent) {
         let words = Some("its deadline came".to_owned());
-        drafts.extend(ending::attempt_failed(work, agent, FailureReason::Deadline, Vec::new(), words, env, Draft::by_host));
+        drafts.extend(ending::attempt_failed(
+            work,
+            agent,
+            FailureReason::Deadline,
+            Vec::new(),
+            words,
+            env,
+            Draft::by_host,
+        ));
     }
     Ok(drafts)
 }

@@ -125,11 +125,14 @@ impl WorkFacts {
             }
             _ => format!("the lease is over and the work is {}", self.state.as_str()),
         };
-        Problem::new(Code::StaleFence, format!("fence {} of run {}.{} is stale: {why}", named.fence, self.id, named.attempt))
-            .hint("stop this attempt, discard what it made, and claim again")
-            .detail("work", self.id.to_string())
-            .detail("state", self.state.as_str())
-            .detail("fence", named.fence.to_string())
+        Problem::new(
+            Code::StaleFence,
+            format!("fence {} of run {}.{} is stale: {why}", named.fence, self.id, named.attempt),
+        )
+        .hint("stop this attempt, discard what it made, and claim again")
+        .detail("work", self.id.to_string())
+        .detail("state", self.state.as_str())
+        .detail("fence", named.fence.to_string())
     }
 
     /// Refuses a command that this state does not allow.

@@ -65,15 +65,10 @@ pub fn blank_verdicts(criteria: &[Criterion]) -> Vec<Verdict> {
         .iter()
         .zip(0..)
         .map(|(criterion, place)| match criterion {
-            Criterion::JsonSchema { sha256 } => Verdict {
-                criterion: place,
-                kind: "json_schema".to_owned(),
-                sha256: Some(sha256.clone()),
-                met: None,
-            },
-            Criterion::Person(_) => {
-                Verdict { criterion: place, kind: "person".to_owned(), sha256: None, met: None }
+            Criterion::JsonSchema { sha256 } => {
+                Verdict { criterion: place, kind: "json_schema".to_owned(), sha256: Some(sha256.clone()), met: None }
             }
+            Criterion::Person(_) => Verdict { criterion: place, kind: "person".to_owned(), sha256: None, met: None },
         })
         .collect()
 }
@@ -100,7 +95,15 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
     };
     if done.verdicts.iter().any(|verdict| verdict.met == Some(false)) {
         let message = done.message.clone();
-        return Ok(ending::attempt_failed(work, agent, FailureReason::Rejected, done.verdicts.clone(), message, env, with_content));
+        return Ok(ending::attempt_failed(
+            work,
+            agent,
+            FailureReason::Rejected,
+            done.verdicts.clone(),
+            message,
+            env,
+            with_content,
+        ));
     }
     if done.verdicts.iter().any(|verdict| verdict.met.is_none()) {
         let judged = work.draft(ResultJudged { verdicts: done.verdicts.clone() });

@@ -3,10 +3,10 @@
 //! One file per group of commands. Facts are what the ledger knows of one work and its run; every function here is
 //! pure and bounded by the facts it is given.
 
+pub mod claim;
 pub mod deadline;
 pub mod ending;
 pub mod facts;
-pub mod claim;
 pub mod judge;
 pub mod person;
 pub mod prepare;

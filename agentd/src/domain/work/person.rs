@@ -109,7 +109,9 @@ pub fn ask(work: &WorkFacts, named: &RunRef, text: &str) -> Decision {
 pub fn answer(work: &WorkFacts, text: &str) -> Decision {
     let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
     if !work.state.is_leased() || waits != Some(&WaitReason::Person) {
-        return Err(work.wrong_state("answer", &format!("nobody asked; a note works always: agentctl work note {} …", work.id)));
+        return Err(
+            work.wrong_state("answer", &format!("nobody asked; a note works always: agentctl work note {} …", work.id))
+        );
     }
     let mut drafts = note(work, text)?;
     drafts.push(work.draft(RunResumed { because: "answered".to_owned() }));

@@ -227,7 +227,8 @@ fn criteria(acceptance: &[Acceptance]) -> Result<(Vec<Criterion>, Schemas), Reje
                 let bytes = serde_json::to_vec(schema).map_err(Problem::internal)?;
                 bound("bytes of an acceptance schema", bytes.len(), MAX_SCHEMA_BYTES)?;
                 judge::check_schema(schema, place)?;
-                criteria.push(Criterion::JsonSchema { sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)) });
+                criteria
+                    .push(Criterion::JsonSchema { sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)) });
                 schemas.push(Some(schema.clone()));
             }
             Acceptance::Person(who) => {

@@ -2,7 +2,8 @@
 
 use agentd_schemas::document::agent::{ModelBinding, OnMismatch};
 use agentd_schemas::event::{
-    AgentPaused, AmountSource, CostReserved, CostSettled, FailureReason, ModelMismatched, RunResumed, RunWaiting, Subject, WaitReason,
+    AgentPaused, AmountSource, CostReserved, CostSettled, FailureReason, ModelMismatched, RunResumed, RunWaiting,
+    Subject, WaitReason,
 };
 use agentd_schemas::problem::{Code, Problem};
 
@@ -184,7 +185,8 @@ fn mismatch(facts: &SpendFacts, effective: &str, drafts: &mut Vec<Draft>, env: &
             false
         }
         OnMismatch::Deny => {
-            let message = format!("model {effective} answered, which the binding of agent {} does not cover", agent.name);
+            let message =
+                format!("model {effective} answered, which the binding of agent {} does not cover", agent.name);
             drafts.extend(ending::attempt_failed(
                 work,
                 &facts.agent,

@@ -51,9 +51,8 @@ pub const MAX_DEPTH: u32 = 8;
 pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitter, env: &Env) -> Decision {
     check_room(facts, works, env)?;
     check_cycle(works)?;
-    let ids: Vec<WorkId> = (0..works.len())
-        .map(|nth| WorkId::from_bytes(env.ids.id(u32::try_from(nth).unwrap_or(u32::MAX))))
-        .collect();
+    let ids: Vec<WorkId> =
+        (0..works.len()).map(|nth| WorkId::from_bytes(env.ids.id(u32::try_from(nth).unwrap_or(u32::MAX)))).collect();
     let mut added = Added::default();
     let mut drafts = Vec::with_capacity(works.len());
     for (place, work) in works.iter().enumerate() {
@@ -149,8 +148,9 @@ fn check_agent(facts: &SubmitFacts, spec: &WorkSubmitted) -> Result<(), Rejectio
     match facts.agents.get(name.as_str()) {
         None => Err(Problem::new(Code::NotFound, format!("no agent is named {name}"))
             .hint("see the names with: agentctl agent list")),
-        Some(AgentState::Retired) => Err(Problem::new(Code::WrongState, format!("agent {name} is retired"))
-            .hint("name another agent, or none")),
+        Some(AgentState::Retired) => {
+            Err(Problem::new(Code::WrongState, format!("agent {name} is retired")).hint("name another agent, or none"))
+        }
         Some(_) => Ok(()),
     }
 }
@@ -175,11 +175,10 @@ fn dependency(
         state if state.is_past() => match on_failure {
             OnDependencyFailure::Run => Ok(false),
             OnDependencyFailure::Block => Ok(true),
-            OnDependencyFailure::Cancel => Err(Problem::new(
-                Code::WrongState,
-                format!("it depends on work {id}, which is {}", state.as_str()),
-            )
-            .hint(format!("retry that one first: agentctl work retry {id}; or set on_dependency_failure"))),
+            OnDependencyFailure::Cancel => {
+                Err(Problem::new(Code::WrongState, format!("it depends on work {id}, which is {}", state.as_str()))
+                    .hint(format!("retry that one first: agentctl work retry {id}; or set on_dependency_failure")))
+            }
         },
         _ => Ok(true),
     }
@@ -203,8 +202,9 @@ fn parent(
         let run = facts.run.as_ref().ok_or_else(|| Problem::internal("a submit by a run has no run"))?;
         run.live(named)?;
         if work.parent.is_some() {
-            return Err(Problem::new(Code::InvalidDocument, "a run's works are parts of its own work")
-                .hint("leave parent out"));
+            return Err(
+                Problem::new(Code::InvalidDocument, "a run's works are parts of its own work").hint("leave parent out")
+            );
         }
         return child(facts, owner, run.id, added).map(Some);
     }
@@ -226,7 +226,10 @@ fn child(facts: &SubmitFacts, owner: u32, id: WorkId, added: &mut Added) -> Resu
         return Err(Problem::new(Code::OutOfBounds, format!("work {id} is {MAX_DEPTH} levels deep already")));
     }
     if linked.state.is_past() {
-        return Err(Problem::new(Code::WrongState, format!("work {id} is {}: it takes no parts", linked.state.as_str())));
+        return Err(Problem::new(
+            Code::WrongState,
+            format!("work {id} is {}: it takes no parts", linked.state.as_str()),
+        ));
     }
     Ok(id)
 }

@@ -48,11 +48,7 @@ impl JumpDetector {
     /// `suspended_ms` is [`Clock::suspended_ms`](super::Clock::suspended_ms) of the same time; `limit_ms` is usually
     /// [`WALL_JUMP_LIMIT_MS`].
     pub fn new(anchor: Moment, suspended_ms: u64, limit_ms: u64) -> Self {
-        Self {
-            limit_ms,
-            anchor,
-            suspended_ms,
-        }
+        Self { limit_ms, anchor, suspended_ms }
     }
 
     /// The moment against which the wall clock is held now.
@@ -73,9 +69,7 @@ impl JumpDetector {
         if by_ms.unsigned_abs() > self.limit_ms.saturating_add(elapsed_ms / DRIFT_DIVISOR) {
             self.anchor = moment;
             found.push(Discontinuity::WallJump { by_ms });
-        } else if elapsed_ms >= ANCHOR_AGE_MS
-            && by_ms.unsigned_abs() <= READING_NOISE_MS + elapsed_ms / DRIFT_DIVISOR
-        {
+        } else if elapsed_ms >= ANCHOR_AGE_MS && by_ms.unsigned_abs() <= READING_NOISE_MS + elapsed_ms / DRIFT_DIVISOR {
             self.anchor = moment;
         }
         found
@@ -99,10 +93,7 @@ mod tests {
     const MINUTE: i64 = 60_000;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;
-    const START: Moment = Moment {
-        wall_ms: 1_750_000_000_000,
-        boot_ms: 5_000_000,
-    };
+    const START: Moment = Moment { wall_ms: 1_750_000_000_000, boot_ms: 5_000_000 };
 
     fn detector() -> JumpDetector {
         JumpDetector::new(START, 0, WALL_JUMP_LIMIT_MS)
@@ -110,10 +101,7 @@ mod tests {
 
     /// The moment `elapsed` milliseconds after the start, with the wall clock `shift` milliseconds off.
     fn at(elapsed: i64, shift: i64) -> Moment {
-        Moment {
-            wall_ms: START.wall_ms + elapsed + shift,
-            boot_ms: START.boot_ms + elapsed.unsigned_abs(),
-        }
+        Moment { wall_ms: START.wall_ms + elapsed + shift, boot_ms: START.boot_ms + elapsed.unsigned_abs() }
     }
 
     #[test]
@@ -129,10 +117,7 @@ mod tests {
         ];
         for (shift, expected) in table {
             let found = detector().observe(at(1000, shift), 0);
-            let jump: Vec<_> = expected
-                .map(|by_ms| WallJump { by_ms })
-                .into_iter()
-                .collect();
+            let jump: Vec<_> = expected.map(|by_ms| WallJump { by_ms }).into_iter().collect();
             assert_eq!(found, jump, "shift {shift}");
         }
     }
@@ -140,15 +125,9 @@ mod tests {
     #[test]
     fn a_jump_is_reported_once_and_the_way_back_is_another() {
         let mut detector = detector();
-        assert_eq!(
-            detector.observe(at(1000, 2 * HOUR), 0),
-            [WallJump { by_ms: 2 * HOUR }]
-        );
+        assert_eq!(detector.observe(at(1000, 2 * HOUR), 0), [WallJump { by_ms: 2 * HOUR }]);
         assert_eq!(detector.observe(at(2000, 2 * HOUR), 0), []);
-        assert_eq!(
-            detector.observe(at(3000, 0), 0),
-            [WallJump { by_ms: -2 * HOUR }]
-        );
+        assert_eq!(detector.observe(at(3000, 0), 0), [WallJump { by_ms: -2 * HOUR }]);
         assert_eq!(detector.anchor(), at(3000, 0));
     }
 
@@ -159,11 +138,7 @@ mod tests {
             for minutes in 1..=365 * 24 * 60 {
                 let elapsed = minutes * MINUTE;
                 let shift = elapsed * parts_per_million / 1_000_000;
-                assert_eq!(
-                    detector.observe(at(elapsed, shift), 0),
-                    [],
-                    "{parts_per_million} ppm"
-                );
+                assert_eq!(detector.observe(at(elapsed, shift), 0), [], "{parts_per_million} ppm");
             }
         }
     }
@@ -171,30 +146,21 @@ mod tests {
     #[test]
     fn drift_seen_after_a_long_silence_is_no_incident() {
         let elapsed = 365 * DAY;
-        assert_eq!(
-            detector().observe(at(elapsed, elapsed * 499 / 1_000_000), 0),
-            []
-        );
+        assert_eq!(detector().observe(at(elapsed, elapsed * 499 / 1_000_000), 0), []);
     }
 
     #[test]
     fn steps_below_the_limit_add_up() {
         let mut detector = detector();
         assert_eq!(detector.observe(at(MINUTE, 40 * MINUTE), 0), []);
-        assert_eq!(
-            detector.observe(at(2 * MINUTE, 80 * MINUTE), 0),
-            [WallJump { by_ms: 80 * MINUTE }]
-        );
+        assert_eq!(detector.observe(at(2 * MINUTE, 80 * MINUTE), 0), [WallJump { by_ms: 80 * MINUTE }]);
     }
 
     #[test]
     fn many_small_steps_do_not_pass_for_drift() {
         let mut detector = detector();
         let reported = (1..=4000).find(|n| !detector.observe(at(n * 1000, n * 1000), 0).is_empty());
-        assert!(
-            reported.is_some_and(|n| (3600..3610).contains(&n)),
-            "{reported:?}"
-        );
+        assert!(reported.is_some_and(|n| (3600..3610).contains(&n)), "{reported:?}");
     }
 
     #[test]
@@ -202,20 +168,14 @@ mod tests {
         let mut detector = detector();
         assert_eq!(detector.observe(at(1000, 0), 1000), []);
         let night = at(8 * HOUR, 0);
-        assert_eq!(
-            detector.observe(night, 28_790_000),
-            [Suspended { by_ms: 28_790_000 }]
-        );
+        assert_eq!(detector.observe(night, 28_790_000), [Suspended { by_ms: 28_790_000 }]);
         assert_eq!(detector.observe(at(8 * HOUR + 1000, 0), 28_790_000), []);
     }
 
     #[test]
     fn a_sleep_and_a_jump_are_both_reported() {
         let found = detector().observe(at(DAY, 2 * DAY), 80_000_000);
-        assert_eq!(
-            found,
-            [Suspended { by_ms: 80_000_000 }, WallJump { by_ms: 2 * DAY }]
-        );
+        assert_eq!(found, [Suspended { by_ms: 80_000_000 }, WallJump { by_ms: 2 * DAY }]);
     }
 
     proptest! {

@@ -35,22 +35,15 @@ impl Clock {
     #[allow(unsafe_code)]
     #[allow(clippy::useless_conversion)] // the fields are narrower on 32-bit targets
     pub fn wall_ms(&self) -> i64 {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is a live, writable timespec and the call keeps no pointer to it.
         let code = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
         if code == 0 {
-            i64::from(time.tv_sec)
-                .saturating_mul(1000)
-                .saturating_add(i64::from(time.tv_nsec) / 1_000_000)
+            i64::from(time.tv_sec).saturating_mul(1000).saturating_add(i64::from(time.tv_nsec) / 1_000_000)
         } else {
             // Reachable only when something preloaded refuses: the kernel itself always has this clock.
             let time = clock_gettime(ClockId::Realtime);
-            time.tv_sec
-                .saturating_mul(1000)
-                .saturating_add(time.tv_nsec / 1_000_000)
+            time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
         }
     }
 
@@ -87,18 +80,14 @@ pub(super) fn monotonic_us() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(nanoseconds / 1000)
+    seconds.saturating_mul(1_000_000).saturating_add(nanoseconds / 1000)
 }
 
 fn since_boot_ms(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds
-        .saturating_mul(1000)
-        .saturating_add(nanoseconds / 1_000_000)
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }
 
 /// Reads `first`, `second`, `first`, and starts over when the outer two lie apart: the process was off the CPU between
@@ -180,10 +169,7 @@ fn read_boot_id(path: &str) -> Result<BootId, ProcFileError> {
     let digits: String = proc_file::read(path)?.trim_end().split('-').collect();
     digits
         .parse()
-        .map_err(|BootIdError| ProcFileError::Malformed {
-            path: path.to_owned(),
-            expected: "a boot id (a UUID)",
-        })
+        .map_err(|BootIdError| ProcFileError::Malformed { path: path.to_owned(), expected: "a boot id (a UUID)" })
 }
 
 #[cfg(test)]
@@ -199,15 +185,8 @@ mod tests {
         let before = clock.wall_ms();
         let output = Command::new("date").arg("+%s%3N").output().unwrap();
         let after = clock.wall_ms();
-        let theirs: i64 = String::from_utf8(output.stdout)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        assert!(
-            before <= theirs && theirs <= after,
-            "{before} <= {theirs} <= {after}"
-        );
+        let theirs: i64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+        assert!(before <= theirs && theirs <= after, "{before} <= {theirs} <= {after}");
     }
 
     #[test]
@@ -219,10 +198,7 @@ mod tests {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let uptime_ms = (seconds * 1000.0).round() as u64;
         // /proc/uptime is cut to hundredths of a second.
-        assert!(
-            before <= uptime_ms + 10 && uptime_ms <= after,
-            "{before} {uptime_ms} {after}"
-        );
+        assert!(before <= uptime_ms + 10 && uptime_ms <= after, "{before} {uptime_ms} {after}");
     }
 
     #[test]
@@ -294,13 +270,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_boot_id_is_refused() {
-        for text in [
-            "",
-            "0",
-            "302D4D6498F3474EAF24B898A311BD0C",
-            "302d4d6498f3474eaf24b898a311bd0",
-            "é",
-        ] {
+        for text in ["", "0", "302D4D6498F3474EAF24B898A311BD0C", "302d4d6498f3474eaf24b898a311bd0", "é"] {
             assert_eq!(text.parse::<BootId>(), Err(BootIdError), "{text:?}");
         }
     }

@@ -32,16 +32,10 @@ pub(super) fn arm_from_environment() -> Result<(), FailpointError> {
 /// Reaches a point. `can_fail` says which of the two functions did, so that the table cannot lie about it.
 pub(super) fn reach(name: &'static str, can_fail: bool) -> io::Result<()> {
     assert!(
-        POINTS
-            .iter()
-            .any(|point| point.name == name && point.can_fail == can_fail),
+        POINTS.iter().any(|point| point.name == name && point.can_fail == can_fail),
         "failpoint {name} is not in the table with can_fail {can_fail}"
     );
-    match PLAN
-        .get()
-        .and_then(Option::as_ref)
-        .and_then(|plan| plan.due(name))
-    {
+    match PLAN.get().and_then(Option::as_ref).and_then(|plan| plan.due(name)) {
         None => Ok(()),
         Some(Action::Error) => Err(rustix::io::Errno::NOSPC.into()),
         Some(Action::Kill) => kill(),
@@ -58,8 +52,7 @@ fn kill() -> ! {
 impl Plan {
     /// The action, at the one time that the point is reached for the planned time.
     fn due(&self, name: &str) -> Option<Action> {
-        let due = self.point.name == name
-            && self.reached.fetch_add(1, Ordering::Relaxed).wrapping_add(1) == self.count;
+        let due = self.point.name == name && self.reached.fetch_add(1, Ordering::Relaxed).wrapping_add(1) == self.count;
         due.then_some(self.action)
     }
 }
@@ -69,33 +62,22 @@ fn parse(text: &str) -> Result<Plan, FailpointError> {
         None => (text, Action::Kill),
         Some((target, "error")) => (target, Action::Error),
         Some((_, action)) => {
-            return Err(FailpointError::Action {
-                action: action.to_owned(),
-            });
+            return Err(FailpointError::Action { action: action.to_owned() });
         }
     };
     let (name, count) = target.split_once(':').unwrap_or((target, "1"));
     let point = POINTS.iter().copied().find(|point| point.name == name);
-    let point = point.ok_or_else(|| FailpointError::Unknown {
-        name: name.to_owned(),
-    })?;
+    let point = point.ok_or_else(|| FailpointError::Unknown { name: name.to_owned() })?;
     let count = match count.parse() {
         Ok(number) if number > 0 => number,
         _ => {
-            return Err(FailpointError::Count {
-                count: count.to_owned(),
-            });
+            return Err(FailpointError::Count { count: count.to_owned() });
         }
     };
     if action == Action::Error && !point.can_fail {
         return Err(FailpointError::CannotFail { name: point.name });
     }
-    Ok(Plan {
-        point,
-        count,
-        action,
-        reached: AtomicU32::new(0),
-    })
+    Ok(Plan { point, count, action, reached: AtomicU32::new(0) })
 }
 
 #[cfg(test)]
@@ -116,66 +98,37 @@ mod tests {
             ("commit.before", "commit.before", 1, Action::Kill),
             ("commit.after:3", "commit.after", 3, Action::Kill),
             ("secret.publish=error", "secret.publish", 1, Action::Error),
-            (
-                "secret.publish:4294967295=error",
-                "secret.publish",
-                u32::MAX,
-                Action::Error,
-            ),
+            ("secret.publish:4294967295=error", "secret.publish", u32::MAX, Action::Error),
         ];
         for (text, name, count, action) in table {
             let plan = parse(text).unwrap();
-            assert_eq!(
-                (plan.point.name, plan.count, plan.action),
-                (name, count, action),
-                "{text}"
-            );
+            assert_eq!((plan.point.name, plan.count, plan.action), (name, count, action), "{text}");
         }
     }
 
     #[test]
     fn what_the_grammar_does_not_know_is_named() {
-        let unknown = |name: &str| FailpointError::Unknown {
-            name: name.to_owned(),
-        };
-        let count = |count: &str| FailpointError::Count {
-            count: count.to_owned(),
-        };
+        let unknown = |name: &str| FailpointError::Unknown { name: name.to_owned() };
+        let count = |count: &str| FailpointError::Count { count: count.to_owned() };
         let table = [
             ("", unknown("")),
             ("commit.befor", unknown("commit.befor")),
             ("commit.before:0", count("0")),
             ("commit.before:-1", count("-1")),
             ("commit.before:", count("")),
-            (
-                "commit.before=hang",
-                FailpointError::Action {
-                    action: "hang".to_owned(),
-                },
-            ),
-            (
-                "commit.after=error",
-                FailpointError::CannotFail {
-                    name: "commit.after",
-                },
-            ),
+            ("commit.before=hang", FailpointError::Action { action: "hang".to_owned() }),
+            ("commit.after=error", FailpointError::CannotFail { name: "commit.after" }),
         ];
         for (text, expected) in table {
             assert_eq!(parse(text).unwrap_err(), expected, "{text:?}");
         }
-        assert!(
-            unknown("x")
-                .to_string()
-                .contains("commit.before, commit.after")
-        );
+        assert!(unknown("x").to_string().contains("commit.before, commit.after"));
     }
 
     #[test]
     fn an_action_is_due_at_its_count_alone() {
         let plan = parse("commit.before:3").unwrap();
-        let due: Vec<bool> = (0..6)
-            .map(|_| plan.due("commit.before").is_some())
-            .collect();
+        let due: Vec<bool> = (0..6).map(|_| plan.due("commit.before").is_some()).collect();
         assert_eq!(due, [false, false, true, false, false, false]);
         assert_eq!(plan.due("commit.after"), None);
     }
@@ -200,9 +153,8 @@ mod tests {
     fn child_writes_two_secrets() {
         arm_from_environment().unwrap();
         let path = env::var(KEY).unwrap().unwrap();
-        let results = ["one", "two"].map(|secret| {
-            secret_file::write(Path::new(&path), secret.as_bytes(), Existing::Replace).is_ok()
-        });
+        let results = ["one", "two"]
+            .map(|secret| secret_file::write(Path::new(&path), secret.as_bytes(), Existing::Replace).is_ok());
         assert_eq!(results, [true, false]);
     }
 

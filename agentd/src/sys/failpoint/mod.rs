@@ -23,51 +23,19 @@ pub struct Point {
 }
 
 const fn point(name: &'static str, can_fail: bool, state: &'static str) -> Point {
-    Point {
-        name,
-        can_fail,
-        state,
-    }
+    Point { name, can_fail, state }
 }
 
 /// Every place there is.
 pub const POINTS: &[Point] = &[
     point("blob.publish", true, "a blob is durable under no name yet"),
-    point(
-        "commit.begin",
-        true,
-        "commands are taken, the transaction is not begun",
-    ),
-    point(
-        "commit.before",
-        true,
-        "events, projections and checkpoint are written, COMMIT is not issued",
-    ),
-    point(
-        "commit.after",
-        false,
-        "COMMIT has returned, no caller is answered",
-    ),
-    point(
-        "outbox.before",
-        false,
-        "callers are answered, the outbox is not handed over",
-    ),
-    point(
-        "effect.after",
-        false,
-        "an effect is done, its outcome is not recorded",
-    ),
-    point(
-        "migration.before",
-        true,
-        "a migration has run, its transaction is not committed",
-    ),
-    point(
-        "secret.publish",
-        true,
-        "a secret is durable under no name yet",
-    ),
+    point("commit.begin", true, "commands are taken, the transaction is not begun"),
+    point("commit.before", true, "events, projections and checkpoint are written, COMMIT is not issued"),
+    point("commit.after", false, "COMMIT has returned, no caller is answered"),
+    point("outbox.before", false, "callers are answered, the outbox is not handed over"),
+    point("effect.after", false, "an effect is done, its outcome is not recorded"),
+    point("migration.before", true, "a migration has run, its transaction is not committed"),
+    point("secret.publish", true, "a secret is durable under no name yet"),
 ];
 
 /// The variable asks for something that does not exist. Nothing is armed; the daemon should not start.
@@ -103,11 +71,7 @@ pub enum FailpointError {
 }
 
 fn names() -> String {
-    POINTS
-        .iter()
-        .map(|point| point.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    POINTS.iter().map(|point| point.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads the variable. Called once, before anything that has a failpoint in it; a later call changes nothing.
@@ -147,14 +111,7 @@ mod tests {
         let distinct: BTreeSet<&str> = POINTS.iter().map(|point| point.name).collect();
         assert_eq!(distinct.len(), POINTS.len());
         for point in POINTS {
-            assert!(
-                point
-                    .name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'.'),
-                "{}",
-                point.name
-            );
+            assert!(point.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.'), "{}", point.name);
         }
     }
 

@@ -9,31 +9,20 @@ fn key() -> PrivateKey {
 }
 
 fn signed() -> String {
-    Envelope::sign(&key(), TYPE, b"{\"a\":1}")
-        .unwrap()
-        .to_json()
-        .unwrap()
+    Envelope::sign(&key(), TYPE, b"{\"a\":1}").unwrap().to_json().unwrap()
 }
 
 fn open(json: &str) -> Result<Vec<u8>, DsseError> {
-    Envelope::parse(json.as_bytes())?
-        .verify(&key().public_key(), TYPE)
-        .map(<[u8]>::to_vec)
+    Envelope::parse(json.as_bytes())?.verify(&key().public_key(), TYPE).map(<[u8]>::to_vec)
 }
 
 #[test]
 fn the_pre_authentication_encoding_is_the_one_of_the_specification() {
     let encoded = pae("http://example.com/HelloWorld", b"hello world");
-    assert_eq!(
-        encoded,
-        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-    );
+    assert_eq!(encoded, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
     assert_eq!(pae("", b""), b"DSSEv1 0  0 ");
     // Lengths count bytes, not characters.
-    assert_eq!(
-        pae("ä", b"\0\xff"),
-        [&b"DSSEv1 2 "[..], "ä".as_bytes(), b" 2 \0\xff"].concat()
-    );
+    assert_eq!(pae("ä", b"\0\xff"), [&b"DSSEv1 2 "[..], "ä".as_bytes(), b" 2 \0\xff"].concat());
 }
 
 #[test]
@@ -53,10 +42,7 @@ fn the_json_has_the_fields_of_the_specification() {
 #[test]
 fn the_exact_payload_comes_back() {
     for payload in [&b""[..], b"{ }", b"{}\n", b"\0\xff\xfe"] {
-        let json = Envelope::sign(&key(), TYPE, payload)
-            .unwrap()
-            .to_json()
-            .unwrap();
+        let json = Envelope::sign(&key(), TYPE, payload).unwrap().to_json().unwrap();
         assert_eq!(open(&json).unwrap(), payload);
         let embedded: Envelope = serde_json::from_str(&json).unwrap();
         assert_eq!(embedded.verify(&key().public_key(), TYPE).unwrap(), payload);
@@ -67,9 +53,7 @@ fn the_exact_payload_comes_back() {
 fn another_type_or_key_is_refused() {
     let envelope = Envelope::parse(signed().as_bytes()).unwrap();
     let other = PrivateKey::from_seed(&[8; 32]);
-    let error = envelope
-        .verify(&key().public_key(), "text/plain")
-        .unwrap_err();
+    let error = envelope.verify(&key().public_key(), "text/plain").unwrap_err();
     assert!(matches!(error, DsseError::PayloadType { .. }), "{error}");
     let error = envelope.verify(&other.public_key(), TYPE).unwrap_err();
     assert!(matches!(error, DsseError::OtherKey { .. }), "{error}");
@@ -81,67 +65,22 @@ fn a_signature_under_a_claimed_key_type_or_payload_does_not_verify() {
     let honest = Envelope::sign(&key(), TYPE, b"payload").unwrap();
     let raw = key().sign(b"payload");
     for (what, forged, expected, payload_type) in [
-        (
-            "key",
-            Envelope {
-                keyid: other.fingerprint(),
-                ..honest.clone()
-            },
-            other,
-            TYPE,
-        ),
-        (
-            "type",
-            Envelope {
-                payload_type: "t".into(),
-                ..honest.clone()
-            },
-            key().public_key(),
-            "t",
-        ),
-        (
-            "payload",
-            Envelope {
-                payload: b"payloaD".to_vec(),
-                ..honest.clone()
-            },
-            key().public_key(),
-            TYPE,
-        ),
-        (
-            "without encoding",
-            Envelope {
-                signature: raw,
-                ..honest.clone()
-            },
-            key().public_key(),
-            TYPE,
-        ),
-        (
-            "empty",
-            Envelope {
-                signature: [0; 64],
-                ..honest
-            },
-            key().public_key(),
-            TYPE,
-        ),
+        ("key", Envelope { keyid: other.fingerprint(), ..honest.clone() }, other, TYPE),
+        ("type", Envelope { payload_type: "t".into(), ..honest.clone() }, key().public_key(), "t"),
+        ("payload", Envelope { payload: b"payloaD".to_vec(), ..honest.clone() }, key().public_key(), TYPE),
+        ("without encoding", Envelope { signature: raw, ..honest.clone() }, key().public_key(), TYPE),
+        ("empty", Envelope { signature: [0; 64], ..honest }, key().public_key(), TYPE),
     ] {
         let error = forged.verify(&expected, payload_type).unwrap_err();
-        assert!(
-            matches!(error, DsseError::BadSignature(_)),
-            "{what}: {error}"
-        );
+        assert!(matches!(error, DsseError::BadSignature(_)), "{what}: {error}");
     }
 }
 
 #[test]
 fn every_flipped_bit_and_every_cut_is_refused() {
     let json = signed().into_bytes();
-    let accepted = |json: &[u8]| {
-        Envelope::parse(json)
-            .is_ok_and(|envelope| envelope.verify(&key().public_key(), TYPE).is_ok())
-    };
+    let accepted =
+        |json: &[u8]| Envelope::parse(json).is_ok_and(|envelope| envelope.verify(&key().public_key(), TYPE).is_ok());
     assert!(accepted(&json));
     for bit in 0..json.len() * 8 {
         let mut flipped = json.clone();
@@ -160,36 +99,15 @@ fn a_second_reading_of_the_json_is_refused() {
     let signature = &json[json.find("{\"keyid").unwrap()..json.len() - 2];
     for (what, changed) in [
         ("unknown key", json.replacen('{', "{\"alg\":\"none\",", 1)),
-        (
-            "unknown key in a signature",
-            json.replace("\"keyid\"", "\"alg\":\"none\",\"keyid\""),
-        ),
-        (
-            "repeated payload",
-            json.replacen('{', "{\"payload\":\"\",", 1),
-        ),
-        (
-            "repeated sig",
-            json.replace("\"keyid\"", "\"sig\":\"\",\"keyid\""),
-        ),
-        (
-            "repeated key, escaped",
-            json.replacen('{', "{\"payloa\\u0064\":\"\",", 1),
-        ),
-        (
-            "envelope as an array",
-            format!("[\"{TYPE}\",\"eyJhIjoxfQ==\",[{signature}]]"),
-        ),
-        (
-            "signature as an array",
-            json.replace(signature, &format!("[\"{keyid}\",\"AA==\"]")),
-        ),
+        ("unknown key in a signature", json.replace("\"keyid\"", "\"alg\":\"none\",\"keyid\"")),
+        ("repeated payload", json.replacen('{', "{\"payload\":\"\",", 1)),
+        ("repeated sig", json.replace("\"keyid\"", "\"sig\":\"\",\"keyid\"")),
+        ("repeated key, escaped", json.replacen('{', "{\"payloa\\u0064\":\"\",", 1)),
+        ("envelope as an array", format!("[\"{TYPE}\",\"eyJhIjoxfQ==\",[{signature}]]")),
+        ("signature as an array", json.replace(signature, &format!("[\"{keyid}\",\"AA==\"]"))),
         ("more text", format!("{json} {{}}")),
         ("byte order mark", format!("\u{feff}{json}")),
-        (
-            "no keyid",
-            json.replace(&format!("\"keyid\":\"{keyid}\","), ""),
-        ),
+        ("no keyid", json.replace(&format!("\"keyid\":\"{keyid}\","), "")),
         ("null keyid", json.replace(&format!("\"{keyid}\""), "null")),
         ("nothing", String::new()),
         ("number", "1".to_owned()),
@@ -219,10 +137,7 @@ fn malformed_fields_are_refused_by_name() {
         (TYPE, "\\u202ea", "payloadType"),
     ] {
         let error = open(&json.replace(from, to)).unwrap_err();
-        assert!(
-            matches!(error, DsseError::Field { field, .. } if field == name),
-            "{name} {to}: {error}"
-        );
+        assert!(matches!(error, DsseError::Field { field, .. } if field == name), "{name} {to}: {error}");
     }
 }
 
@@ -233,47 +148,29 @@ fn exactly_one_signature_is_expected() {
     let signature = &json[at..json.len() - 2];
     for (signatures, count) in [(String::new(), 0), (format!("{signature},{signature}"), 2)] {
         let error = open(&format!("{}{signatures}]}}", &json[..at])).unwrap_err();
-        assert!(
-            matches!(error, DsseError::SignatureCount { found } if found == count),
-            "{error}"
-        );
+        assert!(matches!(error, DsseError::SignatureCount { found } if found == count), "{error}");
     }
 }
 
 #[test]
 fn size_is_bounded_when_signing_and_when_reading() {
-    let overhead = Envelope::sign(&key(), TYPE, b"")
-        .unwrap()
-        .to_json()
-        .unwrap()
-        .len();
+    let overhead = Envelope::sign(&key(), TYPE, b"").unwrap().to_json().unwrap().len();
     let fits = (MAX_ENVELOPE_BYTES - overhead) / 4 * 3;
-    let json = Envelope::sign(&key(), TYPE, &vec![b'x'; fits])
-        .unwrap()
-        .to_json()
-        .unwrap();
+    let json = Envelope::sign(&key(), TYPE, &vec![b'x'; fits]).unwrap().to_json().unwrap();
     assert_eq!(open(&json).unwrap().len(), fits);
     for payload in [fits + 1, MAX_ENVELOPE_BYTES, 1 << 20] {
         let error = Envelope::sign(&key(), TYPE, &vec![b'x'; payload]).unwrap_err();
-        assert!(
-            matches!(error, DsseError::TooLong { .. }),
-            "{payload}: {error}"
-        );
+        assert!(matches!(error, DsseError::TooLong { .. }), "{payload}: {error}");
     }
     let padded = format!("{json}{}", " ".repeat(MAX_ENVELOPE_BYTES + 1 - json.len()));
-    assert!(
-        matches!(open(&padded), Err(DsseError::TooLong { found }) if found == MAX_ENVELOPE_BYTES + 1)
-    );
+    assert!(matches!(open(&padded), Err(DsseError::TooLong { found }) if found == MAX_ENVELOPE_BYTES + 1));
 }
 
 #[test]
 fn deep_json_is_refused_without_a_crash() {
     for open_bracket in ["[", "{\"a\":", "{\"signatures\":["] {
         let deep = open_bracket.repeat(MAX_ENVELOPE_BYTES / open_bracket.len());
-        assert!(
-            matches!(Envelope::parse(deep.as_bytes()), Err(DsseError::Json(_))),
-            "{open_bracket}"
-        );
+        assert!(matches!(Envelope::parse(deep.as_bytes()), Err(DsseError::Json(_))), "{open_bracket}");
     }
 }
 

@@ -3,8 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LINE: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+const LINE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
 
 fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()
@@ -12,9 +11,7 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
 
 /// RFC 8032 §7.1, test 1.
 fn rfc_key() -> PrivateKey {
-    PrivateKey::from_seed(&bytes(
-        "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
-    ))
+    PrivateKey::from_seed(&bytes("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))
 }
 
 #[test]
@@ -24,10 +21,7 @@ fn the_first_vector_of_rfc_8032_holds() {
         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe\
          24655141438e7a100b",
     );
-    assert_eq!(
-        key.public_key().as_bytes(),
-        &bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
-    );
+    assert_eq!(key.public_key().as_bytes(), &bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"));
     assert_eq!(key.sign(b""), signature);
     assert_eq!(key.public_key().verify(b"", &signature), Ok(()));
 }
@@ -38,15 +32,9 @@ fn a_public_key_is_written_as_it_was_read() {
     assert_eq!(key, rfc_key().public_key());
     assert_eq!(key.to_string(), LINE);
     assert_eq!(key.to_line("").unwrap(), LINE);
-    assert_eq!(
-        key.to_line("alice at home").unwrap(),
-        format!("{LINE} alice at home")
-    );
+    assert_eq!(key.to_line("alice at home").unwrap(), format!("{LINE} alice at home"));
     assert_eq!(serde_json::to_string(&key).unwrap(), format!("\"{LINE}\""));
-    assert_eq!(
-        serde_json::from_str::<PublicKey>(&format!("\"{LINE} alice\"")).unwrap(),
-        key
-    );
+    assert_eq!(serde_json::from_str::<PublicKey>(&format!("\"{LINE} alice\"")).unwrap(), key);
 }
 
 #[test]
@@ -58,32 +46,15 @@ fn a_comment_is_told_apart_from_the_key() {
         (format!("{LINE}  two words "), "two words"),
         (format!("{LINE} größe"), "größe"),
     ] {
-        assert_eq!(
-            PublicKey::parse_with_comment(&line),
-            Ok((rfc_key().public_key(), comment)),
-            "{line:?}"
-        );
+        assert_eq!(PublicKey::parse_with_comment(&line), Ok((rfc_key().public_key(), comment)), "{line:?}");
     }
 }
 
 #[test]
 fn a_comment_that_breaks_its_line_is_not_written() {
-    for comment in [
-        "a\nb",
-        "a\0b",
-        "a\u{85}b",
-        &"x".repeat(MAX_COMMENT_BYTES + 1),
-    ] {
-        assert_eq!(
-            rfc_key().public_key().to_line(comment),
-            Err(KeyError::Comment),
-            "{comment:?}"
-        );
-        assert_eq!(
-            rfc_key().to_openssh(comment).err(),
-            Some(KeyError::Comment),
-            "{comment:?}"
-        );
+    for comment in ["a\nb", "a\0b", "a\u{85}b", &"x".repeat(MAX_COMMENT_BYTES + 1)] {
+        assert_eq!(rfc_key().public_key().to_line(comment), Err(KeyError::Comment), "{comment:?}");
+        assert_eq!(rfc_key().to_openssh(comment).err(), Some(KeyError::Comment), "{comment:?}");
     }
 }
 
@@ -91,10 +62,7 @@ fn a_comment_that_breaks_its_line_is_not_written() {
 fn the_longest_comment_is_read_again() {
     let comment = "x".repeat(MAX_COMMENT_BYTES);
     let line = rfc_key().public_key().to_line(&comment).unwrap();
-    assert_eq!(
-        PublicKey::parse_with_comment(&line),
-        Ok((rfc_key().public_key(), &comment[..]))
-    );
+    assert_eq!(PublicKey::parse_with_comment(&line), Ok((rfc_key().public_key(), &comment[..])));
     let text = rfc_key().to_openssh(&comment).unwrap();
     assert!(PrivateKey::from_openssh(&text).is_ok());
 }
@@ -103,30 +71,15 @@ fn the_longest_comment_is_read_again() {
 fn other_key_types_are_refused_by_name() {
     for (line, found) in [
         ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAB alice", "ssh-rsa"),
-        (
-            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY=",
-            "ecdsa-sha2-nistp256",
-        ),
-        (
-            "sk-ssh-ed25519@openssh.com AAAAGnNr",
-            "sk-ssh-ed25519@openssh.com",
-        ),
-        (
-            "ssh-ed25519-cert-v01@openssh.com AAAAIHNz",
-            "ssh-ed25519-cert-v01@openssh.com",
-        ),
+        ("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY=", "ecdsa-sha2-nistp256"),
+        ("sk-ssh-ed25519@openssh.com AAAAGnNr", "sk-ssh-ed25519@openssh.com"),
+        ("ssh-ed25519-cert-v01@openssh.com AAAAIHNz", "ssh-ed25519-cert-v01@openssh.com"),
         (&format!("restrict {LINE}"), "restrict"),
         ("ssh\u{2010}ed25519 AAAA", "ssh\\u{2010}ed25519"),
         // The word says Ed25519, the blob says ssh-rsa.
         ("ssh-ed25519 AAAAB3NzaC1yc2EAAAADAQABAAAB", "ssh-rsa"),
     ] {
-        assert_eq!(
-            line.parse::<PublicKey>(),
-            Err(KeyError::UnsupportedType {
-                found: found.to_owned()
-            }),
-            "{line}"
-        );
+        assert_eq!(line.parse::<PublicKey>(), Err(KeyError::UnsupportedType { found: found.to_owned() }), "{line}");
     }
 }
 
@@ -151,10 +104,7 @@ fn malformed_public_keys_are_refused() {
         rfc_key().to_openssh("").unwrap().to_string(),
     ] {
         let error = line.parse::<PublicKey>().unwrap_err();
-        assert!(
-            matches!(error, KeyError::MalformedPublicKey { .. }),
-            "{line:?}: {error}"
-        );
+        assert!(matches!(error, KeyError::MalformedPublicKey { .. }), "{line:?}: {error}");
     }
 }
 
@@ -173,11 +123,7 @@ fn keys_of_small_order_are_weak() {
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     ] {
-        assert_eq!(
-            PublicKey::from_bytes(&bytes(hex)),
-            Err(KeyError::Weak),
-            "{hex}"
-        );
+        assert_eq!(PublicKey::from_bytes(&bytes(hex)), Err(KeyError::Weak), "{hex}");
     }
 }
 
@@ -189,11 +135,7 @@ fn a_second_encoding_of_a_key_is_refused() {
         encoding[0] = low;
         encoding[31] = 0x7f;
         readable += u32::from(VerifyingKey::from_bytes(&encoding).is_ok_and(|key| !key.is_weak()));
-        assert_eq!(
-            PublicKey::from_bytes(&encoding),
-            Err(KeyError::NotOnCurve),
-            "{low:x}"
-        );
+        assert_eq!(PublicKey::from_bytes(&encoding), Err(KeyError::NotOnCurve), "{low:x}");
     }
     assert!(readable > 0, "the curve library refuses them by itself now");
 }
@@ -212,18 +154,10 @@ fn a_changed_signature_message_or_key_is_refused() {
     for bit in 0..512 {
         let mut changed = signature;
         changed[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            key.public_key().verify(b"message", &changed).is_err(),
-            "bit {bit}"
-        );
+        assert!(key.public_key().verify(b"message", &changed).is_err(), "bit {bit}");
     }
     assert!(key.public_key().verify(b"messagE", &signature).is_err());
-    assert!(
-        PrivateKey::from_seed(&[1; 32])
-            .public_key()
-            .verify(b"message", &signature)
-            .is_err()
-    );
+    assert!(PrivateKey::from_seed(&[1; 32]).public_key().verify(b"message", &signature).is_err());
     assert!(key.public_key().verify(b"message", &[0; 64]).is_err());
 }
 
@@ -243,14 +177,7 @@ fn a_signature_with_s_raised_by_the_group_order_is_refused() {
 
 #[test]
 fn a_private_key_is_read_as_it_was_written() {
-    for comment in [
-        "",
-        "a",
-        "alice@host",
-        "größe and spaces",
-        "1234567",
-        "12345678",
-    ] {
+    for comment in ["", "a", "alice@host", "größe and spaces", "1234567", "12345678"] {
         let text = rfc_key().to_openssh(comment).unwrap();
         let read = PrivateKey::from_openssh(&text).unwrap();
         assert_eq!(read.0.as_bytes(), rfc_key().0.as_bytes(), "{comment}");
@@ -276,37 +203,21 @@ fn a_private_key_that_does_not_hold_together_is_refused() {
         }
     }
     let error = read(&mixed).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("does not belong to the private key"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("does not belong to the private key"), "{error}");
 }
 
 #[test]
 fn another_kind_of_armor_is_no_private_key() {
-    for text in [
-        "",
-        "hello",
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        LINE,
-    ] {
+    for text in ["", "hello", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", LINE] {
         let error = PrivateKey::from_openssh(text).unwrap_err();
-        assert!(
-            matches!(error, KeyError::PrivateKeyArmor(ArmorError::Begin { .. })),
-            "{text:?}: {error}"
-        );
+        assert!(matches!(error, KeyError::PrivateKeyArmor(ArmorError::Begin { .. })), "{text:?}: {error}");
     }
 }
 
 #[test]
 fn debug_shows_no_secret() {
     let shown = format!("{:?}", rfc_key());
-    assert_eq!(
-        shown,
-        format!("PrivateKey(of {})", rfc_key().public_key().fingerprint())
-    );
+    assert_eq!(shown, format!("PrivateKey(of {})", rfc_key().public_key().fingerprint()));
 }
 
 proptest! {

@@ -30,10 +30,7 @@ fn the_text_is_fixed() {
 fn kind_text_serde_name_and_namespace_agree() {
     for kind in PossessionKind::ALL {
         assert_eq!(kind.namespace(), format!("agentd-{}", kind.as_str()));
-        assert_eq!(
-            serde_json::to_string(&kind).unwrap(),
-            format!("\"{}\"", kind.as_str())
-        );
+        assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.as_str()));
     }
 }
 
@@ -42,76 +39,31 @@ fn both_forms_of_signature_are_accepted_and_survive_their_text() {
     let public = key().public_key();
     let possession = possession(&public);
     let ssh = SshSignature::sign(&key(), "agentd-enroll", &possession.message().unwrap()).unwrap();
-    for signature in [
-        possession.sign(&key()).unwrap(),
-        PossessionSignature::Ssh(Box::new(ssh)),
-    ] {
+    for signature in [possession.sign(&key()).unwrap(), PossessionSignature::Ssh(Box::new(ssh))] {
         assert_eq!(possession.verify(&signature), Ok(()));
         assert_eq!(signature.to_string().parse(), Ok(signature.clone()));
         assert_eq!(format!("\n{signature}\n").parse(), Ok(signature.clone()));
         let json = serde_json::to_string(&signature).unwrap();
-        assert_eq!(
-            serde_json::from_str::<PossessionSignature>(&json).unwrap(),
-            signature
-        );
+        assert_eq!(serde_json::from_str::<PossessionSignature>(&json).unwrap(), signature);
     }
 }
 
 #[test]
 fn a_signature_proves_nothing_about_another_text() {
-    let (public, other) = (
-        key().public_key(),
-        PrivateKey::from_seed(&[8; 32]).public_key(),
-    );
+    let (public, other) = (key().public_key(), PrivateKey::from_seed(&[8; 32]).public_key());
     let honest = possession(&public);
     let raw = honest.sign(&key()).unwrap();
     let ssh = SshSignature::sign(&key(), "agentd-enroll", &honest.message().unwrap()).unwrap();
     let ssh = PossessionSignature::Ssh(Box::new(ssh));
     for (what, changed) in [
-        (
-            "kind",
-            Possession {
-                kind: PossessionKind::Rotate,
-                ..honest
-            },
-        ),
-        (
-            "trust domain",
-            Possession {
-                trust_domain: "h-01.agentd.internal",
-                ..honest
-            },
-        ),
-        (
-            "name",
-            Possession {
-                name: "reviewer2",
-                ..honest
-            },
-        ),
-        (
-            "nonce",
-            Possession {
-                nonce: "n0ncf",
-                ..honest
-            },
-        ),
-        (
-            "key",
-            Possession {
-                public_key: &other,
-                ..honest
-            },
-        ),
+        ("kind", Possession { kind: PossessionKind::Rotate, ..honest }),
+        ("trust domain", Possession { trust_domain: "h-01.agentd.internal", ..honest }),
+        ("name", Possession { name: "reviewer2", ..honest }),
+        ("nonce", Possession { nonce: "n0ncf", ..honest }),
+        ("key", Possession { public_key: &other, ..honest }),
     ] {
-        assert!(
-            matches!(changed.verify(&raw), Err(PossessionError::Raw(_))),
-            "{what}"
-        );
-        assert!(
-            matches!(changed.verify(&ssh), Err(PossessionError::Ssh(_))),
-            "{what}"
-        );
+        assert!(matches!(changed.verify(&raw), Err(PossessionError::Raw(_))), "{what}");
+        assert!(matches!(changed.verify(&ssh), Err(PossessionError::Ssh(_))), "{what}");
         // Even the true signer has not signed the changed text.
         assert!(changed.verify_by(&public, &raw).is_err(), "{what}");
         assert!(changed.verify_by(&public, &ssh).is_err(), "{what}");
@@ -122,10 +74,7 @@ fn a_signature_proves_nothing_about_another_text() {
 fn the_old_key_consents_to_a_rotation_over_the_same_text() {
     let old = PrivateKey::from_seed(&[8; 32]);
     let new = key().public_key();
-    let rotation = Possession {
-        kind: PossessionKind::Rotate,
-        ..possession(&new)
-    };
+    let rotation = Possession { kind: PossessionKind::Rotate, ..possession(&new) };
     let (by_new, by_old) = (rotation.sign(&key()).unwrap(), rotation.sign(&old).unwrap());
     assert_eq!(rotation.verify(&by_new), Ok(()));
     assert_eq!(rotation.verify_by(&old.public_key(), &by_old), Ok(()));
@@ -139,13 +88,8 @@ fn an_ssh_signature_with_another_namespace_is_refused() {
     let possession = possession(&public);
     for namespace in ["agentd", "agentd-rotate", "git", "file"] {
         let ssh = SshSignature::sign(&key(), namespace, &possession.message().unwrap()).unwrap();
-        let error = possession
-            .verify(&PossessionSignature::Ssh(Box::new(ssh)))
-            .unwrap_err();
-        assert!(
-            matches!(error, PossessionError::Ssh(SshsigError::Namespace { .. })),
-            "{namespace}: {error}"
-        );
+        let error = possession.verify(&PossessionSignature::Ssh(Box::new(ssh))).unwrap_err();
+        assert!(matches!(error, PossessionError::Ssh(SshsigError::Namespace { .. })), "{namespace}: {error}");
     }
 }
 
@@ -153,85 +97,27 @@ fn an_ssh_signature_with_another_namespace_is_refused() {
 fn values_that_could_be_confused_are_refused_by_name() {
     let public = key().public_key();
     let long = "x".repeat(513);
-    for value in [
-        "",
-        "a\nname: b",
-        "a\r",
-        "a b",
-        "a\0",
-        "\u{202e}a",
-        "ä",
-        &long,
-    ] {
+    for value in ["", "a\nname: b", "a\r", "a b", "a\0", "\u{202e}a", "ä", &long] {
         let honest = possession(&public);
         for (field, changed) in [
-            (
-                "trust-domain",
-                Possession {
-                    trust_domain: value,
-                    ..honest
-                },
-            ),
-            (
-                "name",
-                Possession {
-                    name: value,
-                    ..honest
-                },
-            ),
-            (
-                "nonce",
-                Possession {
-                    nonce: value,
-                    ..honest
-                },
-            ),
+            ("trust-domain", Possession { trust_domain: value, ..honest }),
+            ("name", Possession { name: value, ..honest }),
+            ("nonce", Possession { nonce: value, ..honest }),
         ] {
-            assert_eq!(
-                changed.message(),
-                Err(PossessionError::Field { field }),
-                "{value:?}"
-            );
-            assert_eq!(
-                changed.sign(&key()).err(),
-                Some(PossessionError::Field { field }),
-                "{value:?}"
-            );
+            assert_eq!(changed.message(), Err(PossessionError::Field { field }), "{value:?}");
+            assert_eq!(changed.sign(&key()).err(), Some(PossessionError::Field { field }), "{value:?}");
         }
     }
 }
 
 #[test]
 fn texts_in_neither_form_are_refused() {
-    let valid = possession(&key().public_key())
-        .sign(&key())
-        .unwrap()
-        .to_string();
-    for text in [
-        "",
-        "AAAA",
-        &valid[..86],
-        &format!("{valid}A"),
-        &format!("{}-=", &valid[..86]),
-        &"=".repeat(88),
-    ] {
-        assert_eq!(
-            text.parse::<PossessionSignature>(),
-            Err(PossessionError::Form),
-            "{text}"
-        );
+    let valid = possession(&key().public_key()).sign(&key()).unwrap().to_string();
+    for text in ["", "AAAA", &valid[..86], &format!("{valid}A"), &format!("{}-=", &valid[..86]), &"=".repeat(88)] {
+        assert_eq!(text.parse::<PossessionSignature>(), Err(PossessionError::Form), "{text}");
     }
-    for text in [
-        "-----BEGIN SSH SIGNATURE-----",
-        "-----BEGIN PGP SIGNATURE-----\nAAAA\n-----END PGP SIGNATURE-----",
-    ] {
-        assert!(
-            matches!(
-                text.parse::<PossessionSignature>(),
-                Err(PossessionError::Ssh(_))
-            ),
-            "{text}"
-        );
+    for text in ["-----BEGIN SSH SIGNATURE-----", "-----BEGIN PGP SIGNATURE-----\nAAAA\n-----END PGP SIGNATURE-----"] {
+        assert!(matches!(text.parse::<PossessionSignature>(), Err(PossessionError::Ssh(_))), "{text}");
     }
 }
 

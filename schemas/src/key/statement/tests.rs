@@ -6,14 +6,8 @@ use crate::key::{dsse::Envelope, openssh::PrivateKey};
 fn completion() -> Completion {
     Completion {
         artefacts: vec![
-            Artefact {
-                name: "report.md".into(),
-                sha256: Sha256Digest([1; 32]),
-            },
-            Artefact {
-                name: "data/table.csv".into(),
-                sha256: Sha256Digest([2; 32]),
-            },
+            Artefact { name: "report.md".into(), sha256: Sha256Digest([1; 32]) },
+            Artefact { name: "data/table.csv".into(), sha256: Sha256Digest([2; 32]) },
         ],
         origin: "agentd.internal/h-00/1".into(),
         work: "w-7kq".into(),
@@ -51,10 +45,7 @@ fn the_json_has_the_shape_of_an_in_toto_statement() {
             "finished_at": "2026-01-02T03:04:05Z",
         },
     });
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&json()).unwrap(),
-        expected
-    );
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json()).unwrap(), expected);
     // Another program's spacing and order of keys.
     let pretty = serde_json::to_vec_pretty(&expected).unwrap();
     assert_eq!(Completion::parse(&pretty).unwrap(), completion());
@@ -63,10 +54,7 @@ fn the_json_has_the_shape_of_an_in_toto_statement() {
 #[test]
 fn a_statement_is_read_as_it_was_written() {
     for finished_at in [None, completion().finished_at] {
-        let completion = Completion {
-            finished_at,
-            ..completion()
-        };
+        let completion = Completion { finished_at, ..completion() };
         let json = completion.to_json().unwrap();
         assert_eq!(Completion::parse(&json).unwrap(), completion);
     }
@@ -95,10 +83,7 @@ fn the_first_field_that_differs_is_named() {
         }),
         ("subject.length", |c| c.artefacts.truncate(1)),
         ("subject.length", |c| {
-            c.artefacts.push(Artefact {
-                name: "zz".into(),
-                sha256: Sha256Digest([9; 32]),
-            });
+            c.artefacts.push(Artefact { name: "zz".into(), sha256: Sha256Digest([9; 32]) });
         }),
     ];
     for (name, change) in table {
@@ -109,20 +94,14 @@ fn the_first_field_that_differs_is_named() {
             changed.artefacts[0] = completion().artefacts[1].clone();
         }
         let error = changed.check(&completion()).unwrap_err();
-        assert!(
-            matches!(&error, StatementError::Differs { field, .. } if field == name),
-            "{name}: {error}"
-        );
+        assert!(matches!(&error, StatementError::Differs { field, .. } if field == name), "{name}: {error}");
         assert!(completion().check(&changed).is_err(), "{name}");
     }
 }
 
 #[test]
 fn order_of_artefacts_and_the_claimed_time_do_not_matter() {
-    let mut other = Completion {
-        finished_at: None,
-        ..completion()
-    };
+    let mut other = Completion { finished_at: None, ..completion() };
     other.artefacts.reverse();
     assert!(other.check(&completion()).is_ok());
 }
@@ -132,65 +111,20 @@ fn a_second_reading_of_the_json_is_refused() {
     let json = json();
     for (what, changed) in [
         ("unknown key", json.replacen('{', "{\"a\":1,", 1)),
-        (
-            "unknown predicate key",
-            json.replace("\"fence\"", "\"a\":1,\"fence\""),
-        ),
-        (
-            "unknown subject key",
-            json.replace(
-                "\"name\":\"report.md\"",
-                "\"name\":\"report.md\",\"uri\":\"x\"",
-            ),
-        ),
-        (
-            "second digest",
-            json.replace("{\"sha256\"", "{\"sha1\":\"00\",\"sha256\""),
-        ),
-        (
-            "repeated fence",
-            json.replace("\"fence\"", "\"fence\":6,\"fence\""),
-        ),
-        (
-            "repeated fence, escaped",
-            json.replace("\"fence\"", "\"fenc\\u0065\":6,\"fence\""),
-        ),
-        (
-            "repeated predicate",
-            json.replace("\"predicate\"", "\"predicate\":{},\"predicate\""),
-        ),
-        (
-            "repeated digest",
-            json.replace("{\"sha256\"", "{\"sha256\":\"00\",\"sha256\""),
-        ),
-        (
-            "digest as an array",
-            json.replace(
-                &format!("{{\"sha256\":\"{}\"}}", "01".repeat(32)),
-                "[\"00\"]",
-            ),
-        ),
+        ("unknown predicate key", json.replace("\"fence\"", "\"a\":1,\"fence\"")),
+        ("unknown subject key", json.replace("\"name\":\"report.md\"", "\"name\":\"report.md\",\"uri\":\"x\"")),
+        ("second digest", json.replace("{\"sha256\"", "{\"sha1\":\"00\",\"sha256\"")),
+        ("repeated fence", json.replace("\"fence\"", "\"fence\":6,\"fence\"")),
+        ("repeated fence, escaped", json.replace("\"fence\"", "\"fenc\\u0065\":6,\"fence\"")),
+        ("repeated predicate", json.replace("\"predicate\"", "\"predicate\":{},\"predicate\"")),
+        ("repeated digest", json.replace("{\"sha256\"", "{\"sha256\":\"00\",\"sha256\"")),
+        ("digest as an array", json.replace(&format!("{{\"sha256\":\"{}\"}}", "01".repeat(32)), "[\"00\"]")),
         ("no run", json.replace("\"run\":\"r-9ab\",", "")),
-        (
-            "fence as text",
-            json.replace("\"fence\":7", "\"fence\":\"7\""),
-        ),
-        (
-            "fence below zero",
-            json.replace("\"fence\":7", "\"fence\":-7"),
-        ),
-        (
-            "fence with a fraction",
-            json.replace("\"fence\":7", "\"fence\":7.0"),
-        ),
-        (
-            "uppercase digest",
-            json.replace(&"03".repeat(32), &"0A".repeat(32)),
-        ),
-        (
-            "short digest",
-            json.replace(&"03".repeat(32), &"03".repeat(31)),
-        ),
+        ("fence as text", json.replace("\"fence\":7", "\"fence\":\"7\"")),
+        ("fence below zero", json.replace("\"fence\":7", "\"fence\":-7")),
+        ("fence with a fraction", json.replace("\"fence\":7", "\"fence\":7.0")),
+        ("uppercase digest", json.replace(&"03".repeat(32), &"0A".repeat(32))),
+        ("short digest", json.replace(&"03".repeat(32), &"03".repeat(31))),
         ("time without a zone", json.replace("05Z", "05")),
         ("more text", format!("{json}{{}}")),
     ] {
@@ -204,18 +138,11 @@ fn a_second_reading_of_the_json_is_refused() {
 fn another_type_of_statement_or_predicate_is_refused() {
     for (name, from, to) in [
         ("_type", STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1"),
-        (
-            "predicateType",
-            PREDICATE_COMPLETION,
-            "https://slsa.dev/provenance/v1",
-        ),
+        ("predicateType", PREDICATE_COMPLETION, "https://slsa.dev/provenance/v1"),
         ("predicateType", PREDICATE_COMPLETION, "\\u001b[2J"),
     ] {
         let error = Completion::parse(json().replace(from, to).as_bytes()).unwrap_err();
-        assert!(
-            matches!(&error, StatementError::Differs { field, .. } if field == name),
-            "{error}"
-        );
+        assert!(matches!(&error, StatementError::Differs { field, .. } if field == name), "{error}");
         assert!(!error.to_string().contains(char::is_control), "{error:?}");
     }
 }
@@ -237,27 +164,16 @@ fn contents_out_of_bounds_are_refused_when_writing_and_when_reading() {
         ("subject.name", |c| c.artefacts[0].name.clear()),
         ("subject.name", |c| c.artefacts[0].name.push('\u{7f}')),
         ("subject", |c| {
-            let artefact = |i: u8, j: u8| Artefact {
-                name: format!("{i}.{j}"),
-                sha256: Sha256Digest([i; 32]),
-            };
-            c.artefacts = (0..=128)
-                .flat_map(|i| (0..2).map(move |j| artefact(i, j)))
-                .collect();
+            let artefact = |i: u8, j: u8| Artefact { name: format!("{i}.{j}"), sha256: Sha256Digest([i; 32]) };
+            c.artefacts = (0..=128).flat_map(|i| (0..2).map(move |j| artefact(i, j))).collect();
         }),
     ];
     for (name, change) in table {
         let mut changed = completion();
         change(&mut changed);
         let unchecked = serde_json::to_vec(&Statement::from(changed.clone())).unwrap();
-        for error in [
-            changed.to_json().unwrap_err(),
-            Completion::parse(&unchecked).unwrap_err(),
-        ] {
-            assert!(
-                matches!(error, StatementError::Field { field, .. } if field == name),
-                "{name}: {error}"
-            );
+        for error in [changed.to_json().unwrap_err(), Completion::parse(&unchecked).unwrap_err()] {
+            assert!(matches!(error, StatementError::Field { field, .. } if field == name), "{name}: {error}");
         }
     }
 }
@@ -265,35 +181,22 @@ fn contents_out_of_bounds_are_refused_when_writing_and_when_reading() {
 #[test]
 fn the_longest_statement_fits_into_an_envelope() {
     let mut longest = completion();
-    let artefact = |n: usize| Artefact {
-        name: format!("{n:0>80}"),
-        sha256: Sha256Digest([0; 32]),
-    };
+    let artefact = |n: usize| Artefact { name: format!("{n:0>80}"), sha256: Sha256Digest([0; 32]) };
     longest.artefacts = (0..250).map(artefact).collect();
     let spare = MAX_STATEMENT_BYTES - longest.to_json().unwrap().len();
     for artefact in longest.artefacts.iter_mut().take(spare / 400) {
         artefact.name.push_str(&"x".repeat(400));
     }
-    longest.artefacts[249]
-        .name
-        .push_str(&"x".repeat(spare % 400));
+    longest.artefacts[249].name.push_str(&"x".repeat(spare % 400));
     let json = longest.to_json().unwrap();
     assert_eq!(json.len(), MAX_STATEMENT_BYTES);
     let key = PrivateKey::from_seed(&[7; 32]);
     let envelope = Envelope::sign(&key, PAYLOAD_TYPE, &json).unwrap();
-    assert_eq!(
-        Completion::parse(envelope.verify(&key.public_key(), PAYLOAD_TYPE).unwrap()).unwrap(),
-        longest
-    );
+    assert_eq!(Completion::parse(envelope.verify(&key.public_key(), PAYLOAD_TYPE).unwrap()).unwrap(), longest);
 
     longest.artefacts[248].name.push('x');
-    assert!(
-        matches!(longest.to_json(), Err(StatementError::TooLong { found }) if found == MAX_STATEMENT_BYTES + 1)
-    );
-    assert!(matches!(
-        Completion::parse(&vec![b' '; MAX_STATEMENT_BYTES + 1]),
-        Err(StatementError::TooLong { .. })
-    ));
+    assert!(matches!(longest.to_json(), Err(StatementError::TooLong { found }) if found == MAX_STATEMENT_BYTES + 1));
+    assert!(matches!(Completion::parse(&vec![b' '; MAX_STATEMENT_BYTES + 1]), Err(StatementError::TooLong { .. })));
 }
 
 proptest! {

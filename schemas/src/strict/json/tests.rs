@@ -51,8 +51,7 @@ fn refused<T: serde::de::DeserializeOwned + fmt::Debug>(text: &str) -> DocumentE
 
 #[test]
 fn a_good_document_is_read() {
-    let text =
-        br#" {"work": {"title": "t\u00e9\ud83d\ude00", "skills": ["rust"], "on_mismatch": "pause",
+    let text = br#" {"work": {"title": "t\u00e9\ud83d\ude00", "skills": ["rust"], "on_mismatch": "pause",
         "limits": {"max_tokens": 2000000, "timeout": "1h"}}} "#;
     let document: Document = from_slice(text, &Limits::DEFAULT).unwrap();
     assert_eq!(document.work.title, "té😀");
@@ -71,18 +70,9 @@ fn each_refusal_names_the_thing_the_place_and_the_way_out() {
             "{\"work\": {\"title\": \"t\", \"limits\": {\n\"max_tokns\": 1}}}",
             "line 2, column 11: unknown field \"max_tokns\" in work.limits; did you mean \"max_tokens\"?",
         ),
-        (
-            r#"{"wrk": 1}"#,
-            "line 1, column 6: unknown field \"wrk\"; did you mean \"work\"?",
-        ),
-        (
-            r#"{"colour": 1}"#,
-            "line 1, column 9: unknown field \"colour\"; known fields are work",
-        ),
-        (
-            r#"{"work": {"title": 5}}"#,
-            "line 1, column 20: work.title must be a string, found integer 5",
-        ),
+        (r#"{"wrk": 1}"#, "line 1, column 6: unknown field \"wrk\"; did you mean \"work\"?"),
+        (r#"{"colour": 1}"#, "line 1, column 9: unknown field \"colour\"; known fields are work"),
+        (r#"{"work": {"title": 5}}"#, "line 1, column 20: work.title must be a string, found integer 5"),
         (
             r#"{"work": {"title": "t", "skills": ["a", {}]}}"#,
             "line 1, column 40: work.skills[1] must be a string, found an object",
@@ -103,18 +93,9 @@ fn each_refusal_names_the_thing_the_place_and_the_way_out() {
             r#"{"work": {"title": "t", "on_mismatch": "paus"}}"#,
             "line 1, column 45: work.on_mismatch has no meaning for \"paus\"; did you mean \"pause\"?",
         ),
-        (
-            r#"{"work": {}}"#,
-            "line 1, column 11: missing field \"title\" in work; add \"title\"",
-        ),
-        (
-            r#"{"work": []}"#,
-            "line 1, column 11: work must be an object, found an array of length 0",
-        ),
-        (
-            r#"{"work": 7}"#,
-            "line 1, column 10: work must be an object, found integer 7",
-        ),
+        (r#"{"work": {}}"#, "line 1, column 11: missing field \"title\" in work; add \"title\""),
+        (r#"{"work": []}"#, "line 1, column 11: work must be an object, found an array of length 0"),
+        (r#"{"work": 7}"#, "line 1, column 10: work must be an object, found integer 7"),
         (
             r#"{"work": {"title": "t", "title": "u"}}"#,
             "line 1, column 25: duplicate key \"title\" in work; keep one of the two",
@@ -135,16 +116,10 @@ fn paths_and_kinds_are_there_for_programs() {
     assert_eq!((error.line(), error.column()), (Some(1), Some(31)));
     assert_eq!(error.message(), "unknown field \"skils\" in work");
     assert_eq!(error.hint(), Some("did you mean \"skills\"?"));
-    let kind = ErrorKind::UnknownField {
-        field: "skils".to_owned(),
-        nearest: Some("skills".to_owned()),
-    };
+    let kind = ErrorKind::UnknownField { field: "skils".to_owned(), nearest: Some("skills".to_owned()) };
     assert_eq!(*error.kind(), kind);
     let error = refused::<Document>(r#"{"work": {"title": true}}"#);
-    let kind = ErrorKind::WrongType {
-        expected: "a string".to_owned(),
-        found: "boolean true".to_owned(),
-    };
+    let kind = ErrorKind::WrongType { expected: "a string".to_owned(), found: "boolean true".to_owned() };
     assert_eq!(*error.kind(), kind);
 }
 
@@ -159,70 +134,33 @@ fn duplicate_keys_are_found_wherever_they_are() {
         (r#"{"":0,"":0}"#, "\"\"", 7),
     ] {
         let error = refused::<Value>(text);
-        assert!(
-            matches!(error.kind(), ErrorKind::DuplicateKey { .. }),
-            "{text}: {error}"
-        );
-        assert_eq!(
-            (error.path(), error.column()),
-            (path, Some(column)),
-            "{text}"
-        );
-        assert_eq!(
-            refused::<IgnoredAny>(text),
-            error,
-            "where the type ignores it"
-        );
+        assert!(matches!(error.kind(), ErrorKind::DuplicateKey { .. }), "{text}: {error}");
+        assert_eq!((error.path(), error.column()), (path, Some(column)), "{text}");
+        assert_eq!(refused::<IgnoredAny>(text), error, "where the type ignores it");
     }
-    for text in [
-        r#"{"a":{"a":{"a":1}},"b":["a","a"],"c":"a","d":{"a":1}}"#,
-        r#"[{"a":1},{"a":1}]"#,
-        r#"{"a":1,"A":2,"a ":3}"#,
-    ] {
-        assert!(
-            from_slice::<Value>(text.as_bytes(), &Limits::DEFAULT).is_ok(),
-            "{text}"
-        );
+    for text in
+        [r#"{"a":{"a":{"a":1}},"b":["a","a"],"c":"a","d":{"a":1}}"#, r#"[{"a":1},{"a":1}]"#, r#"{"a":1,"A":2,"a ":3}"#]
+    {
+        assert!(from_slice::<Value>(text.as_bytes(), &Limits::DEFAULT).is_ok(), "{text}");
     }
 }
 
 #[test]
 fn what_a_lenient_reader_lets_through_is_refused_even_where_it_is_ignored() {
     for (text, said) in [
-        (
-            r#"{"a":"\ud800"}"#,
-            "\\ud800 is half of a surrogate pair and stands alone",
-        ),
-        (
-            r#"["\uDC00"]"#,
-            "\\udc00 is half of a surrogate pair and stands alone",
-        ),
-        (
-            r#"["\ud83dx"]"#,
-            "\\ud83d is half of a surrogate pair and stands alone",
-        ),
-        (
-            r#"{"\ud83d\u0041":1}"#,
-            "\\ud83d is half of a surrogate pair and stands alone",
-        ),
+        (r#"{"a":"\ud800"}"#, "\\ud800 is half of a surrogate pair and stands alone"),
+        (r#"["\uDC00"]"#, "\\udc00 is half of a surrogate pair and stands alone"),
+        (r#"["\ud83dx"]"#, "\\ud83d is half of a surrogate pair and stands alone"),
+        (r#"{"\ud83d\u0041":1}"#, "\\ud83d is half of a surrogate pair and stands alone"),
         ("[1e400]", "the number \"1e400\" is out of range"),
         ("-1E+999", "the number \"-1E+999\" is out of range"),
-        (
-            &"9".repeat(400),
-            "the number \"99999999999999999999999999999999…\" is out of range",
-        ),
+        (&"9".repeat(400), "the number \"99999999999999999999999999999999…\" is out of range"),
         (
             r#"{"a":{"$serde_json::private::RawValue":"{\"x\":1,\"x\":2}"}}"#,
             "reserved key \"$serde_json::private::RawValue\" in a",
         ),
-        (
-            r#"{"$__toml_private_datetime":"1"}"#,
-            "reserved key \"$__toml_private_datetime\"",
-        ),
-        (
-            r#"{"\u0024__toml_private_datetime":"1"}"#,
-            "reserved key \"$__toml_private_datetime\"",
-        ),
+        (r#"{"$__toml_private_datetime":"1"}"#, "reserved key \"$__toml_private_datetime\""),
+        (r#"{"\u0024__toml_private_datetime":"1"}"#, "reserved key \"$__toml_private_datetime\""),
         ("\u{feff}{}", "the document begins with a byte order mark"),
     ] {
         assert_eq!(refused::<IgnoredAny>(text).message(), said, "{text}");
@@ -249,11 +187,7 @@ fn text_that_is_no_json_is_a_syntax_error_with_its_place() {
     ] {
         let error = refused::<IgnoredAny>(text);
         assert_eq!(*error.kind(), ErrorKind::Syntax, "{text:?}: {error}");
-        assert_eq!(
-            (error.line(), error.column()),
-            (Some(line), Some(column)),
-            "{text:?}: {error}"
-        );
+        assert_eq!((error.line(), error.column()), (Some(line), Some(column)), "{text:?}: {error}");
     }
 }
 
@@ -266,22 +200,14 @@ fn bytes_that_are_no_utf8_are_named_by_offset() {
 
 #[test]
 fn bounds_hold_before_anything_is_built() {
-    let limits = Limits {
-        max_bytes: 40,
-        max_depth: 3,
-        max_keys: 2,
-        max_values: 6,
-    };
+    let limits = Limits { max_bytes: 40, max_depth: 3, max_keys: 2, max_values: 6 };
     let read = |text: &str| from_slice::<Value>(text.as_bytes(), &limits);
     assert!(read("[[[1]]]").is_ok());
     assert!(read(r#"{"a":1,"b":2}"#).is_ok());
     assert!(read("[1,2,3,4,5]").is_ok());
     for (text, said) in [
         (&*"[".repeat(41), "the document is larger than 40 bytes"),
-        (
-            "[[{\"a\":[]}]]",
-            "line 1, column 8: values are nested deeper than 3 levels",
-        ),
+        ("[[{\"a\":[]}]]", "line 1, column 8: values are nested deeper than 3 levels"),
         (r#"{"o":{"a":1,"b":2,"c":3}}"#, "more than 2 keys in o"),
         ("[1,2,3,4,5,6]", "more than 6 values"),
     ] {
@@ -298,10 +224,7 @@ fn nesting_without_end_is_refused_and_not_followed() {
         assert_eq!(*error.kind(), ErrorKind::TooDeep { limit: 32 });
     }
     // The parser's own bound holds where the limits ask for more.
-    let limits = Limits {
-        max_depth: usize::MAX,
-        ..Limits::DEFAULT
-    };
+    let limits = Limits { max_depth: usize::MAX, ..Limits::DEFAULT };
     let deep = "[".repeat(100_000);
     let error = from_slice::<IgnoredAny>(deep.as_bytes(), &limits);
     assert!(error.is_err());
@@ -390,29 +313,12 @@ fn repetitive() -> impl Strategy<Value = String> {
         Just(r#""\\""#.to_owned()),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
-        let key = prop_oneof![
-            Just("a"),
-            Just("b"),
-            Just("c"),
-            Just("d"),
-            Just("e"),
-            Just(r"\u0061"),
-            Just(r"\"),
-        ];
-        let key = key.prop_map(|key| {
-            if key == r"\" {
-                r"\\".to_owned()
-            } else {
-                key.to_owned()
-            }
-        });
+        let key = prop_oneof![Just("a"), Just("b"), Just("c"), Just("d"), Just("e"), Just(r"\u0061"), Just(r"\"),];
+        let key = key.prop_map(|key| if key == r"\" { r"\\".to_owned() } else { key.to_owned() });
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(" ,"))),
             prop::collection::vec((key, inner), 0..4).prop_map(|entries| {
-                let entries: Vec<String> = entries
-                    .iter()
-                    .map(|(k, v)| format!("\"{k}\": {v}"))
-                    .collect();
+                let entries: Vec<String> = entries.iter().map(|(k, v)| format!("\"{k}\": {v}")).collect();
                 format!("{{{}}}", entries.join(","))
             }),
         ]

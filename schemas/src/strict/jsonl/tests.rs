@@ -14,9 +14,7 @@ struct Entry {
 }
 
 fn read(text: &str) -> Vec<Result<Entry, String>> {
-    lines(text.as_bytes(), LineLimits::DEFAULT)
-        .map(|entry| entry.map_err(|error| error.to_string()))
-        .collect()
+    lines(text.as_bytes(), LineLimits::DEFAULT).map(|entry| entry.map_err(|error| error.to_string())).collect()
 }
 
 #[test]
@@ -30,22 +28,13 @@ fn each_line_is_a_value_and_the_last_needs_no_newline() {
 #[test]
 fn an_error_names_its_line_and_ends_the_reading() {
     for (text, said) in [
-        (
-            "{\"id\":1}\n{\"ids\":2}\n{\"id\":3}\n",
-            "line 2, column 6: unknown field \"ids\"; did you mean \"id\"?",
-        ),
-        (
-            "{\"id\":1}\n\n{\"id\":3}\n",
-            "line 2, column 1: the line is empty; remove it",
-        ),
+        ("{\"id\":1}\n{\"ids\":2}\n{\"id\":3}\n", "line 2, column 6: unknown field \"ids\"; did you mean \"id\"?"),
+        ("{\"id\":1}\n\n{\"id\":3}\n", "line 2, column 1: the line is empty; remove it"),
         (
             "{\"id\":1}\n{\"id\":2}{\"id\":3}\n",
             "line 2, column 9: more content follows the document; write one value for each document",
         ),
-        (
-            "{\"id\":1}\n{\"id\":1,\"id\":2}",
-            "line 2, column 9: duplicate key \"id\"; keep one of the two",
-        ),
+        ("{\"id\":1}\n{\"id\":1,\"id\":2}", "line 2, column 9: duplicate key \"id\"; keep one of the two"),
     ] {
         assert_eq!(read(text), [Ok(Entry { id: 1 }), Err(said.to_owned())]);
     }
@@ -53,35 +42,18 @@ fn an_error_names_its_line_and_ends_the_reading() {
 
 #[test]
 fn lines_are_bounded_in_length_and_number() {
-    let limits = LineLimits {
-        line: Limits {
-            max_bytes: 4,
-            ..Limits::DEFAULT
-        },
-        max_lines: 2,
-    };
+    let limits = LineLimits { line: Limits { max_bytes: 4, ..Limits::DEFAULT }, max_lines: 2 };
     let read = |text: &str| -> Vec<_> {
         let values = lines::<Value, _>(text.as_bytes(), limits);
-        values
-            .map(|value| value.map_err(|error| (error.kind().clone(), error.line())))
-            .collect()
+        values.map(|value| value.map_err(|error| (error.kind().clone(), error.line()))).collect()
     };
     assert_eq!(read("1234\n5678"), [Ok(1234.into()), Ok(5678.into())]);
     assert_eq!(read("1234\n5678\n").len(), 2);
     let too_large = ErrorKind::TooLarge { limit: 4 };
-    assert_eq!(
-        read("1\n12345\n"),
-        [Ok(1.into()), Err((too_large.clone(), Some(2)))]
-    );
+    assert_eq!(read("1\n12345\n"), [Ok(1.into()), Err((too_large.clone(), Some(2)))]);
     assert_eq!(read("12345"), [Err((too_large, Some(1)))]);
-    let too_many = ErrorKind::TooMany {
-        what: "lines",
-        limit: 2,
-    };
-    assert_eq!(
-        read("1\n2\n3\n"),
-        [Ok(1.into()), Ok(2.into()), Err((too_many, Some(3)))]
-    );
+    let too_many = ErrorKind::TooMany { what: "lines", limit: 2 };
+    assert_eq!(read("1\n2\n3\n"), [Ok(1.into()), Ok(2.into()), Err((too_many, Some(3)))]);
 }
 
 #[test]

@@ -58,10 +58,7 @@ fn a_good_file_is_read() {
     let work: Work = from_slice(GOOD.as_bytes(), &Limits::DEFAULT).unwrap();
     assert_eq!(work.title, "Make the retry test deterministic");
     assert_eq!(work.required_skills, ["rust"]);
-    assert_eq!(
-        work.not_before.unwrap().to_string(),
-        "2026-12-01T21:00:00.000Z"
-    );
+    assert_eq!(work.not_before.unwrap().to_string(), "2026-12-01T21:00:00.000Z");
     let limits = work.limits.unwrap();
     assert_eq!(limits.max_cost.unwrap().to_string(), "2.00 USD");
     assert_eq!(limits.max_attempts, Some(2));
@@ -77,21 +74,13 @@ fn each_refusal_names_the_thing_the_place_and_the_way_out() {
             "required_skils",
             "line 2, column 1: unknown field \"required_skils\"; did you mean \"required_skills\"?",
         ),
-        (
-            "max_cost",
-            "maxcost",
-            "line 6, column 1: unknown field \"maxcost\" in limits; did you mean \"max_cost\"?",
-        ),
+        ("max_cost", "maxcost", "line 6, column 1: unknown field \"maxcost\" in limits; did you mean \"max_cost\"?"),
         (
             "command",
             "comand",
             "line 11, column 1: unknown field \"comand\" in acceptance[0]; did you mean \"command\"?",
         ),
-        (
-            "\"rust\"",
-            "1",
-            "line 2, column 20: required_skills[0] must be a string, found integer 1",
-        ),
+        ("\"rust\"", "1", "line 2, column 20: required_skills[0] must be a string, found integer 1"),
         (
             "[limits]",
             "[limits.deep]",
@@ -112,11 +101,7 @@ fn each_refusal_names_the_thing_the_place_and_the_way_out() {
             "",
             "line 3, column 14: not_before: \"2026-12-01T22:00:00\" has no offset from UTC; append \"Z\" or one such as \"+01:00\"",
         ),
-        (
-            "timeout",
-            "max_cost",
-            "line 8, column 1: duplicate key \"max_cost\"; keep one of the two",
-        ),
+        ("timeout", "max_cost", "line 8, column 1: duplicate key \"max_cost\"; keep one of the two"),
         (
             "command = \"cargo test\"",
             "",
@@ -130,23 +115,14 @@ fn each_refusal_names_the_thing_the_place_and_the_way_out() {
 
 #[test]
 fn text_that_is_no_toml_is_a_syntax_error_with_its_place() {
-    for text in [
-        "title",
-        "title = ",
-        "title = 'a",
-        "[limits",
-        "= 1",
-        "title = \"\\ud800\"",
-    ] {
+    for text in ["title", "title = ", "title = 'a", "[limits", "= 1", "title = \"\\ud800\""] {
         let error = refused(text);
         assert_eq!(*error.kind(), ErrorKind::Syntax, "{text}: {error}");
         assert_eq!(error.line(), Some(1), "{text}: {error}");
         assert!(error.message().starts_with("not TOML: "), "{error}");
     }
     assert_eq!(
-        *from_slice::<Work>(b"a = '\xFF'", &Limits::DEFAULT)
-            .unwrap_err()
-            .kind(),
+        *from_slice::<Work>(b"a = '\xFF'", &Limits::DEFAULT).unwrap_err().kind(),
         ErrorKind::NotUtf8 { offset: 5 }
     );
 }
@@ -154,18 +130,9 @@ fn text_that_is_no_toml_is_a_syntax_error_with_its_place() {
 #[test]
 fn what_a_lenient_reader_lets_through_is_refused_even_where_it_is_ignored() {
     for (text, said) in [
-        (
-            "a = inf",
-            "line 1, column 5: the number \"inf\" is out of range",
-        ),
-        (
-            "b = [1.0, -nan]",
-            "line 1, column 11: the number \"-nan\" is out of range",
-        ),
-        (
-            "a = 1e4_00",
-            "line 1, column 5: the number \"1e400\" is out of range",
-        ),
+        ("a = inf", "line 1, column 5: the number \"inf\" is out of range"),
+        ("b = [1.0, -nan]", "line 1, column 11: the number \"-nan\" is out of range"),
+        ("a = 1e4_00", "line 1, column 5: the number \"1e400\" is out of range"),
         (
             "[a]\n'$serde_json::private::RawValue' = '{}'",
             "line 2, column 1: reserved key \"$serde_json::private::RawValue\" in a; rename the key",
@@ -178,12 +145,7 @@ fn what_a_lenient_reader_lets_through_is_refused_even_where_it_is_ignored() {
 
 #[test]
 fn bounds_hold_for_files_too() {
-    let limits = Limits {
-        max_bytes: 60,
-        max_depth: 3,
-        max_keys: 2,
-        max_values: 6,
-    };
+    let limits = Limits { max_bytes: 60, max_depth: 3, max_keys: 2, max_values: 6 };
     let read = |text: &str| from_str::<IgnoredAny>(text, &limits);
     assert!(read("a.b.c = 1\na.b.d = 2").is_ok());
     for (text, said) in [

@@ -12,13 +12,7 @@ fn names_are_taken_as_they_are() {
     for text in ["team", "example.com/team", "a/b/c"] {
         assert_eq!(text.parse::<LabelKey>().unwrap().as_str(), text);
     }
-    for text in [
-        "",
-        "payments",
-        "Zahlungen für Köln",
-        "日本",
-        &"ä".repeat(128),
-    ] {
+    for text in ["", "payments", "Zahlungen für Köln", "日本", &"ä".repeat(128)] {
         assert_eq!(text.parse::<LabelValue>().unwrap().as_str(), text);
     }
 }
@@ -27,46 +21,16 @@ fn names_are_taken_as_they_are() {
 fn a_refused_name_says_which_byte_at_which_place() {
     let allowed = "allowed are a-z 0-9 . _ -";
     for (text, message) in [
-        (
-            "",
-            "the name is empty; write at least one letter or digit".to_owned(),
-        ),
-        (
-            &"x".repeat(65),
-            "the name has 65 bytes; at most 64 are allowed".to_owned(),
-        ),
-        (
-            "Coder",
-            format!("the name has byte 0x43 (\"C\" U+0043) at byte 1; {allowed}"),
-        ),
-        (
-            "c\u{43e}der",
-            format!("the name has byte 0xd0 (\"\u{43e}\" U+043E) at byte 2; {allowed}"),
-        ),
-        (
-            "a%62c",
-            format!("the name has byte 0x25 (\"%\" U+0025) at byte 2; {allowed}"),
-        ),
-        (
-            "ab\u{202e}c",
-            format!("the name has byte 0xe2 (\"\\u{{202e}}\" U+202E) at byte 3; {allowed}"),
-        ),
-        (
-            "a\0",
-            format!("the name has byte 0x00 (\"\\0\" U+0000) at byte 2; {allowed}"),
-        ),
-        (
-            "a/b",
-            format!("the name has byte 0x2f (\"/\" U+002F) at byte 2; {allowed}"),
-        ),
-        (
-            "..",
-            "the name has '.' at byte 1; begin it, and each part, with a-z or 0-9".to_owned(),
-        ),
-        (
-            "-x",
-            "the name has '-' at byte 1; begin it, and each part, with a-z or 0-9".to_owned(),
-        ),
+        ("", "the name is empty; write at least one letter or digit".to_owned()),
+        (&"x".repeat(65), "the name has 65 bytes; at most 64 are allowed".to_owned()),
+        ("Coder", format!("the name has byte 0x43 (\"C\" U+0043) at byte 1; {allowed}")),
+        ("c\u{43e}der", format!("the name has byte 0xd0 (\"\u{43e}\" U+043E) at byte 2; {allowed}")),
+        ("a%62c", format!("the name has byte 0x25 (\"%\" U+0025) at byte 2; {allowed}")),
+        ("ab\u{202e}c", format!("the name has byte 0xe2 (\"\\u{{202e}}\" U+202E) at byte 3; {allowed}")),
+        ("a\0", format!("the name has byte 0x00 (\"\\0\" U+0000) at byte 2; {allowed}")),
+        ("a/b", format!("the name has byte 0x2f (\"/\" U+002F) at byte 2; {allowed}")),
+        ("..", "the name has '.' at byte 1; begin it, and each part, with a-z or 0-9".to_owned()),
+        ("-x", "the name has '-' at byte 1; begin it, and each part, with a-z or 0-9".to_owned()),
     ] {
         assert_eq!(text.parse::<Slug>().unwrap_err().to_string(), message);
     }
@@ -79,14 +43,7 @@ fn label_keys_have_a_name_on_both_sides_of_each_slash() {
         ("/a", NameError::EmptyPart { what, at: 1 }),
         ("a/", NameError::EmptyPart { what, at: 3 }),
         ("a//b", NameError::EmptyPart { what, at: 3 }),
-        (
-            "a/.b",
-            NameError::Start {
-                what,
-                found: '.',
-                at: 3,
-            },
-        ),
+        ("a/.b", NameError::Start { what, found: '.', at: 3 }),
     ] {
         assert_eq!(text.parse::<LabelKey>(), Err(error), "{text}");
     }
@@ -116,14 +73,8 @@ fn label_values_are_seen_when_printed() {
 
 #[test]
 fn serde_checks_as_parsing_does() {
-    assert_eq!(
-        serde_json::from_str::<Slug>("\"coder\"").unwrap(),
-        "coder".parse().unwrap()
-    );
-    assert_eq!(
-        serde_json::to_string(&"c++".parse::<Skill>().unwrap()).unwrap(),
-        "\"c++\""
-    );
+    assert_eq!(serde_json::from_str::<Slug>("\"coder\"").unwrap(), "coder".parse().unwrap());
+    assert_eq!(serde_json::to_string(&"c++".parse::<Skill>().unwrap()).unwrap(), "\"c++\"");
     assert!(serde_json::from_str::<Slug>("\"Coder\"").is_err());
     assert!(serde_json::from_str::<Slug>("7").is_err());
 }

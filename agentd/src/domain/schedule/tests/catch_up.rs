@@ -8,26 +8,17 @@ use super::{at, shown, timetable};
 
 #[test]
 fn policies_are_words_in_documents() {
-    for (policy, word) in [
-        (Missed::Skip, "\"skip\""),
-        (Missed::Once, "\"once\""),
-        (Missed::All, "\"all\""),
-    ] {
+    for (policy, word) in [(Missed::Skip, "\"skip\""), (Missed::Once, "\"once\""), (Missed::All, "\"all\"")] {
         assert_eq!(serde_json::to_string(&policy).expect("written"), word);
         assert_eq!(serde_json::from_str::<Missed>(word).expect("read"), policy);
     }
-    for (policy, word) in [
-        (Overlap::Skip, "\"skip\""),
-        (Overlap::Queue, "\"queue\""),
-        (Overlap::Replace, "\"replace\""),
-    ] {
+    for (policy, word) in
+        [(Overlap::Skip, "\"skip\""), (Overlap::Queue, "\"queue\""), (Overlap::Replace, "\"replace\"")]
+    {
         assert_eq!(serde_json::to_string(&policy).expect("written"), word);
         assert_eq!(serde_json::from_str::<Overlap>(word).expect("read"), policy);
     }
-    assert_eq!(
-        (Missed::default(), Overlap::default()),
-        (Missed::Once, Overlap::Skip)
-    );
+    assert_eq!((Missed::default(), Overlap::default()), (Missed::Once, Overlap::Skip));
 }
 
 #[test]
@@ -36,101 +27,29 @@ fn missed_ticks_are_skipped_run_once_or_run_up_to_the_bound() {
     let last = "2026-11-01T00:00:00Z";
     for (missed, now, due, skipped, next) in [
         // Nothing was due, whatever the policy.
-        (
-            Missed::Skip,
-            "2026-11-01T00:59:59Z",
-            &[][..],
-            false,
-            "01:00",
-        ),
+        (Missed::Skip, "2026-11-01T00:59:59Z", &[][..], false, "01:00"),
         (Missed::Once, "2026-11-01T00:59:59Z", &[], false, "01:00"),
         (Missed::All, "2026-11-01T00:59:59Z", &[], false, "01:00"),
         // One tick, seen on time.
-        (
-            Missed::Skip,
-            "2026-11-01T01:00:00Z",
-            &["01:00"],
-            false,
-            "02:00",
-        ),
-        (
-            Missed::Skip,
-            "2026-11-01T01:00:59.9Z",
-            &["01:00"],
-            false,
-            "02:00",
-        ),
-        (
-            Missed::Once,
-            "2026-11-01T01:00:00.01Z",
-            &["01:00"],
-            false,
-            "02:00",
-        ),
-        (
-            Missed::All,
-            "2026-11-01T01:00:00.01Z",
-            &["01:00"],
-            false,
-            "02:00",
-        ),
+        (Missed::Skip, "2026-11-01T01:00:00Z", &["01:00"], false, "02:00"),
+        (Missed::Skip, "2026-11-01T01:00:59.9Z", &["01:00"], false, "02:00"),
+        (Missed::Once, "2026-11-01T01:00:00.01Z", &["01:00"], false, "02:00"),
+        (Missed::All, "2026-11-01T01:00:00.01Z", &["01:00"], false, "02:00"),
         // One tick, seen late.
         (Missed::Skip, "2026-11-01T01:01:00Z", &[], true, "02:00"),
-        (
-            Missed::Once,
-            "2026-11-01T01:59:00Z",
-            &["01:00"],
-            false,
-            "02:00",
-        ),
+        (Missed::Once, "2026-11-01T01:59:00Z", &["01:00"], false, "02:00"),
         // Four ticks, the last of them on time.
-        (
-            Missed::Skip,
-            "2026-11-01T04:00:05Z",
-            &["04:00"],
-            true,
-            "05:00",
-        ),
-        (
-            Missed::Once,
-            "2026-11-01T04:00:05Z",
-            &["04:00"],
-            true,
-            "05:00",
-        ),
-        (
-            Missed::All,
-            "2026-11-01T04:00:05Z",
-            &["02:00", "03:00", "04:00"],
-            true,
-            "05:00",
-        ),
-        (
-            Missed::All,
-            "2026-11-01T03:59:59Z",
-            &["01:00", "02:00", "03:00"],
-            false,
-            "04:00",
-        ),
+        (Missed::Skip, "2026-11-01T04:00:05Z", &["04:00"], true, "05:00"),
+        (Missed::Once, "2026-11-01T04:00:05Z", &["04:00"], true, "05:00"),
+        (Missed::All, "2026-11-01T04:00:05Z", &["02:00", "03:00", "04:00"], true, "05:00"),
+        (Missed::All, "2026-11-01T03:59:59Z", &["01:00", "02:00", "03:00"], false, "04:00"),
     ] {
-        let CatchUp {
-            due: found,
-            skipped: was_skipped,
-            next: following,
-        } = hourly.catch_up(missed, 3, at(last), at(now));
-        let day = |times: &[&str]| {
-            times
-                .iter()
-                .map(|time| format!("2026-11-01 {time}+00:00"))
-                .collect::<Vec<_>>()
-        };
+        let CatchUp { due: found, skipped: was_skipped, next: following } =
+            hourly.catch_up(missed, 3, at(last), at(now));
+        let day = |times: &[&str]| times.iter().map(|time| format!("2026-11-01 {time}+00:00")).collect::<Vec<_>>();
         assert_eq!(shown(&found, &hourly), day(due), "{missed:?} {now}");
         assert_eq!(was_skipped, skipped, "{missed:?} {now}");
-        assert_eq!(
-            shown(following.as_slice(), &hourly),
-            day(&[next]),
-            "{missed:?} {now}"
-        );
+        assert_eq!(shown(following.as_slice(), &hourly), day(&[next]), "{missed:?} {now}");
     }
 }
 
@@ -139,14 +58,7 @@ fn a_clock_set_back_makes_no_tick_due_twice() {
     let hourly = timetable("0 * * * *", "UTC");
     let last = at("2026-11-01T05:00:00Z");
     let found = hourly.catch_up(Missed::All, 100, last, at("2026-11-01T02:30:00Z"));
-    assert_eq!(
-        found,
-        CatchUp {
-            due: vec![],
-            skipped: false,
-            next: Some(at("2026-11-01T06:00:00Z"))
-        }
-    );
+    assert_eq!(found, CatchUp { due: vec![], skipped: false, next: Some(at("2026-11-01T06:00:00Z")) });
 }
 
 #[test]
@@ -157,11 +69,7 @@ fn a_century_of_minutes_is_caught_up_within_the_bound() {
     assert_eq!(found.due.len(), MAX_CATCH_UP);
     assert_eq!(found.due.last(), Some(&now));
     assert!(found.skipped);
-    assert_eq!(
-        minutes.catch_up(Missed::All, 0, Timestamp::MIN, now).due,
-        [now],
-        "a bound of none is one"
-    );
+    assert_eq!(minutes.catch_up(Missed::All, 0, Timestamp::MIN, now).due, [now], "a bound of none is one");
 }
 
 proptest! {

@@ -28,12 +28,5 @@ fn timetable(expression: &str, zone_name: &str) -> Timetable {
 /// Instants as the wall in their zone shows them.
 fn shown(ticks: &[Timestamp], timetable: &Timetable) -> Vec<String> {
     let zone = timetable.zone();
-    ticks
-        .iter()
-        .map(|tick| {
-            tick.to_zoned(zone.clone())
-                .strftime("%Y-%m-%d %H:%M%:z")
-                .to_string()
-        })
-        .collect()
+    ticks.iter().map(|tick| tick.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M%:z").to_string()).collect()
 }

@@ -28,9 +28,8 @@ fn field(min: u8, max: u8) -> impl Strategy<Value = String> {
 /// Expressions of five fields; some never fire. Night hours are frequent, because clocks change at night.
 pub(super) fn expressions() -> impl Strategy<Value = String> {
     let hour = prop_oneof![field(0, 23), field(0, 3)];
-    (field(0, 59), hour, field(1, 31), field(1, 12), field(0, 7)).prop_map(
-        |(minute, hour, day, month, weekday)| format!("{minute} {hour} {day} {month} {weekday}"),
-    )
+    (field(0, 59), hour, field(1, 31), field(1, 12), field(0, 7))
+        .prop_map(|(minute, hour, day, month, weekday)| format!("{minute} {hour} {day} {month} {weekday}"))
 }
 
 /// Expressions that croner reads as we do. It takes a day field for unrestricted when it is `*` alone, and we, as Vixie's
@@ -45,31 +44,17 @@ fn shared_expressions() -> impl Strategy<Value = String> {
 
 /// Minute and hour are one number each: what croner calls a fixed time.
 fn fixed_for_croner(expression: &str) -> bool {
-    expression
-        .split(' ')
-        .take(2)
-        .all(|field| field.bytes().all(|byte| byte.is_ascii_digit()))
+    expression.split(' ').take(2).all(|field| field.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Minute or hour have a `*` or a step: what we call an interval.
 fn interval(expression: &str) -> bool {
-    expression
-        .split(' ')
-        .take(2)
-        .any(|field| field.contains(['*', '/']))
+    expression.split(' ').take(2).any(|field| field.contains(['*', '/']))
 }
 
-fn croner_ticks(
-    cron: &Cron,
-    zone: &TimeZone,
-    after: Timestamp,
-    until: Timestamp,
-    max: usize,
-) -> Vec<Timestamp> {
+fn croner_ticks(cron: &Cron, zone: &TimeZone, after: Timestamp, until: Timestamp, max: usize) -> Vec<Timestamp> {
     std::iter::successors(Some(after), |tick| {
-        cron.find_next_occurrence(&tick.to_zoned(zone.clone()), false)
-            .ok()
-            .map(|next| next.timestamp())
+        cron.find_next_occurrence(&tick.to_zoned(zone.clone()), false).ok().map(|next| next.timestamp())
     })
     .skip(1)
     .take_while(|tick| *tick <= until)
@@ -79,20 +64,12 @@ fn croner_ticks(
 
 /// Every wall minute of a span is looked at, in both passes of an overlap, and resolved by the rules as the documentation
 /// has them.
-fn brute_ticks(
-    expression: &str,
-    zone: &TimeZone,
-    from: DateTime,
-    hours: i64,
-) -> BTreeSet<Timestamp> {
+fn brute_ticks(expression: &str, zone: &TimeZone, from: DateTime, hours: i64) -> BTreeSet<Timestamp> {
     let cron = Cron::from_str(expression).expect(expression);
     let mut ticks = BTreeSet::new();
     for minute in 0..hours * 60 {
         let wall = from + minute.minutes();
-        if !cron
-            .is_time_matching(&wall.to_zoned(TimeZone::UTC).expect("in range"))
-            .expect("no error")
-        {
+        if !cron.is_time_matching(&wall.to_zoned(TimeZone::UTC).expect("in range")).expect("no error") {
             continue;
         }
         let instant = |offset: jiff::tz::Offset| offset.to_timestamp(wall).expect("in range");
@@ -101,11 +78,7 @@ fn brute_ticks(
                 ticks.insert(instant(offset));
             }
             AmbiguousOffset::Gap { after, .. } => {
-                ticks.extend(
-                    zone.following(instant(after))
-                        .next()
-                        .map(|change| change.timestamp()),
-                );
+                ticks.extend(zone.following(instant(after)).next().map(|change| change.timestamp()));
             }
             AmbiguousOffset::Fold { before, after } => {
                 ticks.insert(instant(before));
@@ -193,10 +166,6 @@ proptest! {
 
 #[test]
 fn every_other_minute_of_a_day_is_a_tick() {
-    let ticks = timetable("*/2 * * * *", "UTC").ticks(
-        at("2026-01-01T00:00:00Z"),
-        at("2026-01-02T00:00:00Z"),
-        10_000,
-    );
+    let ticks = timetable("*/2 * * * *", "UTC").ticks(at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z"), 10_000);
     assert_eq!(ticks.len(), 720);
 }

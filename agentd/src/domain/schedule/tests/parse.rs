@@ -68,10 +68,7 @@ fn lines_that_are_no_expressions_say_why_and_what_to_write() {
         ("* * 32 * *", &["day-of-month", "32"]),
         ("* * * 13 *", &["month", "13", "jan to dec"]),
         ("* * * * 8", &["day-of-week", "8", "0 to 7"]),
-        (
-            "* * * * 99999999999999999999",
-            &["day-of-week", "out of range"],
-        ),
+        ("* * * * 99999999999999999999", &["day-of-week", "out of range"]),
         ("* * * * monday", &["day-of-week", "monday", "sun to sat"]),
         ("jan * * * *", &["minute", "\"jan\"", "0 to 59"]),
         ("+5 * * * *", &["minute", "\"+5\""]),
@@ -98,38 +95,23 @@ fn lines_that_are_no_expressions_say_why_and_what_to_write() {
     ] {
         let error = Expression::parse(text).expect_err(text).to_string();
         for part in parts {
-            assert!(
-                error.contains(part),
-                "{text:?} says {error:?}, without {part:?}"
-            );
+            assert!(error.contains(part), "{text:?} says {error:?}, without {part:?}");
         }
     }
 }
 
 #[test]
 fn the_error_of_a_field_can_be_matched_on() {
-    let fault = FieldFault::OutOfRange {
-        value: "24".to_owned(),
-        allowed: "0 to 23",
-    };
-    let expected = ExpressionError::Field {
-        field: Field::Hour,
-        text: "1,24".to_owned(),
-        fault,
-    };
+    let fault = FieldFault::OutOfRange { value: "24".to_owned(), allowed: "0 to 23" };
+    let expected = ExpressionError::Field { field: Field::Hour, text: "1,24".to_owned(), fault };
     assert_eq!(Expression::parse("0 1,24 * * *"), Err(expected));
 }
 
 #[test]
 fn an_expression_is_text_in_documents_and_checked_when_read() {
     let expression: Expression = serde_json::from_str("\" 0  9 * * mon\"").expect("good");
-    assert_eq!(
-        serde_json::to_string(&expression).expect("written"),
-        "\"0 9 * * mon\""
-    );
-    let error = serde_json::from_str::<Expression>("\"0 25 * * *\"")
-        .expect_err("bad")
-        .to_string();
+    assert_eq!(serde_json::to_string(&expression).expect("written"), "\"0 9 * * mon\"");
+    let error = serde_json::from_str::<Expression>("\"0 25 * * *\"").expect_err("bad").to_string();
     assert!(error.contains("hour"), "{error}");
 }
 

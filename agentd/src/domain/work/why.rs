@@ -1,0 +1,167 @@
+//! Why a work is where it is, in words, from the rules that decide it.
+
+use agentd_schemas::document::request::Scope;
+use agentd_schemas::event::{WaitReason, WorkState};
+use agentd_schemas::unit::name::Slug;
+
+use super::WorkFacts;
+use super::claim::{demand, exhausted};
+use crate::domain::account::AccountFacts;
+use crate::domain::matching::{self, Candidate, MatchedBy};
+use crate::domain::{Defaults, Env};
+
+/// What the explanation rests on.
+#[derive(Debug, Clone)]
+pub struct WhyFacts {
+    /// The work.
+    pub work: WorkFacts,
+    /// Agents of its owner and shared ones.
+    pub agents: Vec<Candidate>,
+    /// Dependencies that are not met, with their states.
+    pub unmet: Vec<(agentd_schemas::id::WorkId, WorkState)>,
+    /// Accounts above it.
+    pub accounts: Vec<AccountFacts>,
+    /// What is frozen.
+    pub frozen: Vec<Scope>,
+    /// Works before it in its queue.
+    pub ahead: u64,
+    /// Words of the last failure or cancellation.
+    pub last_words: Option<String>,
+}
+
+/// The explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// One sentence.
+    pub summary: String,
+    /// Everything that stands in the way, or that decided.
+    pub reasons: Vec<String>,
+    /// Each agent, whether it may take the work now, and why.
+    pub agents: Vec<(Slug, bool, String)>,
+    /// What would help.
+    pub hint: Option<String>,
+}
+
+/// Whether any of these agents is able to take the work, room aside: if not, it is parked.
+pub fn is_parked(work: &WorkFacts, agents: &[Candidate], defaults: &Defaults) -> bool {
+    let demand = demand(work);
+    !agents.iter().any(|agent| matching::able(agent, &demand, defaults).is_ok())
+}
+
+/// Explains.
+pub fn why(facts: &WhyFacts, env: &Env) -> Why {
+    let work = &facts.work;
+    let mut why = Why { summary: String::new(), reasons: Vec::new(), agents: verdicts(facts, env), hint: None };
+    why.reasons.extend(facts.frozen.iter().filter_map(|scope| frozen(scope, work)));
+    match work.state {
+        WorkState::Scheduled => scheduled(work, env, &mut why),
+        WorkState::Blocked => blocked(facts, &mut why),
+        WorkState::Ready => ready(facts, env, &mut why),
+        state if state.is_leased() => leased(work, &mut why),
+        WorkState::Verifying => {
+            "its result waits for a person".clone_into(&mut why.summary);
+            why.hint = Some(format!("agentctl work accept {0}, or agentctl work reject {0} --reason …", work.id));
+        }
+        _ => past(facts, &mut why),
+    }
+    why
+}
+
+fn frozen(scope: &Scope, work: &WorkFacts) -> Option<String> {
+    match scope {
+        Scope::All => Some("the whole host is frozen".to_owned()),
+        Scope::Work(id) if *id == work.id => Some("this work is frozen".to_owned()),
+        _ => None,
+    }
+}
+
+fn verdicts(facts: &WhyFacts, env: &Env) -> Vec<(Slug, bool, String)> {
+    let demand = demand(&facts.work);
+    let explain = |agent: &Candidate| {
+        let answer = matching::able(agent, &demand, &env.defaults).and_then(|by| matching::room(agent).map(|()| by));
+        match answer {
+            Ok(MatchedBy::Demonstrated) => (agent.name.clone(), true, "matched by demonstrated skill".to_owned()),
+            Ok(MatchedBy::Claim) => (agent.name.clone(), true, "matched by claim, not yet demonstrated".to_owned()),
+            Ok(MatchedBy::NoSkillNeeded) => (agent.name.clone(), true, "no skill is needed".to_owned()),
+            Err(mismatch) => (agent.name.clone(), false, mismatch.to_string()),
+        }
+    };
+    facts.agents.iter().map(explain).collect()
+}
+
+fn scheduled(work: &WorkFacts, env: &Env, why: &mut Why) {
+    why.summary = match work.spec.not_before {
+        Some(time) if work.attempts == 0 && time > env.wall => format!("it is not handed out before {time}"),
+        _ => format!("attempt {} of {} failed; the next one follows after a backoff", work.attempts, work.max_attempts),
+    };
+}
+
+fn blocked(facts: &WhyFacts, why: &mut Why) {
+    why.summary = match facts.unmet.len() {
+        0 => "its dependencies are met and its time has not come".to_owned(),
+        1 => "it waits for another work".to_owned(),
+        n => format!("it waits for {n} other works"),
+    };
+    let shown = facts.unmet.iter().take(20);
+    why.reasons.extend(shown.map(|(id, state)| format!("work {id} is {}", state.as_str())));
+    if let Some((id, _)) = facts.unmet.iter().find(|(_, state)| state.is_past() && *state != WorkState::Completed) {
+        why.hint = Some(format!("agentctl work retry {id}"));
+    }
+}
+
+fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
+    if let Some(full) = exhausted(&facts.accounts) {
+        why.reasons.push(format!("the account {} has nothing left", full.family()));
+        why.hint = Some("agentctl budget show".to_owned());
+    }
+    if is_parked(&facts.work, &facts.agents, &env.defaults) {
+        "nobody is eligible: it is parked until an agent is enrolled or changes".clone_into(&mut why.summary);
+        let skills = facts.work.spec.required_skills.iter().map(|skill| format!(" --skill {skill}"));
+        why.hint.get_or_insert(format!("agentctl agent enroll NAME{}", skills.collect::<String>()));
+        return;
+    }
+    let able = why.agents.iter().filter(|(_, eligible, _)| *eligible).count();
+    why.summary = match able {
+        _ if !why.reasons.is_empty() => "it is held".to_owned(),
+        0 => "every agent that could take it holds as many works as it may".to_owned(),
+        _ if facts.ahead > 0 => format!("{} works go before it in its queue", facts.ahead),
+        1 => "one agent may take it; it waits for that agent to ask".to_owned(),
+        n => format!("{n} agents may take it; it waits for one of them to ask"),
+    };
+}
+
+fn leased(work: &WorkFacts, why: &mut Why) {
+    let Some(run) = &work.run else { return };
+    let agent = &run.agent;
+    match &run.waiting {
+        None => why.summary = format!("agent {agent} works on it: attempt {} of {}", work.attempts, work.max_attempts),
+        Some(reason) => {
+            let problem = super::spend::must_wait(work, reason);
+            why.summary = match reason {
+                WaitReason::Person => format!("agent {agent} asked a person and waits for the answer"),
+                WaitReason::Frozen => format!("agent {agent} has it, and it is frozen"),
+                WaitReason::Budget { account } => {
+                    format!("agent {agent} waits for budget: {account} has too little left")
+                }
+            };
+            why.hint = problem.hint;
+        }
+    }
+}
+
+fn past(facts: &WhyFacts, why: &mut Why) {
+    let work = &facts.work;
+    why.summary = match work.state {
+        WorkState::Completed => "it is done, and every criterion was met".to_owned(),
+        WorkState::Failed => format!("it failed after {} of {} attempts", work.attempts, work.max_attempts),
+        WorkState::Cancelled => "it was cancelled".to_owned(),
+        _ => "it was not started by its deadline".to_owned(),
+    };
+    if work.state == WorkState::Completed && work.spec.acceptance.is_empty() {
+        "it is done; it had no acceptance criteria".clone_into(&mut why.summary);
+    }
+    why.reasons.extend(facts.last_words.clone());
+    if work.state != WorkState::Completed {
+        why.hint = Some(format!("agentctl work retry {}", work.id));
+    }
+}

@@ -1,0 +1,68 @@
+//! Who asks, as the door learned it from the kernel and from proofs.
+
+use agentd_schemas::event::{Actor, Assurance};
+use agentd_schemas::unit::name::Slug;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who stands in the event.
+    pub actor: Actor,
+    /// The uid that the kernel named.
+    pub uid: u32,
+    /// Root, the daemon's own uid, or a member of the operator group. Never an agent.
+    pub operator: bool,
+    /// A member of the auditor group. Never an agent.
+    pub auditor: bool,
+    /// How sure the daemon is.
+    pub assurance: Assurance,
+}
+
+impl Caller {
+    /// The daemon itself: timers, recovery, effects.
+    pub const fn host() -> Self {
+        Self { actor: Actor::Host, uid: u32::MAX, operator: false, auditor: false, assurance: Assurance::Internal }
+    }
+
+    /// A person or a program of theirs.
+    pub const fn person(uid: u32, operator: bool, auditor: bool) -> Self {
+        Self { actor: Actor::Uid(uid), uid, operator, auditor, assurance: Assurance::Session }
+    }
+
+    /// An agent that proved possession of its key.
+    pub const fn agent(name: Slug, uid: u32) -> Self {
+        Self { actor: Actor::Agent(name), uid, operator: false, auditor: false, assurance: Assurance::Key }
+    }
+
+    /// The agent's name, when an agent asks.
+    pub const fn agent_name(&self) -> Option<&Slug> {
+        match &self.actor {
+            Actor::Agent(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What it may see.
+    pub fn viewer(&self) -> Viewer {
+        let all = self.operator || self.auditor || self.actor == Actor::Host;
+        Viewer { uid: self.uid, all, agent: self.agent_name().cloned() }
+    }
+}
+
+/// What somebody may see: everything, or what belongs to a uid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer {
+    /// The uid.
+    pub uid: u32,
+    /// Operators and auditors see everything.
+    pub all: bool,
+    /// An agent sees what it works on.
+    pub agent: Option<Slug>,
+}
+
+impl Viewer {
+    /// Whether it may see what belongs to this uid.
+    pub const fn sees(&self, owner: u32) -> bool {
+        self.all || (self.agent.is_none() && self.uid == owner)
+    }
+}
