@@ -1,0 +1,7 @@
+//! The durable log and its projections: load facts, append events, project them, prove and verify.
+//!
+//! One writer owns the write connection; readers are read-only. Every change of state is an event, written in the same
+//! transaction as the tables that it changes. It never holds a rule: those are in `domain`.
+
+pub mod load;
+pub mod project;
