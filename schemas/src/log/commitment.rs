@@ -3,6 +3,7 @@
 //! The salt makes the commitment hiding: once salt and blob are erased, a short or guessable content cannot be found
 //! again by trying, and every proof over the event still holds.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use super::hex::HexError;
@@ -27,6 +28,19 @@ pub fn commit(salt: &Salt, data: &[u8]) -> Commitment {
             .finalize()
             .into(),
     )
+}
+
+/// What an event says of one of its blobs, as it stands in the event's `blobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobCommitment {
+    /// Number of the blob within its event; slots rise.
+    pub slot: u32,
+    /// Commitment to the data.
+    pub commitment: Commitment,
+    /// Length of the data in bytes.
+    pub size: u64,
+    /// Media type of the data.
+    pub media_type: String,
 }
 
 impl Commitment {

@@ -7,9 +7,9 @@
 //! text that would not is refused.
 
 pub mod commitment;
-//pub mod export;
+pub mod export;
 mod hex;
-//pub mod note;
+pub mod note;
 pub mod proof;
-//pub mod tlog_proof;
+pub mod tlog_proof;
 pub mod tree;

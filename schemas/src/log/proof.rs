@@ -310,5 +310,4 @@ fn range_root<E>(
 }
 
 #[cfg(test)]
-#[path = "proof_tests.rs"]
 mod tests;

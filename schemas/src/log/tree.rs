@@ -234,5 +234,4 @@ fn bits_ascending(size: u64) -> impl Iterator<Item = usize> {
 }
 
 #[cfg(test)]
-#[path = "tree_tests.rs"]
 pub(super) mod tests;

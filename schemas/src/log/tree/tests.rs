@@ -55,7 +55,9 @@ pub(in crate::log) fn definition(leaves: &[Hash]) -> Hash {
 
 fn frontier(leaves: &[Hash]) -> Frontier {
     let mut frontier = Frontier::new();
-    leaves.iter().for_each(|leaf| frontier.push(*leaf));
+    for leaf in leaves {
+        frontier.push(*leaf);
+    }
     frontier
 }
 
