@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Verify whole exports and proofs of an agentd log with Python's standard library and the openssl command alone.
+
+    verify.py export FILE VKEY [OLD_CHECKPOINT...]
+    verify.py proof PROOF_FILE EVENT_FILE VKEY
+
+Written against the formats (RFC 6962, c2sp.org/signed-note, tlog-checkpoint and tlog-proof@v1, agentd-export@v1), not
+against agentd's code. Exit status 0: it holds. 1: it does not, and the reason names the event. 2: usage.
+"""
+import base64, contextlib, hashlib, json, os, subprocess, sys, tempfile
+
+
+class Wrong(Exception):
+    pass
+
+
+def need(condition, why):
+    if not condition:
+        raise Wrong(why)
+
+
+@contextlib.contextmanager
+def naming(what):
+    try:
+        yield
+    except Exception as error:
+        raise Wrong(f"{what}: {error}") from error
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def leaf(data):
+    return sha256(b"\0", data)
+
+
+def node(left, right):
+    return sha256(b"\1", left, right)
+
+
+def unbase64(text):
+    data = base64.b64decode(text, validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 is not canonical")
+    return data
+
+
+def number(text):
+    need(text.isascii() and text.isdigit() and str(int(text)) == text, f"{text!r} is not a decimal number")
+    return int(text)
+
+
+def openssl_verifies(public, message, signature):
+    spki = bytes.fromhex("302a300506032b6570032100") + public  # SubjectPublicKeyInfo of Ed25519 (RFC 8410)
+    with tempfile.TemporaryDirectory() as folder:
+        names = [os.path.join(folder, name) for name in ("key", "message", "signature")]
+        for name, data in zip(names, (spki, message, signature)):
+            with open(name, "wb") as file:
+                file.write(data)
+        command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER",
+                   "-inkey", names[0], "-in", names[1], "-sigfile", names[2]]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def checkpoint(note, vkey):
+    """The origin, size and root of a checkpoint that the key has signed."""
+    name, key_id, key = vkey.split("+", 2)
+    key = unbase64(key)
+    need(len(key) == 33 and key[0] == 1, "the verifier key is not an Ed25519 key")
+    need(sha256(name.encode(), b"\n", key)[:4].hex() == key_id, "the verifier key's id is wrong")
+    need("\n\n" in note and note.endswith("\n"), "checkpoint is not a signed note")
+    text, lines = note.rsplit("\n\n", 1)
+    origin, size, root = text.split("\n")
+    need(origin == name, f"checkpoint is of {origin}, not of {name}")
+    signatures = []
+    for line in lines[:-1].split("\n"):
+        dash, signer, data = line.split(" ")
+        need(dash == "\u2014", "signature line does not begin with a dash")
+        data = unbase64(data)
+        if signer == name and data[:4].hex() == key_id:
+            signatures.append(data[4:])
+    need(signatures, "checkpoint is not signed by the key")
+    for signature in signatures:
+        need(openssl_verifies(key[1:], (text + "\n").encode(), signature), "checkpoint's signature does not verify")
+    return origin, number(size), unbase64(root)
+
+
+def root_by_proof(index, size, hash, proof):
+    """The root that an inclusion proof leads to (RFC 9162, section 2.1.3.2)."""
+    need(index < size, f"there is no event {index} among {size}")
+    last = size - 1
+    for sibling in proof:
+        need(last > 0, "inclusion proof is too long")
+        if index & 1 or index == last:
+            hash = node(sibling, hash)
+            while not index & 1:
+                index, last = index >> 1, last >> 1
+        else:
+            hash = node(hash, sibling)
+        index, last = index >> 1, last >> 1
+    need(last == 0, "inclusion proof is too short")
+    return hash
+
+
+class Tree:
+    def __init__(self):
+        self.size, self.peaks = 0, []
+
+    def push(self, hash):
+        self.peaks.append(hash)
+        self.size += 1
+        for _ in range((self.size & -self.size).bit_length() - 1):
+            right = self.peaks.pop()
+            self.peaks[-1] = node(self.peaks[-1], right)
+
+    def root(self):
+        if not self.peaks:
+            return sha256()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = node(peak, root)
+        return root
+
+
+def read_lines(path):
+    """Each line of an export with the digest of the lines before it."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for raw in file:
+            line = json.loads(raw.decode())
+            one_form = json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n"
+            need(one_form.encode() == raw, "line is cut off or not in the one form of the format")
+            yield line, digest.copy()
+            digest.update(raw)
+
+
+def take(lines, what, *kinds):
+    line, digest = next(lines, (None, None))
+    need(line, f"the export ends where {what} is expected")
+    need(line["line"] in kinds, f"a {line['line']} line stands where {what} is expected")
+    return line, digest
+
+
+def verify_event(line, lines, tree, versions):
+    index, body = tree.size, line["body"].encode()
+    need(line["index"] == index, f"line says event {line['index']}")
+    need(leaf(body).hex() == line["leaf"], "body does not have the leaf hash of the line")
+    event = json.loads(body)
+    need(event["v"] == 1 and event["index"] == index, "body is of another event or format")
+    subject, version = (event["subject"], event["id"]), event["version"]
+    need(version == versions.get(subject, 0) + 1, f"version {version} of {subject} does not follow the last")
+    versions[subject] = version
+    for promised in event.get("blobs", []):
+        blob, _ = take(lines, f"blob {promised['slot']}", "blob")
+        need((blob["event"], blob["slot"]) == (index, promised["slot"]), "blob of another event or slot")
+        if "erased" in blob or "withheld" in blob:
+            need(len(blob) == 4 and True in (blob.get("erased"), blob.get("withheld")), "blob neither here nor absent")
+            continue
+        data = unbase64(blob["data"])
+        committed = sha256(bytes.fromhex(blob["salt"]), data).hex(), len(data), blob["media_type"]
+        need(committed == (promised["commitment"], promised["size"], promised["media_type"]),
+             f"blob {blob['slot']} is not what the event commits to")
+    tree.push(leaf(body))
+
+
+def verify_export(path, vkey, *old):
+    lines, tree, versions = read_lines(path), Tree(), {}
+    header, _ = take(lines, "the header", "header")
+    need((header["format"], header["whole"]) == ("agentd-export@v1", True), "not a whole agentd-export@v1")
+    need(header["log_key"] == vkey, "the export names another key")
+    size, old = header["tree"]["size"], [checkpoint(read(name).decode(), vkey) for name in old]
+    for _, known, _ in old:
+        need(known <= size, f"the export ends at {size} events, an old checkpoint has {known}")
+    last = None
+    while not last:
+        for _, known, root in old:
+            need(known != tree.size or root == tree.root(), f"the first {known} events are not those of an old checkpoint")
+        with naming(f"event {tree.size}" if tree.size < size else "export"):
+            line, digest = take(lines, "an event or a checkpoint", "event", "checkpoint")
+            if line["line"] == "event":
+                need(tree.size < size, "more events than the tree of the header has")
+                verify_event(line, lines, tree, versions)
+                continue
+        origin, covered, root = checkpoint(line["note"], vkey)
+        need(origin == header["origin"], f"checkpoint is of {origin}")
+        need(covered == tree.size, f"checkpoint of {covered} events stands after {tree.size}: event {tree.size} is missing")
+        need(root == tree.root(), f"one of the events before {covered} was changed, added, removed or moved")
+        last = line.get("digest")
+    need((size, header["tree"]["root"]) == (covered, root.hex()), "the last checkpoint is not of the header's tree")
+    digest.update(line["note"].encode())
+    need(digest.hexdigest() == last and next(lines, None) is None, "the export was damaged")
+    print(f"{size} events of {origin} hold")
+
+
+def verify_proof(path, event, vkey):
+    head, note = read(path).decode().split("\n\n", 1)
+    first, *lines = head.split("\n")
+    need(first == "c2sp.org/tlog-proof@v1", "not a tlog-proof@v1")
+    if lines[0].startswith("extra "):
+        unbase64(lines.pop(0)[6:])
+    need(lines[0].startswith("index "), "the index is missing")
+    index = number(lines[0][6:])
+    origin, size, root = checkpoint(note, vkey)
+    with naming(f"event {index}"):
+        found = root_by_proof(index, size, leaf(read(event)), [unbase64(line) for line in lines[1:]])
+        need(found == root, "the proof does not lead to the root")
+    print(f"event {index} of {origin} holds in the tree of {size}")
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def main(arguments):
+    try:
+        if arguments[:1] == ["export"] and len(arguments) >= 3:
+            verify_export(*arguments[1:])
+        elif arguments[:1] == ["proof"] and len(arguments) == 4:
+            verify_proof(*arguments[1:])
+        else:
+            print(__doc__, file=sys.stderr)
+            return 2
+    except Exception as error:  # whatever does not parse does not hold
+        print(f"refused: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
