@@ -8,11 +8,17 @@ mod cli;
 mod command;
 mod connect;
 mod context;
+mod daemon_program;
 mod error;
 mod follow;
+mod input;
 mod latest;
+mod moment;
+mod new_file;
 mod output;
 mod story;
+mod trust;
+mod wait;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -90,6 +90,11 @@ pub(crate) fn failure(reason: &agentd_schemas::event::FailureReason) -> String {
     serde_word(reason)
 }
 
+/// Where an amount comes from, in a word.
+pub(crate) fn source(source: &agentd_schemas::event::AmountSource) -> String {
+    serde_word(source)
+}
+
 #[cfg(test)]
 mod tests {
     use agentd_schemas::event::*;
