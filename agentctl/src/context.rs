@@ -37,6 +37,11 @@ impl Context {
         Self { out, address, reached: OnceCell::new() }
     }
 
+    /// Whether the person said where the daemon is.
+    pub(crate) fn has_address(&self) -> bool {
+        self.address.is_some()
+    }
+
     /// The way to the daemon.
     pub(crate) async fn reached(&self) -> Result<&Reached, Failure> {
         self.reached.get_or_try_init(|| connect::open(self.address.as_deref(), Some(connect::CALL))).await

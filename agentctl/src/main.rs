@@ -3,6 +3,7 @@
 //! It speaks with the daemon through the operators' door, verifies exports by itself, and holds no rules: what is
 //! allowed and what happens is decided by agentd. One command is one file under `command/`.
 
+mod agent_key;
 mod ambient;
 mod cli;
 mod command;
@@ -16,6 +17,8 @@ mod latest;
 mod moment;
 mod new_file;
 mod output;
+mod scope;
+mod serve;
 mod story;
 mod trust;
 mod wait;

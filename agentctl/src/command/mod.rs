@@ -17,13 +17,25 @@ macro_rules! dispatch {
     };
 }
 
-pub(crate) mod digest;
+pub(crate) mod agent;
+mod budget;
+mod clock;
+mod completions;
+mod digest;
+mod doctor;
+mod explain;
+mod freeze;
 pub(crate) mod ledger;
-pub(crate) mod log;
+mod log;
+mod man;
+pub(crate) mod model;
 pub(crate) mod remote;
-pub(crate) mod status;
+mod schedule;
+mod slo;
+mod status;
 pub(crate) mod submit;
-pub(crate) mod watch;
+mod thaw;
+mod watch;
 pub(crate) mod work;
 
 /// What to do.
@@ -31,6 +43,8 @@ pub(crate) mod work;
 pub(crate) enum Command {
     /// Show the host: daemon, agents, works, money today, what waits for a person
     Status(status::Args),
+    /// Look for what is wrong on this host, and say the command that fixes it
+    Doctor(doctor::Args),
     /// Submit work: a text, flags, or a file with one work or many
     Submit(submit::Args),
     /// Watch works until they are over, or everything as it happens
@@ -47,17 +61,49 @@ pub(crate) enum Command {
     Accept(work::accept::Args),
     /// Refuse a result that waits for a person; the next attempt is told why
     Reject(work::reject::Args),
+    /// Show what an agent did, newest first
+    History(agent::history::Args),
     /// Say what was done, what failed, what waits, and what to type next
     Digest(digest::Args),
+    /// Stop starts, schedules and running work; nothing is lost
+    Freeze(freeze::Args),
+    /// End a freeze
+    Thaw(thaw::Args),
     /// Works: list them, look at one, steer it
     #[command(subcommand)]
     Work(work::Command),
+    /// Agents: enrol them, look at one, pause it, serve as one
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Models: which one an agent thinks with, and what came of each
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Schedules: works that are submitted again and again
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    /// Service-level objectives: attainment, error budget left, burn rate
+    Slo(slo::Args),
+    /// Budgets: what the host, owners and agents may spend
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// The ledger: read it, verify it, prove from it, take it away
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// The wall clock, after it jumped
+    #[command(subcommand)]
+    Clock(clock::Command),
+    /// Say what a field of a file means
+    Explain(explain::Args),
+    /// Write completions for a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
 }
 
-dispatch!(Command { Status Submit Watch Log Why Cancel Retry Accept Reject Digest Work Ledger });
+dispatch!(Command {
+    Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Freeze Thaw
+    Work Agent Model Schedule Slo Budget Ledger Clock Explain Completions Man
+});
 
 /// A reason that must say something.
 pub(crate) fn reason(text: &str) -> Result<String, String> {
