@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod agents;
 pub mod host;
 pub mod plans;
+pub mod resource;
 pub mod works;
 
 /// Why facts cannot be loaded. Everything here is a broken invariant or a failing disk, never a caller's mistake.
