@@ -9,6 +9,7 @@ CREATE TABLE events (
     idx INTEGER PRIMARY KEY,             -- place in the log, from 0
     subject INTEGER NOT NULL,            -- idx of the subject's first event
     version INTEGER NOT NULL,            -- 1 for the subject's first event
+    leaf BLOB NOT NULL,                  -- leaf hash of the body: names the event that was changed
     body TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX events_subject ON events (subject, version);
