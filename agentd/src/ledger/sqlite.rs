@@ -7,7 +7,8 @@ use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::time::WallMs;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::append::{AppendError, Appender};
+use super::append::{AppendError, Appender, Writing};
+use super::checkpoint::{self, Moment};
 use super::commit::{Refusal, decide};
 use super::load::{self, LoadError};
 use super::store::{Answer, Request, Store, StoreError, World};
@@ -100,8 +101,7 @@ impl SqliteStore {
             answers.push(answer);
         }
         if wrote {
-            let moment = (world.wall_ms, world.boot_ms);
-            self.appender.checkpoint(&self.conn, moment.0, moment.1).map_err(append_failure)?;
+            self.appender.checkpoint(&self.conn, moment(world)).map_err(append_failure)?;
         }
         Ok((answers, wrote))
     }
@@ -145,26 +145,34 @@ impl SqliteStore {
     fn append(&mut self, request: &Request, drafts: Vec<crate::domain::Draft>, world: &World) -> Result<Answer, Failure> {
         let mark = self.appender.mark();
         self.conn.prepare_cached("SAVEPOINT command")?.execute([])?;
+        let writing = Writing {
+            caller: &request.caller,
+            decided: Some(&request.decided),
+            request: request.key.as_ref().map(|(key, digest)| (key.as_str(), digest.as_str())),
+            moment: moment(world),
+        };
+        let mut dry = None;
         let salts = &mut self.salts;
-        let appended = self.appender.append(
-            &self.conn,
-            drafts,
-            &request.caller,
-            Some(&request.decided),
-            request.key.as_ref(),
-            (world.wall_ms, world.boot_ms),
-            &mut || salts.next().map_err(|error| error.to_string()),
-        );
+        let appended = self.appender.append(&self.conn, drafts, &writing, &mut || {
+            salts.next().unwrap_or_else(|error| {
+                dry = Some(error.to_string());
+                [0; 32]
+            })
+        });
+        if let Some(error) = dry {
+            return Err(Failure::Other(error));
+        }
         match appended {
             Ok(events) => {
                 self.conn.prepare_cached("RELEASE command")?.execute([])?;
                 Ok(Answer::Committed(events.into()))
             }
-            Err(AppendError::TooLarge(problem)) => {
+            Err(error @ (AppendError::Event { .. } | AppendError::BlobTooLarge { .. })) => {
                 self.conn.prepare_cached("ROLLBACK TO command")?.execute([])?;
                 self.conn.prepare_cached("RELEASE command")?.execute([])?;
                 self.appender.rollback(mark);
-                Ok(Answer::Refused(problem))
+                let problem = Problem::new(Code::TooLarge, error.to_string());
+                Ok(Answer::Refused(problem.hint("put long lists into the inputs, or split the work")))
             }
             Err(other) => Err(append_failure(other)),
         }
@@ -179,9 +187,13 @@ impl SqliteStore {
     }
 }
 
+fn moment(world: &World) -> Moment {
+    Moment { wall: WallMs::saturating(world.wall_ms), boot_ms: world.boot_ms }
+}
+
 fn append_failure(error: AppendError) -> Failure {
     match error {
-        AppendError::Sqlite(error) => Failure::Sqlite(error),
+        AppendError::Sqlite(error) | AppendError::Project { source: error, .. } => Failure::Sqlite(error),
         other => Failure::Other(other.to_string()),
     }
 }
@@ -249,6 +261,6 @@ impl Store for SqliteStore {
     }
 
     fn keep_checkpoint(&mut self) -> Result<(), StoreError> {
-        self.appender.keep_checkpoint(&self.conn).map_err(append_failure).map_err(StoreError::from)
+        checkpoint::keep(&self.conn).map_err(|error| Failure::Sqlite(error).into())
     }
 }
