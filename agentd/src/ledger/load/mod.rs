@@ -19,7 +19,7 @@ pub enum LoadError {
         /// Its place in the log.
         index: i64,
         /// What is wrong.
-        source: agentd_schemas::event::EventError,
+        source: agentd_schemas::event::envelope::EventError,
     },
     /// A table holds what no event can have put there.
     #[error("table {table}, row {row}: {what}")]
