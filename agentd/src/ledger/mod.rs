@@ -10,4 +10,6 @@ pub mod incarnation;
 pub mod load;
 pub mod open;
 pub mod project;
+#[cfg(test)]
+mod small;
 pub mod tree;
