@@ -6,10 +6,14 @@
 pub mod append;
 pub mod blobs;
 pub mod checkpoint;
+pub mod commit;
 pub mod incarnation;
 pub mod load;
 pub mod open;
 pub mod project;
 #[cfg(test)]
 mod small;
+pub mod sqlite;
+pub mod store;
 pub mod tree;
+pub mod writer;

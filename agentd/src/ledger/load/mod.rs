@@ -1,5 +1,10 @@
 //! Loading facts: bounded reads of the projections, in the same transaction that the decision is written in.
 
+pub mod accounts;
+pub mod agents;
+pub mod host;
+pub mod plans;
+pub mod resource;
 pub mod works;
 
 /// Why facts cannot be loaded. Everything here is a broken invariant or a failing disk, never a caller's mistake.

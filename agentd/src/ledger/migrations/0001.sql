@@ -132,6 +132,7 @@ CREATE INDEX runs_live ON runs (key) WHERE outcome = 0;
 CREATE TABLE dependencies (
     on_work INTEGER NOT NULL,            -- key of the one that must complete
     work INTEGER NOT NULL,               -- key of the one that waits
+    on_failure INTEGER NOT NULL,         -- 0 cancel, 1 block, 2 run
     status INTEGER NOT NULL,             -- 0 open, 1 met, 2 failed and blocking
     PRIMARY KEY (on_work, work)
 ) STRICT, WITHOUT ROWID;
@@ -156,6 +157,7 @@ CREATE TABLE timers (
     work INTEGER NOT NULL,
     PRIMARY KEY (due, kind, work)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX timers_work ON timers (work);
 
 -- What boot time triggers: the next attempt of a work.
 CREATE TABLE backoffs (
