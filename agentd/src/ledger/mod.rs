@@ -11,6 +11,8 @@ pub mod incarnation;
 pub mod load;
 pub mod open;
 pub mod project;
+#[cfg(test)]
+mod small;
 pub mod sqlite;
 pub mod store;
 pub mod tree;
