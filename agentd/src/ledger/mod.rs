@@ -11,6 +11,7 @@ pub mod incarnation;
 pub mod load;
 pub mod open;
 pub mod project;
+pub mod query;
 #[cfg(test)]
 mod small;
 pub mod sqlite;

@@ -35,7 +35,7 @@ impl Engine {
     pub async fn enrol(&self, caller: &Caller, enrolment: Enrolment) -> Result<AgentView, Problem> {
         let name = enrolment.agent.name.clone();
         let kind = PossessionKind::Enroll;
-        let key = self.prove(caller, kind, &name, &enrolment.public_key, &enrolment.nonce, &enrolment.signature)?;
+        let key = self.prove_possession(caller, kind, &name, &enrolment.public_key, &enrolment.nonce, &enrolment.signature)?;
         let random = crate::sys::random::bytes().map_err(Problem::internal)?;
         let host = self.host();
         let agent_id = trust_domain::agent_id(&host.trust_domain, name.as_str(), self.0.clock.wall_ms(), random);
@@ -52,7 +52,7 @@ impl Engine {
         self.agent(caller, name.as_str())
     }
 
-    fn prove(
+    fn prove_possession(
         &self,
         caller: &Caller,
         kind: PossessionKind,
@@ -119,7 +119,7 @@ impl Engine {
     /// Gives an agent a new key.
     pub async fn rotate_key(&self, caller: &Caller, rotation: KeyRotation) -> Result<(), Problem> {
         let KeyRotation { name, public_key, nonce, signature, reason } = rotation;
-        let key = self.prove(caller, PossessionKind::Rotate, &name, &public_key, &nonce, &signature)?;
+        let key = self.prove_possession(caller, PossessionKind::Rotate, &name, &public_key, &nonce, &signature)?;
         let command = Command::RotateKey { agent: name, public_key: key.to_string(), nonce, signature, reason };
         self.execute(caller, command, None).await.map(drop)
     }

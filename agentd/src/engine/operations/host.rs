@@ -52,16 +52,10 @@ impl Engine {
             disk_free_percent,
             denials: self.0.denials.counts(),
         };
-        let identity = query::ledger::LogIdentity {
-            origin: host.origin.clone(),
-            incarnation: host.incarnation,
-            trust_domain: host.trust_domain.clone(),
-            log_key: host.log_key.clone(),
-        };
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;
             let parked = |queue: i64| parked.contains(&queue);
-            Ok(query::host::status(conn, &caller.viewer(), &identity, &day, &parked, running)?)
+            Ok(query::host::status(conn, &caller.viewer(), &day, &parked, running)?)
         })
     }
 

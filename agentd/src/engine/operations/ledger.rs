@@ -26,10 +26,7 @@ impl Engine {
     pub async fn head(&self, caller: &Caller) -> Result<HeadView, Problem> {
         self.reads(caller)?;
         self.0.mailbox()?.keep_checkpoint().await?;
-        self.0.readers.with(|conn| {
-            let identity = query::ledger::identity(conn)?;
-            Ok(query::ledger::head(conn, &identity)?)
-        })
+        self.0.readers.with(|conn| Ok(query::ledger::head(conn)?))
     }
 
     /// Events that the caller may see.

@@ -134,7 +134,8 @@ impl Engine {
     fn directive(&self, live: &LiveRun) -> Result<RunStatus, Problem> {
         let (frozen, notes) = self.0.readers.with(|conn| {
             let frozen = load::host::frozen(conn).map_err(Problem::internal)?;
-            Ok((frozen, query::notes::since(conn, live.run.work, live.run.fence.n)?))
+            let notes = load::content::notes_since(conn, live.run.work, live.run.fence.n).map_err(Problem::internal)?;
+            Ok((frozen, notes))
         })?;
         let (directive, reason) = if super::host::is_frozen(&frozen, live) {
             (Directive::Freeze, Some("frozen by a person".to_owned()))
@@ -235,7 +236,7 @@ impl Engine {
         let epoch = facts.live(&run)?.epoch;
         self.own(caller, agent, &run)?;
         let signed_by = self.check_statement(caller, &facts, &run, epoch, &complete)?;
-        let content = self.0.readers.with(|conn| Ok(query::claim::content(conn, facts.key)?))?;
+        let content = self.0.readers.with(|conn| load::content::of_work(conn, facts.key).map_err(Problem::internal))?;
         let schemas = content.map(|content| content.schemas).unwrap_or_default();
         let judged = self.0.validators.judge(&facts.spec.acceptance, &schemas, &complete.result)?;
         let completion = Completion {

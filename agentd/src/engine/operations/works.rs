@@ -16,7 +16,7 @@ use crate::domain::command::Submitter;
 use crate::domain::work::{self, NewWork};
 use crate::domain::{Command, Env, Ids};
 use crate::engine::{Done, Engine};
-use crate::ledger::query;
+use crate::ledger::{load, query};
 use crate::policy::{Action, Caller, Resource};
 
 impl Engine {
@@ -43,7 +43,7 @@ impl Engine {
         let skills = skills(&works);
         let env = self.env()?;
         let drafts = self.0.readers.with(|conn| {
-            let facts = crate::ledger::load::works::submit_facts(conn, &works, &Submitter::Person);
+            let facts = load::works::submit_facts(conn, &works, &Submitter::Person);
             work::submit::submit(&facts.map_err(Problem::internal)?, caller.uid, &works, &Submitter::Person, &env)
         })?;
         let works = drafts.iter().filter_map(|draft| match (&draft.subject, &draft.data) {
@@ -110,7 +110,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         self.0.readers.with(|conn| {
-            let agents = crate::ledger::load::agents::candidates_for(conn, caller.uid).map_err(Problem::internal)?;
+            let agents = load::agents::candidates_for(conn, caller.uid).map_err(Problem::internal)?;
             let lacking = skills.iter().filter(|needed| {
                 !agents.iter().any(|agent| needed.iter().all(|skill| agent.skills.binary_search(skill).is_ok()))
             });
@@ -129,13 +129,12 @@ impl Engine {
     /// One work in full.
     pub fn work(&self, caller: &Caller, text: &str) -> Result<WorkView, Problem> {
         self.0.readers.with(|conn| {
-            let found = query::resolve::work(conn, &caller.viewer(), text)?;
             let parked = self.0.parked(conn)?;
             let live = |run: agentd_schemas::id::RunId| {
                 let live = self.0.live.get(run.work).filter(|live| live.run.attempt == run.attempt)?;
-                Some((live.progress, live.heartbeat_at))
+                Some(query::works::Pulse { progress: live.progress, heartbeat_at: live.heartbeat_at? })
             };
-            Ok(query::works::show(conn, &caller.viewer(), found, &|queue| parked.contains(&queue), &live)?)
+            Ok(query::works::show(conn, &caller.viewer(), text, &|queue| parked.contains(&queue), &live)?)
         })
     }
 
@@ -144,7 +143,8 @@ impl Engine {
         let env = self.env()?;
         self.0.readers.with(|conn| {
             let found = query::resolve::work(conn, &caller.viewer(), text)?;
-            let facts = query::why::facts(conn, found, &env)?;
+            let facts = load::why::facts(conn, found.key, &env).map_err(Problem::internal)?;
+            let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {text}")))?;
             let why = work::why::why(&facts, &env);
             let parked = facts.work.state == WorkState::Ready
                 && work::why::is_parked(&facts.work, &facts.agents, &env.defaults);
@@ -245,8 +245,8 @@ fn lacking_note(needed: &[Skill]) -> String {
 fn submitted_row(conn: &Connection, id: WorkId, then: WorkState, repeated: bool) -> Result<SubmittedWork, Problem> {
     let mut state = then.as_str().to_owned();
     if repeated {
-        let now = crate::ledger::load::works::work(conn, id, false).map_err(Problem::internal)?;
+        let now = load::works::work(conn, id, false).map_err(Problem::internal)?;
         state = now.map_or(state, |work| work.state.as_str().to_owned());
     }
-    Ok(SubmittedWork { id, short: query::resolve::short(conn, &id)?, state })
+    Ok(SubmittedWork { id, short: query::resolve::short(conn, &id).map_err(Problem::internal)?, state })
 }

@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod content;
 pub mod host;
 pub mod plans;
 pub mod resource;
+pub mod why;
 pub mod works;
 
 /// Why facts cannot be loaded. Everything here is a broken invariant or a failing disk, never a caller's mistake.
