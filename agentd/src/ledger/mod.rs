@@ -12,8 +12,6 @@ pub mod load;
 pub mod open;
 pub mod project;
 pub mod query;
-#[cfg(test)]
-mod small;
 pub mod sqlite;
 pub mod store;
 pub mod tree;
