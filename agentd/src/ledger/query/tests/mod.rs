@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Queries on a ledger whose tables were written by the projections, from events of a small made-up history.
 
 mod agents;
@@ -242,4 +239,3 @@ fn id_of(n: u64) -> WorkId {
     let scattered = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
     WorkId::from_bytes(std::array::from_fn(|place| scattered[place % 8]))
 }
->>>>>>> query
