@@ -1,5 +1,7 @@
 //! agentd: who each agent is, what it may do, what work there was, is and will be, and the proof of it.
 
+pub mod api;
+pub mod boot;
 pub mod domain;
 pub mod engine;
 pub mod identity;

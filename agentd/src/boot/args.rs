@@ -8,7 +8,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 ///
 /// Without a subcommand it runs in the foreground: stop it with Ctrl-C or SIGTERM.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Example: agentd --state /tmp/agentd-try\n         agentctl --address /tmp/agentd-try/run/control.sock status")]
+#[command(
+    version,
+    after_help = "Example: agentd --state /tmp/agentd-try\n         agentctl --address /tmp/agentd-try/run/control.sock status"
+)]
 pub struct Args {
     /// State directory [default: /var/lib/agentd as root, else ~/.local/state/agentd]
     #[arg(long, global = true, env = "AGENTD_STATE", value_name = "DIR")]

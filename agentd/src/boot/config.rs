@@ -177,7 +177,8 @@ pub enum LogTarget {
 impl Config {
     /// Reads a file. The error names the place and the way out.
     pub fn read(path: &std::path::Path) -> anyhow::Result<Self> {
-        let meta = std::fs::metadata(path).with_context(|| format!("configuration {} cannot be read", path.display()))?;
+        let meta =
+            std::fs::metadata(path).with_context(|| format!("configuration {} cannot be read", path.display()))?;
         if meta.len() > MAX_CONFIG_BYTES {
             bail!("configuration {} is larger than {MAX_CONFIG_BYTES} bytes", path.display());
         }
@@ -193,7 +194,11 @@ impl Config {
     fn check(&self) -> anyhow::Result<()> {
         let limits = &self.limits;
         let within = |name: &str, value: u64, least: u64, most: u64| {
-            if (least..=most).contains(&value) { Ok(()) } else { Err(anyhow!("limits.{name} {value} is outside {least} to {most}")) }
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(anyhow!("limits.{name} {value} is outside {least} to {most}"))
+            }
         };
         within("max_attempts", u64::from(limits.max_attempts), 1, 100)?;
         within("lease (ms)", limits.lease.as_ms(), 5_000, 3_600_000)?;

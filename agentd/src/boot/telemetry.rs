@@ -12,7 +12,8 @@ use crate::sys::env;
 
 /// Starts it.
 pub(super) fn start(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).with_context(|| format!("log.level {:?} is not a filter", log.level))?;
+    let filter =
+        EnvFilter::try_new(&log.level).with_context(|| format!("log.level {:?} is not a filter", log.level))?;
     let journal = match log.to {
         LogTarget::Journal => true,
         LogTarget::Stderr => false,

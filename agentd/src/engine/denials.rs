@@ -71,7 +71,8 @@ impl Denials {
             state.began_ms = now_ms;
             let seen = std::mem::take(&mut state.seen);
             out.extend(seen.into_iter().filter(|(_, count)| *count > RATE).map(|(principal, count)| {
-                let command = Command::RecordDenials { principal, count: count - RATE, period_ms: passed.min(PERIOD_MS * 2) };
+                let command =
+                    Command::RecordDenials { principal, count: count - RATE, period_ms: passed.min(PERIOD_MS * 2) };
                 (Caller::host(), command)
             }));
         }

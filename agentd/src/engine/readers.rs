@@ -21,8 +21,7 @@ pub struct Readers {
 impl Readers {
     /// Opens the pool.
     pub fn open(database: &Path) -> Result<Self, OpenError> {
-        let connections =
-            (0..READERS).map(|_| open_reader(database).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?;
+        let connections = (0..READERS).map(|_| open_reader(database).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { connections, next: AtomicUsize::new(0) })
     }
 

@@ -276,7 +276,9 @@ impl Engine {
             self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }
         if let Some(by_ms) = jumped {
-            tracing::error!("the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept");
+            tracing::error!(
+                "the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept"
+            );
             self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
         }
         Ok(())

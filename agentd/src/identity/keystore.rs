@@ -29,7 +29,9 @@ pub enum KeystoreError {
         source: KeyError,
     },
     /// A key is missing that the ledger says exists.
-    #[error("key file {0} is missing, and the ledger was signed with it; restore it, or restore the ledger as a new incarnation: agentd restore")]
+    #[error(
+        "key file {0} is missing, and the ledger was signed with it; restore it, or restore the ledger as a new incarnation: agentd restore"
+    )]
     Missing(PathBuf),
     /// No randomness.
     #[error(transparent)]

@@ -61,7 +61,8 @@ impl Mailbox {
 }
 
 fn stopping() -> Problem {
-    Problem::new(Code::Stopping, "agentd is stopping").hint("try again when it runs: an idempotency key makes that safe")
+    Problem::new(Code::Stopping, "agentd is stopping")
+        .hint("try again when it runs: an idempotency key makes that safe")
 }
 
 /// Starts the writer's thread. It ends when every mailbox is gone and the queue is empty, or ends the process when the

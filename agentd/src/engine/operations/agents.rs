@@ -35,7 +35,8 @@ impl Engine {
     pub async fn enrol(&self, caller: &Caller, enrolment: Enrolment) -> Result<AgentView, Problem> {
         let name = enrolment.agent.name.clone();
         let kind = PossessionKind::Enroll;
-        let key = self.prove_possession(caller, kind, &name, &enrolment.public_key, &enrolment.nonce, &enrolment.signature)?;
+        let key =
+            self.prove_possession(caller, kind, &name, &enrolment.public_key, &enrolment.nonce, &enrolment.signature)?;
         let random = crate::sys::random::bytes().map_err(Problem::internal)?;
         let host = self.host();
         let agent_id = trust_domain::agent_id(&host.trust_domain, name.as_str(), self.0.clock.wall_ms(), random);
@@ -62,7 +63,8 @@ impl Engine {
         signature: &str,
     ) -> Result<PublicKey, Problem> {
         let bad = |error: &dyn std::fmt::Display| {
-            Problem::new(Code::InvalidDocument, format!("the key of agent {name}: {error}")).hint("ssh-keygen -t ed25519 makes one")
+            Problem::new(Code::InvalidDocument, format!("the key of agent {name}: {error}"))
+                .hint("ssh-keygen -t ed25519 makes one")
         };
         let key: PublicKey = public_key.parse().map_err(|error| bad(&error))?;
         let now = self.0.clock.boot_ms();

@@ -80,7 +80,9 @@ impl Engine {
         Ok(FreezeReport {
             runs: under.len() as u64,
             confirmed: confirmed as u64,
-            unconfirmed: unconfirmed.map(|run| format!("{}.{} (agent {})", run.run.work, run.run.attempt, run.agent)).collect(),
+            unconfirmed: unconfirmed
+                .map(|run| format!("{}.{} (agent {})", run.run.work, run.run.attempt, run.agent))
+                .collect(),
         })
     }
 
@@ -99,7 +101,8 @@ impl Engine {
         self.permit(caller, Action::HostRead, &Resource::host())?;
         let until = self.now();
         if since > until {
-            return Err(Problem::new(Code::InvalidDocument, format!("{since} is in the future")).hint("for example: --since yesterday"));
+            return Err(Problem::new(Code::InvalidDocument, format!("{since} is in the future"))
+                .hint("for example: --since yesterday"));
         }
         let (first_day, _) = crate::engine::world::names(since.as_ms(), &self.0.zone);
         let (last_day, _) = crate::engine::world::names(until.as_ms(), &self.0.zone);

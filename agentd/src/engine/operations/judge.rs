@@ -49,8 +49,11 @@ impl Validators {
             let Criterion::JsonSchema { sha256 } = criterion else { continue };
             let schema = schemas.get(place).and_then(Option::as_ref);
             let schema = schema.ok_or_else(|| {
-                Problem::new(agentd_schemas::problem::Code::Redacted, "the criteria of this work were erased: it cannot be judged")
-                    .hint("a person can cancel the work and submit it anew")
+                Problem::new(
+                    agentd_schemas::problem::Code::Redacted,
+                    "the criteria of this work were erased: it cannot be judged",
+                )
+                .hint("a person can cancel the work and submit it anew")
             })?;
             let said = match &json {
                 Some(json) => complaints(&*self.get(sha256, schema)?, json),

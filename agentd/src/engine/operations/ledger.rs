@@ -46,15 +46,19 @@ impl Engine {
         self.reads(caller)?;
         let viewer = caller.viewer();
         self.0.readers.with(|conn| {
-            query::ledger::events(conn, &viewer, &EventFilter { since: event, limit: Some(1), ..EventFilter::default() })?
-                .events
-                .first()
-                .filter(|found| found.index == event)
-                .map(drop)
-                .ok_or_else(|| Problem::new(Code::NotFound, format!("no event {event}")).hint("see: agentctl ledger log"))
+            query::ledger::events(
+                conn,
+                &viewer,
+                &EventFilter { since: event, limit: Some(1), ..EventFilter::default() },
+            )?
+            .events
+            .first()
+            .filter(|found| found.index == event)
+            .map(drop)
+            .ok_or_else(|| Problem::new(Code::NotFound, format!("no event {event}")).hint("see: agentctl ledger log"))
         })?;
         self.0.mailbox()?.keep_checkpoint().await?;
-        self.0.readers.with(|conn| prove::prove(conn, event).map_err(Problem::internal))
+        self.0.readers.with(|conn| Ok(prove::prove(conn, event).map_err(Problem::internal)?.to_string()))
     }
 
     /// Writes an export into a file of the caller's.
@@ -65,13 +69,14 @@ impl Engine {
                 .hint("export what is your own: agentctl ledger export --mine"));
         }
         self.0.mailbox()?.keep_checkpoint().await?;
-        let viewer = mine.then(|| crate::policy::Viewer { uid: caller.uid, all: false, agent: None });
+        let owner = mine.then_some(caller.uid);
         let database = self.host().state.join("ledger.db");
         let exported_at = self.now();
         let task = tokio::task::spawn_blocking(move || {
             let conn = open_reader(&database).map_err(Problem::internal)?;
             let file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::from(into));
-            export::export(&conn, viewer.as_ref(), content, exported_at, file).map_err(written)
+            let exported = export::export(&conn, file, export::Wanted { owner, content, at: exported_at });
+            exported.map(|exported| exported.events).map_err(written)
         });
         task.await.map_err(Problem::internal)?
     }
@@ -81,9 +86,7 @@ impl Engine {
         self.permit(caller, Action::LedgerBackup, &Resource::host())?;
         self.0.mailbox()?.keep_checkpoint().await?;
         let state = self.host().state.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            backup::backup_into(&state, std::fs::File::from(into)).map_err(written)
-        });
+        let task = tokio::task::spawn_blocking(move || copy_into(&state, std::fs::File::from(into)));
         task.await.map_err(Problem::internal)?
     }
 
@@ -98,6 +101,23 @@ impl Engine {
         let work = self.resolve(caller, text)?;
         self.execute(caller, Command::Hold { work, held, reason: reason.to_owned() }, None).await.map(drop)
     }
+}
+
+/// Copies the database beside itself, so that the copy is consistent, and hands its bytes over.
+fn copy_into(state: &std::path::Path, mut into: std::fs::File) -> Result<u64, Problem> {
+    let random = crate::sys::random::bytes::<8>().map_err(Problem::internal)?;
+    let beside = state.join(format!("backup-{}.tmp", data_encoding::HEXLOWER.encode(&random)));
+    let source = open_reader(&state.join("ledger.db")).map_err(Problem::internal)?;
+    let copied = backup::backup(&source, &beside, &|_, _| {}).map_err(written).and_then(|events| {
+        let mut copy = std::fs::File::open(&beside).map_err(written)?;
+        std::io::copy(&mut copy, &mut into).map_err(written)?;
+        into.sync_all().map_err(written)?;
+        Ok(events)
+    });
+    if let Err(error) = std::fs::remove_file(&beside) {
+        tracing::warn!("{} could not be removed: {error}", beside.display());
+    }
+    copied
 }
 
 fn written(error: impl std::fmt::Display) -> Problem {

@@ -57,7 +57,10 @@ impl Engine {
     /// The next ticks of a schedule.
     pub fn next_ticks(&self, caller: &Caller, text: &str, count: u32) -> Result<Vec<WallMs>, Problem> {
         if count == 0 || count > MAX_TICKS {
-            return Err(Problem::new(Code::OutOfBounds, format!("{count} ticks asked for, 1 to {MAX_TICKS} can be shown")));
+            return Err(Problem::new(
+                Code::OutOfBounds,
+                format!("{count} ticks asked for, 1 to {MAX_TICKS} can be shown"),
+            ));
         }
         let id = self.schedule_id(caller, text)?;
         let now = self.now();

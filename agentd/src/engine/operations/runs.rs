@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 use super::keyed;
 use crate::domain::Command;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
-use crate::domain::work::judge::acceptance_digest;
 use crate::domain::work::WorkFacts;
+use crate::domain::work::judge::acceptance_digest;
 use crate::engine::waiters::Waiter;
 use crate::engine::{Done, Engine, LiveRun};
 use crate::ledger::{load, query};
@@ -114,7 +114,8 @@ impl Engine {
         if live.as_ref().is_none_or(|live| live.agent == *agent) {
             return Ok(());
         }
-        let resource = Resource { agent: live.map(|live| live.agent), ..Resource::owned(format!("work {}", run.work), u32::MAX) };
+        let resource =
+            Resource { agent: live.map(|live| live.agent), ..Resource::owned(format!("work {}", run.work), u32::MAX) };
         self.permit(caller, Action::RunAct, &resource).map(drop)
     }
 
@@ -172,7 +173,9 @@ impl Engine {
         if let Some(model) = &cost.effective_model
             && (model.is_empty() || model.len() > 256 || model.chars().any(char::is_control))
         {
-            return Err(Problem::new(Code::InvalidDocument, "effective_model is not a model name").hint("1 to 256 bytes"));
+            return Err(
+                Problem::new(Code::InvalidDocument, "effective_model is not a model name").hint("1 to 256 bytes")
+            );
         }
         let spending = Spending {
             reservation: cost.reservation,
@@ -270,8 +273,11 @@ impl Engine {
         let refuse = |why: &dyn std::fmt::Display| {
             self.0.denials.unauthenticated(caller.uid, agent.as_str(), "bad_signature");
             self.0.timer.notify_one();
-            Problem::new(Code::BadSignature, format!("the statement of run {}.{} was refused: {why}", run.work, run.attempt))
-                .hint("sign a statement over exactly this result, run, fence and acceptance with the agent's current key")
+            Problem::new(
+                Code::BadSignature,
+                format!("the statement of run {}.{} was refused: {why}", run.work, run.attempt),
+            )
+            .hint("sign a statement over exactly this result, run, fence and acceptance with the agent's current key")
         };
         let payload =
             complete.statement.verify(&known.public_key, statement::PAYLOAD_TYPE).map_err(|error| refuse(&error))?;

@@ -60,7 +60,8 @@ impl Engine {
         let message = match self.known(&request.agent)? {
             None => String::new(),
             Some(known) => {
-                let possession = self.possession(PossessionKind::Authenticate, &request.agent, &nonce, &known.public_key);
+                let possession =
+                    self.possession(PossessionKind::Authenticate, &request.agent, &nonce, &known.public_key);
                 let message = possession.message().map_err(Problem::internal)?;
                 String::from_utf8(message).map_err(Problem::internal)?
             }
@@ -95,8 +96,9 @@ impl Engine {
                 "revoked_key" => format!("the key of agent {name} is revoked"),
                 state => format!("agent {name} is {state}"),
             };
-            return Err(Problem::new(Code::KeyRevoked, message)
-                .hint(format!("a person can help: agentctl agent show {name}")));
+            return Err(
+                Problem::new(Code::KeyRevoked, message).hint(format!("a person can help: agentctl agent show {name}"))
+            );
         }
         let signature: PossessionSignature = request
             .signature
@@ -122,8 +124,9 @@ impl Engine {
         self.0.denials.unauthenticated(uid, name.as_str(), word);
         self.0.timer.notify_one();
         let code = if word == "bad_signature" { Code::BadSignature } else { Code::Unauthenticated };
-        Problem::new(code, format!("agent {name} was not authenticated: {why}"))
-            .hint("ask for a fresh nonce (POST /v1/challenge), sign its message with the agent's key, and send it at once")
+        Problem::new(code, format!("agent {name} was not authenticated: {why}")).hint(
+            "ask for a fresh nonce (POST /v1/challenge), sign its message with the agent's key, and send it at once",
+        )
     }
 
     /// Who a token stands for.

@@ -146,8 +146,8 @@ impl Engine {
             let facts = load::why::facts(conn, found.key, &env).map_err(Problem::internal)?;
             let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {text}")))?;
             let why = work::why::why(&facts, &env);
-            let parked = facts.work.state == WorkState::Ready
-                && work::why::is_parked(&facts.work, &facts.agents, &env.defaults);
+            let parked =
+                facts.work.state == WorkState::Ready && work::why::is_parked(&facts.work, &facts.agents, &env.defaults);
             let state = if parked { "parked" } else { facts.work.state.as_str() };
             Ok(WhyView {
                 id: found.id,
@@ -238,7 +238,9 @@ fn lacking_note(needed: &[Skill]) -> String {
     let needed: Vec<&str> = needed.iter().map(|skill| skill.as_str()).collect();
     match needed.as_slice() {
         [one] => format!("no enrolled agent has the skill {one}: the work is parked until one does"),
-        many => format!("no enrolled agent has all of the skills {}: the work is parked until one does", many.join(", ")),
+        many => {
+            format!("no enrolled agent has all of the skills {}: the work is parked until one does", many.join(", "))
+        }
     }
 }
 
