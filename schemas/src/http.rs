@@ -319,3 +319,15 @@ pub struct Fail {
     /// Why, in words.
     pub message: String,
 }
+
+/// `GET /v1/health`: who answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Health {
+    /// Version of the daemon.
+    pub version: String,
+    /// Origin of the log.
+    pub origin: String,
+    /// Trust domain.
+    pub trust_domain: String,
+}

@@ -232,6 +232,11 @@ impl<'de> Deserialize<'de> for PublicKey {
 pub struct PrivateKey(SigningKey);
 
 impl PrivateKey {
+    /// The key for signers that take it as such. It must not outlive this one.
+    pub const fn signing_key(&self) -> &SigningKey {
+        &self.0
+    }
+
     /// The key of a 32-byte seed (RFC 8032 §5.1.5); the caller draws the seed and wipes its copy.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))

@@ -74,14 +74,16 @@ pub struct CascadeFacts {
     pub work: WorkId,
     /// Dependants whose dependency on it is open.
     pub dependants: Vec<Dependant>,
+    /// Dependants that run all the same and wait for nothing else.
+    pub freed: Vec<Dependant>,
     /// Children that are not over, when the work was cancelled.
-    pub children: Vec<(WorkId, Option<u32>)>,
+    pub children: Vec<WorkId>,
     /// Whether more are to come.
     pub more: bool,
 }
 
 /// Spreads the end of a work without success by one step.
-pub fn cascade(facts: &CascadeFacts) -> Decision {
+pub fn cascade(facts: &CascadeFacts, env: &Env) -> Decision {
     let mut drafts = Vec::new();
     let mut cancelled = std::collections::HashSet::new();
     for dependant in &facts.dependants {
@@ -96,7 +98,9 @@ pub fn cascade(facts: &CascadeFacts) -> Decision {
         };
         drafts.push(draft.by_host().because_of(facts.effect));
     }
-    for (child, _) in &facts.children {
+    let freed = facts.freed.iter().filter_map(|dependant| ending::hand_off(dependant, "dependency_failed", env));
+    drafts.extend(freed.map(|draft| draft.because_of(facts.effect)));
+    for child in &facts.children {
         if cancelled.insert(*child) {
             let reason = format!("its parent {} was cancelled", facts.work);
             drafts.push(Draft::new(Subject::Work(*child), WorkCancelled { reason }).by_host().because_of(facts.effect));

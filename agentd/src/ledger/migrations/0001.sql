@@ -9,6 +9,7 @@ CREATE TABLE events (
     idx INTEGER PRIMARY KEY,             -- place in the log, from 0
     subject INTEGER NOT NULL,            -- idx of the subject's first event
     version INTEGER NOT NULL,            -- 1 for the subject's first event
+    leaf BLOB NOT NULL,                  -- leaf hash of the body: names the event that was changed
     body TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX events_subject ON events (subject, version);
@@ -100,7 +101,7 @@ CREATE INDEX works_ready ON works (queue, priority DESC, latest_start, key) WHER
 CREATE INDEX works_state ON works (state, key);
 CREATE INDEX works_owner ON works (owner, key);
 CREATE INDEX works_parent ON works (parent) WHERE parent IS NOT NULL;
-CREATE INDEX works_schedule ON works (schedule) WHERE schedule IS NOT NULL;
+CREATE INDEX works_schedule ON works (schedule) WHERE schedule IS NOT NULL AND state < 7;
 
 CREATE TABLE runs (
     key INTEGER PRIMARY KEY,             -- idx of the claim; with the incarnation it is the fence
@@ -131,6 +132,7 @@ CREATE INDEX runs_live ON runs (key) WHERE outcome = 0;
 CREATE TABLE dependencies (
     on_work INTEGER NOT NULL,            -- key of the one that must complete
     work INTEGER NOT NULL,               -- key of the one that waits
+    on_failure INTEGER NOT NULL,         -- 0 cancel, 1 block, 2 run
     status INTEGER NOT NULL,             -- 0 open, 1 met, 2 failed and blocking
     PRIMARY KEY (on_work, work)
 ) STRICT, WITHOUT ROWID;
@@ -155,6 +157,7 @@ CREATE TABLE timers (
     work INTEGER NOT NULL,
     PRIMARY KEY (due, kind, work)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX timers_work ON timers (work);
 
 -- What boot time triggers: the next attempt of a work.
 CREATE TABLE backoffs (

@@ -1,0 +1,107 @@
+//! The record of what was refused: one by one up to a rate per principal, then as counted summaries.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentd_schemas::view::host::Denials as Counts;
+
+use crate::domain::Command;
+use crate::policy::Caller;
+
+/// Refusals of one principal that are recorded one by one in a period.
+pub const RATE: u64 = 10;
+/// The period.
+pub const PERIOD_MS: u64 = 60_000;
+/// Principals that are counted at a time; the rest share one count.
+pub const MAX_PRINCIPALS: usize = 1024;
+/// Refusals that wait to be written, at most.
+const MAX_PENDING: usize = 1024;
+
+#[derive(Default)]
+struct State {
+    /// Refusals of each principal in this period.
+    seen: HashMap<String, u64>,
+    began_ms: u64,
+    pending: Vec<(Caller, Command)>,
+}
+
+/// What was refused and is not written yet.
+#[derive(Default)]
+pub struct Denials {
+    state: Mutex<State>,
+    denied: AtomicU64,
+    unauthenticated: AtomicU64,
+}
+
+impl Denials {
+    /// A rule said no.
+    pub fn denied(&self, caller: &Caller, action: &str, resource: &str, rule: &str) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+        let command =
+            Command::RecordDenial { action: action.to_owned(), resource: resource.to_owned(), rule: rule.to_owned() };
+        self.note(&caller.actor.to_string(), caller, command);
+    }
+
+    /// A proof failed.
+    pub fn unauthenticated(&self, uid: u32, claimed: &str, reason: &str) {
+        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
+        let claimed = claimed.chars().take(64).collect();
+        let caller = Caller::person(uid, false, false);
+        let command = Command::RecordAuthenticationFailure { claimed, reason: reason.to_owned() };
+        self.note(&format!("uid:{uid}"), &caller, command);
+    }
+
+    fn note(&self, principal: &str, caller: &Caller, command: Command) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = state.seen.len() < MAX_PRINCIPALS || state.seen.contains_key(principal);
+        let seen = state.seen.entry(if known { principal.to_owned() } else { "others".to_owned() }).or_default();
+        *seen += 1;
+        if *seen <= RATE && state.pending.len() < MAX_PENDING {
+            state.pending.push((caller.clone(), command));
+        }
+    }
+
+    /// What is to be written now: refusals one by one, and once a period the sums of the rest.
+    pub fn take(&self, now_ms: u64) -> Vec<(Caller, Command)> {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut out = std::mem::take(&mut state.pending);
+        let passed = now_ms.saturating_sub(state.began_ms);
+        if passed >= PERIOD_MS {
+            state.began_ms = now_ms;
+            let seen = std::mem::take(&mut state.seen);
+            out.extend(seen.into_iter().filter(|(_, count)| *count > RATE).map(|(principal, count)| {
+                let command =
+                    Command::RecordDenials { principal, count: count - RATE, period_ms: passed.min(PERIOD_MS * 2) };
+                (Caller::host(), command)
+            }));
+        }
+        out
+    }
+
+    /// Counts since the start.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            denied: self.denied.load(Ordering::Relaxed),
+            unauthenticated: self.unauthenticated.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_rate_refusals_are_counted_not_written() {
+        let denials = Denials::default();
+        let caller = Caller::person(7, false, false);
+        for _ in 0..RATE + 5 {
+            denials.denied(&caller, "work.cancel", "work w", "no_rule");
+        }
+        assert_eq!(denials.take(PERIOD_MS - 1).len(), usize::try_from(RATE).unwrap());
+        let summary = denials.take(PERIOD_MS);
+        assert!(matches!(&summary[..], [(_, Command::RecordDenials { count: 5, .. })]), "{summary:?}");
+        assert_eq!(denials.counts().denied, RATE + 5);
+    }
+}

@@ -1,0 +1,179 @@
+//! The way of one command: what it acts on, may it, commit, answer.
+
+use std::sync::Arc;
+
+use agentd_schemas::event::{Actor, Decided, Event};
+use agentd_schemas::problem::{Code, Problem};
+
+use super::{Engine, Inner};
+use crate::domain::Command;
+use crate::domain::command::Submitter;
+use crate::ledger::load::resource;
+use crate::ledger::store::{Answer, Request};
+use crate::policy::{self, Action, Caller, Decision, Resource};
+
+/// How often a decision is made anew when what it rested on changed.
+const MAX_STALE: usize = 3;
+
+/// What became of a command.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Its events; empty when nothing had to change.
+    pub events: Arc<[Event]>,
+    /// Whether an earlier command with the same key had made them.
+    pub repeated: bool,
+}
+
+impl Engine {
+    /// Runs a command. `key` is an idempotency key with the digest of the body.
+    pub async fn execute(
+        &self,
+        caller: &Caller,
+        command: Command,
+        key: Option<(String, String)>,
+    ) -> Result<Done, Problem> {
+        for _ in 0..MAX_STALE {
+            let (decided, resource) = self.authorize(caller, &command)?;
+            let request =
+                Request { caller: caller.clone(), command: command.clone(), decided, resource, key: key.clone() };
+            match self.0.mailbox()?.send(request).await? {
+                Answer::Committed(events) => return Ok(Done { events, repeated: false }),
+                Answer::Repeated(events) => return Ok(Done { events, repeated: true }),
+                Answer::Refused(problem) => return Err(problem),
+                Answer::Stale => {}
+            }
+        }
+        Err(Problem::new(Code::Conflict, "what the request acts on kept changing while it was decided")
+            .hint("try again"))
+    }
+
+    /// Asks policy; a denial is recorded, and who may not see the thing does not learn that it exists.
+    fn authorize(&self, caller: &Caller, command: &Command) -> Result<(Decided, Option<Resource>), Problem> {
+        let (resource, recheck) = if caller.actor == Actor::Host {
+            (Resource::host(), false)
+        } else if let Some(resource) = unchanging(command) {
+            (resource, false)
+        } else {
+            let found = self.0.readers.with(|conn| resource::of(conn, command).map_err(Problem::internal))?;
+            (found.ok_or_else(|| missing(command))?, true)
+        };
+        let action = action(command, &resource);
+        let rule = self.permit(caller, action, &resource)?;
+        let decided = Decided { rules: vec![rule.to_owned()], set: policy::set_digest().to_owned() };
+        Ok((decided, recheck.then_some(resource)))
+    }
+
+    /// Asks policy about a query or a command; `Err` is what the caller is told.
+    pub(crate) fn permit(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<&'static str, Problem> {
+        match policy::authorize(caller, action, resource) {
+            Decision::Allow(rule) => Ok(rule),
+            Decision::Deny(rule) => {
+                self.0.denials.denied(caller, action.as_str(), &resource.name, rule);
+                let visible = resource.owner.is_none_or(|owner| caller.viewer().sees(owner));
+                Err(if visible || resource.agent.as_ref() == caller.agent_name() && caller.agent_name().is_some() {
+                    denied(caller, action, resource, rule)
+                } else {
+                    Problem::new(Code::NotFound, format!("no {}", resource.name))
+                })
+            }
+        }
+    }
+}
+
+fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Problem {
+    let says = policy::RULES.iter().find(|each| each.id == rule).map(|each| each.says);
+    let hint = match says {
+        Some(says) => format!("rule {rule}: {says}"),
+        None => {
+            "an operator of this host may (root, the daemon's own user, or a member of the operators' group)".to_owned()
+        }
+    };
+    let action = action.as_str();
+    Problem::new(Code::Denied, format!("{} may not {action} on {}", caller.actor, resource.name))
+        .hint(hint)
+        .detail("rule", rule)
+        .detail("action", action)
+}
+
+fn missing(command: &Command) -> Problem {
+    let (what, hint) = match command {
+        Command::PauseSchedule { schedule, .. }
+        | Command::ResumeSchedule { schedule }
+        | Command::RemoveSchedule { schedule } => (format!("schedule {schedule}"), "see: agentctl schedule list"),
+        Command::ClaimWork { agent, .. }
+        | Command::ActivateAgent { agent, .. }
+        | Command::PauseAgent { agent, .. }
+        | Command::ResumeAgent { agent, .. }
+        | Command::SuspendAgent { agent, .. }
+        | Command::RetireAgent { agent, .. }
+        | Command::DeclareSkills { agent, .. }
+        | Command::RotateKey { agent, .. }
+        | Command::RevokeKey { agent, .. }
+        | Command::BindModel { agent, .. } => (format!("agent {agent}"), "see: agentctl agent list"),
+        _ => ("such work".to_owned(), "see: agentctl work list"),
+    };
+    Problem::new(Code::NotFound, format!("no {what}")).hint(hint)
+}
+
+/// Resources that no event can change: nothing to read, nothing to check again.
+fn unchanging(command: &Command) -> Option<Resource> {
+    match command {
+        Command::SubmitWorks { owner, from, .. } if !matches!(from, Submitter::Run(_)) => {
+            Some(Resource::owned("works of one's own", *owner))
+        }
+        Command::AddSchedule { schedule } => Some(Resource::owned("schedules of one's own", schedule.owner)),
+        Command::EnrolAgent { agent } => Some(Resource::owned(format!("agent {}", agent.document.name), agent.owner)),
+        Command::SetObjective { owner, .. } | Command::RemoveObjective { owner, .. } => {
+            Some(Resource::owned("objectives of one's own", *owner))
+        }
+        _ => None,
+    }
+}
+
+/// What a command asks of policy.
+fn action(command: &Command, resource: &Resource) -> Action {
+    match command {
+        Command::SubmitWorks { .. } => Action::WorkSubmit,
+        Command::ClaimWork { .. } => Action::WorkClaim,
+        Command::AcceptResult { .. } | Command::RejectResult { .. } => Action::WorkJudge,
+        Command::CancelWork { .. }
+        | Command::RetryWork { .. }
+        | Command::RaiseLimits { .. }
+        | Command::AddNote { .. }
+        | Command::AnswerRun { .. } => Action::WorkManage,
+        Command::StartRun { .. }
+        | Command::ReserveCost { .. }
+        | Command::SettleCost { .. }
+        | Command::AddRunNote { .. }
+        | Command::AskPerson { .. }
+        | Command::CompleteWork { .. }
+        | Command::FailRun { .. } => Action::RunAct,
+        Command::EnrolAgent { agent } if agent.document.shared => Action::AgentEnrolShared,
+        Command::EnrolAgent { .. } => Action::AgentEnrol,
+        Command::ResumeAgent { .. } if resource.suspended => Action::AgentReinstate,
+        Command::ActivateAgent { .. }
+        | Command::PauseAgent { .. }
+        | Command::ResumeAgent { .. }
+        | Command::SuspendAgent { .. }
+        | Command::RetireAgent { .. }
+        | Command::DeclareSkills { .. }
+        | Command::RotateKey { .. }
+        | Command::RevokeKey { .. }
+        | Command::BindModel { .. } => Action::AgentManage,
+        Command::AddSchedule { .. }
+        | Command::PauseSchedule { .. }
+        | Command::ResumeSchedule { .. }
+        | Command::RemoveSchedule { .. } => Action::ScheduleManage,
+        Command::SetObjective { .. } | Command::RemoveObjective { .. } => Action::ObjectiveManage,
+        Command::SetAccountLimit { .. } => Action::AccountManage,
+        Command::Freeze { .. } | Command::Thaw { .. } if resource.owner.is_some() => Action::FreezeOwn,
+        Command::Redact { .. } | Command::Hold { .. } => Action::ContentManage,
+        _ => Action::HostManage,
+    }
+}
+
+impl Inner {
+    pub(crate) fn mailbox(&self) -> Result<&crate::ledger::writer::Mailbox, Problem> {
+        self.mailbox.get().ok_or_else(|| Problem::new(Code::Stopping, "agentd is not ready yet").hint("try again"))
+    }
+}

@@ -1,0 +1,226 @@
+//! Leases of living runs, in memory: a heartbeat touches nothing else. After a restart in the same boot every living
+//! lease gets one full period.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use agentd_schemas::event::{Event, EventData, Subject, WaitReason};
+use agentd_schemas::id::WorkId;
+use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
+
+use crate::domain::command::RunRef;
+
+/// A living run.
+#[derive(Debug, Clone)]
+pub struct LiveRun {
+    /// Work, attempt, fence.
+    pub run: RunRef,
+    /// The agent.
+    pub agent: Slug,
+    /// How long the lease lives without a heartbeat.
+    pub lease_ms: u64,
+    /// When it ends, on boot time.
+    pub lease_until: u64,
+    /// Running time of this attempt, at most.
+    pub timeout_ms: Option<u64>,
+    /// When it was claimed, on boot time.
+    pub since: u64,
+    /// Time that did not count: waiting, frozen.
+    pub paused_ms: u64,
+    /// Since when it stands still, on boot time.
+    pub paused_since: Option<u64>,
+    /// What it waits for.
+    pub waiting: Option<WaitReason>,
+    /// It confirmed that it stands still.
+    pub frozen: bool,
+    /// What it said last.
+    pub progress: Option<String>,
+    /// When it said anything last.
+    pub heartbeat_at: Option<WallMs>,
+}
+
+impl LiveRun {
+    /// Running time so far.
+    pub fn ran_ms(&self, now: u64) -> u64 {
+        let paused_now = self.paused_since.map_or(0, |since| now.saturating_sub(since));
+        now.saturating_sub(self.since).saturating_sub(self.paused_ms).saturating_sub(paused_now)
+    }
+
+    fn pause(&mut self, now: u64) {
+        self.paused_since.get_or_insert(now);
+    }
+
+    fn go_on(&mut self, now: u64) {
+        if let Some(since) = self.paused_since.take() {
+            self.paused_ms += now.saturating_sub(since);
+        }
+    }
+}
+
+/// What has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RanOut {
+    /// No heartbeat for a whole lease.
+    Lease(RunRef),
+    /// Longer than the timeout.
+    Timeout(RunRef),
+}
+
+/// All living runs.
+#[derive(Default)]
+pub struct LiveRuns {
+    runs: Mutex<HashMap<WorkId, LiveRun>>,
+}
+
+impl LiveRuns {
+    fn with<T>(&self, change: impl FnOnce(&mut HashMap<WorkId, LiveRun>) -> T) -> T {
+        let mut runs = self.runs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut runs)
+    }
+
+    /// Puts a run back after a restart.
+    pub fn insert(&self, run: LiveRun) {
+        self.with(|runs| runs.insert(run.run.work, run));
+    }
+
+    /// Sets the timeout of a run that was just claimed.
+    pub fn set_timeout(&self, work: WorkId, timeout_ms: Option<u64>) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(&work) {
+                run.timeout_ms = timeout_ms;
+            }
+        });
+    }
+
+    /// Renews a lease. `None` when no such run lives under this fence.
+    pub fn heartbeat(
+        &self,
+        named: &RunRef,
+        now: u64,
+        wall: WallMs,
+        progress: Option<String>,
+        frozen: bool,
+    ) -> Option<LiveRun> {
+        self.with(|runs| {
+            let run = runs.get_mut(&named.work).filter(|run| run.run == *named)?;
+            run.lease_until = now + run.lease_ms;
+            run.heartbeat_at = Some(wall);
+            run.frozen = frozen;
+            if progress.is_some() {
+                run.progress = progress;
+            }
+            Some(run.clone())
+        })
+    }
+
+    /// One living run.
+    pub fn get(&self, work: WorkId) -> Option<LiveRun> {
+        self.with(|runs| runs.get(&work).cloned())
+    }
+
+    /// All living runs.
+    pub fn all(&self) -> Vec<LiveRun> {
+        self.with(|runs| runs.values().cloned().collect())
+    }
+
+    /// Marks running time as not counting while frozen, or counting again.
+    pub fn freeze(&self, now: u64, is_frozen: impl Fn(&LiveRun) -> bool) {
+        self.with(|runs| {
+            for run in runs.values_mut() {
+                if is_frozen(run) || run.waiting.is_some() {
+                    run.pause(now);
+                } else {
+                    run.go_on(now);
+                    run.frozen = false;
+                }
+            }
+        });
+    }
+
+    /// Gives every living lease one full period: the machine slept, or nobody could send a heartbeat.
+    pub fn renew_all(&self, now: u64) {
+        self.with(|runs| {
+            for run in runs.values_mut() {
+                run.lease_until = run.lease_until.max(now + run.lease_ms);
+            }
+        });
+    }
+
+    /// Running time that passed while the machine slept does not count.
+    pub fn forgive(&self, slept_ms: u64) {
+        self.with(|runs| {
+            for run in runs.values_mut() {
+                run.paused_ms += slept_ms;
+            }
+        });
+    }
+
+    /// What has run out, at most `limit`, and when to look again.
+    pub fn ran_out(&self, now: u64, limit: usize) -> (Vec<RanOut>, Option<u64>) {
+        self.with(|runs| {
+            let mut out = Vec::new();
+            let mut next: Option<u64> = None;
+            for run in runs.values() {
+                let timeout = run
+                    .timeout_ms
+                    .filter(|_| run.paused_since.is_none())
+                    .map(|most| now + most.saturating_sub(run.ran_ms(now)));
+                let due = timeout.map_or(run.lease_until, |timeout| timeout.min(run.lease_until));
+                if run.lease_until <= now {
+                    out.push(RanOut::Lease(run.run));
+                } else if timeout.is_some_and(|timeout| timeout <= now) {
+                    out.push(RanOut::Timeout(run.run));
+                } else {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                }
+                if out.len() >= limit {
+                    return (out, Some(now));
+                }
+            }
+            (out, next)
+        })
+    }
+
+    /// Follows the log.
+    pub fn observe(&self, event: &Event) {
+        let Subject::Work(work) = event.envelope.subject else { return };
+        let now = event.envelope.boot_ms;
+        match &event.data {
+            EventData::WorkClaimed(data) => self.insert(LiveRun {
+                run: RunRef { work, attempt: data.attempt, fence: data.fence },
+                agent: data.agent.clone(),
+                lease_ms: data.lease_ms,
+                lease_until: now + data.lease_ms,
+                timeout_ms: None,
+                since: now,
+                paused_ms: 0,
+                paused_since: None,
+                waiting: None,
+                frozen: false,
+                progress: None,
+                heartbeat_at: None,
+            }),
+            EventData::RunWaiting(data) => self.with(|runs| {
+                if let Some(run) = runs.get_mut(&work) {
+                    run.waiting = Some(data.reason.clone());
+                    run.pause(now);
+                }
+            }),
+            EventData::RunResumed(_) => self.with(|runs| {
+                if let Some(run) = runs.get_mut(&work) {
+                    run.waiting = None;
+                    run.go_on(now);
+                }
+            }),
+            EventData::ResultJudged(_)
+            | EventData::WorkCompleted(_)
+            | EventData::AttemptFailed(_)
+            | EventData::WorkCancelled(_)
+            | EventData::LeaseVoided(_) => {
+                self.with(|runs| runs.remove(&work));
+            }
+            _ => {}
+        }
+    }
+}

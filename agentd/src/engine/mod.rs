@@ -1,0 +1,164 @@
+//! The one loop that ties everything together: command in, authorize, decide, commit, answer, then effects.
+//!
+//! Doors hold an [`Engine`] and nothing else. What is kept in memory here (leases, waiting agents, tokens) is either
+//! rebuilt from the ledger at start or can be lost without a lie.
+
+mod denials;
+mod execute;
+mod jobs;
+mod live;
+pub mod operations;
+mod readers;
+mod recovery;
+mod timers;
+mod waiters;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use agentd_schemas::event::{Event, EventData};
+use agentd_schemas::unit::time::WallMs;
+use tokio::sync::{Notify, watch};
+
+pub use execute::Done;
+pub use jobs::Jobs;
+pub use live::LiveRun;
+pub use recovery::{Settings, StartError, database, start};
+
+use crate::domain::Defaults;
+use crate::identity::{Challenges, Tokens};
+use crate::ledger::writer::{Mailbox, Observer};
+use crate::sys::clock::{BootId, Clock};
+
+/// What the host is called and where its things are: read once at start.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// `private`, `session` or `system`.
+    pub mode: &'static str,
+    /// State directory.
+    pub state: PathBuf,
+    /// Socket of the agents' door.
+    pub agents_socket: PathBuf,
+    /// Trust domain.
+    pub trust_domain: String,
+    /// Origin of the log.
+    pub origin: String,
+    /// Incarnation of the ledger.
+    pub incarnation: u32,
+    /// Verifier key of the log.
+    pub log_key: String,
+    /// IANA name of the host's zone.
+    pub time_zone: String,
+    /// When the daemon started.
+    pub since: WallMs,
+}
+
+/// Everything that the doors and the loops share.
+pub struct Inner {
+    pub(crate) host: Host,
+    pub(crate) defaults: Arc<Defaults>,
+    pub(crate) zone: jiff::tz::TimeZone,
+    pub(crate) clock: Clock,
+    pub(crate) boot: BootId,
+    pub(crate) mailbox: std::sync::OnceLock<Mailbox>,
+    pub(crate) readers: readers::Readers,
+    pub(crate) live: live::LiveRuns,
+    pub(crate) waiters: waiters::Waiters,
+    pub(crate) challenges: Mutex<Challenges>,
+    pub(crate) tokens: Mutex<Tokens>,
+    pub(crate) denials: denials::Denials,
+    pub(crate) parked: operations::parked::ParkedCache,
+    pub(crate) validators: operations::judge::Validators,
+    pub(crate) timer: Notify,
+    pub(crate) size: watch::Sender<u64>,
+    pub(crate) clock_held: AtomicI64,
+    pub(crate) agents_changed: AtomicU64,
+}
+
+/// The engine, as doors hold it.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+impl Engine {
+    /// What the host is called and where its things are.
+    pub fn host(&self) -> &Host {
+        &self.0.host
+    }
+
+    /// Events in the log, as it grows: a hint for those who follow.
+    pub fn size(&self) -> watch::Receiver<u64> {
+        self.0.size.subscribe()
+    }
+
+    /// Wall time.
+    pub fn now(&self) -> WallMs {
+        WallMs::saturating(self.0.clock.wall_ms())
+    }
+}
+
+/// Keeps what memory holds in step with the log, after every commit and before its answers.
+impl Observer for Inner {
+    fn committed(&self, batches: &[Arc<[Event]>], size: u64) {
+        let mut timer = false;
+        for event in batches.iter().flat_map(|events| events.iter()) {
+            self.live.observe(event);
+            self.waiters.observe(event);
+            self.observe_identity(event);
+            timer |= sets_a_timer(&event.data);
+        }
+        self.size.send_replace(size);
+        if timer {
+            self.timer.notify_one();
+        }
+    }
+}
+
+impl Inner {
+    fn observe_identity(&self, event: &Event) {
+        let agentd_schemas::event::Subject::Agent(name) = &event.envelope.subject else {
+            if let EventData::ClockAccepted(_) = event.data {
+                self.clock_held.store(0, Ordering::Relaxed);
+            }
+            if let EventData::ClockJumped(data) = &event.data {
+                self.clock_held.store(data.by_ms, Ordering::Relaxed);
+            }
+            return;
+        };
+        self.agents_changed.fetch_add(1, Ordering::Relaxed);
+        if matches!(
+            event.data,
+            EventData::KeyRotated(_)
+                | EventData::KeyRevoked(_)
+                | EventData::AgentSuspended(_)
+                | EventData::AgentRetired(_)
+        ) && let Ok(mut tokens) = self.tokens.lock()
+        {
+            tokens.revoke(name);
+        }
+    }
+}
+
+/// Whether an event may bring the next due time nearer, or leaves something in the outbox.
+fn sets_a_timer(data: &EventData) -> bool {
+    match data {
+        EventData::WorkSubmitted(spec) => {
+            spec.not_before.is_some()
+                || spec.deadline.is_some()
+                || spec.latest_start.is_some()
+                || spec.finish_by.is_some()
+        }
+        EventData::AttemptFailed(failed) => failed.retry_after_ms.is_some(),
+        EventData::WorkScheduled(_)
+        | EventData::WorkFailed(_)
+        | EventData::WorkCancelled(_)
+        | EventData::WorkExpired(_)
+        | EventData::ScheduleAdded(_)
+        | EventData::ScheduleResumed(_)
+        | EventData::Thawed(_)
+        | EventData::ClockAccepted(_)
+        | EventData::AccountLimitSet(_) => true,
+        _ => false,
+    }
+}

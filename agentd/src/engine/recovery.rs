@@ -1,0 +1,306 @@
+//! Start: open the ledger, begin its log or go on with it, put memory back, start the writer. The same code runs after
+//! a crash and after a clean stop.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use agentd_schemas::event::Decided;
+use agentd_schemas::id::Fence;
+use agentd_schemas::problem::Problem;
+use agentd_schemas::unit::time::WallMs;
+use jiff::tz::TimeZone;
+use rusqlite::Connection;
+use tokio::sync::{Notify, watch};
+
+use super::live::{LiveRun, LiveRuns};
+use super::readers::Readers;
+use super::{Engine, Host, Inner, denials, operations, waiters, world};
+use crate::domain::command::RunRef;
+use crate::domain::{Command, Defaults};
+use crate::identity::keystore::KeystoreError;
+use crate::identity::{Challenges, HostKeys, Tokens, trust_domain};
+use crate::ledger::append::{AppendError, Appender};
+use crate::ledger::checkpoint::{Moment, head};
+use crate::ledger::incarnation::{self, LogError, Opened};
+use crate::ledger::load::{LoadError, works};
+use crate::ledger::open::{OpenError, open_writer};
+use crate::ledger::sqlite::SqliteStore;
+use crate::ledger::store::Request;
+use crate::ledger::writer;
+use crate::policy::{self, Caller};
+use crate::sys::clock::{BootId, Clock, WALL_JUMP_LIMIT_MS};
+
+/// Why the engine does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log does not hold together, or is signed with another key.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The host's keys cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeystoreError),
+    /// The first event cannot be written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// What memory needs cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The system refused something.
+    #[error("{0}")]
+    System(String),
+    /// The configured trust domain is unusable.
+    #[error("{0}")]
+    TrustDomain(Problem),
+}
+
+/// What the engine is started with.
+pub struct Settings {
+    /// `private`, `session` or `system`.
+    pub mode: &'static str,
+    /// State directory; its lock is held.
+    pub state: std::path::PathBuf,
+    /// Socket of the agents' door.
+    pub agents_socket: std::path::PathBuf,
+    /// Configured trust domain; counts at the first start alone.
+    pub trust_domain: Option<String>,
+    /// The host's zone.
+    pub zone: TimeZone,
+    /// Configured defaults and bounds.
+    pub defaults: Arc<Defaults>,
+}
+
+/// Starts the engine. The writer's thread ends with the process: whatever was answered is durable.
+pub async fn start(settings: Settings) -> Result<Engine, StartError> {
+    let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
+    let clock = Clock::system();
+    let boot = clock.boot_id().map_err(|error| system(&error))?;
+    let database = settings.state.join("ledger.db");
+    let fresh = !database.exists();
+    let mut conn = open_writer(&database)?;
+    let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot, fresh)?;
+    let recovered = last_event_is_no_stop(&conn)?;
+    let held = clock_held(&conn)?;
+    let log_key = incarnation::current(&conn)?.map(|announced| announced.log_key.to_string()).unwrap_or_default();
+    let host = Host {
+        mode: settings.mode,
+        state: settings.state.clone(),
+        agents_socket: settings.agents_socket.clone(),
+        trust_domain,
+        origin: appender.origin().to_owned(),
+        incarnation: appender.incarnation(),
+        log_key,
+        time_zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
+        since: WallMs::saturating(clock.wall_ms()),
+    };
+    let voided = put_back(&conn, &boot.to_string(), appender.incarnation(), clock.boot_ms())?;
+    let jumped = wall_jump(&conn, clock, boot)?;
+    let size = appender.size();
+    let inner = Arc::new(Inner {
+        readers: Readers::open(&database)?,
+        host,
+        defaults: settings.defaults.clone(),
+        zone: settings.zone.clone(),
+        clock,
+        boot,
+        mailbox: OnceLock::new(),
+        live: LiveRuns::default(),
+        waiters: waiters::Waiters::default(),
+        challenges: Mutex::new(Challenges::default()),
+        tokens: Mutex::new(Tokens::default()),
+        denials: denials::Denials::default(),
+        parked: operations::parked::ParkedCache::default(),
+        validators: operations::judge::Validators::default(),
+        timer: Notify::new(),
+        size: watch::Sender::new(size),
+        clock_held: AtomicI64::new(held),
+        agents_changed: AtomicU64::new(1),
+    });
+    for run in voided.living {
+        inner.live.insert(run);
+    }
+    let world = world::reader(clock, settings.zone, settings.defaults);
+    let store = Box::new(SqliteStore::new(conn, appender));
+    let mailbox = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
+    let _ = inner.mailbox.set(mailbox);
+    let engine = Engine(inner);
+    engine.first_commands(recovered, voided.lost, jumped).await?;
+    Ok(engine)
+}
+
+fn open_log(
+    conn: &mut Connection,
+    settings: &Settings,
+    clock: Clock,
+    boot: BootId,
+    fresh: bool,
+) -> Result<(Appender, String), StartError> {
+    let known = trust_domain_of(conn)?;
+    let restored = incarnation::is_restored(conn)?;
+    let keys = HostKeys::open(&settings.state, fresh || restored || known.is_none())?;
+    let moment = clock.moment();
+    let moment = Moment { wall: WallMs::saturating(moment.wall_ms), boot_ms: moment.boot_ms };
+    let announce = |trust_domain: &str| incarnation::HostKeys {
+        authority_key: keys.authority.public_key().to_string(),
+        issuer_key: keys.issuer.public_key().to_string(),
+        key_certificates: keys.certificates(trust_domain),
+        agentd: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let boot = boot.to_string();
+    match Appender::open(conn, keys.log.signing_key(), &boot)? {
+        Opened::Running(appender) => {
+            let trust_domain = known.unwrap_or_default();
+            if settings.trust_domain.as_ref().is_some_and(|configured| *configured != trust_domain) {
+                tracing::warn!("the configured trust domain is ignored: the ledger began with {trust_domain}");
+            }
+            Ok((appender, trust_domain))
+        }
+        Opened::Empty => {
+            let trust_domain = match &settings.trust_domain {
+                Some(configured) => {
+                    trust_domain::check(configured).map_err(StartError::TrustDomain)?;
+                    configured.clone()
+                }
+                None => {
+                    let random = crate::sys::random::bytes::<16>();
+                    trust_domain::generate(random.map_err(|error| StartError::System(error.to_string()))?)
+                }
+            };
+            let tx = conn.transaction()?;
+            let started =
+                Appender::start(&tx, &trust_domain, announce(&trust_domain), keys.log.signing_key(), &boot, moment)?;
+            tx.commit()?;
+            Ok((started.0, trust_domain))
+        }
+        Opened::Restored(restored) => {
+            let trust_domain = known.unwrap_or_default();
+            let tx = conn.transaction()?;
+            let (appender, _) = restored.start(&tx, announce(&trust_domain), moment)?;
+            tx.commit()?;
+            Ok((appender, trust_domain))
+        }
+    }
+}
+
+fn trust_domain_of(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    use rusqlite::OptionalExtension as _;
+    conn.query_row("SELECT value FROM meta WHERE key = 'trust_domain'", [], |row| row.get(0)).optional()
+}
+
+fn last_event_is_no_stop(conn: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT coalesce((SELECT json_extract(body, '$.type') FROM events ORDER BY idx DESC LIMIT 1), '')";
+    let last: String = conn.query_row(sql, [], |row| row.get(0))?;
+    Ok(!matches!(last.as_str(), "DaemonStopped" | "LogStarted" | "IncarnationStarted"))
+}
+
+fn clock_held(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("SELECT coalesce((SELECT held_ms FROM clock), 0)", [], |row| row.get(0))
+}
+
+/// How far the wall clock moved against what the last commit knew, when that is more than a clock does by itself.
+fn wall_jump(conn: &Connection, clock: Clock, boot: BootId) -> rusqlite::Result<Option<i64>> {
+    let Some(head) = head(conn)? else { return Ok(None) };
+    let limit = i64::try_from(WALL_JUMP_LIMIT_MS).unwrap_or(i64::MAX);
+    let now = clock.moment();
+    let wall_moved = now.wall_ms - head.moment.wall.as_ms();
+    if head.boot != boot.to_string() {
+        // Over a reboot only the way back shows.
+        return Ok((wall_moved < -limit).then_some(wall_moved));
+    }
+    let boot_moved = i64::try_from(now.boot_ms).unwrap_or(i64::MAX) - i64::try_from(head.moment.boot_ms).unwrap_or(0);
+    let jumped = wall_moved - boot_moved;
+    Ok((jumped.abs() > limit).then_some(jumped))
+}
+
+/// Runs that were live when the daemon stopped.
+struct PutBack {
+    living: Vec<LiveRun>,
+    lost: Vec<(RunRef, &'static str)>,
+}
+
+/// In the same boot every living lease gets one full period; a new boot, or a restore, voids it.
+fn put_back(conn: &Connection, boot: &str, incarnation: u32, now: u64) -> Result<PutBack, StartError> {
+    let sql = "SELECT r.work, r.attempt, r.incarnation, r.key, r.boot, r.lease_ms, r.claimed_boot_ms, r.waited_ms,
+                 r.waiting_since_boot_ms FROM runs r WHERE r.outcome = 0";
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut back = PutBack { living: Vec::new(), lost: Vec::new() };
+    while let Some(row) = rows.next()? {
+        let Some(work) = works::work_by_key(conn, row.get(0)?, false)? else { continue };
+        let Some(holder) = &work.run else { continue };
+        let fence = Fence { incarnation: row.get(2)?, n: row.get(3)? };
+        let run = RunRef { work: work.id, attempt: row.get(1)?, fence };
+        if fence.incarnation != incarnation {
+            back.lost.push((run, "new_incarnation"));
+        } else if row.get::<_, String>(4)? != boot {
+            back.lost.push((run, "new_boot"));
+        } else {
+            let lease_ms: u64 = row.get(5)?;
+            back.living.push(LiveRun {
+                run,
+                agent: holder.agent.clone(),
+                lease_ms,
+                lease_until: now + lease_ms,
+                timeout_ms: work.spec.timeout_ms,
+                since: row.get(6)?,
+                paused_ms: row.get(7)?,
+                paused_since: row.get(8)?,
+                waiting: holder.waiting.clone(),
+                frozen: false,
+                progress: None,
+                heartbeat_at: None,
+            });
+        }
+    }
+    Ok(back)
+}
+
+impl Engine {
+    async fn first_commands(
+        &self,
+        recovered: bool,
+        lost: Vec<(RunRef, &'static str)>,
+        jumped: Option<i64>,
+    ) -> Result<(), StartError> {
+        let host = Caller::host();
+        let failed = |problem: Problem| StartError::System(problem.to_string());
+        let agentd = env!("CARGO_PKG_VERSION").to_owned();
+        self.execute(&host, Command::RecordStart { agentd, recovered }, None).await.map_err(failed)?;
+        for (run, because) in lost {
+            self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
+        }
+        if let Some(by_ms) = jumped {
+            tracing::error!(
+                "the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept"
+            );
+            self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record of the daemon's own, with somebody else as the actor: what was refused to whom.
+    pub(super) async fn record(&self, caller: &Caller, command: Command) -> Result<(), Problem> {
+        let decided = Decided { rules: vec!["host.acts_by_rule".to_owned()], set: policy::set_digest().to_owned() };
+        let request = Request { caller: caller.clone(), command, decided, resource: None, key: None };
+        self.0.mailbox()?.send(request).await.map(drop)
+    }
+
+    /// The last event before the daemon ends.
+    pub async fn stop(&self, reason: &str) {
+        let stopped = self.execute(&Caller::host(), Command::RecordStop { reason: reason.to_owned() }, None).await;
+        if let Err(problem) = stopped {
+            tracing::error!("the stop could not be recorded: {problem}");
+        }
+    }
+}
+
+/// The path of the database in a state directory.
+pub fn database(state: &Path) -> std::path::PathBuf {
+    state.join("ledger.db")
+}

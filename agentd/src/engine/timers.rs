@@ -1,0 +1,206 @@
+//! What time triggers: leases and timeouts and backoffs on boot time; not-before, deadlines, service levels and
+//! schedules on wall time; and what the outbox still demands. Everything becomes a command, like anybody's.
+
+use std::time::Duration;
+
+use agentd_schemas::event::{ServiceLevelKind, WaitReason};
+use agentd_schemas::id::{ID_BYTES, ScheduleId, WorkId};
+use agentd_schemas::problem::Problem;
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use super::Engine;
+use super::live::RanOut;
+use crate::domain::Command;
+use crate::policy::Caller;
+use crate::sys::clock::{Discontinuity, JumpDetector, Moment, WALL_JUMP_LIMIT_MS};
+
+/// Commands of one look, at most; the next look follows at once.
+const MAX_DUE: i64 = 256;
+/// Longest pause between two looks.
+const LONGEST_MS: u64 = 1_000;
+/// How often runs that wait for budget are looked at again.
+const BUDGET_MS: u64 = 30_000;
+
+/// Runs until told to stop.
+pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
+    let clock = engine.0.clock;
+    let mut detector = JumpDetector::new(clock.moment(), clock.suspended_ms(), WALL_JUMP_LIMIT_MS);
+    let mut budget_at = 0;
+    while !*stopped.borrow() {
+        let moment = clock.moment();
+        let mut busy = notice_clock(&engine, &mut detector, moment).await;
+        let (due, next) = due(&engine, moment, &mut budget_at);
+        busy |= !due.is_empty();
+        let did = fire(&engine, due).await;
+        record_denials(&engine, moment.boot_ms).await;
+        let pause = match next {
+            _ if busy && did => 1,
+            Some(next) => next.saturating_sub(moment.boot_ms).clamp(1, LONGEST_MS),
+            None => LONGEST_MS,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+            () = engine.0.timer.notified() => {}
+            _ = stopped.changed() => {}
+        }
+    }
+    record_denials(&engine, u64::MAX).await;
+}
+
+/// Sleep expires nothing; a jump of the wall clock holds what wall time triggers.
+async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Moment) -> bool {
+    let found = detector.observe(moment, engine.0.clock.suspended_ms());
+    let any = !found.is_empty();
+    for discontinuity in found {
+        match discontinuity {
+            Discontinuity::Suspended { by_ms } => {
+                tracing::info!("the machine slept for {by_ms} ms: leases begin anew");
+                engine.0.live.forgive(by_ms);
+                engine.0.live.renew_all(moment.boot_ms);
+            }
+            Discontinuity::WallJump { by_ms } => {
+                tracing::error!(
+                    "the wall clock jumped by {by_ms} ms: schedules and deadlines are held; agentctl clock accept"
+                );
+                execute(engine, Command::NoticeClock { by_ms }).await;
+            }
+        }
+    }
+    any
+}
+
+/// What is due, and the boot time of the next look.
+fn due(engine: &Engine, moment: Moment, budget_at: &mut u64) -> (Vec<Command>, Option<u64>) {
+    let now = moment.boot_ms;
+    freeze(engine, now);
+    let (ran_out, mut next) = engine.0.live.ran_out(now, usize::try_from(MAX_DUE).unwrap_or(64));
+    let mut commands: Vec<Command> = ran_out
+        .into_iter()
+        .map(|each| match each {
+            RanOut::Lease(run) => Command::ExpireLease { run },
+            RanOut::Timeout(run) => Command::TimeOutRun { run },
+        })
+        .collect();
+    if now >= *budget_at {
+        *budget_at = now + BUDGET_MS;
+        let waiting = engine.0.live.all().into_iter();
+        let waiting = waiting.filter(|run| matches!(run.waiting, Some(WaitReason::Budget { .. })));
+        commands.extend(waiting.map(|run| Command::ResumeBudget { work: run.run.work }));
+    }
+    let boot = engine.0.boot.to_string();
+    let held = engine.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) != 0;
+    let found = engine.0.readers.with(|conn| {
+        let mut commands = backoffs(conn, &boot, now).map_err(Problem::internal)?;
+        commands.extend(outbox(conn).map_err(Problem::internal)?);
+        if !held {
+            commands.extend(wall(conn, moment.wall_ms).map_err(Problem::internal)?);
+            commands.extend(schedules(conn, moment.wall_ms).map_err(Problem::internal)?);
+        }
+        let soonest = soonest(conn, &boot, moment, held).map_err(Problem::internal)?;
+        Ok((commands, soonest))
+    });
+    match found {
+        Ok((more, soonest)) => {
+            commands.extend(more);
+            next = [next, soonest].into_iter().flatten().min();
+        }
+        Err(problem) => tracing::error!("timers cannot be read: {problem}"),
+    }
+    (commands, next)
+}
+
+/// Running time of frozen runs does not count.
+fn freeze(engine: &Engine, now: u64) {
+    let frozen = engine.0.readers.with(|conn| crate::ledger::load::host::frozen(conn).map_err(Problem::internal));
+    if let Ok(frozen) = frozen {
+        engine.0.live.freeze(now, |run| super::operations::host::is_frozen(&frozen, run));
+    }
+}
+
+fn work_id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<WorkId> {
+    row.get::<_, [u8; ID_BYTES]>(column).map(WorkId::from_bytes)
+}
+
+fn backoffs(conn: &Connection, boot: &str, now: u64) -> rusqlite::Result<Vec<Command>> {
+    // A backoff of another boot is over: its clock is gone.
+    let sql =
+        "SELECT w.id FROM backoffs b JOIN works w ON w.key = b.work WHERE b.boot <> ?1 OR b.due_boot_ms <= ?2 LIMIT ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows =
+        statement.query_map(params![boot, now, MAX_DUE], |row| Ok(Command::WakeWork { work: work_id(row, 0)? }))?;
+    rows.collect()
+}
+
+fn outbox(conn: &Connection) -> rusqlite::Result<Vec<Command>> {
+    let mut statement = conn.prepare_cached("SELECT effect FROM outbox WHERE kind = 'cascade' LIMIT ?1")?;
+    let rows = statement.query_map([MAX_DUE], |row| Ok(Command::Cascade { effect: row.get(0)? }))?;
+    rows.collect()
+}
+
+fn wall(conn: &Connection, now: i64) -> rusqlite::Result<Vec<Command>> {
+    let sql =
+        "SELECT t.kind, w.id FROM timers t JOIN works w ON w.key = t.work WHERE t.due <= ?1 ORDER BY t.due LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![now, MAX_DUE], |row| {
+        let work = work_id(row, 1)?;
+        Ok(match row.get::<_, i64>(0)? {
+            0 => Command::WakeWork { work },
+            1 => Command::PassDeadline { work },
+            2 => Command::BreachLevel { work, level: ServiceLevelKind::Start },
+            _ => Command::BreachLevel { work, level: ServiceLevelKind::Finish },
+        })
+    })?;
+    rows.collect()
+}
+
+fn schedules(conn: &Connection, now: i64) -> rusqlite::Result<Vec<Command>> {
+    let sql = "SELECT id FROM schedules WHERE state = 0 AND next <= ?1 ORDER BY next LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map(params![now, MAX_DUE], |row| {
+        let schedule = ScheduleId::from_bytes(row.get(0)?);
+        Ok(Command::TickSchedule { schedule })
+    })?;
+    rows.collect()
+}
+
+/// Boot time of the next thing that time triggers.
+fn soonest(conn: &Connection, boot: &str, moment: Moment, held: bool) -> rusqlite::Result<Option<u64>> {
+    let backoff: Option<u64> = conn
+        .prepare_cached("SELECT min(due_boot_ms) FROM backoffs WHERE boot = ?1")?
+        .query_row([boot], |row| row.get(0))?;
+    if held {
+        return Ok(backoff);
+    }
+    let timer: Option<i64> = conn.prepare_cached("SELECT min(due) FROM timers")?.query_row([], |row| row.get(0))?;
+    let tick: Option<i64> =
+        conn.prepare_cached("SELECT min(next) FROM schedules WHERE state = 0")?.query_row([], |row| row.get(0))?;
+    let wall = [timer, tick].into_iter().flatten().min();
+    let wall = wall.map(|due| moment.boot_ms + u64::try_from(due - moment.wall_ms).unwrap_or(0));
+    Ok([backoff, wall].into_iter().flatten().min())
+}
+
+/// Runs what is due, all at once, so that it shares commits. Whether anything changed.
+async fn fire(engine: &Engine, due: Vec<Command>) -> bool {
+    let fired = due.into_iter().map(|command| execute(engine, command));
+    futures_util::future::join_all(fired).await.into_iter().any(|changed| changed)
+}
+
+async fn execute(engine: &Engine, command: Command) -> bool {
+    match engine.execute(&Caller::host(), command, None).await {
+        Ok(done) => !done.events.is_empty(),
+        Err(problem) => {
+            tracing::debug!("a timer's command was refused: {problem}");
+            false
+        }
+    }
+}
+
+async fn record_denials(engine: &Engine, now: u64) {
+    for (caller, command) in engine.0.denials.take(now) {
+        // The record is the daemon's own doing; who was refused stands in it as the actor.
+        if let Err(problem) = engine.record(&caller, command).await {
+            tracing::error!("a refusal could not be recorded: {problem}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The host's own keys: authority, issuer and log. OpenSSH files, 0600, made at first start.
+
+use std::path::{Path, PathBuf};
+
+use agentd_schemas::key::openssh::{KeyError, PrivateKey};
+
+use crate::sys::directory::{Directory, DirectoryError, Visibility};
+use crate::sys::random::{self, RandomError};
+use crate::sys::secret_file::{self, Existing, SecretFileError};
+
+/// Bytes of a key file, at most.
+const MAX_KEY_FILE: usize = 4096;
+
+/// Why the host's keys cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A key file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
+    /// A key file does not hold a key.
+    #[error("key file {path}: {source}")]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// A key is missing that the ledger says exists.
+    #[error(
+        "key file {0} is missing, and the ledger was signed with it; restore it, or restore the ledger as a new incarnation: agentd restore"
+    )]
+    Missing(PathBuf),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// The host's keys.
+pub struct HostKeys {
+    /// Signs the other two.
+    pub authority: PrivateKey,
+    /// Will sign run credentials.
+    pub issuer: PrivateKey,
+    /// Signs checkpoints.
+    pub log: PrivateKey,
+}
+
+impl HostKeys {
+    /// Reads the keys of a state directory; makes what is missing when `may_create`.
+    pub fn open(state: &Path, may_create: bool) -> Result<Self, KeystoreError> {
+        let directory = state.join("keys");
+        Directory::ensure(&directory, Visibility::Private)?;
+        Ok(Self {
+            authority: key(&directory.join("authority"), "agentd authority", may_create)?,
+            issuer: key(&directory.join("issuer"), "agentd issuer", may_create)?,
+            log: key(&directory.join("log"), "agentd log", may_create)?,
+        })
+    }
+
+    /// Signatures of the authority that bind issuer and log key to this trust domain, base64.
+    pub fn certificates(&self, trust_domain: &str) -> Vec<String> {
+        [("issuer", &self.issuer), ("log", &self.log)]
+            .into_iter()
+            .map(|(role, key)| {
+                let text = certificate_text(role, trust_domain, &key.public_key().to_string());
+                data_encoding::BASE64.encode(&self.authority.sign(text.as_bytes()))
+            })
+            .collect()
+    }
+}
+
+/// What the authority signs: four lines, so that nothing signed for one role can stand for another.
+pub fn certificate_text(role: &str, trust_domain: &str, public_key: &str) -> String {
+    format!("agentd-host-key-v1\n{role}\n{trust_domain}\n{public_key}\n")
+}
+
+fn key(path: &Path, comment: &str, may_create: bool) -> Result<PrivateKey, KeystoreError> {
+    let bad = |source| KeystoreError::Key { path: path.to_owned(), source };
+    if !path.exists() {
+        if !may_create {
+            return Err(KeystoreError::Missing(path.to_owned()));
+        }
+        let seed = zeroize::Zeroizing::new(random::bytes::<32>()?);
+        let text = PrivateKey::from_seed(&seed).to_openssh(comment).map_err(bad)?;
+        secret_file::write(path, text.as_bytes(), Existing::Refuse)?;
+    }
+    let secret = secret_file::read(path, MAX_KEY_FILE)?;
+    // Bytes that are no text are no key either: the reader of the text says so.
+    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
+    PrivateKey::from_openssh(text).map_err(bad)
+}

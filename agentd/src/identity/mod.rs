@@ -1,0 +1,12 @@
+//! Who is who: the host's own keys, one-use nonces for proofs of possession, and the tokens of agents that gave one.
+//!
+//! Private keys never leave this room; tokens and nonces live in memory alone, so a restart asks for fresh proofs.
+
+pub mod challenge;
+pub mod keystore;
+pub mod token;
+pub mod trust_domain;
+
+pub use challenge::Challenges;
+pub use keystore::HostKeys;
+pub use token::Tokens;

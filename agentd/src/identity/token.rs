@@ -1,0 +1,79 @@
+//! Bearer tokens of resident agents: 15 minutes, bound to a uid, void with the agent's key. Kept as digests, so that a
+//! memory dump of the table is no set of tokens.
+
+use std::collections::HashMap;
+
+use agentd_schemas::unit::name::Slug;
+use sha2::{Digest as _, Sha256};
+
+use crate::sys::random::{self, RandomError};
+
+/// How long a token is good.
+pub const TOKEN_LIFE_MS: u64 = 900_000;
+/// Tokens at a time.
+pub const MAX_TOKENS: usize = 65_536;
+
+/// Who a token stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The agent.
+    pub agent: Slug,
+    /// The uid that proved possession.
+    pub uid: u32,
+    until_boot_ms: u64,
+}
+
+/// Tokens that are good.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    by_digest: HashMap<[u8; 32], Bearer>,
+}
+
+impl Tokens {
+    /// A fresh token.
+    pub fn issue(&mut self, agent: &Slug, uid: u32, now_boot_ms: u64) -> Result<String, RandomError> {
+        if self.by_digest.len() >= MAX_TOKENS {
+            self.by_digest.retain(|_, bearer| bearer.until_boot_ms > now_boot_ms);
+        }
+        if self.by_digest.len() >= MAX_TOKENS {
+            self.by_digest.clear();
+        }
+        let token = data_encoding::BASE64URL_NOPAD.encode(&random::bytes::<32>()?);
+        let bearer = Bearer { agent: agent.clone(), uid, until_boot_ms: now_boot_ms + TOKEN_LIFE_MS };
+        self.by_digest.insert(digest(&token), bearer);
+        Ok(token)
+    }
+
+    /// Who a token stands for, when it is good for this uid now.
+    pub fn check(&self, token: &str, uid: u32, now_boot_ms: u64) -> Option<&Bearer> {
+        let bearer = self.by_digest.get(&digest(token))?;
+        (bearer.uid == uid && bearer.until_boot_ms > now_boot_ms).then_some(bearer)
+    }
+
+    /// Voids every token of an agent: its key was rotated or revoked, or it was shut out.
+    pub fn revoke(&mut self, agent: &Slug) {
+        self.by_digest.retain(|_, bearer| bearer.agent != *agent);
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_bound_to_its_uid_its_time_and_its_agents_key() {
+        let agent: Slug = "fixer".parse().unwrap();
+        let mut tokens = Tokens::default();
+        let token = tokens.issue(&agent, 1000, 0).unwrap();
+        assert!(tokens.check(&token, 1000, 1).is_some());
+        assert!(tokens.check(&token, 1001, 1).is_none());
+        assert!(tokens.check(&token, 1000, TOKEN_LIFE_MS).is_none());
+        assert!(tokens.check("", 1000, 1).is_none());
+        tokens.revoke(&agent);
+        assert!(tokens.check(&token, 1000, 1).is_none());
+    }
+}

@@ -1,0 +1,110 @@
+//! Money and tokens: reservations, spending, and the limits of accounts.
+
+use agentd_schemas::event::{AmountSource, CostReserved, CostSettled, Event, EventData};
+use rusqlite::{Connection, Result, params};
+
+use super::works::Row;
+use super::{exec, misplaced};
+
+/// A limit of an account; `id` is its family: `owner:1000/day`.
+pub(super) fn project_limit(tx: &Connection, event: &Event, id: &str) -> Result<()> {
+    let EventData::AccountLimitSet(data) = &event.data else { return Err(misplaced(&event.data)) };
+    let sql = "INSERT INTO account_limits (family, max_cost, max_tokens) VALUES (?1, ?2, ?3)
+               ON CONFLICT (family) DO UPDATE SET max_cost = excluded.max_cost, max_tokens = excluded.max_tokens";
+    exec(tx, sql, params![id, data.max_cost_micro_usd, data.max_tokens])
+}
+
+/// Change of an account or a work: what is settled and what is set aside.
+#[derive(Default, Clone, Copy)]
+struct Change {
+    spent: i64,
+    reserved: i64,
+    tokens: i64,
+    reserved_tokens: i64,
+}
+
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+fn apply(tx: &Connection, work: i64, accounts: &[String], change: Change) -> Result<()> {
+    let Change { spent, reserved, tokens, reserved_tokens } = change;
+    let sql = "UPDATE works SET spent = spent + ?2, reserved = reserved + ?3, tokens = tokens + ?4,
+                 reserved_tokens = reserved_tokens + ?5 WHERE key = ?1";
+    exec(tx, sql, params![work, spent, reserved, tokens, reserved_tokens])?;
+    for account in accounts {
+        let sql = "INSERT INTO accounts (name, spent, reserved, tokens, reserved_tokens) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (name) DO UPDATE SET spent = spent + excluded.spent, reserved = reserved + excluded.reserved,
+                     tokens = tokens + excluded.tokens, reserved_tokens = reserved_tokens + excluded.reserved_tokens";
+        exec(tx, sql, params![account, spent, reserved, tokens, reserved_tokens])?;
+    }
+    Ok(())
+}
+
+pub(super) fn reserved(tx: &Connection, event: &Event, row: &Row, data: &CostReserved) -> Result<()> {
+    let accounts = serde_json::to_string(&data.accounts).unwrap_or_default();
+    let sql = "INSERT INTO reservations (idx, run, micro_usd, tokens, accounts) VALUES (?1, ?2, ?3, ?4, ?5)";
+    exec(tx, sql, params![event.envelope.index, row.run, data.micro_usd, data.tokens, accounts])?;
+    let change = Change { reserved: signed(data.micro_usd), reserved_tokens: signed(data.tokens), ..Change::default() };
+    apply(tx, row.key, &data.accounts, change)
+}
+
+/// The number that stands for a source in tables: a bit, so that sets of them fit one column.
+pub(in crate::ledger) const fn source_bit(source: AmountSource) -> i64 {
+    match source {
+        AmountSource::Metered => 1,
+        AmountSource::Reported => 2,
+        AmountSource::Estimated => 4,
+    }
+}
+
+pub(super) fn settled(tx: &Connection, row: &Row, data: &CostSettled) -> Result<()> {
+    if let Some(reservation) = data.reservation {
+        exec(tx, "DELETE FROM reservations WHERE idx = ?1", [reservation])?;
+    }
+    let micro_usd = signed(data.micro_usd.unwrap_or(0));
+    let tokens = signed(data.tokens);
+    let change = Change {
+        spent: micro_usd,
+        reserved: -signed(data.released_micro_usd),
+        tokens,
+        reserved_tokens: -signed(data.released_tokens),
+    };
+    apply(tx, row.key, &data.accounts, change)?;
+    let unpriced = i64::from(data.micro_usd.is_none());
+    exec(tx, "UPDATE works SET unpriced = unpriced + ?2 WHERE key = ?1", params![row.key, unpriced])?;
+    let bit = source_bit(data.source);
+    let sql = "UPDATE runs SET spent = spent + ?2, tokens = tokens + ?3, sources = sources | ?4
+               WHERE key = ?1 RETURNING agent, epoch";
+    let (agent, epoch): (i64, i64) = tx
+        .prepare_cached(sql)?
+        .query_row(params![row.run, micro_usd, tokens, bit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "UPDATE epochs SET spent = spent + ?3 WHERE agent = ?1 AND epoch = ?2";
+    exec(tx, sql, params![agent, epoch, micro_usd])?;
+    let sql = "INSERT INTO spending (day, owner, agent, source, micro_usd, tokens, unpriced) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+               ON CONFLICT (day, owner, agent, source) DO UPDATE SET micro_usd = micro_usd + excluded.micro_usd,
+                 tokens = tokens + excluded.tokens, unpriced = unpriced + excluded.unpriced";
+    exec(tx, sql, params![day(data), row.owner, agent, bit, micro_usd, tokens, unpriced])
+}
+
+/// The day that was charged, in the host's zone, as the accounts name it.
+fn day(data: &CostSettled) -> &str {
+    let of_day = data.accounts.iter().find_map(|account| account.split_once("/day/").map(|(_, day)| day));
+    of_day.unwrap_or("")
+}
+
+/// A run is over: what it set aside and never settled is free again.
+pub(super) fn release(tx: &Connection, row: &Row, run: i64) -> Result<()> {
+    let mut open = tx.prepare_cached("SELECT micro_usd, tokens, accounts FROM reservations WHERE run = ?1")?;
+    let rows: Vec<(i64, i64, String)> =
+        open.query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_>>()?;
+    for (micro_usd, tokens, accounts) in &rows {
+        let accounts: Vec<String> = serde_json::from_str(accounts).unwrap_or_default();
+        let change = Change { reserved: -micro_usd, reserved_tokens: -tokens, ..Change::default() };
+        apply(tx, row.key, &accounts, change)?;
+    }
+    if !rows.is_empty() {
+        exec(tx, "DELETE FROM reservations WHERE run = ?1", [run])?;
+    }
+    Ok(())
+}

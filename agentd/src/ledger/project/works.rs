@@ -1,0 +1,159 @@
+//! Works and their runs.
+
+mod ended;
+mod run;
+mod submitted;
+mod timer;
+
+use agentd_schemas::event::{Event, EventData, ServiceLevelKind, WorkState};
+use agentd_schemas::id::WorkId;
+use rusqlite::{Connection, Result, params};
+
+use super::{exec, misplaced, money, state_number};
+
+/// The row that an event changes, as far as projecting needs it.
+pub(super) struct Row {
+    /// Internal key.
+    pub(super) key: i64,
+    /// State before the event.
+    pub(super) state: i64,
+    /// Owner.
+    pub(super) owner: u32,
+    /// Queue.
+    pub(super) queue: i64,
+    /// Attempts before the event.
+    pub(super) attempts: i64,
+    /// Key of the current or last run.
+    pub(super) run: Option<i64>,
+    /// Whether somebody waits for it, or it has parts.
+    pub(super) linked: bool,
+}
+
+/// Applies an event about a work.
+pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> {
+    if let EventData::WorkSubmitted(data) = &event.data {
+        return submitted::project(tx, event, id, data);
+    }
+    let row = row(tx, id)?;
+    touch(tx, event, &row)?;
+    match &event.data {
+        EventData::WorkReadied(_) => ready(tx, &row),
+        EventData::WorkScheduled(data) => {
+            set_state(tx, &row, WorkState::Scheduled)?;
+            timer::set(tx, data.not_before, timer::WAKE, row.key)
+        }
+        EventData::WorkBlocked(data) => blocked(tx, &row, data.by),
+        EventData::WorkClaimed(data) => run::claimed(tx, event, &row, data),
+        EventData::RunStarted(_) => set_state(tx, &row, WorkState::Running),
+        EventData::RunWaiting(data) => run::waiting(tx, event, &row, data),
+        EventData::RunResumed(_) => run::resumed(tx, event, &row),
+        EventData::NoteAdded(_) => note(tx, event, &row),
+        EventData::CostReserved(data) => money::reserved(tx, event, &row, data),
+        EventData::CostSettled(data) => money::settled(tx, &row, data),
+        EventData::ModelMismatched(_) => Ok(()),
+        EventData::LimitsRaised(data) => raised(tx, &row, data),
+        EventData::ResultJudged(_) => run::judged(tx, event, &row),
+        EventData::WorkCompleted(data) => ended::completed(tx, event, &row, data),
+        EventData::AttemptFailed(data) => run::failed(tx, event, &row, data),
+        EventData::WorkFailed(_) => ended::without_success(tx, event, &row, WorkState::Failed),
+        EventData::WorkCancelled(_) => ended::without_success(tx, event, &row, WorkState::Cancelled),
+        EventData::WorkExpired(_) => ended::without_success(tx, event, &row, WorkState::Expired),
+        EventData::WorkRetried(data) => ended::retried(tx, event, &row, data),
+        EventData::LeaseVoided(_) => run::voided(tx, event, &row),
+        EventData::ServiceLevelBreached(data) => breached(tx, event, &row, data.level),
+        EventData::HoldPlaced(_) => held(tx, &row, true),
+        EventData::HoldLifted(_) => held(tx, &row, false),
+        other => Err(misplaced(other)),
+    }
+}
+
+fn row(tx: &Connection, id: WorkId) -> Result<Row> {
+    let sql = "SELECT key, state, owner, queue, attempts, run, dependants + children FROM works WHERE id = ?1";
+    tx.prepare_cached(sql)?.query_row([id.as_bytes()], |row| {
+        Ok(Row {
+            key: row.get(0)?,
+            state: row.get(1)?,
+            owner: row.get(2)?,
+            queue: row.get(3)?,
+            attempts: row.get(4)?,
+            run: row.get(5)?,
+            linked: row.get::<_, i64>(6)? > 0,
+        })
+    })
+}
+
+fn touch(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
+    let sql = "UPDATE works SET version = ?2, changed = ?3, changed_by = ?4 WHERE key = ?1";
+    let envelope = &event.envelope;
+    exec(tx, sql, params![row.key, envelope.version, envelope.time.as_ms(), envelope.index])
+}
+
+/// Moves a work to another state and keeps every count that depends on it.
+pub(super) fn set_state(tx: &Connection, row: &Row, to: WorkState) -> Result<()> {
+    let to = state_number(to);
+    if to == row.state {
+        return Ok(());
+    }
+    exec(tx, "UPDATE works SET state = ?2 WHERE key = ?1", params![row.key, to])?;
+    count(tx, row.owner, row.state, -1)?;
+    count(tx, row.owner, to, 1)?;
+    let ready = state_number(WorkState::Ready);
+    if row.state == ready {
+        queue(tx, row.queue, -1)?;
+    }
+    if to == ready {
+        queue(tx, row.queue, 1)?;
+    }
+    Ok(())
+}
+
+/// Adds to the number of works of an owner in a state.
+pub(super) fn count(tx: &Connection, owner: u32, state: i64, by: i64) -> Result<()> {
+    let sql = "INSERT INTO counts (owner, state, n) VALUES (?1, ?2, ?3)
+               ON CONFLICT (owner, state) DO UPDATE SET n = n + excluded.n";
+    exec(tx, sql, params![owner, state, by])
+}
+
+/// Adds to the number of ready works of a queue.
+pub(super) fn queue(tx: &Connection, id: i64, by: i64) -> Result<()> {
+    exec(tx, "UPDATE queues SET ready = ready + ?2 WHERE id = ?1", params![id, by])
+}
+
+fn ready(tx: &Connection, row: &Row) -> Result<()> {
+    timer::clear(tx, row.key, timer::WAKE)?;
+    exec(tx, "DELETE FROM backoffs WHERE work = ?1", [row.key])?;
+    set_state(tx, row, WorkState::Ready)
+}
+
+fn blocked(tx: &Connection, row: &Row, by: WorkId) -> Result<()> {
+    let sql = "UPDATE dependencies SET status = 2
+               WHERE work = ?1 AND on_work = (SELECT key FROM works WHERE id = ?2)";
+    exec(tx, sql, params![row.key, by.as_bytes()])?;
+    set_state(tx, row, WorkState::Blocked)
+}
+
+fn note(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
+    exec(tx, "INSERT INTO notes (work, idx) VALUES (?1, ?2)", params![row.key, event.envelope.index])
+}
+
+fn raised(tx: &Connection, row: &Row, data: &agentd_schemas::event::LimitsRaised) -> Result<()> {
+    let sql = "UPDATE works SET max_cost = coalesce(?2, max_cost), max_tokens = coalesce(?3, max_tokens),
+               max_attempts = coalesce(?4, max_attempts) WHERE key = ?1";
+    exec(tx, sql, params![row.key, data.max_cost_micro_usd, data.max_tokens, data.max_attempts])
+}
+
+fn breached(tx: &Connection, event: &Event, row: &Row, level: ServiceLevelKind) -> Result<()> {
+    let (bit, kind) = match level {
+        ServiceLevelKind::Start => (1, timer::START),
+        ServiceLevelKind::Finish => (2, timer::FINISH),
+        ServiceLevelKind::Deadline => (4, timer::DEADLINE),
+    };
+    exec(tx, "UPDATE works SET breached = breached | ?2 WHERE key = ?1", params![row.key, bit])?;
+    timer::clear(tx, row.key, kind)?;
+    let sql = "INSERT INTO breaches (idx, work, owner) VALUES (?1, ?2, ?3)";
+    exec(tx, sql, params![event.envelope.index, row.key, row.owner])
+}
+
+fn held(tx: &Connection, row: &Row, held: bool) -> Result<()> {
+    exec(tx, "UPDATE works SET held = ?2 WHERE key = ?1", params![row.key, held])
+}

@@ -1,0 +1,140 @@
+//! Runs: claimed, waiting, over.
+
+use agentd_schemas::event::{AttemptFailed, Event, FailureReason, RunWaiting, WorkClaimed, WorkState};
+use rusqlite::{Connection, Result, params};
+
+use super::super::{exec, money, objectives};
+use super::{Row, set_state, timer};
+use crate::domain::objective::Moment;
+use crate::domain::work::ending::counts_against;
+
+/// Values of `runs.outcome`.
+pub(in crate::ledger) const LIVE: i64 = 0;
+/// A result waits for a person.
+pub(in crate::ledger) const VERIFYING: i64 = 1;
+/// Done and accepted.
+pub(in crate::ledger) const COMPLETED: i64 = 2;
+/// Ended without success.
+pub(in crate::ledger) const FAILED: i64 = 3;
+/// The work was called off.
+pub(in crate::ledger) const CANCELLED: i64 = 4;
+/// The lease was lost through no fault of the agent.
+pub(in crate::ledger) const VOIDED: i64 = 5;
+
+pub(super) fn claimed(tx: &Connection, event: &Event, row: &Row, data: &WorkClaimed) -> Result<()> {
+    let envelope = &event.envelope;
+    let sql = "UPDATE agents SET live = live + 1 WHERE name = ?1 RETURNING key";
+    let agent: i64 = tx.prepare_cached(sql)?.query_row([data.agent.as_str()], |row| row.get(0))?;
+    let sql = "INSERT INTO runs (key, incarnation, work, attempt, agent, epoch, outcome, claimed_ms, boot,
+                 claimed_boot_ms, lease_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10)";
+    exec(
+        tx,
+        sql,
+        params![
+            envelope.index,
+            data.fence.incarnation,
+            row.key,
+            data.attempt,
+            agent,
+            envelope.epoch,
+            envelope.time.as_ms(),
+            envelope.boot,
+            envelope.boot_ms,
+            data.lease_ms,
+        ],
+    )?;
+    let sql = "UPDATE works SET attempts = ?2, run = ?3 WHERE key = ?1 RETURNING latest_start, breached";
+    let (latest_start, breached): (i64, i64) = tx
+        .prepare_cached(sql)?
+        .query_row(params![row.key, data.attempt, envelope.index], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if row.attempts == 0 {
+        if latest_start != i64::MAX {
+            timer::clear(tx, row.key, timer::START)?;
+        }
+        let in_time = (latest_start != i64::MAX).then_some(breached & 1 == 0 && envelope.time.as_ms() <= latest_start);
+        objectives::count(tx, row.owner, row.key, Moment::Started(in_time), envelope.time)?;
+    }
+    set_state(tx, row, WorkState::Claimed)
+}
+
+pub(super) fn waiting(tx: &Connection, event: &Event, row: &Row, data: &RunWaiting) -> Result<()> {
+    let reason =
+        serde_json::to_string(&data.reason).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let sql = "UPDATE runs SET waiting = ?2, waiting_since_boot_ms = ?3 WHERE key = ?1";
+    exec(tx, sql, params![row.run, reason, event.envelope.boot_ms])?;
+    set_state(tx, row, WorkState::Waiting)
+}
+
+pub(super) fn resumed(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
+    let sql = "UPDATE runs SET waiting = NULL, waiting_since_boot_ms = NULL,
+                 waited_ms = waited_ms + max(0, ?2 - coalesce(waiting_since_boot_ms, ?2)) WHERE key = ?1";
+    exec(tx, sql, params![row.run, event.envelope.boot_ms])?;
+    set_state(tx, row, WorkState::Running)
+}
+
+/// A result waits for a person: the lease is over, the agent is free.
+pub(super) fn judged(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
+    end(tx, event, row, VERIFYING, true)?;
+    set_state(tx, row, WorkState::Verifying)
+}
+
+/// Ends the current run. The agent is free again when it held the lease until now.
+pub(super) fn end(tx: &Connection, event: &Event, row: &Row, outcome: i64, result: bool) -> Result<()> {
+    let Some(run) = row.run else { return Ok(()) };
+    let envelope = &event.envelope;
+    let was: i64 = tx.prepare_cached("SELECT outcome FROM runs WHERE key = ?1")?.query_row([run], |row| row.get(0))?;
+    let sql =
+        "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL, waiting_since_boot_ms = NULL,
+                 result_by = CASE WHEN ?5 THEN ?4 ELSE result_by END WHERE key = ?1";
+    exec(tx, sql, params![run, outcome, envelope.time.as_ms(), envelope.index, result])?;
+    if was == LIVE {
+        let sql = "UPDATE agents SET live = live - 1 WHERE key = (SELECT agent FROM runs WHERE key = ?1)";
+        exec(tx, sql, [run])?;
+        money::release(tx, row, run)?;
+    }
+    Ok(())
+}
+
+pub(super) fn failed(tx: &Connection, event: &Event, row: &Row, data: &AttemptFailed) -> Result<()> {
+    let has_result = event.envelope.blobs.iter().any(|blob| blob.slot == 1);
+    end(tx, event, row, FAILED, has_result)?;
+    let judged = data.reason == FailureReason::Rejected;
+    credit(tx, row, judged, false, counts_against(data.reason))?;
+    match data.retry_after_ms {
+        None => Ok(()),
+        Some(after) => {
+            let sql = "INSERT INTO backoffs (work, boot, due_boot_ms) VALUES (?1, ?2, ?3)";
+            let due = event.envelope.boot_ms.saturating_add(after);
+            exec(tx, sql, params![row.key, event.envelope.boot, due])?;
+            set_state(tx, row, WorkState::Scheduled)
+        }
+    }
+}
+
+pub(super) fn voided(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
+    end(tx, event, row, VOIDED, false)?;
+    // The attempt is not used up: the next one may be tried in its place.
+    exec(tx, "UPDATE works SET max_attempts = max_attempts + 1 WHERE key = ?1", [row.key])?;
+    set_state(tx, row, WorkState::Ready)
+}
+
+/// Credits the agent of the current run: evidence for the skills of judged works, and the series of failures.
+pub(super) fn credit(tx: &Connection, row: &Row, judged: bool, accepted: bool, counts: bool) -> Result<()> {
+    let Some(run) = row.run else { return Ok(()) };
+    let (agent, epoch): (i64, i64) = tx
+        .prepare_cached("SELECT agent, epoch FROM runs WHERE key = ?1")?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "UPDATE agents SET completed = completed + ?2, failed = failed + ?3,
+                 failures_in_a_row = CASE WHEN ?2 THEN 0 ELSE failures_in_a_row + ?4 END,
+                 judged = judged + (?5 AND epoch = ?6), accepted = accepted + (?2 AND ?5 AND epoch = ?6) WHERE key = ?1";
+    exec(tx, sql, params![agent, accepted, !accepted, counts && !accepted, judged, epoch])?;
+    let sql = "UPDATE epochs SET completed = completed + ?3, failed = failed + ?4 WHERE agent = ?1 AND epoch = ?2";
+    exec(tx, sql, params![agent, epoch, accepted, !accepted])?;
+    if !judged {
+        return Ok(());
+    }
+    let sql = "INSERT INTO evidence (agent, epoch, skill, judged, accepted)
+               SELECT ?1, ?2, value, 1, ?4 FROM json_each((SELECT skills FROM queues WHERE id = ?3)) WHERE true
+               ON CONFLICT (agent, epoch, skill) DO UPDATE SET judged = judged + 1, accepted = accepted + excluded.accepted";
+    exec(tx, sql, params![agent, epoch, row.queue, accepted])
+}

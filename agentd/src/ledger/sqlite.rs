@@ -1,0 +1,273 @@
+//! The SQLite store: one connection, one transaction a batch.
+
+use std::sync::Arc;
+
+use agentd_schemas::event::Event;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::time::WallMs;
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+
+use super::append::{AppendError, Appender, Writing};
+use super::checkpoint::{self, Moment};
+use super::commit::{Refusal, decide};
+use super::load::{self, LoadError};
+use super::store::{Answer, Request, Store, StoreError, World};
+use crate::domain::{Env, Ids};
+use crate::sys::{failpoint, random};
+
+/// The write connection and the head of the log.
+pub struct SqliteStore {
+    conn: Connection,
+    appender: Appender,
+    salts: Salts,
+}
+
+/// Random bytes in bulk: a system call for each salt would cost more than the salt.
+struct Salts {
+    bytes: Box<[u8; 4096]>,
+    used: usize,
+}
+
+impl Salts {
+    fn next(&mut self) -> Result<[u8; 32], random::RandomError> {
+        if self.used + 32 > self.bytes.len() {
+            random::fill(&mut self.bytes[..])?;
+            self.used = 0;
+        }
+        let mut salt = [0; 32];
+        let taken = &mut self.bytes[self.used..self.used + 32];
+        salt.copy_from_slice(taken);
+        taken.fill(0);
+        self.used += 32;
+        Ok(salt)
+    }
+}
+
+/// What ends a batch early.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Other(String),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Sqlite(error) => Self::Sqlite(error),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Other(what) => Self::Failed(what),
+            Failure::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => Self::DiskFull,
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                    Self::ReadOnly(error.to_string())
+                }
+                _ => Self::Failed(error.to_string()),
+            },
+        }
+    }
+}
+
+impl SqliteStore {
+    /// A store on an open ledger.
+    pub fn new(conn: Connection, appender: Appender) -> Self {
+        Self { conn, appender, salts: Salts { bytes: Box::new([0; 4096]), used: 4096 } }
+    }
+
+    /// The head of the log.
+    pub const fn appender(&self) -> &Appender {
+        &self.appender
+    }
+
+    fn batch(&mut self, batch: &[Request], world: &World) -> Result<(Vec<Answer>, bool), Failure> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        failpoint::check("commit.begin").map_err(|error| Failure::Other(error.to_string()))?;
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut wrote = false;
+        for request in batch {
+            let answer = self.one(request, world)?;
+            wrote |= matches!(&answer, Answer::Committed(events) if !events.is_empty());
+            answers.push(answer);
+        }
+        if wrote {
+            self.appender.checkpoint(&self.conn, moment(world)).map_err(append_failure)?;
+        }
+        Ok((answers, wrote))
+    }
+
+    fn one(&mut self, request: &Request, world: &World) -> Result<Answer, Failure> {
+        if let Some(answer) = repeated(&self.conn, request)? {
+            return Ok(answer);
+        }
+        if let Some(resource) = &request.resource {
+            let now = load::resource::of(&self.conn, &request.command)?;
+            if now.as_ref() != Some(resource) {
+                return Ok(Answer::Stale);
+            }
+        }
+        let env = self.env(world)?;
+        let drafts = match decide(&self.conn, &request.command, request.caller.operator, &env) {
+            Ok(drafts) => drafts,
+            Err(Refusal::Rejected(problem)) => return Ok(Answer::Refused(problem)),
+            Err(Refusal::Load(error)) => return Err(error.into()),
+        };
+        if drafts.is_empty() {
+            return Ok(Answer::Committed(Arc::from([])));
+        }
+        self.append(request, drafts, world)
+    }
+
+    fn env(&self, world: &World) -> Result<Env, Failure> {
+        let seed = random::bytes::<32>().map_err(|error| Failure::Other(error.to_string()))?;
+        Ok(Env {
+            wall: WallMs::saturating(world.wall_ms),
+            boot_ms: world.boot_ms,
+            incarnation: self.appender.incarnation(),
+            next_index: self.appender.size(),
+            day: world.day.clone(),
+            month: world.month.clone(),
+            ids: Ids::new(seed),
+            defaults: world.defaults.clone(),
+        })
+    }
+
+    fn append(
+        &mut self,
+        request: &Request,
+        drafts: Vec<crate::domain::Draft>,
+        world: &World,
+    ) -> Result<Answer, Failure> {
+        let mark = self.appender.mark();
+        self.conn.prepare_cached("SAVEPOINT command")?.execute([])?;
+        let writing = Writing {
+            caller: &request.caller,
+            decided: Some(&request.decided),
+            request: request.key.as_ref().map(|(key, digest)| (key.as_str(), digest.as_str())),
+            moment: moment(world),
+        };
+        let mut dry = None;
+        let salts = &mut self.salts;
+        let appended = self.appender.append(&self.conn, drafts, &writing, &mut || {
+            salts.next().unwrap_or_else(|error| {
+                dry = Some(error.to_string());
+                [0; 32]
+            })
+        });
+        if let Some(error) = dry {
+            return Err(Failure::Other(error));
+        }
+        match appended {
+            Ok(events) => {
+                self.conn.prepare_cached("RELEASE command")?.execute([])?;
+                Ok(Answer::Committed(events.into()))
+            }
+            Err(error @ (AppendError::Event { .. } | AppendError::BlobTooLarge { .. })) => {
+                self.conn.prepare_cached("ROLLBACK TO command")?.execute([])?;
+                self.conn.prepare_cached("RELEASE command")?.execute([])?;
+                self.appender.rollback(mark);
+                let problem = Problem::new(Code::TooLarge, error.to_string());
+                Ok(Answer::Refused(problem.hint("put long lists into the inputs, or split the work")))
+            }
+            Err(other) => Err(append_failure(other)),
+        }
+    }
+
+    fn undo(&mut self, mark: super::append::Mark) {
+        // The transaction may be gone already: SQLite rolls back by itself when the disk is full.
+        if !self.conn.is_autocommit() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        self.appender.rollback(mark);
+    }
+}
+
+fn moment(world: &World) -> Moment {
+    Moment { wall: WallMs::saturating(world.wall_ms), boot_ms: world.boot_ms }
+}
+
+fn append_failure(error: AppendError) -> Failure {
+    match error {
+        AppendError::Sqlite(error) | AppendError::Project { source: error, .. } => Failure::Sqlite(error),
+        other => Failure::Other(other.to_string()),
+    }
+}
+
+/// The answer to a repeated idempotency key.
+fn repeated(conn: &Connection, request: &Request) -> Result<Option<Answer>, Failure> {
+    let Some((key, digest)) = &request.key else { return Ok(None) };
+    let sql = "SELECT digest, first, events FROM requests WHERE actor = ?1 AND key = ?2";
+    let found: Option<(String, u64, u64)> = conn
+        .prepare_cached(sql)?
+        .query_row(params![request.caller.actor.to_string(), key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((before, first, count)) = found else { return Ok(None) };
+    if before != *digest {
+        let problem =
+            Problem::new(Code::KeyReused, format!("the idempotency key {key:?} was used before with another body"))
+                .hint("use a fresh key for a new request");
+        return Ok(Some(Answer::Refused(problem)));
+    }
+    let mut events = Vec::new();
+    for index in first..first + count {
+        events.push(read_event(conn, index)?);
+    }
+    Ok(Some(Answer::Repeated(events.into())))
+}
+
+fn read_event(conn: &Connection, index: u64) -> Result<Event, Failure> {
+    let body: String =
+        conn.prepare_cached("SELECT body FROM events WHERE idx = ?1")?.query_row([index], |row| row.get(0))?;
+    Event::from_bytes(body.as_bytes()).map_err(|error| Failure::Other(format!("event {index}: {error}")))
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, batch: &[Request], world: &World) -> Result<Vec<Answer>, StoreError> {
+        let mark = self.appender.mark();
+        let (answers, wrote) = match self.batch(batch, world) {
+            Ok(done) => done,
+            Err(failure) => {
+                self.undo(mark);
+                return Err(failure.into());
+            }
+        };
+        if !wrote {
+            self.undo(mark);
+            return Ok(answers);
+        }
+        failpoint::hit("commit.before");
+        let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if let Err(error) = committed {
+            // Still inside the transaction: SQLite says that nothing was made durable.
+            if !self.conn.is_autocommit() {
+                self.undo(mark);
+                return Err(Failure::Sqlite(error).into());
+            }
+            return Err(StoreError::UnknownOutcome(error.to_string()));
+        }
+        failpoint::hit("commit.after");
+        Ok(answers)
+    }
+
+    fn size(&self) -> u64 {
+        self.appender.size()
+    }
+
+    fn incarnation(&self) -> u32 {
+        self.appender.incarnation()
+    }
+
+    fn keep_checkpoint(&mut self) -> Result<(), StoreError> {
+        checkpoint::keep(&self.conn).map_err(|error| Failure::Sqlite(error).into())
+    }
+}

@@ -1,0 +1,111 @@
+//! The Merkle tree in the database: leaf hashes beside their events, complete nodes of level 8 and up in `nodes`.
+//!
+//! Nodes between are computed from at most 256 leaf hashes. Nothing here is believed because it is stored: recovery,
+//! proofs and verification compare what they get with a signed root.
+
+use agentd_schemas::log::tree::{Frontier, FrontierError, Hash, leaf_hash, node_hash};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// The lowest level that is stored: one node for 256 events.
+pub const STORED_LEVEL: u8 = 8;
+/// Events below one node of the lowest stored level.
+pub const BLOCK: u64 = 1 << STORED_LEVEL;
+
+/// Why a node of the tree cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored node is missing.
+    #[error("node {index} of level {level} is missing")]
+    NoNode {
+        /// Its level.
+        level: u8,
+        /// Its place in the level.
+        index: u64,
+    },
+    /// An event is missing.
+    #[error("event {index} is missing")]
+    NoEvent {
+        /// Its index.
+        index: u64,
+    },
+    /// The event was changed, or its leaf hash was.
+    #[error("event {index}: its bytes do not give its leaf hash")]
+    Leaf {
+        /// Its index.
+        index: u64,
+    },
+    /// The peaks do not fit the size.
+    #[error(transparent)]
+    Frontier(#[from] FrontierError),
+}
+
+/// Stores a complete node.
+pub(super) fn store(tx: &Connection, level: u8, index: u64, hash: &Hash) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO nodes (level, idx, hash) VALUES (?1, ?2, ?3)";
+    tx.prepare_cached(sql)?.execute(params![level, index, hash.0]).map(drop)
+}
+
+/// A complete node: stored, or computed from the leaf hashes below it.
+pub fn node(connection: &Connection, level: u8, index: u64) -> Result<Hash, TreeError> {
+    if level >= STORED_LEVEL {
+        let sql = "SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2";
+        let hash = connection.prepare_cached(sql)?.query_row(params![level, index], |row| row.get(0)).optional()?;
+        return hash.map(Hash).ok_or(TreeError::NoNode { level, index });
+    }
+    let mut below = Frontier::new();
+    each_leaf(connection, index << level, (index + 1) << level, |leaf, _| {
+        below.push(leaf);
+        Ok(())
+    })?;
+    Ok(below.root())
+}
+
+/// The right-hand edge of the tree of `size` events: stored nodes, and the last events hashed again.
+pub(super) fn frontier(connection: &Connection, size: u64) -> Result<Frontier, TreeError> {
+    let whole = size - size % BLOCK;
+    let levels = (STORED_LEVEL..64).rev().filter(|level| whole >> level & 1 == 1);
+    let peaks = levels.map(|level| node(connection, level, (whole >> level) - 1)).collect::<Result<Vec<_>, _>>()?;
+    let mut frontier = Frontier::from_parts(whole, peaks)?;
+    each_leaf(connection, whole, size, |leaf, body| {
+        if leaf_hash(body) != leaf {
+            return Err(TreeError::Leaf { index: frontier.size() });
+        }
+        frontier.push(leaf);
+        Ok(())
+    })?;
+    Ok(frontier)
+}
+
+/// Reads leaf hash and body of the events `from..to`, every one of which must be there.
+fn each_leaf(
+    connection: &Connection,
+    from: u64,
+    to: u64,
+    mut take: impl FnMut(Hash, &[u8]) -> Result<(), TreeError>,
+) -> Result<(), TreeError> {
+    let sql = "SELECT idx, leaf, body FROM events WHERE idx >= ?1 AND idx < ?2 ORDER BY idx";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![from, to])?;
+    for index in from..to {
+        let row = rows.next()?.ok_or(TreeError::NoEvent { index })?;
+        if row.get::<_, u64>(0)? != index {
+            return Err(TreeError::NoEvent { index });
+        }
+        let leaf = row.get(1).map(Hash).map_err(|_| TreeError::Leaf { index })?;
+        take(leaf, row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?)?;
+    }
+    Ok(())
+}
+
+/// The stored nodes that `size` events make complete, level by level: how many of each.
+pub(super) fn stored_levels(size: u64) -> impl Iterator<Item = (u8, u64)> {
+    (STORED_LEVEL..64).map(move |level| (level, size >> level)).take_while(|(_, nodes)| *nodes > 0)
+}
+
+/// The parents of a row of nodes; the last one without a sibling has none yet.
+pub(super) fn parents(nodes: &[Hash]) -> Vec<Hash> {
+    nodes.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect()
+}
