@@ -108,12 +108,11 @@ impl Watched {
 
     fn draw(&mut self) {
         let now = ambient::now();
-        let line = match self.alone().first().and_then(|id| self.views.get(id)) {
-            Some(view) => progress(view, self.since, now),
-            None => {
-                let over = self.views.values().filter(|view| is_past(&view.row.state)).count();
-                format!("{over} of {} over  {}", self.views.len(), elapsed(self.since, now))
-            }
+        let line = if let Some(view) = self.alone().first().and_then(|id| self.views.get(id)) {
+            progress(view, self.since, now)
+        } else {
+            let over = self.views.values().filter(|view| is_past(&view.row.state)).count();
+            format!("{over} of {} over  {}", self.views.len(), elapsed(self.since, now))
         };
         self.screen.draw(&line);
     }
@@ -145,7 +144,7 @@ fn change(view: &WorkView) -> String {
     }
     match (row.state.as_str(), &view.waiting_for) {
         ("verifying", _) => {
-            text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short))
+            text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short));
         }
         ("waiting", Some(reason)) => text.push_str(&format!(" · waits for {}", plain(&story::waits_for(reason)))),
         _ => {}
@@ -216,7 +215,7 @@ pub(crate) fn results(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::work_failed(
-        format!("work {} {}", first.row.short, plain(&first.row.state)),
+        &format!("work {} {}", first.row.short, plain(&first.row.state)),
         first.row.reason.as_deref(),
         failed.len(),
     )
