@@ -123,7 +123,7 @@ impl Appender {
         };
         if let Some(mark) = restore_mark(connection)? {
             let previous = Checkpoint { origin: announced.origin, size: frontier.size(), root: frontier.root() };
-            let origin = successor(&previous.origin, mark.incarnation);
+            let origin = origin_of(&previous.origin, mark.incarnation);
             let appender = appender(mark.incarnation, origin, frontier);
             return Ok(Opened::Restored(Box::new(Restored { appender, previous, reason: mark.reason })));
         }
@@ -261,6 +261,19 @@ pub(super) fn mark_restored(tx: &Connection, incarnation: u32, reason: &str) -> 
     tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", (RESTORED, mark)).map(drop)
 }
 
+/// The keys in `meta` that are kept beside the log; all others are projected from it.
+pub(super) const KEPT: [&str; 2] = [STARTED, RESTORED];
+
+/// Removes from `meta` what is projected.
+pub(super) fn forget_projected(tx: &Connection) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM meta WHERE key NOT IN (?1, ?2)", KEPT).map(drop)
+}
+
+/// Checks the end of the log against its signed head. Gives the number of events; `None` when there are none.
+pub(super) fn check_end(connection: &Connection) -> Result<Option<u64>, LogError> {
+    Ok(recover(connection)?.map(|(_, frontier)| frontier.size()))
+}
+
 /// The end of the log, compared with its signed head.
 fn recover(connection: &Connection) -> Result<Option<(Announced, Frontier)>, LogError> {
     let corrupt = |what: String| LogError::Corrupt { what };
@@ -315,7 +328,7 @@ fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> 
 }
 
 /// The origin of a later incarnation of the same log.
-fn successor(previous: &str, incarnation: u32) -> String {
+pub(super) fn origin_of(previous: &str, incarnation: u32) -> String {
     origin(previous.rsplit_once("/log/").map_or(previous, |(trust_domain, _)| trust_domain), incarnation)
 }
 

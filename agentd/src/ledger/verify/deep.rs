@@ -1,0 +1,112 @@
+//! Verifying in depth: tables against what the events make of them, content against commitments, signed statements
+//! against the keys of their agents.
+//!
+//! Every event is replayed into temporary tables that lie in front of the real ones on a read-only connection; then
+//! both are compared row by row.
+
+use std::path::Path;
+
+use agentd_schemas::log::note::SignedNote;
+use rusqlite::Connection;
+
+use super::compare;
+use super::content::{Content, check_statement};
+use super::fault::{EventFault, VerifyError};
+use super::{Report, verify_in};
+use crate::ledger::open;
+use crate::ledger::rebuild::{self, Made, RebuildError};
+
+/// Events between two reports of progress.
+const STEP: u64 = 1 << 12;
+
+/// What a ledger that holds in depth is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeepReport {
+    /// What [`verify`](super::verify) found.
+    pub report: Report,
+    /// Rows of all projections.
+    pub rows: u64,
+    /// Blobs that are what their events commit to.
+    pub blobs: u64,
+    /// Blobs that were erased, as events say.
+    pub erased: u64,
+    /// Signed statements that verify under the agent's key of their time.
+    pub statements: u64,
+}
+
+impl From<RebuildError> for VerifyError {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Sqlite(error) => Self::Sqlite(error),
+            RebuildError::Event { index, why } => Self::Event { index, fault: EventFault::Body(why) },
+            RebuildError::Project { index, source, .. } => Self::Event { index, fault: EventFault::Project(source) },
+        }
+    }
+}
+
+/// Verifies the ledger at `path` as [`verify`](super::verify) does, and then in depth. `progress` is told how many
+/// events more were read; every event is read twice.
+pub fn verify_deep(
+    path: &Path,
+    given: &[SignedNote],
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<DeepReport, VerifyError> {
+    let mut connection = open::open_for_verify(path)?;
+    let tx = connection.transaction()?;
+    let report = verify_in(&tx, path, given, threads, progress)?;
+    let made = rebuild::schema_made()?;
+    check_schema(&tx, &made)?;
+    check_file(&tx)?;
+    shadow(&tx, &made)?;
+    let mut content = Content::new(&tx);
+    let mut statements = 0;
+    let events = rebuild::replay(&tx, |event| {
+        content.check(event, |envelope| {
+            statements += 1;
+            check_statement(&tx, event, envelope)
+        })?;
+        if (event.envelope.index + 1).is_multiple_of(STEP) {
+            progress(STEP);
+        }
+        Ok::<(), VerifyError>(())
+    })?;
+    progress(events % STEP);
+    let (blobs, erased) = content.finish()?;
+    let mut rows = 0;
+    for table in made.iter().filter(|made| made.kind == "table" && made.is_projection()) {
+        rows += compare::table(&tx, &table.name, "")?;
+    }
+    rows += compare::table(&tx, "meta", "WHERE key NOT IN ('started', 'restored')")?;
+    Ok(DeepReport { report, rows, blobs, erased, statements })
+}
+
+/// Triggers, views and indexes of somebody else would make tables say what no event says.
+fn check_schema(connection: &Connection, made: &[Made]) -> Result<(), VerifyError> {
+    let found = rebuild::schema(connection)?;
+    let differing =
+        found.iter().find(|one| !made.contains(one)).or_else(|| made.iter().find(|one| !found.contains(one)));
+    match differing {
+        None => Ok(()),
+        Some(one) => Err(VerifyError::Schema { what: format!("{} {}", one.kind, one.name) }),
+    }
+}
+
+/// Lets SQLite look at its pages, and at every index against its table.
+fn check_file(connection: &Connection) -> Result<(), VerifyError> {
+    let what: String = connection.query_row("PRAGMA main.integrity_check(1)", [], |row| row.get(0))?;
+    if what == "ok" { Ok(()) } else { Err(VerifyError::File { what }) }
+}
+
+/// Makes an empty temporary table in front of each table that projecting writes to.
+fn shadow(connection: &Connection, made: &[Made]) -> rusqlite::Result<()> {
+    let written = made.iter().filter(|made| made.is_projection() || matches!(made.name.as_str(), "meta" | "blobs"));
+    for made in written {
+        // An index follows its table: an unqualified name finds the temporary one.
+        connection.execute_batch(&made.sql.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
