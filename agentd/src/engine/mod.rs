@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 pub use execute::Done;
 pub use jobs::Jobs;
 pub use live::LiveRun;
-pub use recovery::start;
+pub use recovery::{Settings, StartError, start};
 
 use crate::domain::Defaults;
 use crate::identity::{Challenges, Tokens};
@@ -59,6 +59,7 @@ pub struct Host {
 pub struct Inner {
     pub(crate) host: Host,
     pub(crate) defaults: Arc<Defaults>,
+    pub(crate) zone: jiff::tz::TimeZone,
     pub(crate) clock: Clock,
     pub(crate) boot: BootId,
     pub(crate) mailbox: std::sync::OnceLock<Mailbox>,

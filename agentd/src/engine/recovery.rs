@@ -76,8 +76,8 @@ pub struct Settings {
     pub defaults: Arc<Defaults>,
 }
 
-/// Starts the engine. The thread is the writer's: it ends when the last engine handle is gone.
-pub async fn start(settings: Settings) -> Result<(Engine, std::thread::JoinHandle<()>), StartError> {
+/// Starts the engine. The writer's thread ends with the process: whatever was answered is durable.
+pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
     let clock = Clock::system();
     let boot = clock.boot_id().map_err(|error| system(&error))?;
@@ -106,6 +106,7 @@ pub async fn start(settings: Settings) -> Result<(Engine, std::thread::JoinHandl
         readers: Readers::open(&database)?,
         host,
         defaults: settings.defaults.clone(),
+        zone: settings.zone.clone(),
         clock,
         boot,
         mailbox: OnceLock::new(),
@@ -126,11 +127,11 @@ pub async fn start(settings: Settings) -> Result<(Engine, std::thread::JoinHandl
     }
     let world = world::reader(clock, settings.zone, settings.defaults);
     let store = Box::new(SqliteStore::new(conn, appender));
-    let (mailbox, thread) = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
+    let mailbox = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
     let _ = inner.mailbox.set(mailbox);
     let engine = Engine(inner);
     engine.first_commands(recovered, voided.lost, jumped).await?;
-    Ok((engine, thread))
+    Ok(engine)
 }
 
 fn open_log(

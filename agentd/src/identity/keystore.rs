@@ -86,6 +86,7 @@ fn key(path: &Path, comment: &str, may_create: bool) -> Result<PrivateKey, Keyst
         secret_file::write(path, text.as_bytes(), Existing::Refuse)?;
     }
     let secret = secret_file::read(path, MAX_KEY_FILE)?;
-    let text = std::str::from_utf8(secret.expose()).map_err(|_| bad(KeyError::NotUtf8))?;
+    // Bytes that are no text are no key either: the reader of the text says so.
+    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
     PrivateKey::from_openssh(text).map_err(bad)
 }

@@ -287,3 +287,6 @@ fn find(tx: &Connection, subject: &Subject) -> rusqlite::Result<Option<Place>> {
     }
     .optional()
 }
+
+#[cfg(test)]
+mod tests;

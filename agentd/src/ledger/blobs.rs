@@ -41,9 +41,3 @@ pub fn read(connection: &Connection, event: u64, slot: u8) -> Result<Option<Stor
         _ => Stored::Erased,
     }))
 }
-
-/// Erases salt and content of a blob. Belongs into the transaction of the `ContentRedacted` event.
-pub fn erase(tx: &Connection, event: u64, slot: u8) -> Result<()> {
-    let sql = "UPDATE blobs SET salt = NULL, data = NULL WHERE id = ?1";
-    tx.prepare_cached(sql)?.execute([id(event, slot)]).map(drop)
-}

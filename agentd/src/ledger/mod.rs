@@ -11,6 +11,7 @@ pub mod incarnation;
 pub mod load;
 pub mod open;
 pub mod project;
+pub mod query;
 pub mod sqlite;
 pub mod store;
 pub mod tree;

@@ -274,3 +274,6 @@ fn wal_of(path: &Path) -> PathBuf {
     wal.push("-wal");
     wal.into()
 }
+
+#[cfg(test)]
+mod tests;

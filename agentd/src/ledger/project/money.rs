@@ -59,7 +59,7 @@ pub(in crate::ledger) const fn source_bit(source: AmountSource) -> i64 {
     }
 }
 
-pub(super) fn settled(tx: &Connection, event: &Event, row: &Row, data: &CostSettled) -> Result<()> {
+pub(super) fn settled(tx: &Connection, row: &Row, data: &CostSettled) -> Result<()> {
     if let Some(reservation) = data.reservation {
         exec(tx, "DELETE FROM reservations WHERE idx = ?1", [reservation])?;
     }

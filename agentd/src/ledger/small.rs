@@ -1,0 +1,237 @@
+//! A small ledger in a directory of its own: what the tests of storing, proving and verifying stand on.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use agentd_schemas::content::{DSSE_ENVELOPE, TEXT};
+use agentd_schemas::document::work::{OnDeadline, OnDependencyFailure};
+use agentd_schemas::event::{
+    AccessDenied, AgentEnrolled, AgentPaused, AgentResumed, AgentState, ContentRedacted, Custody, Event, EventData,
+    NoteAdded, RunStarted, Subject, WorkClaimed, WorkCompleted, WorkState, WorkSubmitted,
+};
+use agentd_schemas::id::{Fence, RunId, WorkId};
+use agentd_schemas::key::dsse::Envelope;
+use agentd_schemas::key::openssh::PrivateKey;
+use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
+use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
+use ed25519_dalek::SigningKey;
+use rusqlite::Connection;
+
+use super::append::{Appender, Writing};
+use super::checkpoint::Moment;
+use super::incarnation::{HostKeys, Opened};
+use super::open;
+use crate::domain::Draft;
+use crate::policy::Caller;
+
+/// The boot that writes.
+pub(in crate::ledger) const BOOT: &str = "00112233445566778899aabbccddeeff";
+
+/// A fresh directory below the temporary directory, removed with its contents when dropped.
+pub(in crate::ledger) struct Directory(PathBuf);
+
+impl Directory {
+    pub(in crate::ledger) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("agentd-ledger-{}-{number}", std::process::id()));
+        drop(std::fs::remove_dir_all(&path));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(in crate::ledger) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A ledger, its writer, and what the next events need.
+pub(in crate::ledger) struct Small {
+    pub(in crate::ledger) directory: Directory,
+    pub(in crate::ledger) db: Connection,
+    pub(in crate::ledger) log: Appender,
+    works: u8,
+    salts: u8,
+}
+
+pub(in crate::ledger) fn log_key() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+pub(in crate::ledger) fn agent_key() -> PrivateKey {
+    PrivateKey::from_seed(&[2; 32])
+}
+
+pub(in crate::ledger) fn host_keys() -> HostKeys {
+    let line = PrivateKey::from_seed(&[3; 32]).public_key().to_string();
+    HostKeys { authority_key: line.clone(), issuer_key: line, key_certificates: Vec::new(), agentd: "0.1.0".to_owned() }
+}
+
+/// A moment that many seconds after the first.
+pub(in crate::ledger) fn moment(second: u64) -> Moment {
+    let wall = WallMs::saturating(1_795_334_400_000_i64.saturating_add_unsigned(second * 1000));
+    Moment { wall, boot_ms: second * 1000 }
+}
+
+impl Small {
+    /// A log that has just begun.
+    pub(in crate::ledger) fn new() -> Self {
+        let directory = Directory::new();
+        let mut db = open::open_writer(&directory.join("ledger.db")).unwrap();
+        let tx = db.transaction().unwrap();
+        let (log, _) = Appender::start(&tx, "h-0.agentd.internal", host_keys(), &log_key(), BOOT, moment(0)).unwrap();
+        tx.commit().unwrap();
+        Self { directory, db, log, works: 0, salts: 0 }
+    }
+
+    /// A log with an agent, and works that it did: 4 events and 5 more for each work.
+    pub(in crate::ledger) fn with_works(works: u8) -> Self {
+        let mut small = Self::new();
+        small.enrol();
+        for _ in 0..works {
+            small.work();
+        }
+        small
+    }
+
+    pub(in crate::ledger) fn path(&self) -> PathBuf {
+        self.directory.join("ledger.db")
+    }
+
+    /// Opens the log again as a daemon does after a restart.
+    pub(in crate::ledger) fn reopen(&mut self) {
+        let Opened::Running(log) = Appender::open(&self.db, &log_key(), BOOT).unwrap() else {
+            panic!("the log does not run");
+        };
+        self.log = log;
+    }
+
+    /// Commits the events of one command and a checkpoint.
+    pub(in crate::ledger) fn commit(&mut self, caller: &Caller, drafts: Vec<Draft>) -> Vec<Event> {
+        let moment = moment(self.log.size());
+        let tx = self.db.transaction().unwrap();
+        let writing = Writing { caller, decided: None, request: None, moment };
+        let salts = &mut self.salts;
+        let mut salt = || {
+            *salts = salts.wrapping_add(1);
+            [*salts; 32]
+        };
+        let events = self.log.append(&tx, drafts, &writing, &mut salt).unwrap();
+        self.log.checkpoint(&tx, moment).unwrap();
+        tx.commit().unwrap();
+        events
+    }
+
+    /// Something that the daemon refused.
+    pub(in crate::ledger) fn denied(&mut self) -> u64 {
+        let data = AccessDenied { action: "work.cancel".into(), resource: "host".into(), rule: "no_rule".into() };
+        let events = self.commit(&Caller::host(), vec![Draft::new(Subject::Host, data)]);
+        events[0].envelope.index
+    }
+
+    /// Agent `fixer`, once paused and resumed.
+    pub(in crate::ledger) fn enrol(&mut self) {
+        let data = AgentEnrolled {
+            agent_id: "spiffe://h-0.agentd.internal/agent/fixer-1".into(),
+            owner: 1000,
+            public_key: agent_key().public_key().to_string(),
+            custody: Custody::Resident,
+            nonce: "n".into(),
+            signature: "s".into(),
+            skills: Vec::new(),
+            shared: false,
+            max_concurrency: 1,
+            model: None,
+        };
+        let paused = AgentPaused { reason: "lunch".into() };
+        let resumed = AgentResumed { to: AgentState::Probation, reason: "fed".into() };
+        let about = |data: EventData| Draft::new(Subject::Agent(fixer()), data);
+        let caller = Caller::person(1000, false, false);
+        self.commit(&caller, vec![about(data.into()), about(paused.into()), about(resumed.into())]);
+    }
+
+    /// A work from submit to completion, and a note.
+    pub(in crate::ledger) fn work(&mut self) -> WorkId {
+        let owner = Caller::person(1000, false, false);
+        let agent = Caller::agent(fixer(), 1000);
+        self.works += 1;
+        let id = WorkId::from_bytes([self.works; 10]);
+        let about = |data: EventData| Draft::new(Subject::Work(id), data);
+        let run = RunId { work: id, attempt: 1 };
+        self.commit(&owner, vec![about(submitted().into()).with_blob(0, TEXT, format!("instructions of {id}"))]);
+        let fence = Fence { incarnation: self.log.incarnation(), n: self.log.size() };
+        let claimed = WorkClaimed { agent: fixer(), attempt: 1, fence, lease_ms: 60_000, matched_by: "claimed".into() };
+        self.commit(&agent, vec![about(claimed.into()).in_run(run, 1)]);
+        self.commit(&agent, vec![about(RunStarted {}.into()).in_run(run, 1)]);
+        let note = about(NoteAdded {}.into()).with_blob(0, TEXT, "half of it is done");
+        self.commit(&agent, vec![note.in_run(run, 1)]);
+        let done = WorkCompleted { agent: fixer(), verdicts: Vec::new() };
+        let done = about(done.into()).in_run(run, 1).with_blob(0, DSSE_ENVELOPE, self.statement(run, fence));
+        self.commit(&agent, vec![done.with_blob(1, TEXT, "the result")]);
+        id
+    }
+
+    /// Erases a blob and says so.
+    pub(in crate::ledger) fn redact(&mut self, event: u64, slot: u8) {
+        let data = ContentRedacted { event, slot, reason: "personal data".into() };
+        self.commit(&Caller::person(0, true, false), vec![Draft::new(Subject::Host, data)]);
+    }
+
+    fn statement(&self, run: RunId, fence: Fence) -> String {
+        let completion = Completion {
+            artefacts: vec![Artefact { name: "result".into(), sha256: Sha256Digest([7; 32]) }],
+            origin: self.log.origin().to_owned(),
+            work: run.work.to_string(),
+            run: run.to_string(),
+            fence: fence.n,
+            agent: "spiffe://h-0.agentd.internal/agent/fixer-1".into(),
+            epoch: 1,
+            acceptance: Sha256Digest([8; 32]),
+            finished_at: None,
+        };
+        let payload = completion.to_json().unwrap();
+        Envelope::sign(&agent_key(), PAYLOAD_TYPE, &payload).unwrap().to_json().unwrap()
+    }
+}
+
+/// Opens a database file for tampering, past all that keeps it whole.
+pub(in crate::ledger) fn tamper(path: &Path, sql: &str) {
+    let db = Connection::open(path).unwrap();
+    db.execute_batch(sql).unwrap();
+}
+
+pub(in crate::ledger) fn fixer() -> Slug {
+    "fixer".parse().unwrap()
+}
+
+fn submitted() -> WorkSubmitted {
+    WorkSubmitted {
+        owner: 1000,
+        state: WorkState::Ready,
+        required_skills: Vec::new(),
+        agent: None,
+        labels: std::collections::BTreeMap::new(),
+        priority: 0,
+        depends_on: Vec::new(),
+        on_dependency_failure: OnDependencyFailure::Cancel,
+        parent: None,
+        not_before: None,
+        deadline: None,
+        on_deadline: OnDeadline::Breach,
+        latest_start: None,
+        finish_by: None,
+        timeout_ms: None,
+        max_attempts: 2,
+        max_cost_micro_usd: None,
+        max_tokens: None,
+        acceptance: Vec::new(),
+        from_schedule: None,
+    }
+}
