@@ -14,9 +14,10 @@ pub mod load;
 pub mod open;
 pub mod project;
 pub mod prove;
-pub mod query;
 pub mod rebuild;
 pub mod restore;
+#[cfg(test)]
+mod small;
 pub mod sqlite;
 pub mod store;
 pub mod tree;

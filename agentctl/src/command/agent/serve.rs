@@ -62,8 +62,9 @@ impl Args {
             Some(path) => path,
             None => agent_key::path(&self.name, None)?,
         };
-        let key = agent_key::load(&path)
-            .map_err(|failure| if path.exists() { failure } else { failure.hint("agentctl agent enroll makes a key") })?;
+        let key = agent_key::load(&path).map_err(|failure| {
+            if path.exists() { failure } else { failure.hint("agentctl agent enroll makes a key") }
+        })?;
         let socket = match self.socket {
             Some(socket) => socket,
             None => socket(context).await?,

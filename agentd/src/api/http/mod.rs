@@ -18,7 +18,7 @@ mod token;
 use axum::Router;
 use tokio::sync::watch;
 
-pub use serve::serve_agents;
+pub use serve::serve;
 
 use crate::engine::Engine;
 
