@@ -332,15 +332,3 @@ pub struct Fail {
     /// Why, in words.
     pub message: String,
 }
-
-/// `GET /v1/health`: who answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Health {
-    /// Version of the daemon.
-    pub version: String,
-    /// Origin of the log.
-    pub origin: String,
-    /// Trust domain.
-    pub trust_domain: String,
-}
