@@ -39,13 +39,7 @@ impl Agents {
     }
 
     /// Changes the state: `activate`, `pause`, `resume`, `suspend` or `retire`.
-    async fn set_state(
-        &self,
-        name: &str,
-        state: &str,
-        reason: &str,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<()> {
+    async fn set_state(&self, name: &str, state: &str, reason: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
         let caller = self.0.enter(&header).await?;
         Ok(self.0.engine.set_agent_state(&caller, name, state, reason).await?)
     }
@@ -69,13 +63,7 @@ impl Agents {
     }
 
     /// Runs, newest first: a list of `HistoryRow`.
-    async fn history(
-        &self,
-        name: &str,
-        before: u64,
-        limit: u32,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<String> {
+    async fn history(&self, name: &str, before: u64, limit: u32, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;
         json(&self.0.engine.history(&caller, name, before, limit)?)
     }

@@ -9,11 +9,11 @@ use agentd_schemas::dbus::{BUS_NAME, OBJECT_PATH};
 use agentd_schemas::problem::{Code, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
+use zbus::Connection;
 use zbus::connection::Builder;
 use zbus::fdo::{ConnectionCredentials, DBusProxy, RequestNameFlags};
 use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName, UniqueName};
-use zbus::Connection;
 
 use super::door::Door;
 use super::{agents, host, ledger, objectives, schedules, works};
