@@ -19,6 +19,8 @@ mod private;
 mod refusal;
 mod schedules;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod works;
 
 use std::sync::Arc;

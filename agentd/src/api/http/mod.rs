@@ -13,6 +13,8 @@ mod nearest;
 mod request;
 mod runs;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use axum::Router;

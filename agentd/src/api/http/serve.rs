@@ -75,7 +75,7 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, mut stop: watch::R
 }
 
 /// Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-async fn connection(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
+pub(super) async fn connection(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
     let uid = match Peer::of(&stream) {
         Ok(peer) => PeerUid(peer.uid),
         Err(error) => return tracing::debug!("a connection to the agents' socket was closed: {error}"),
