@@ -10,8 +10,10 @@ const MAX_FILE: usize = 400;
 const MAX_FUNCTION: usize = 70;
 
 /// Files that may be longer, each with the reason.
-const LONG_FILES: &[(&str, &str)] =
-    &[("schemas/src/event/body/work.rs", "one struct per event type: splitting it would part words that are read together")];
+const LONG_FILES: &[(&str, &str)] = &[(
+    "schemas/src/event/body/work.rs",
+    "one struct per event type: splitting it would part words that are read together",
+)];
 
 /// Functions that may be longer, each with the reason.
 const LONG_FUNCTIONS: &[(&str, &str)] =
@@ -30,7 +32,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// What `domain` may not touch: it is pure.
-const IMPURE: &[&str] = &["tokio::", "rusqlite::", "std::fs", "std::net", "std::time::", "std::env", "getrandom", "axum::", "zbus::"];
+const IMPURE: &[&str] =
+    &["tokio::", "rusqlite::", "std::fs", "std::net", "std::time::", "std::env", "getrandom", "axum::", "zbus::"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
@@ -39,7 +42,8 @@ fn root() -> PathBuf {
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = ["agentd", "agentctl", "schemas", "tests"].iter().map(|member| root.join(member)).collect();
+    let mut open: Vec<PathBuf> =
+        ["agentd", "agentctl", "schemas", "tests"].iter().map(|member| root.join(member)).collect();
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of the workspace") {
             let path = entry.expect("an entry").path();
@@ -61,7 +65,10 @@ fn without_tests(text: &str) -> &str {
 }
 
 fn is_test_file(name: &str) -> bool {
-    name.contains("/tests/") || name.ends_with("/tests.rs") || name.starts_with("tests/") || name.ends_with("/interop.rs")
+    name.contains("/tests/")
+        || name.ends_with("/tests.rs")
+        || name.starts_with("tests/")
+        || name.ends_with("/interop.rs")
 }
 
 #[test]
@@ -88,8 +95,21 @@ fn no_function_is_longer_than_a_screen() {
         for (number, line) in without_tests(&text).lines().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let begins = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "const fn ", "pub const fn "];
-            if begun.is_none() && begins.iter().any(|begin| head.starts_with(begin)) && !head.ends_with(';') && !head.ends_with('}') {
+            let begins = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "const fn ",
+                "pub const fn ",
+            ];
+            if begun.is_none()
+                && begins.iter().any(|begin| head.starts_with(begin))
+                && !head.ends_with(';')
+                && !head.ends_with('}')
+            {
                 begun = Some((number, indent, head.chars().take(60).collect()));
             } else if let Some((start, depth, what)) = &begun
                 && indent == *depth
@@ -144,7 +164,11 @@ fn the_rules_are_pure() {
 #[test]
 fn the_command_line_speaks_through_the_schemas_alone() {
     let manifest = fs::read_to_string(root().join("agentctl/Cargo.toml")).expect("agentctl's manifest");
-    assert!(!manifest.lines().any(|line| line.starts_with("agentd.") || line.starts_with("agentd =") || line.starts_with("rusqlite")));
+    assert!(
+        !manifest
+            .lines()
+            .any(|line| line.starts_with("agentd.") || line.starts_with("agentd =") || line.starts_with("rusqlite"))
+    );
 }
 
 #[test]

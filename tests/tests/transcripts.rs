@@ -202,7 +202,10 @@ impl Host {
         host.daemon = Some(daemon.stderr(log).spawn().context("agentd cannot be started")?);
         let mut message = [0; 64];
         let count = told.recv(&mut message).with_context(|| {
-            format!("agentd did not become ready: {}", std::fs::read_to_string(host.folder.join("agentd.log")).unwrap_or_default())
+            format!(
+                "agentd did not become ready: {}",
+                std::fs::read_to_string(host.folder.join("agentd.log")).unwrap_or_default()
+            )
         })?;
         ensure!(message[..count].starts_with(b"READY=1"), "agentd said something else than READY=1");
         Ok(host)
