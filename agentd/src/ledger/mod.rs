@@ -11,6 +11,7 @@ pub mod commit;
 pub mod export;
 pub mod incarnation;
 pub mod load;
+#[cfg(test)]
 pub mod open;
 pub mod project;
 pub mod prove;

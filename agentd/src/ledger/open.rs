@@ -135,7 +135,12 @@ pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 pub fn open_for_verify(path: &Path) -> Result<Connection, OpenError> {
     let pragmas = "PRAGMA cache_size = -16384; PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536;
                    PRAGMA mmap_size = 8589934592; PRAGMA cell_size_check = ON;";
-    let read = |connection: Connection| check_and(&connection, path, pragmas).map(|()| connection);
+    let read = |connection: Connection| {
+        check_and(&connection, path, pragmas)?;
+        // Replaying runs every statement of every projection.
+        connection.set_prepared_statement_cache_capacity(256);
+        Ok(connection)
+    };
     match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(read) {
         // Nobody can write where not even the shared-memory file of the WAL can be made: the file stands still.
         Err(OpenError::Denied { .. } | OpenError::ReadOnly { .. }) if !wal_of(path).exists() => {
