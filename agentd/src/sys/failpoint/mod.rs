@@ -32,7 +32,7 @@ pub const POINTS: &[Point] = &[
     point("commit.begin", true, "commands are taken, the transaction is not begun"),
     point("commit.before", true, "events, projections and checkpoint are written, COMMIT is not issued"),
     point("commit.after", false, "COMMIT has returned, no caller is answered"),
-    point("outbox.before", false, "callers are answered, the outbox is not handed over"),
+    point("outbox.before", false, "COMMIT has returned, neither the outbox nor a caller has heard of it"),
     point("effect.after", false, "an effect is done, its outcome is not recorded"),
     point("migration.before", true, "a migration has run, its transaction is not committed"),
     point("secret.publish", true, "a secret is durable under no name yet"),
