@@ -61,13 +61,17 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let mut checks = match context.reached().await {
             Ok(reached) => with_daemon(context, &reached.door).await,
-            Err(failure) => vec![Check::fail("daemon", failure.message(), "systemctl start agentd, or agentd --state DIR")],
+            Err(failure) => {
+                vec![Check::fail("daemon", failure.message(), "systemctl start agentd, or agentd --state DIR")]
+            }
         };
         checks.push(zone());
         checks.extend(keys());
-        for (program, needed_for) in
-            [("python3", "agents written in Python"), ("git", "agents that work on repositories"), ("ssh-keygen", "keys that are kept elsewhere")]
-        {
+        for (program, needed_for) in [
+            ("python3", "agents written in Python"),
+            ("git", "agents that work on repositories"),
+            ("ssh-keygen", "keys that are kept elsewhere"),
+        ] {
             checks.push(has_program(program, needed_for));
         }
         let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
@@ -132,7 +136,11 @@ fn versions(daemon: &str) -> Check {
     if daemon == own {
         return Check::ok("versions", format!("agentd and agentctl are {own}"));
     }
-    Check::warn("versions", format!("agentd is {daemon}, agentctl is {own}"), "install both from the same release, then: systemctl restart agentd")
+    Check::warn(
+        "versions",
+        format!("agentd is {daemon}, agentctl is {own}"),
+        "install both from the same release, then: systemctl restart agentd",
+    )
 }
 
 fn health(status: &StatusView) -> Check {
@@ -179,13 +187,19 @@ fn state_directory(path: &Path) -> Option<Check> {
     if mode & 0o077 == 0 {
         return Some(Check::ok("state", format!("{shown}, mode {mode:o}")));
     }
-    Some(Check::fail("state", format!("{shown} has mode {mode:o}: others can look into it"), format!("chmod 700 {}", shell_word(&shown))))
+    Some(Check::fail(
+        "state",
+        format!("{shown} has mode {mode:o}: others can look into it"),
+        format!("chmod 700 {}", shell_word(&shown)),
+    ))
 }
 
 fn zone() -> Check {
     match jiff::tz::TimeZone::try_system() {
         Ok(zone) => Check::ok("time zone", zone.iana_name().unwrap_or("without a name").to_owned()),
-        Err(error) => Check::warn("time zone", format!("not found, UTC is used: {error}"), "timedatectl set-timezone ZONE"),
+        Err(error) => {
+            Check::warn("time zone", format!("not found, UTC is used: {error}"), "timedatectl set-timezone ZONE")
+        }
     }
 }
 
@@ -195,7 +209,8 @@ fn keys() -> Vec<Check> {
         return Vec::new();
     };
     let directories = std::fs::read_dir(agents).into_iter().flatten().filter_map(Result::ok);
-    let keys: Vec<PathBuf> = directories.map(|entry| entry.path().join("id_ed25519")).filter(|key| key.is_file()).collect();
+    let keys: Vec<PathBuf> =
+        directories.map(|entry| entry.path().join("id_ed25519")).filter(|key| key.is_file()).collect();
     let mode = |key: &PathBuf| key.metadata().map_or(0, |metadata| metadata.mode() & 0o777);
     let open: Vec<&PathBuf> = keys.iter().filter(|key| mode(key) & 0o077 != 0).collect();
     if open.is_empty() {
@@ -218,15 +233,21 @@ fn has_program(program: &'static str, needed_for: &str) -> Check {
 
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = ambient::var("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| {
-        file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
-    })
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0))
 }
 
 /// The command that installs a program, for the package manager that is here.
 fn install(program: &str) -> String {
     let package = if program == "ssh-keygen" { "openssh-client" } else { program };
-    for (manager, command) in [("apt-get", "apt-get install"), ("dnf", "dnf install"), ("zypper", "zypper install"), ("pacman", "pacman -S"), ("apk", "apk add")] {
+    for (manager, command) in [
+        ("apt-get", "apt-get install"),
+        ("dnf", "dnf install"),
+        ("zypper", "zypper install"),
+        ("pacman", "pacman -S"),
+        ("apk", "apk add"),
+    ] {
         if in_path(manager).is_some() {
             let package = match (manager, package) {
                 ("dnf" | "zypper", "openssh-client") => "openssh-clients",

@@ -12,7 +12,9 @@ use crate::output::{Cell, Colour, Output, Table};
 ///
 /// The files are work, agent, schedule and objective; fields inside fields are joined by dots.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl explain work\n  agentctl explain work.limits.max_cost\n  agentctl explain schedule --json > schedule.schema.json")]
+#[command(
+    after_help = "Examples:\n  agentctl explain work\n  agentctl explain work.limits.max_cost\n  agentctl explain schedule --json > schedule.schema.json"
+)]
 pub(crate) struct Args {
     /// A file, or a field of one
     #[arg(value_name = "FILE[.FIELD]")]
@@ -28,7 +30,8 @@ impl Args {
         let names = SCHEMAS.map(|(name, _)| name);
         let schema = SCHEMAS.iter().find(|(name, _)| *name == file).map(|(_, schema)| *schema);
         let schema = schema.ok_or_else(|| {
-            Failure::not_found(format!("there is no file {file:?} to explain")).hint(format!("files are {}", names.join(", ")))
+            Failure::not_found(format!("there is no file {file:?} to explain"))
+                .hint(format!("files are {}", names.join(", ")))
         })?;
         let root: Value = crate::context::read(schema)?;
         let mut at = Place { root: &root, schema: &root, path: file.to_owned(), required: true };
@@ -91,7 +94,8 @@ impl<'a> Place<'a> {
                 fields.push((name, field, required.contains(&name.as_str())));
             }
         }
-        let forms = ["anyOf", "oneOf", "allOf"].into_iter().flat_map(|key| schema[key].as_array().into_iter().flatten());
+        let forms =
+            ["anyOf", "oneOf", "allOf"].into_iter().flat_map(|key| schema[key].as_array().into_iter().flatten());
         for form in forms.chain(schema.get("items")) {
             self.collect(form, depth + 1, fields);
         }
@@ -210,6 +214,10 @@ mod tests {
     fn a_misspelt_field_is_not_found_and_the_nearest_is_named() {
         let failure = explained("work.limits.max_costs").unwrap_err();
         assert_eq!(failure.exit(), 6);
-        assert!(failure.told(false).ends_with("hint: agentctl explain work.limits.max_cost\n"), "{}", failure.told(false));
+        assert!(
+            failure.told(false).ends_with("hint: agentctl explain work.limits.max_cost\n"),
+            "{}",
+            failure.told(false)
+        );
     }
 }

@@ -20,7 +20,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The freeze proves itself: it is done when every run has said that it stands still. Runs that have not are listed,
 /// and the exit code is 1.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl freeze --all --reason 'something is wrong with the provider'\n  agentctl freeze fixer --reason 'its answers look odd'")]
+#[command(
+    after_help = "Examples:\n  agentctl freeze --all --reason 'something is wrong with the provider'\n  agentctl freeze fixer --reason 'its answers look odd'"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     target: Target,
@@ -52,13 +54,21 @@ impl Args {
                 runs => format!("frozen {} of {} (verified): {what}", report.confirmed, count(runs, "run")),
             })
         })?;
-        let all = if what == "everything" { "--all".to_owned() } else { what.rsplit(' ').next().unwrap_or_default().to_owned() };
+        let all = if what == "everything" {
+            "--all".to_owned()
+        } else {
+            what.rsplit(' ').next().unwrap_or_default().to_owned()
+        };
         if report.confirmed >= report.runs {
             context.out.hint(format!("agentctl thaw {all}"));
             return Ok(());
         }
         let missing: Vec<String> = report.unconfirmed.iter().map(|run| plain(run)).collect();
-        Err(Failure::local(format!("{} did not confirm: {}", count(report.runs - report.confirmed, "run"), missing.join(", ")))
-            .hint("they get no lease from now on; the freeze stays: agentctl freeze again to see how it stands"))
+        Err(Failure::local(format!(
+            "{} did not confirm: {}",
+            count(report.runs - report.confirmed, "run"),
+            missing.join(", ")
+        ))
+        .hint("they get no lease from now on; the freeze stays: agentctl freeze again to see how it stands"))
     }
 }

@@ -23,8 +23,9 @@ impl Args {
             clap_mangen::Man::new(command).render(&mut page)?;
             return context.out.raw(&page);
         };
-        let failed =
-            |error: std::io::Error| Failure::local(format!("cannot write into {}: {}", directory.display(), said(&error)));
+        let failed = |error: std::io::Error| {
+            Failure::local(format!("cannot write into {}: {}", directory.display(), said(&error)))
+        };
         std::fs::create_dir_all(&directory).map_err(failed)?;
         clap_mangen::generate_to(command, &directory).map_err(failed)
     }

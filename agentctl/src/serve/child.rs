@@ -2,17 +2,15 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agentd_schemas::http::{MAX_PROGRESS_BYTES, MAX_RESULT_BYTES};
-use rustix::process::{Pid, PidfdFlags, Signal};
-use tokio::io::unix::AsyncFd;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child as Process, Command};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// Bytes of stderr that are kept for the message of a failure.
@@ -45,7 +43,7 @@ fn look(written: &Shared) -> MutexGuard<'_, Written> {
 pub(super) struct Child {
     process: Process,
     group: Pid,
-    end: AsyncFd<OwnedFd>,
+    end: watch::Receiver<bool>,
     readers: [JoinHandle<()>; 2],
     written: Shared,
     overflow: Arc<Notify>,
@@ -75,7 +73,7 @@ impl Child {
         let mut process = process.spawn()?;
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or_else(missing)?;
-        let end = AsyncFd::new(rustix::process::pidfd_open(group, PidfdFlags::empty())?)?;
+        let end = await_end(group);
         let mut stdin = process.stdin.take().ok_or_else(missing)?;
         tokio::spawn(async move {
             // A command that does not read its task is free not to.
@@ -90,9 +88,8 @@ impl Child {
 
     /// Resolves when the command has ended; it is not reaped yet, so its group is still its own.
     pub(super) async fn ended(&self) {
-        if let Err(error) = self.end.readable().await {
-            super::log(&format!("cannot see the end of a process: {error}"));
-        }
+        // A watcher that is gone has seen the end, or cannot see one.
+        let _ = self.end.clone().wait_for(|ended| *ended).await;
     }
 
     /// Resolves once it wrote more than a result may have; it is blocked then and does not end by itself.
@@ -139,6 +136,17 @@ impl Child {
         drop(written);
         Ok(Ended { status, output, errors })
     }
+}
+
+/// Watches for the end of a process without reaping it: until then its number, and that of its group, is nobody else's.
+fn await_end(process: Pid) -> watch::Receiver<bool> {
+    let (ended, end) = watch::channel(false);
+    tokio::task::spawn_blocking(move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(WaitId::Pid(process), options) {}
+        ended.send_replace(true);
+    });
+    end
 }
 
 /// Keeps stdout up to its bound. Beyond it nothing is read any more.
@@ -209,7 +217,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_command_gets_its_task_and_its_output_is_exact() {
-        let ended = shell("printf '%s:' \"$AGENTD_WORK\"; cat; echo one >&2; printf two >&2", "in\n").finish().await.unwrap();
+        let ended =
+            shell("printf '%s:' \"$AGENTD_WORK\"; cat; echo one >&2; printf two >&2", "in\n").finish().await.unwrap();
         assert!(ended.status.success());
         assert_eq!(ended.output.unwrap(), b"w-a:in\n");
         assert_eq!(ended.errors, "one\ntwo");
@@ -230,9 +239,14 @@ mod tests {
     async fn what_a_command_leaves_running_ends_with_it() {
         let ended = shell("sleep 600 & echo $!", "").finish().await.unwrap();
         let left = String::from_utf8(ended.output.unwrap()).unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
-        // Gone, or dead and not yet reaped by init.
-        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+        // Gone, or dead and not yet reaped by init; the kernel takes a moment after the signal.
+        let is_dead = async {
+            while !(stat().is_empty() || stat().contains(") Z ")) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), is_dead).await.unwrap();
     }
 
     #[tokio::test(flavor = "current_thread")]

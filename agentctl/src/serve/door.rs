@@ -33,7 +33,13 @@ impl Trouble {
         match self {
             Self::Refused(problem) => !matches!(
                 problem.code,
-                Code::Unauthenticated | Code::Busy | Code::ReadOnly | Code::DiskFull | Code::Conflict | Code::Stopping | Code::Internal
+                Code::Unauthenticated
+                    | Code::Busy
+                    | Code::ReadOnly
+                    | Code::DiskFull
+                    | Code::Conflict
+                    | Code::Stopping
+                    | Code::Internal
             ),
             Self::Away(_) => false,
         }
@@ -90,7 +96,8 @@ impl Door {
     ) -> Result<(StatusCode, Bytes), Trouble> {
         let away = |error: hyper::Error| Trouble::Away(error.to_string());
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| Trouble::Away(said(&error)))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(away)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(away)?;
         // Its errors come back with the request.
         let connection = tokio::spawn(connection);
         let mut request = Request::builder().method(Method::POST).uri(path).header(HOST, "agentd");
@@ -98,7 +105,8 @@ impl Door {
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(Bytes::from(question))).map_err(|error| Trouble::Away(error.to_string()))?;
+        let request =
+            request.body(Full::new(Bytes::from(question))).map_err(|error| Trouble::Away(error.to_string()))?;
         let answer = sender.send_request(request).await.map_err(away)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;

@@ -3,9 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use agentd_schemas::http::{
-    Claim, Complete, Completed, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES, RunStatus,
-};
+use agentd_schemas::http::{Claim, Complete, Completed, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES, RunStatus};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
 use rustix::process::Signal;
@@ -330,7 +328,10 @@ mod tests {
     #[test]
     fn only_success_with_text_is_a_result() {
         assert!(matches!(outcome(ended(0, Some(b"ok\n"), "noise")), Outcome::Done(result) if result == "ok\n"));
-        assert_eq!(gave(ended(2 << 8, Some(b"half"), "no such file")), "the command exited with status 2\nno such file");
+        assert_eq!(
+            gave(ended(2 << 8, Some(b"half"), "no such file")),
+            "the command exited with status 2\nno such file"
+        );
         assert_eq!(gave(ended(9, Some(b""), "")), "the command was killed by signal 9");
         assert_eq!(gave(ended(0, Some(b"\xff"), "")), "the command wrote something that is not UTF-8");
         assert_eq!(gave(ended(0, None, "")), "the command wrote more than 4 MiB");

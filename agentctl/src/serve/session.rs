@@ -123,9 +123,8 @@ mod tests {
             let possession = Possession { kind, trust_domain: "h-1.agentd.internal", name, nonce, public_key: &public };
             String::from_utf8(possession.message().unwrap()).unwrap()
         };
-        let is_proof = |message: String| {
-            session.is_proof_of_possession(&ChallengeResponse { nonce: "n1".to_owned(), message })
-        };
+        let is_proof =
+            |message: String| session.is_proof_of_possession(&ChallengeResponse { nonce: "n1".to_owned(), message });
         assert!(is_proof(text(PossessionKind::Authenticate, "fixer", "n1")));
         assert!(!is_proof(text(PossessionKind::Rotate, "fixer", "n1")));
         assert!(!is_proof(text(PossessionKind::Authenticate, "other", "n1")));

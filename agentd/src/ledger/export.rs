@@ -186,8 +186,8 @@ impl<W: io::Write> Export<'_, W> {
 
     /// Writes an event, its proof where asked for, and a line for each of its blobs.
     fn event(&mut self, index: u64, body: ValueRef<'_>, proof: bool) -> Result<(), ExportError> {
-        let body = body.as_str().map_err(|error| damaged(index, error))?;
-        let committed: Committed<'_> = serde_json::from_str(body).map_err(|error| damaged(index, error))?;
+        let body = body.as_str().map_err(|error| damaged(index, error.to_string()))?;
+        let committed: Committed<'_> = serde_json::from_str(body).map_err(|error| damaged(index, error.to_string()))?;
         self.writer.event(index, body)?;
         if proof {
             let hashes = prove::inclusion(self.connection, index, &self.head)?;
@@ -213,8 +213,8 @@ impl<W: io::Write> Export<'_, W> {
     }
 }
 
-fn damaged(index: u64, why: impl ToString) -> ExportError {
-    ExportError::Event { index, why: why.to_string() }
+fn damaged(index: u64, why: impl Into<String>) -> ExportError {
+    ExportError::Event { index, why: why.into() }
 }
 
 #[cfg(test)]

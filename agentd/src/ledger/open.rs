@@ -104,7 +104,7 @@ pub enum OpenError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         #[source]
         source: rusqlite::Error,
     },
@@ -181,7 +181,7 @@ pub(super) fn create_private(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Names the path in what SQLite said.
+/// Names the path in what the database said.
 pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
@@ -209,7 +209,8 @@ fn connect_immutable(path: &Path) -> Result<Connection, OpenError> {
     use std::os::unix::ffi::OsStrExt as _;
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
-        uri.push_str(&format!("%{byte:02X}"));
+        uri.push('%');
+        uri.push_str(&data_encoding::HEXUPPER.encode(&[*byte]));
     }
     uri.push_str("?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,4 +1,4 @@
-//! The SQLite store: one connection, one transaction a batch.
+//! The `SQLite` store: one connection, one transaction a batch.
 
 use std::sync::Arc;
 
@@ -92,6 +92,7 @@ impl SqliteStore {
 
     fn batch(&mut self, batch: &[Request], world: &World) -> Result<(Vec<Answer>, bool), Failure> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        failpoint::check("commit.begin").map_err(|error| Failure::Other(error.to_string()))?;
         let mut answers = Vec::with_capacity(batch.len());
         let mut wrote = false;
         for request in batch {
@@ -202,14 +203,6 @@ fn append_failure(error: AppendError) -> Failure {
     }
 }
 
-/// A step outside SQLite that failed before the commit.
-fn io_failure(error: &std::io::Error) -> StoreError {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull => StoreError::DiskFull,
-        _ => StoreError::Failed(error.to_string()),
-    }
-}
-
 /// The answer to a repeated idempotency key.
 fn repeated(conn: &Connection, request: &Request) -> Result<Option<Answer>, Failure> {
     let Some((key, digest)) = &request.key else { return Ok(None) };
@@ -241,7 +234,6 @@ fn read_event(conn: &Connection, index: u64) -> Result<Event, Failure> {
 impl Store for SqliteStore {
     fn commit(&mut self, batch: &[Request], world: &World) -> Result<Vec<Answer>, StoreError> {
         let mark = self.appender.mark();
-        failpoint::check("commit.begin").map_err(|error| io_failure(&error))?;
         let (answers, wrote) = match self.batch(batch, world) {
             Ok(done) => done,
             Err(failure) => {
@@ -255,7 +247,7 @@ impl Store for SqliteStore {
         }
         if let Err(error) = failpoint::check("commit.before") {
             self.undo(mark);
-            return Err(io_failure(&error));
+            return Err(StoreError::Failed(error.to_string()));
         }
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {

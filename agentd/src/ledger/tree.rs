@@ -100,11 +100,6 @@ fn each_leaf(
     Ok(())
 }
 
-/// The stored nodes that `size` events make complete, level by level: how many of each.
-pub(super) fn stored_levels(size: u64) -> impl Iterator<Item = (u8, u64)> {
-    (STORED_LEVEL..64).map(move |level| (level, size >> level)).take_while(|(_, nodes)| *nodes > 0)
-}
-
 /// The parents of a row of nodes; the last one without a sibling has none yet.
 pub(super) fn parents(nodes: &[Hash]) -> Vec<Hash> {
     nodes.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect()

@@ -27,10 +27,12 @@ const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 /// that is kept elsewhere, give its public half: the first call prints what is to be signed, the second hands in the
 /// signature.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl agent enroll fixer --skill rust --skill git --model main/vendor-large\n  \
+#[command(
+    after_help = "Examples:\n  agentctl agent enroll fixer --skill rust --skill git --model main/vendor-large\n  \
     agentctl agent enroll --file agent.toml\n  \
     agentctl agent enroll fixer --public-key fixer.pub > to-sign\n  \
-    agentctl agent enroll fixer --public-key fixer.pub --nonce NONCE --signature to-sign.sig")]
+    agentctl agent enroll fixer --public-key fixer.pub --nonce NONCE --signature to-sign.sig"
+)]
 pub(crate) struct Args {
     /// Its name: a-z 0-9 . _ -, at most 64, never reused
     #[arg(required_unless_present = "file")]
@@ -107,15 +109,16 @@ impl Args {
         }
         let public = key.public_key();
         let enrolled = async {
-            let challenge =
-                agent_key::challenge(&agents, &host, PossessionKind::Enroll, &agent.name, &public).await?;
+            let challenge = agent_key::challenge(&agents, &host, PossessionKind::Enroll, &agent.name, &public).await?;
             let signature = agent_key::sign(&key, &challenge.message);
             enrol(context, agent, &public, challenge.nonce, signature, Some(&path)).await
         };
         let enrolled = enrolled.await;
         if let Err(failure) = &enrolled {
             match failure.is_broken() {
-                true => context.out.note(format!("whether it is enrolled is not known; the key stays in {}", path.display())),
+                true => context
+                    .out
+                    .note(format!("whether it is enrolled is not known; the key stays in {}", path.display())),
                 false if made => agent_key::discard(&path),
                 false => {}
             }

@@ -65,7 +65,8 @@ impl Args {
                 self.done(context)
             }
             Err(failure) if failure.is_broken() => {
-                Err(failure.hint(format!("whether the key changed is not known; the new one is in {}", fresh.display())))
+                Err(failure
+                    .hint(format!("whether the key changed is not known; the new one is in {}", fresh.display())))
             }
             Err(failure) => {
                 agent_key::discard(&fresh);
@@ -74,7 +75,13 @@ impl Args {
         }
     }
 
-    async fn rotate(&self, context: &Context, key: &PublicKey, nonce: String, signature: String) -> Result<(), Failure> {
+    async fn rotate(
+        &self,
+        context: &Context,
+        key: &PublicKey,
+        nonce: String,
+        signature: String,
+    ) -> Result<(), Failure> {
         let (name, reason) = (self.name.clone(), self.reason.clone());
         let rotation = KeyRotation { name, public_key: key.to_string(), nonce, signature, reason };
         Ok(context.agents().await?.rotate_key(&document(&rotation)?).await?)

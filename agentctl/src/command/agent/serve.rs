@@ -62,8 +62,9 @@ impl Args {
             Some(path) => path,
             None => agent_key::path(&self.name, None)?,
         };
-        let key = agent_key::load(&path)
-            .map_err(|failure| if path.exists() { failure } else { failure.hint("agentctl agent enroll makes a key") })?;
+        let key = agent_key::load(&path).map_err(|failure| {
+            if path.exists() { failure } else { failure.hint("agentctl agent enroll makes a key") }
+        })?;
         let socket = match self.socket {
             Some(socket) => socket,
             None => socket(context).await?,
@@ -82,9 +83,10 @@ impl Args {
 /// Where the agents' door is: what the daemon says when an address was given, else where it usually is.
 async fn socket(context: &Context) -> Result<PathBuf, Failure> {
     if !context.has_address() {
-        let state = ambient::var("AGENTD_STATE").map(|state| Path::new(&state).join(SOCKET));
+        let state = ambient::var("AGENTD_STATE").map(|state| Path::new(&state).join("run").join(SOCKET));
         let runtime = ambient::runtime_dir().map(|runtime| runtime.join("agentd").join(SOCKET));
-        let places = [state, runtime, Some(Path::new("/run/agentd").join(SOCKET))];
+        let own = ambient::state_dir().ok().map(|state| state.join("run").join(SOCKET));
+        let places = [state, runtime, own, Some(Path::new("/run/agentd").join(SOCKET))];
         if let Some(place) = places.into_iter().flatten().find(|place| place.exists()) {
             return Ok(place);
         }

@@ -41,7 +41,13 @@ pub(super) fn words(out: &Output, view: &AgentView) -> Result<(), Failure> {
     details.add("key", format!("{} ({}){revoked}", view.fingerprint, custody(view.custody)));
     details.add("model", view.binding.as_ref().map_or_else(|| "none".to_owned(), model));
     details.add("epoch", row.epoch).add("enrolled", out.time(row.enrolled_at));
-    details.add("works", format!("{} now of {}, {} completed, {} failed attempts", row.live, view.max_concurrency, row.completed, row.failed));
+    details.add(
+        "works",
+        format!(
+            "{} now of {}, {} completed, {} failed attempts",
+            row.live, view.max_concurrency, row.completed, row.failed
+        ),
+    );
     if view.failures_in_a_row > 0 {
         details.add("failed in a row", view.failures_in_a_row);
     }

@@ -11,7 +11,9 @@ use crate::error::Failure;
 ///
 /// A limit that is not given stays as it is; 0 allows nothing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl budget set owner:1000 --per day --max-cost 30usd\n  agentctl budget set agent:fixer --per month --max-tokens 50000000")]
+#[command(
+    after_help = "Examples:\n  agentctl budget set owner:1000 --per day --max-cost 30usd\n  agentctl budget set agent:fixer --per month --max-tokens 50000000"
+)]
 pub(crate) struct Args {
     /// host, owner:UID or agent:NAME
     account: String,

@@ -23,7 +23,16 @@ impl Args {
 
 fn table(out: &Output, accounts: &[AccountView]) -> Result<(), Failure> {
     let mut table = Table::new([
-        "ACCOUNT", "PER", "PERIOD", ">SPENT", ">SET ASIDE", ">LIMIT", ">TOKENS", ">SET ASIDE", ">LIMIT", "LIMIT IS",
+        "ACCOUNT",
+        "PER",
+        "PERIOD",
+        ">SPENT",
+        ">SET ASIDE",
+        ">LIMIT",
+        ">TOKENS",
+        ">SET ASIDE",
+        ">LIMIT",
+        "LIMIT IS",
     ]);
     for account in accounts {
         table.row([

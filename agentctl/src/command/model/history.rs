@@ -26,8 +26,7 @@ impl Args {
 }
 
 fn table(out: &Output, epochs: &[EpochView]) -> Result<(), Failure> {
-    let mut table =
-        Table::new([">EPOCH", "SINCE", "~MODEL", ">DONE", ">FAILED", ">SPENT", "BY", ">EVENT", "~REASON"]);
+    let mut table = Table::new([">EPOCH", "SINCE", "~MODEL", ">DONE", ">FAILED", ">SPENT", "BY", ">EVENT", "~REASON"]);
     for epoch in epochs {
         table.row([
             epoch.epoch.into(),

@@ -15,8 +15,10 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 ///
 /// What the agent showed before counts for the epoch before. It begins again in probation, one work at a time.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl model set fixer main/vendor-large --version 'vendor-large-*' --reason 'trial over'\n  \
-    agentctl model set fixer --none --reason 'a plain script now'")]
+#[command(
+    after_help = "Examples:\n  agentctl model set fixer main/vendor-large --version 'vendor-large-*' --reason 'trial over'\n  \
+    agentctl model set fixer --none --reason 'a plain script now'"
+)]
 pub(crate) struct Args {
     /// The agent
     name: Slug,

@@ -55,7 +55,8 @@ impl Args {
         let key = data_encoding::HEXLOWER.encode(&ambient::random::<16>()?);
         let view: ScheduleView = read(&context.schedules().await?.add(&document(&schedule)?, &key).await?)?;
         context.out.show(&view, &[view.id.to_string()], |out| {
-            let next = view.next.map_or_else(|| "no tick to come".to_owned(), |next| format!("next {}", out.time(next)));
+            let next =
+                view.next.map_or_else(|| "no tick to come".to_owned(), |next| format!("next {}", out.time(next)));
             out.line(format!("{}  {}  {next}", view.id, view.name))
         })?;
         context.out.hint(format!("agentctl schedule next {}", view.name));

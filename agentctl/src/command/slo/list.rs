@@ -23,7 +23,17 @@ impl Args {
 
 fn table(out: &Output, objectives: &[ObjectiveView]) -> Result<(), Failure> {
     let mut table = Table::new([
-        "NAME", "GOOD WHEN", ">TARGET", ">ATTAINED", ">GOOD", ">BAD", ">LEFT", ">BURN 1D", ">BURN 7D", "WINDOW", "~LABELS",
+        "NAME",
+        "GOOD WHEN",
+        ">TARGET",
+        ">ATTAINED",
+        ">GOOD",
+        ">BAD",
+        ">LEFT",
+        ">BURN 1D",
+        ">BURN 7D",
+        "WINDOW",
+        "~LABELS",
     ]);
     for view in objectives {
         let labels: Vec<String> = view.objective.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -74,7 +84,8 @@ mod tests {
 
     #[test]
     fn shares_are_exact_and_rates_have_two_decimals() {
-        for (milli, text) in [(99_500, "99.5 %"), (100_000, "100 %"), (66_666, "66.666 %"), (0, "0 %"), (7, "0.007 %")] {
+        for (milli, text) in [(99_500, "99.5 %"), (100_000, "100 %"), (66_666, "66.666 %"), (0, "0 %"), (7, "0.007 %")]
+        {
             assert_eq!(percent(milli), text);
         }
         assert_eq!((rate(100).as_str(), rate(1234).as_str(), rate(5).as_str()), ("1.00", "12.34", "0.05"));

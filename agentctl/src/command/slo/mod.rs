@@ -9,7 +9,9 @@ use crate::error::Failure;
 
 /// Show objectives with attainment, error budget left and burn rate; set and remove them
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  agentctl slo\n  agentctl slo set nightly --target 99.5 --window 28d --label team=payments")]
+#[command(
+    after_help = "Examples:\n  agentctl slo\n  agentctl slo set nightly --target 99.5 --window 28d --label team=payments"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
