@@ -135,9 +135,11 @@ fn unix_path(address: &str) -> Option<PathBuf> {
 /// Every way there may be, in the order in which they are tried. A state directory that the environment names comes
 /// first: whoever set it means that daemon.
 fn doors() -> Vec<Door> {
-    let own = ambient::var("AGENTD_STATE").map(|state| Door::Socket(Path::new(&state).join(SOCKET)));
+    let own = ambient::var("AGENTD_STATE").map(|state| Door::Socket(Path::new(&state).join("run").join(SOCKET)));
     let runtime = ambient::runtime_dir().map(|dir| Door::Socket(dir.join("agentd").join(SOCKET)));
-    let ways = [own, Some(system_bus()), session_bus(), runtime, Some(Door::Socket(SYSTEM_SOCKET.into()))];
+    // Where a user's daemon has it on a host without runtime directories.
+    let state = ambient::state_dir().ok().map(|state| Door::Socket(state.join("run").join(SOCKET)));
+    let ways = [own, Some(system_bus()), session_bus(), runtime, state, Some(Door::Socket(SYSTEM_SOCKET.into()))];
     ways.into_iter().flatten().collect()
 }
 

@@ -12,5 +12,7 @@ pub mod dbus;
 mod document;
 pub mod http;
 mod stop;
+#[cfg(test)]
+mod trial;
 
 pub use callers::Callers;

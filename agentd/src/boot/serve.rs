@@ -10,7 +10,7 @@ use super::args::Args;
 use super::config::{Config, Mode};
 use super::paths::{self, Paths};
 use super::telemetry;
-use crate::api::{self, dbus::WhichBus};
+use crate::api;
 use crate::engine::{self, Engine, Jobs};
 use crate::sys::directory::{Directory, Visibility};
 use crate::sys::lock::DirectoryLock;
@@ -101,36 +101,20 @@ async fn open_doors(
     Directory::ensure(&paths.runtime, visibility)?;
     let control = listen(&paths.control, access)?;
     let agents = listen(&paths.agents, access)?;
-    let private = api::dbus::serve_private(control, engine.clone(), callers, stopped.clone());
-    let http = api::http::serve_agents(agents, engine.clone(), stopped.clone());
-    let mut doors = vec![door("operators' door", private), door("agents' door", http)];
-    let which = match config.mode {
-        Mode::Private => return Ok(doors),
-        Mode::Session => WhichBus::Session,
-        Mode::System => WhichBus::System,
+    let mut doors = vec![
+        tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
+        tokio::spawn(api::http::serve(engine.clone(), agents, stopped.clone())),
+    ];
+    let bus = match config.mode {
+        Mode::Private => None,
+        Mode::Session => Some(api::dbus::Bus::Session),
+        Mode::System => Some(api::dbus::Bus::System),
     };
-    let bus = api::dbus::serve_bus(engine.clone(), callers, &which).await?;
-    let mut stopped = stopped.clone();
-    doors.push(tokio::spawn(async move {
-        let gone = tokio::select! {
-            () = bus.closed() => true,
-            _ = stopped.changed() => false,
-        };
-        if gone {
-            tracing::error!("the bus is gone: the private socket serves on");
-        } else {
-            bus.close().await;
-        }
-    }));
+    if let Some(bus) = bus {
+        let connected = api::dbus::serve_bus(engine.clone(), bus, callers, stopped.clone()).await;
+        doors.push(connected.context("the bus cannot be served")?);
+    }
     Ok(doors)
-}
-
-fn door(name: &'static str, serving: impl Future<Output = std::io::Result<()>> + Send + 'static) -> Door {
-    tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!("the {name} closed: {error}");
-        }
-    })
 }
 
 async fn wait_for_signal() -> anyhow::Result<&'static str> {

@@ -64,10 +64,10 @@ pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
     };
     let took = crate::sys::clock::Clock::system().monotonic_ms() - began;
     if verify.json {
-        print_json(&path, &report, deep.as_ref(), took)
-    } else {
-        print(&path, &report, deep.as_ref(), took)
+        println!("{}", json(&path, &report, deep.as_ref(), took));
+        return Ok(());
     }
+    print(&path, &report, deep.as_ref(), took)
 }
 
 fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> anyhow::Result<()> {
@@ -94,7 +94,7 @@ fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) 
     Ok(())
 }
 
-fn print_json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> anyhow::Result<()> {
+fn json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> serde_json::Value {
     let incarnations: Vec<serde_json::Value> = report
         .incarnations
         .iter()
@@ -118,8 +118,7 @@ fn print_json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: 
         document["deep"] = serde_json::json!({"rows": deep.rows, "blobs": deep.blobs, "erased": deep.erased,
             "statements": deep.statements});
     }
-    println!("{document}");
-    Ok(())
+    document
 }
 
 /// Writes the projections anew.

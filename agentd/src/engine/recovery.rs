@@ -162,15 +162,12 @@ fn open_log(
             Ok((appender, trust_domain))
         }
         Opened::Empty => {
-            let trust_domain = match &settings.trust_domain {
-                Some(configured) => {
-                    trust_domain::check(configured).map_err(StartError::TrustDomain)?;
-                    configured.clone()
-                }
-                None => {
-                    let random = crate::sys::random::bytes::<16>();
-                    trust_domain::generate(random.map_err(|error| StartError::System(error.to_string()))?)
-                }
+            let trust_domain = if let Some(configured) = &settings.trust_domain {
+                trust_domain::check(configured).map_err(StartError::TrustDomain)?;
+                configured.clone()
+            } else {
+                let random = crate::sys::random::bytes::<16>();
+                trust_domain::generate(random.map_err(|error| StartError::System(error.to_string()))?)
             };
             let tx = conn.transaction()?;
             let started =

@@ -23,7 +23,7 @@ pub enum BackupError {
     Sqlite {
         /// The new file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         source: rusqlite::Error,
     },
     /// The copy could not be made durable.

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::blobs;
 use super::incarnation::{self, LogError};
 use super::prove::{self, ProveError};
+use super::tree::Nodes;
 
 /// Why an export ended early. What was written of it does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,7 @@ pub fn export<W: io::Write>(connection: &Connection, out: W, wanted: Wanted) -> 
     let mut export = Export {
         connection: &snapshot,
         writer: ExportWriter::new(out, header(&snapshot, &head, wanted)?)?,
+        nodes: Nodes::new(&snapshot),
         head,
         content: wanted.content,
     };
@@ -129,6 +131,7 @@ fn header(connection: &Connection, head: &Checkpoint, wanted: Wanted) -> Result<
 
 struct Export<'c, W> {
     connection: &'c Connection,
+    nodes: Nodes<'c>,
     writer: ExportWriter<W>,
     head: Checkpoint,
     content: bool,
@@ -186,11 +189,11 @@ impl<W: io::Write> Export<'_, W> {
 
     /// Writes an event, its proof where asked for, and a line for each of its blobs.
     fn event(&mut self, index: u64, body: ValueRef<'_>, proof: bool) -> Result<(), ExportError> {
-        let body = body.as_str().map_err(|error| damaged(index, error))?;
-        let committed: Committed<'_> = serde_json::from_str(body).map_err(|error| damaged(index, error))?;
+        let body = body.as_str().map_err(|error| damaged(index, error.to_string()))?;
+        let committed: Committed<'_> = serde_json::from_str(body).map_err(|error| damaged(index, error.to_string()))?;
         self.writer.event(index, body)?;
         if proof {
-            let hashes = prove::inclusion(self.connection, index, &self.head)?;
+            let hashes = prove::inclusion(&mut self.nodes, self.connection, index, &self.head)?;
             self.writer.proof(index, hashes)?;
         }
         committed.blobs.iter().try_for_each(|blob| self.blob(index, blob))
@@ -213,8 +216,8 @@ impl<W: io::Write> Export<'_, W> {
     }
 }
 
-fn damaged(index: u64, why: impl ToString) -> ExportError {
-    ExportError::Event { index, why: why.to_string() }
+fn damaged(index: u64, why: impl Into<String>) -> ExportError {
+    ExportError::Event { index, why: why.into() }
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ pub struct HostKeys {
 }
 
 /// What a database turns out to be.
+#[allow(clippy::large_enum_variant, reason = "there is one in a process, and it is taken apart at once")]
 pub enum Opened {
     /// No event yet: call [`Appender::start`].
     Empty,

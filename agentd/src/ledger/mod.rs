@@ -17,6 +17,8 @@ pub mod prove;
 pub mod query;
 pub mod rebuild;
 pub mod restore;
+#[cfg(test)]
+mod small;
 pub mod sqlite;
 pub mod store;
 pub mod tree;

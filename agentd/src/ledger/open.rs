@@ -104,7 +104,7 @@ pub enum OpenError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         #[source]
         source: rusqlite::Error,
     },
@@ -135,7 +135,12 @@ pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 pub fn open_for_verify(path: &Path) -> Result<Connection, OpenError> {
     let pragmas = "PRAGMA cache_size = -16384; PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536;
                    PRAGMA mmap_size = 8589934592; PRAGMA cell_size_check = ON;";
-    let read = |connection: Connection| check_and(&connection, path, pragmas).map(|()| connection);
+    let read = |connection: Connection| {
+        check_and(&connection, path, pragmas)?;
+        // Replaying runs every statement of every projection.
+        connection.set_prepared_statement_cache_capacity(256);
+        Ok(connection)
+    };
     match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(read) {
         // Nobody can write where not even the shared-memory file of the WAL can be made: the file stands still.
         Err(OpenError::Denied { .. } | OpenError::ReadOnly { .. }) if !wal_of(path).exists() => {
@@ -181,7 +186,7 @@ pub(super) fn create_private(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Names the path in what SQLite said.
+/// Names the path in what the database said.
 pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
@@ -209,7 +214,8 @@ fn connect_immutable(path: &Path) -> Result<Connection, OpenError> {
     use std::os::unix::ffi::OsStrExt as _;
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
-        uri.push_str(&format!("%{byte:02X}"));
+        uri.push('%');
+        uri.push_str(&data_encoding::HEXUPPER.encode(&[*byte]));
     }
     uri.push_str("?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

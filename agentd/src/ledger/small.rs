@@ -61,6 +61,24 @@ pub(in crate::ledger) struct Small {
     salts: u8,
 }
 
+/// How the result of a work is signed.
+pub(in crate::ledger) struct Signed {
+    /// Seed of the key.
+    pub(in crate::ledger) key: u8,
+    /// Fence in the statement, when it is not the run's.
+    pub(in crate::ledger) fence: Option<u64>,
+    /// Agent in the statement.
+    pub(in crate::ledger) agent: &'static str,
+}
+
+impl Default for Signed {
+    fn default() -> Self {
+        Self { key: 2, fence: None, agent: AGENT_ID }
+    }
+}
+
+const AGENT_ID: &str = "spiffe://h-0.agentd.internal/agent/fixer-1";
+
 pub(in crate::ledger) fn log_key() -> SigningKey {
     SigningKey::from_bytes(&[1; 32])
 }
@@ -139,7 +157,7 @@ impl Small {
     /// Agent `fixer`, once paused and resumed.
     pub(in crate::ledger) fn enrol(&mut self) {
         let data = AgentEnrolled {
-            agent_id: "spiffe://h-0.agentd.internal/agent/fixer-1".into(),
+            agent_id: AGENT_ID.into(),
             owner: 1000,
             public_key: agent_key().public_key().to_string(),
             custody: Custody::Resident,
@@ -159,6 +177,11 @@ impl Small {
 
     /// A work from submit to completion, and a note.
     pub(in crate::ledger) fn work(&mut self) -> WorkId {
+        self.work_signed(&Signed::default())
+    }
+
+    /// The same with a statement that is signed otherwise.
+    pub(in crate::ledger) fn work_signed(&mut self, signed: &Signed) -> WorkId {
         let owner = Caller::person(1000, false, false);
         let agent = Caller::agent(fixer(), 1000);
         self.works += 1;
@@ -173,7 +196,7 @@ impl Small {
         let note = about(NoteAdded {}.into()).with_blob(0, TEXT, "half of it is done");
         self.commit(&agent, vec![note.in_run(run, 1)]);
         let done = WorkCompleted { agent: fixer(), verdicts: Vec::new() };
-        let done = about(done.into()).in_run(run, 1).with_blob(0, DSSE_ENVELOPE, self.statement(run, fence));
+        let done = about(done.into()).in_run(run, 1).with_blob(0, DSSE_ENVELOPE, self.statement(run, fence, signed));
         self.commit(&agent, vec![done.with_blob(1, TEXT, "the result")]);
         id
     }
@@ -184,20 +207,20 @@ impl Small {
         self.commit(&Caller::person(0, true, false), vec![Draft::new(Subject::Host, data)]);
     }
 
-    fn statement(&self, run: RunId, fence: Fence) -> String {
+    fn statement(&self, run: RunId, fence: Fence, signed: &Signed) -> String {
         let completion = Completion {
             artefacts: vec![Artefact { name: "result".into(), sha256: Sha256Digest([7; 32]) }],
             origin: self.log.origin().to_owned(),
             work: run.work.to_string(),
             run: run.to_string(),
-            fence: fence.n,
-            agent: "spiffe://h-0.agentd.internal/agent/fixer-1".into(),
+            fence: signed.fence.unwrap_or(fence.n),
+            agent: signed.agent.into(),
             epoch: 1,
             acceptance: Sha256Digest([8; 32]),
             finished_at: None,
         };
         let payload = completion.to_json().unwrap();
-        Envelope::sign(&agent_key(), PAYLOAD_TYPE, &payload).unwrap().to_json().unwrap()
+        Envelope::sign(&PrivateKey::from_seed(&[signed.key; 32]), PAYLOAD_TYPE, &payload).unwrap().to_json().unwrap()
     }
 }
 

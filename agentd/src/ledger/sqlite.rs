@@ -1,4 +1,4 @@
-//! The SQLite store: one connection, one transaction a batch.
+//! The `SQLite` store: one connection, one transaction a batch.
 
 use std::sync::Arc;
 
@@ -245,7 +245,10 @@ impl Store for SqliteStore {
             self.undo(mark);
             return Ok(answers);
         }
-        failpoint::hit("commit.before");
+        if let Err(error) = failpoint::check("commit.before") {
+            self.undo(mark);
+            return Err(StoreError::Failed(error.to_string()));
+        }
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {
             // Still inside the transaction: SQLite says that nothing was made durable.

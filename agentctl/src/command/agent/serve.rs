@@ -83,9 +83,10 @@ impl Args {
 /// Where the agents' door is: what the daemon says when an address was given, else where it usually is.
 async fn socket(context: &Context) -> Result<PathBuf, Failure> {
     if !context.has_address() {
-        let state = ambient::var("AGENTD_STATE").map(|state| Path::new(&state).join(SOCKET));
+        let state = ambient::var("AGENTD_STATE").map(|state| Path::new(&state).join("run").join(SOCKET));
         let runtime = ambient::runtime_dir().map(|runtime| runtime.join("agentd").join(SOCKET));
-        let places = [state, runtime, Some(Path::new("/run/agentd").join(SOCKET))];
+        let own = ambient::state_dir().ok().map(|state| state.join("run").join(SOCKET));
+        let places = [state, runtime, own, Some(Path::new("/run/agentd").join(SOCKET))];
         if let Some(place) = places.into_iter().flatten().find(|place| place.exists()) {
             return Ok(place);
         }

@@ -48,12 +48,12 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let Some(file) = &self.file else {
             let state = self.state_directory(context).await?;
-            return Err(self.by_the_daemon(context, ["--state".into(), state.into()]));
+            return Err(self.by_the_daemon(context, vec!["--state".into(), state.into()]));
         };
         let failed = |error: std::io::Error| Failure::file(file, "read", &error);
         let mut reader = BufReader::with_capacity(1 << 20, File::open(file).map_err(failed)?);
         if reader.fill_buf().map_err(failed)?.starts_with(DATABASE) {
-            return Err(self.by_the_daemon(context, ["--database".into(), file.into()]));
+            return Err(self.by_the_daemon(context, vec![file.into()]));
         }
         if self.deep {
             return Err(Failure::usage("--deep is for a ledger or a copy of its database, not for an export"));
@@ -81,7 +81,11 @@ impl Args {
     }
 
     /// Becomes `agentd verify`; comes back only with a failure.
-    fn by_the_daemon(&self, context: &Context, what: [OsString; 2]) -> Failure {
+    fn by_the_daemon(&self, context: &Context, what: Vec<OsString>) -> Failure {
+        if self.key.is_some() {
+            return Failure::usage("--key is for an export: a database announces its keys, and they are printed")
+                .hint("compare the last log key with the one that you know, or give --checkpoint");
+        }
         let mut arguments = vec![OsString::from("verify")];
         arguments.extend(what);
         if self.deep {
@@ -90,10 +94,8 @@ impl Args {
         if context.out.is_json() {
             arguments.push("--json".into());
         }
-        for (flag, value) in
-            self.key.iter().map(|key| ("--key", key)).chain(self.checkpoints.iter().map(|file| ("--checkpoint", file)))
-        {
-            arguments.extend([flag.into(), value.into()]);
+        for file in &self.checkpoints {
+            arguments.extend(["--checkpoint".into(), file.into()]);
         }
         daemon_program::become_it(&arguments)
     }

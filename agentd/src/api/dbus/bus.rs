@@ -1,11 +1,14 @@
 //! On the session or the system bus: the name is ours or the start fails, and the bus says who calls.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use agentd_schemas::dbus::{BUS_NAME, OBJECT_PATH};
 use agentd_schemas::problem::{Code, Problem};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
 use zbus::Connection;
 use zbus::connection::Builder;
 use zbus::fdo::{ConnectionCredentials, DBusProxy, RequestNameFlags};
@@ -15,6 +18,7 @@ use zbus::names::{BusName, OwnedUniqueName, UniqueName};
 use super::door::Door;
 use super::{agents, host, ledger, objectives, schedules, works};
 use crate::api::Callers;
+use crate::api::stop::stopped;
 use crate::engine::Engine;
 use crate::policy::Caller;
 use crate::sys::groups::groups_of_uid;
@@ -23,16 +27,38 @@ use crate::sys::groups::groups_of_uid;
 const MAX_KNOWN: usize = 1024;
 /// Calls that are being answered at a time, at most.
 const MAX_OPEN: usize = 1024;
+/// How long open calls get to be answered once the daemon stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Which bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WhichBus {
+pub enum Bus {
     /// The user's.
     Session,
     /// The host's.
     System,
     /// The bus at this address, as D-Bus writes addresses.
     At(String),
+}
+
+impl Bus {
+    fn builder(&self) -> Builder<'_> {
+        match self {
+            Self::Session => Builder::session(),
+            Self::System => Builder::system(),
+            Self::At(address) => Builder::address(address.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session => f.write_str("session bus"),
+            Self::System => f.write_str("system bus"),
+            Self::At(address) => write!(f, "bus at {address}"),
+        }
+    }
 }
 
 /// Why agentd is not on the bus.
@@ -42,7 +68,7 @@ pub enum BusError {
     #[error("cannot connect to the {bus}: {source}")]
     Connect {
         /// Which bus.
-        bus: String,
+        bus: Bus,
         /// What D-Bus said.
         source: zbus::Error,
     },
@@ -50,7 +76,7 @@ pub enum BusError {
     #[error("the name {BUS_NAME} on the {bus} belongs to {holder}; stop that process first")]
     NameTaken {
         /// Which bus.
-        bus: String,
+        bus: Bus,
         /// Unique name and process id, as far as the bus tells.
         holder: String,
     },
@@ -58,56 +84,41 @@ pub enum BusError {
     #[error("the {bus} does not give out the name {BUS_NAME}: {source}; install the D-Bus policy of agentd")]
     NameRefused {
         /// Which bus.
-        bus: String,
+        bus: Bus,
         /// What D-Bus said.
         source: zbus::Error,
     },
 }
 
-/// The door on a bus, open until it is closed.
-#[derive(Debug)]
-pub struct BusService(Connection);
-
-impl BusService {
-    /// Waits until the bus is gone.
-    pub async fn closed(&self) {
-        self.0.closed().await;
-    }
-
-    /// Leaves the bus; calls that are being answered get their answer first.
-    pub async fn close(self) {
-        self.0.clone().graceful_shutdown().await;
-    }
-}
-
-/// Opens the door on a bus. The name is requested last: who can call us finds everything in place.
-pub async fn serve_bus(engine: Engine, callers: Callers, which: &WhichBus) -> Result<BusService, BusError> {
-    let bus = bus_name(which);
+/// Opens the door on a bus and serves it until `stop` turns true or its sender is gone.
+///
+/// The name is requested last: who can call us finds everything in place. A bus that goes away is not come back to.
+pub async fn serve_bus(
+    engine: Engine,
+    bus: Bus,
+    callers: Callers,
+    stop: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, BusError> {
     let connect = |source| BusError::Connect { bus: bus.clone(), source };
-    let connection = builder(which).build().await.map_err(connect)?;
+    let connection = bus.builder().build().await.map_err(connect)?;
     let proxy = DBusProxy::new(&connection).await.map_err(connect)?;
     let door = Arc::new(Door::of_bus(engine, BusCallers::new(callers, proxy.clone())));
     offer(&connection, &door).await.map_err(connect)?;
-    match connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DO_NOT_QUEUE.into()).await {
-        Ok(_) => Ok(BusService(connection)),
+    match connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DO_NOT_QUEUE).await {
+        Ok(_) => Ok(tokio::spawn(until(connection, bus, stop))),
         Err(zbus::Error::NameTaken) => Err(BusError::NameTaken { bus, holder: holder(&proxy).await }),
         Err(source) => Err(BusError::NameRefused { bus, source }),
     }
 }
 
-fn bus_name(which: &WhichBus) -> String {
-    match which {
-        WhichBus::Session => "session bus".to_owned(),
-        WhichBus::System => "system bus".to_owned(),
-        WhichBus::At(address) => format!("bus at {address}"),
-    }
-}
-
-fn builder(which: &WhichBus) -> Builder<'_> {
-    match which {
-        WhichBus::Session => Builder::session(),
-        WhichBus::System => Builder::system(),
-        WhichBus::At(address) => Builder::address(address.as_str()),
+/// Keeps the connection; calls that are being answered at the end get their answer first.
+async fn until(connection: Connection, bus: Bus, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = connection.closed() => tracing::error!("the {bus} is gone; the other doors stay open"),
+        () = stopped(&mut stop) => {
+            // Whoever waits longer than this has lost its answer to the end of the daemon.
+            let _ = tokio::time::timeout(LAST_ANSWERS, connection.clone().graceful_shutdown()).await;
+        }
     }
 }
 

@@ -63,6 +63,7 @@ impl Host {
     }
 
     /// Version of the daemon.
+    #[allow(clippy::unused_self, reason = "properties are methods")]
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")

@@ -19,6 +19,8 @@ mod private;
 mod refusal;
 mod schedules;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod works;
 
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use agentd_schemas::dbus::OBJECT_PATH;
 use zbus::connection::Builder;
 
-pub use bus::{BusError, BusService, WhichBus, serve_bus};
+pub use bus::{Bus, BusError, serve_bus};
 pub use private::serve_private;
 
 use door::Door;

@@ -1,6 +1,5 @@
 //! The private socket: D-Bus between two processes, without a bus.
 
-use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +31,15 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// The listener does not block; who may connect to it is the matter of its owner and mode.
 pub async fn serve_private(
-    listener: StdUnixListener,
     engine: Engine,
+    listener: StdUnixListener,
     callers: Callers,
     mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let listener = UnixListener::from_std(listener)?;
+) {
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("the operators' socket cannot be served: {error}"),
+    };
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut open = JoinSet::new();
     loop {
@@ -67,7 +69,6 @@ pub async fn serve_private(
         });
     }
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
-    Ok(())
 }
 
 /// Why a connection ended early.

@@ -1,7 +1,7 @@
 //! The stream below a private connection, with bounds that D-Bus itself does not have.
 //!
 //! A message larger than [`MAX_MESSAGE_BYTES`] ends the connection. A call is open from the moment it is read until its
-//! answer is written; with [`MAX_OPEN`] open calls, or one large one, nothing more is read, so that a client that sends
+//! answer is written, and every call is answered: D-Bus allows that also where the caller said that it needs none. With [`MAX_OPEN`] open calls, or one large one, nothing more is read, so that a client that sends
 //! and never reads fills its own socket and not our memory.
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -27,6 +27,9 @@ use zbus::message::Type;
 const MAX_OPEN: usize = 256;
 /// Bytes of a message from which on it counts as large.
 const LARGE_BYTES: usize = 256 << 10;
+/// Where the flags of a message are, and the one by which a caller asks for no answer.
+const FLAGS: usize = 2;
+const NO_REPLY_EXPECTED: u8 = 1;
 /// Descriptors of one message, at most.
 const MAX_DESCRIPTORS: usize = 8;
 
@@ -46,7 +49,8 @@ impl socket::Socket for Socket {
 
     fn split(self) -> Split<Reader, Writer> {
         let (stream, open) = (Arc::new(self.0), Arc::new(Open::default()));
-        let reader = Reader { bytes: Bytes(stream.clone()), open: open.clone(), large: false };
+        let reader =
+            Reader { bytes: Bytes { stream: stream.clone(), at: usize::MAX }, open: open.clone(), large: false };
         Split::new(reader, Writer { stream, open })
     }
 }
@@ -93,6 +97,10 @@ impl ReadHalf for Reader {
         descriptors: &mut Vec<OwnedFd>,
     ) -> zbus::Result<Message> {
         self.open.at_most(if self.large { 0 } else { MAX_OPEN - 1 }).await;
+        if let Some(flags) = received.get_mut(FLAGS) {
+            *flags &= !NO_REPLY_EXPECTED;
+        }
+        self.bytes.at = received.len();
         let message = self.bytes.receive_message(seq, received, descriptors).await?;
         if message.message_type() == Type::MethodCall {
             self.open.read_one();
@@ -110,14 +118,18 @@ impl ReadHalf for Reader {
     }
 
     async fn peer_credentials(&mut self) -> io::Result<ConnectionCredentials> {
-        let peer = self.bytes.0.peer_cred()?;
+        let peer = self.bytes.stream.peer_cred()?;
         Ok(ConnectionCredentials::default().set_unix_user_id(peer.uid()))
     }
 }
 
 /// The bytes and descriptors of the stream.
 #[derive(Debug)]
-struct Bytes(Arc<UnixStream>);
+struct Bytes {
+    stream: Arc<UnixStream>,
+    /// How much of the message was read; beyond every message before the first one.
+    at: usize,
+}
 
 #[async_trait]
 impl ReadHalf for Bytes {
@@ -126,7 +138,13 @@ impl ReadHalf for Bytes {
         if buffer.len() > MAX_MESSAGE_BYTES {
             return Err(io::Error::other(format!("a message is larger than {MAX_MESSAGE_BYTES} bytes")));
         }
-        self.0.async_io(Interest::READABLE, || receive(self.0.as_fd(), buffer)).await
+        let stream = &*self.stream;
+        let (count, descriptors) = stream.async_io(Interest::READABLE, || receive(stream.as_fd(), buffer)).await?;
+        if let Some(flags) = FLAGS.checked_sub(self.at).and_then(|place| buffer[..count].get_mut(place)) {
+            *flags &= !NO_REPLY_EXPECTED;
+        }
+        self.at = self.at.saturating_add(count);
+        Ok((count, descriptors))
     }
 }
 

@@ -13,12 +13,14 @@ mod nearest;
 mod request;
 mod runs;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use axum::Router;
 use tokio::sync::watch;
 
-pub use serve::serve_agents;
+pub use serve::serve;
 
 use crate::engine::Engine;
 

@@ -1,6 +1,5 @@
 //! The socket of the agents' door, and the connections on it.
 
-use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,12 +39,11 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// wait are told that the daemon is stopping.
 ///
 /// The listener does not block; who may connect to it is the matter of its owner and mode.
-pub async fn serve_agents(
-    listener: StdUnixListener,
-    engine: Engine,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let listener = UnixListener::from_std(listener)?;
+pub async fn serve(engine: Engine, listener: StdUnixListener, mut stop: watch::Receiver<bool>) {
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("the agents' socket cannot be served: {error}"),
+    };
     let router = router(Door { engine, stop: stop.clone() });
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut open = JoinSet::new();
@@ -74,11 +72,10 @@ pub async fn serve_agents(
         });
     }
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
-    Ok(())
 }
 
 /// Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-async fn connection(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
+pub(super) async fn connection(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
     let uid = match Peer::of(&stream) {
         Ok(peer) => PeerUid(peer.uid),
         Err(error) => return tracing::debug!("a connection to the agents' socket was closed: {error}"),

@@ -10,10 +10,17 @@ use rusqlite::Connection;
 use crate::engine::Inner;
 use crate::ledger::query;
 
+/// Queues without an able agent, as of a version of the agents and of the queues.
+struct Parked {
+    agents: u64,
+    queues: u64,
+    ids: Arc<HashSet<i64>>,
+}
+
 /// The last answer, with what it depended on.
 #[derive(Default)]
 pub struct ParkedCache {
-    last: Mutex<Option<(u64, u64, Arc<HashSet<i64>>)>>,
+    last: Mutex<Option<Parked>>,
 }
 
 impl Inner {
@@ -25,13 +32,13 @@ impl Inner {
             .and_then(|mut count| count.query_row([], |row| row.get(0)))
             .map_err(Problem::internal)?;
         let mut last = self.parked.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((of_agents, of_queues, parked)) = &*last
-            && (*of_agents, *of_queues) == (agents, queues)
+        if let Some(known) = &*last
+            && (known.agents, known.queues) == (agents, queues)
         {
-            return Ok(parked.clone());
+            return Ok(known.ids.clone());
         }
-        let parked = Arc::new(query::parked::parked_queues(conn, &self.defaults)?);
-        *last = Some((agents, queues, parked.clone()));
-        Ok(parked)
+        let ids = Arc::new(query::parked::parked_queues(conn, &self.defaults)?);
+        *last = Some(Parked { agents, queues, ids: ids.clone() });
+        Ok(ids)
     }
 }

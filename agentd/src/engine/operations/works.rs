@@ -235,7 +235,7 @@ fn skills(works: &[NewWork]) -> Vec<Vec<Skill>> {
 }
 
 fn lacking_note(needed: &[Skill]) -> String {
-    let needed: Vec<&str> = needed.iter().map(|skill| skill.as_str()).collect();
+    let needed: Vec<&str> = needed.iter().map(agentd_schemas::unit::name::Skill::as_str).collect();
     match needed.as_slice() {
         [one] => format!("no enrolled agent has the skill {one}: the work is parked until one does"),
         many => {

@@ -209,7 +209,7 @@ pub fn claim_facts(tx: &Connection, agent: &Slug, env: &Env) -> Loaded<Option<Cl
     if matching::room(&facts.agent).is_err() || facts.frozen.contains(&Scope::All) {
         return Ok(Some(facts));
     }
-    let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(|scope| scope_work(scope)).collect();
+    let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).collect();
     let mut best: Option<(i64, i64, i64)> = None;
     for queue in able_queues(tx, &facts.agent, env)? {
         if let Some(head) = queue_head(tx, queue, &frozen)?

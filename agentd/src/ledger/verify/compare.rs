@@ -29,22 +29,19 @@ pub(super) fn table(connection: &Connection, table: &str, filter: &str) -> Resul
         let (real, made) = (real.next()?, made.next()?);
         let (row, why) = match (real, made) {
             (None, None) => return Ok(rows),
-            (Some(real), None) => (real, "no event makes it".to_owned()),
-            (None, Some(made)) => (made, "it is missing".to_owned()),
+            (Some(real), None) => (real, Some("no event makes it".to_owned())),
+            (None, Some(made)) => (made, Some("it is missing".to_owned())),
             (Some(real), Some(made)) => match columns.order(real, made)? {
-                Ordering::Less => (real, "no event makes it".to_owned()),
-                Ordering::Greater => (made, "it is missing".to_owned()),
-                Ordering::Equal => match columns.difference(real, made)? {
-                    Some(why) => (made, why),
-                    None => {
-                        rows += 1;
-                        continue;
-                    }
-                },
+                Ordering::Less => (real, Some("no event makes it".to_owned())),
+                Ordering::Greater => (made, Some("it is missing".to_owned())),
+                Ordering::Equal => (made, columns.difference(real, made)?),
             },
         };
-        let (row, event) = (columns.name(row)?, columns.event(row)?);
-        return Err(VerifyError::Table { table: table.to_owned(), row, event, why });
+        if let Some(why) = why {
+            let (row, event) = (columns.name(row)?, columns.event(row)?);
+            return Err(VerifyError::Table { table: table.to_owned(), row, event, why });
+        }
+        rows += 1;
     }
 }
 
@@ -99,7 +96,7 @@ impl Columns {
     }
 }
 
-/// The order in which SQLite sorts values of strict tables without collations.
+/// The order in which the database sorts values of strict tables without collations.
 fn order(one: ValueRef<'_>, other: ValueRef<'_>) -> Ordering {
     let class = |value: ValueRef<'_>| match value {
         ValueRef::Null => 0,

@@ -92,7 +92,7 @@ fn check_schema(connection: &Connection, made: &[Made]) -> Result<(), VerifyErro
     }
 }
 
-/// Lets SQLite look at its pages, and at every index against its table.
+/// Lets the database look at its pages, and at every index against its table.
 fn check_file(connection: &Connection) -> Result<(), VerifyError> {
     let what: String = connection.query_row("PRAGMA main.integrity_check(1)", [], |row| row.get(0))?;
     if what == "ok" { Ok(()) } else { Err(VerifyError::File { what }) }

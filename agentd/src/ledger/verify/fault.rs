@@ -99,7 +99,7 @@ pub enum VerifyError {
     /// Pages or indexes of the file are damaged.
     #[error("the database file is damaged: {what}")]
     File {
-        /// What SQLite found.
+        /// What the database found.
         what: String,
     },
 }

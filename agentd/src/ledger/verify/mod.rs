@@ -88,7 +88,7 @@ fn verify_in(
     let mut roots = Roots::new(&part);
     let incarnations = Incarnations::new(&part.begun, size, &mut roots)?;
     let kept = check.signed(&incarnations, head.as_ref(), &mut roots)?;
-    check.given(&incarnations, given, &mut roots)?;
+    check_given(&incarnations, given, &mut roots)?;
     Ok(Report {
         size,
         root: Roots::new(&part).at(size).unwrap_or_else(agentd_schemas::log::tree::empty_root),
@@ -188,19 +188,19 @@ impl Check<'_> {
         }
         VerifyError::Events { first, last, fault }
     }
+}
 
-    fn given(
-        &self,
-        incarnations: &Incarnations<'_>,
-        given: &[SignedNote],
-        roots: &mut Roots<'_>,
-    ) -> Result<(), VerifyError> {
-        for (place, note) in (1..).zip(given) {
-            let checked = incarnations.open(note).and_then(|checkpoint| roots.check(&checkpoint));
-            checked.map_err(|fault| VerifyError::Given { place, fault })?;
-        }
-        Ok(())
+/// Compares the checkpoints from outside.
+fn check_given(
+    incarnations: &Incarnations<'_>,
+    given: &[SignedNote],
+    roots: &mut Roots<'_>,
+) -> Result<(), VerifyError> {
+    for (place, note) in (1..).zip(given) {
+        let checked = incarnations.open(note).and_then(|checkpoint| roots.check(&checkpoint));
+        checked.map_err(|fault| VerifyError::Given { place, fault })?;
     }
+    Ok(())
 }
 
 /// Opens a stored checkpoint and compares its row.

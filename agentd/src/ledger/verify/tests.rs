@@ -146,7 +146,7 @@ fn what_was_done_to_the_tables_of_the_log_is_told() {
             "event 40: its bytes do not give its leaf hash",
         ),
         ("UPDATE events SET subject = 3 WHERE idx = 1", "event 1: column subject says 3, its bytes say 1"),
-        ("UPDATE events SET subject = 4 WHERE idx = 10", "event 10: column subject says 4, its bytes say 9"),
+        ("UPDATE events SET subject = 5 WHERE idx = 10", "event 10: column subject says 5, its bytes say 9"),
         ("UPDATE events SET version = 99 WHERE idx = 10", "event 10: column version says 99, its bytes say 2"),
         (
             "INSERT INTO events SELECT idx + 1, subject, version + 1, leaf, body FROM events WHERE idx = 619",

@@ -31,7 +31,7 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId, data: &WorkSub
             data.owner,
             queue_id,
             data.priority,
-            data.latest_start.map_or(NO_LATEST_START, |time| time.as_ms()),
+            data.latest_start.map_or(NO_LATEST_START, agentd_schemas::unit::time::WallMs::as_ms),
             data.max_attempts,
             data.max_cost_micro_usd,
             data.max_tokens,
