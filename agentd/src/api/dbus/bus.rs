@@ -105,19 +105,24 @@ pub async fn serve_bus(
     let door = Arc::new(Door::of_bus(engine, BusCallers::new(callers, proxy.clone())));
     offer(&connection, &door).await.map_err(connect)?;
     match connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DO_NOT_QUEUE).await {
-        Ok(_) => Ok(tokio::spawn(until(connection, bus, stop))),
+        Ok(_) => Ok(tokio::spawn(until(connection, door, bus, stop))),
         Err(zbus::Error::NameTaken) => Err(BusError::NameTaken { bus, holder: holder(&proxy).await }),
         Err(source) => Err(BusError::NameRefused { bus, source }),
     }
 }
 
 /// Keeps the connection; calls that are being answered at the end get their answer first.
-async fn until(connection: Connection, bus: Bus, mut stop: watch::Receiver<bool>) {
+async fn until(connection: Connection, door: Arc<Door>, bus: Bus, mut stop: watch::Receiver<bool>) {
     tokio::select! {
         () = connection.closed() => tracing::error!("the {bus} is gone; the other doors stay open"),
         () = stopped(&mut stop) => {
-            // Whoever waits longer than this has lost its answer to the end of the daemon.
-            let _ = tokio::time::timeout(LAST_ANSWERS, connection.clone().graceful_shutdown()).await;
+            door.followers.end();
+            // The interfaces know the bus, so they would hold their own connection open.
+            if let Err(error) = withdraw(&connection).await {
+                tracing::debug!("the interfaces were not withdrawn from the {bus}: {error}");
+            }
+            drop(door);
+            let _ = tokio::time::timeout(LAST_ANSWERS, connection.graceful_shutdown()).await;
         }
     }
 }
@@ -130,6 +135,17 @@ async fn offer(connection: &Connection, door: &Arc<Door>) -> zbus::Result<()> {
     server.at(OBJECT_PATH, schedules::Schedules(door.clone())).await?;
     server.at(OBJECT_PATH, objectives::Objectives(door.clone())).await?;
     server.at(OBJECT_PATH, ledger::Ledger(door.clone())).await?;
+    Ok(())
+}
+
+async fn withdraw(connection: &Connection) -> zbus::Result<()> {
+    let server = connection.object_server();
+    server.remove::<host::Host, _>(OBJECT_PATH).await?;
+    server.remove::<works::Works, _>(OBJECT_PATH).await?;
+    server.remove::<agents::Agents, _>(OBJECT_PATH).await?;
+    server.remove::<schedules::Schedules, _>(OBJECT_PATH).await?;
+    server.remove::<objectives::Objectives, _>(OBJECT_PATH).await?;
+    server.remove::<ledger::Ledger, _>(OBJECT_PATH).await?;
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! The `appended` signal: sent to those who asked for it and to nobody else.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agentd_schemas::dbus::OBJECT_PATH;
 use agentd_schemas::problem::{Code, Problem};
 use futures_util::StreamExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use zbus::Connection;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::object_server::SignalEmitter;
@@ -21,7 +21,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The followers of one connection. `None` stands for the peer itself, where there is no bus between.
 #[derive(Clone, Default)]
-pub(super) struct Followers(Arc<Mutex<State>>);
+pub(super) struct Followers(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    end: Notify,
+}
 
 #[derive(Default)]
 struct State {
@@ -37,7 +43,7 @@ impl Followers {
         size: watch::Receiver<u64>,
         follower: Option<OwnedUniqueName>,
     ) -> Result<(), Problem> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if state.names.len() >= MAX_FOLLOWERS && !state.names.contains(&follower) {
             return Err(Problem::new(Code::Busy, format!("{MAX_FOLLOWERS} connections follow the log already"))
                 .hint("read with EventsSince from time to time instead"));
@@ -50,20 +56,30 @@ impl Followers {
         Ok(())
     }
 
+    /// Ends the telling, which holds the connection open.
+    pub(super) fn end(&self) {
+        self.0.end.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn names(&self) -> Vec<Option<OwnedUniqueName>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).names.iter().cloned().collect()
+        self.state().names.iter().cloned().collect()
     }
 
     fn remove(&self, follower: &OwnedUniqueName) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).names.remove(&Some(follower.clone()));
+        self.state().names.remove(&Some(follower.clone()));
     }
 }
 
-/// Tells the followers of a connection until it or the engine is gone.
+/// Tells the followers of a connection until it is gone or about to go.
 async fn tell(connection: Connection, mut size: watch::Receiver<u64>, followers: Followers) {
     let forget = forget(&connection, &followers);
     tokio::select! {
         () = connection.closed() => {}
+        () = followers.0.end.notified() => {}
         () = forget => {}
         () = async {
             while size.changed().await.is_ok() {

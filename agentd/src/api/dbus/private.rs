@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use zbus::connection::Builder;
 use zbus::{Connection, Guid};
@@ -16,10 +16,12 @@ use super::socket::Socket;
 use crate::api::Callers;
 use crate::api::stop::stopped;
 use crate::engine::Engine;
-use crate::sys::peer::{Peer, PeerError};
+use crate::sys::peer::Peer;
 
-/// Connections at a time, at most.
-const MAX_CONNECTIONS: usize = 256;
+/// Connections of everybody at a time, at most.
+const MAX_CONNECTIONS: usize = 224;
+/// Connections beside them that only operators may have: they get in, however many others are there.
+const OPERATORS_ALONE: usize = 32;
 /// How long a client may take to say the words with which D-Bus begins.
 const HANDSHAKE: Duration = Duration::from_secs(2);
 /// How long open calls get to be answered once the daemon stops.
@@ -40,7 +42,7 @@ pub async fn serve_private(
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the operators' socket cannot be served: {error}"),
     };
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Room::new();
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -56,13 +58,21 @@ pub async fn serve_private(
                 continue;
             }
         };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
-            tracing::debug!("a connection to the operators' socket was closed: {MAX_CONNECTIONS} are open");
+        // Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
+        let caller = match Peer::of(&stream) {
+            Ok(peer) => callers.of_peer(&peer),
+            Err(error) => {
+                tracing::debug!("a connection to the operators' socket was closed: {error}");
+                continue;
+            }
+        };
+        let Some(permit) = room.place(caller.operator) else {
+            tracing::debug!("a connection of uid {} was closed: too many are open", caller.uid);
             continue;
         };
-        let (engine, stop) = (engine.clone(), stop.clone());
+        let (door, stop) = (Arc::new(Door::of_peer(engine.clone(), caller)), stop.clone());
         open.spawn(async move {
-            if let Err(error) = connection(stream, engine, callers, stop).await {
+            if let Err(error) = connection(stream, door, stop).await {
                 tracing::debug!("a connection to the operators' socket ended: {error}");
             }
             drop(permit);
@@ -71,29 +81,32 @@ pub async fn serve_private(
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
 }
 
-/// Why a connection ended early.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    /// The kernel does not say who it is.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// It did not come through the handshake.
-    #[error(transparent)]
-    Handshake(#[from] zbus::Error),
+/// Places for connections.
+struct Room {
+    everybody: Arc<Semaphore>,
+    operators: Arc<Semaphore>,
 }
 
-/// Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-async fn connection(
-    stream: UnixStream,
-    engine: Engine,
-    callers: Callers,
-    mut stop: watch::Receiver<bool>,
-) -> Result<(), Ended> {
-    let peer = Peer::of(&stream)?;
-    let connection = greet(stream, Arc::new(Door::of_peer(engine, callers.of_peer(&peer)))).await?;
+impl Room {
+    fn new() -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { everybody: places(MAX_CONNECTIONS), operators: places(OPERATORS_ALONE) }
+    }
+
+    fn place(&self, operator: bool) -> Option<OwnedSemaphorePermit> {
+        let place = self.everybody.clone().try_acquire_owned().ok();
+        if operator { place.or_else(|| self.operators.clone().try_acquire_owned().ok()) } else { place }
+    }
+}
+
+async fn connection(stream: UnixStream, door: Arc<Door>, mut stop: watch::Receiver<bool>) -> zbus::Result<()> {
+    let connection = greet(stream, door.clone()).await?;
     tokio::select! {
         () = connection.closed() => {}
-        () = stopped(&mut stop) => connection.graceful_shutdown().await,
+        () = stopped(&mut stop) => {
+            door.followers.end();
+            connection.graceful_shutdown().await;
+        }
     }
     Ok(())
 }
@@ -104,5 +117,21 @@ pub(super) async fn greet(stream: UnixStream, door: Arc<Door>) -> zbus::Result<C
     match tokio::time::timeout(HANDSHAKE, serve(builder, &door).build()).await {
         Ok(connection) => connection,
         Err(_) => Err(zbus::Error::Handshake(format!("not over within {} seconds", HANDSHAKE.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_CONNECTIONS, OPERATORS_ALONE, Room};
+
+    #[test]
+    fn an_operator_gets_in_when_others_have_taken_every_place() {
+        let room = Room::new();
+        let taken: Vec<_> = std::iter::from_fn(|| room.place(false)).collect();
+        assert_eq!(taken.len(), MAX_CONNECTIONS);
+        let operators: Vec<_> = std::iter::from_fn(|| room.place(true)).collect();
+        assert_eq!(operators.len(), OPERATORS_ALONE);
+        drop(taken);
+        assert!(room.place(false).is_some());
     }
 }

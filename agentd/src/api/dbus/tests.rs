@@ -21,6 +21,7 @@ struct Served {
     client: Connection,
     server: Connection,
     engine: Engine,
+    door: Arc<Door>,
     _state: Scratch,
 }
 
@@ -30,8 +31,8 @@ async fn serve() -> Served {
     let uid = rustix::process::geteuid().as_raw();
     let door = Arc::new(Door::of_peer(engine.clone(), Caller::person(uid, true, false)));
     let client = Builder::unix_stream(theirs.into_std().unwrap()).p2p();
-    let (server, client) = tokio::join!(greet(ours, door), client.build());
-    Served { client: client.unwrap(), server: server.unwrap(), engine, _state: state }
+    let (server, client) = tokio::join!(greet(ours, door.clone()), client.build());
+    Served { client: client.unwrap(), server: server.unwrap(), engine, door, _state: state }
 }
 
 /// Calls a method and gives the answer, or the name of the error and its three strings.

@@ -108,3 +108,13 @@ async fn a_descriptor_arrives_and_is_written() {
     std::io::Read::read_to_string(&mut read, &mut text).unwrap();
     assert!(events > 0 && text.lines().count() as u64 >= events, "{events} {text}");
 }
+
+#[tokio::test]
+async fn a_follower_does_not_hold_the_connection_open() {
+    let served = serve().await;
+    LedgerProxy::new(&served.client).await.unwrap().subscribe().await.unwrap();
+    served.door.followers.end();
+    drop(served.door);
+    served.server.graceful_shutdown().await;
+    served.client.closed().await;
+}
