@@ -1,2 +1,28 @@
-//! x
-fn main() {}
+//! agentctl, the command line of agentd.
+//!
+//! It speaks with the daemon through the operators' door, verifies exports by itself, and holds no rules: what is
+//! allowed and what happens is decided by agentd. One command is one file under `command/`.
+
+mod agent_key;
+mod ambient;
+mod cli;
+mod command;
+mod connect;
+mod context;
+mod daemon_program;
+mod error;
+mod follow;
+mod input;
+mod latest;
+mod moment;
+mod new_file;
+mod output;
+mod scope;
+mod serve;
+mod story;
+mod trust;
+mod wait;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

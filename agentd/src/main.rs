@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The daemon's binary: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    agentd::boot::main()
+}

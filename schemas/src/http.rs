@@ -21,6 +21,18 @@ pub const MAX_NOTE_BYTES: usize = 64 << 10;
 /// Bytes of a result, at most.
 pub const MAX_RESULT_BYTES: usize = 4 << 20;
 
+/// `GET /v1/health`: who is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Health {
+    /// Version of the daemon.
+    pub version: String,
+    /// Origin of the ledger; part of every statement.
+    pub origin: String,
+    /// Trust domain of the host; part of every possession proof.
+    pub trust_domain: String,
+}
+
 /// `POST /v1/challenge`: asks for a nonce.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -36,7 +48,8 @@ pub struct ChallengeRequest {
 pub struct ChallengeResponse {
     /// Good once, for five minutes.
     pub nonce: String,
-    /// The possession message: sign these bytes with the agent's key, raw or with `ssh-keygen -Y sign -n agentd`.
+    /// The possession message: sign these bytes with the agent's key, raw or with
+    /// `ssh-keygen -Y sign -n agentd-authenticate`.
     pub message: String,
 }
 

@@ -70,7 +70,7 @@ pub fn target_milli_percent(text: &str) -> Result<u32, Rejection> {
 /// The window in whole days.
 pub fn window_days(objective: &ObjectiveDocument) -> Result<u64, Rejection> {
     let ms = objective.window.as_ms();
-    if ms == 0 || ms % DAY_MS != 0 || ms / DAY_MS > MAX_WINDOW_DAYS {
+    if ms == 0 || !ms.is_multiple_of(DAY_MS) || ms / DAY_MS > MAX_WINDOW_DAYS {
         return Err(Problem::new(
             Code::OutOfBounds,
             format!("the window {} is not 1 to {MAX_WINDOW_DAYS} whole days", objective.window),

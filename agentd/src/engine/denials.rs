@@ -10,11 +10,11 @@ use crate::domain::Command;
 use crate::policy::Caller;
 
 /// Refusals of one principal that are recorded one by one in a period.
-pub const RATE: u64 = 10;
+pub(super) const RATE: u64 = 10;
 /// The period.
-pub const PERIOD_MS: u64 = 60_000;
+pub(super) const PERIOD_MS: u64 = 60_000;
 /// Principals that are counted at a time; the rest share one count.
-pub const MAX_PRINCIPALS: usize = 1024;
+pub(super) const MAX_PRINCIPALS: usize = 1024;
 /// Refusals that wait to be written, at most.
 const MAX_PENDING: usize = 1024;
 
@@ -28,7 +28,7 @@ struct State {
 
 /// What was refused and is not written yet.
 #[derive(Default)]
-pub struct Denials {
+pub(crate) struct Denials {
     state: Mutex<State>,
     denied: AtomicU64,
     unauthenticated: AtomicU64,
@@ -36,7 +36,7 @@ pub struct Denials {
 
 impl Denials {
     /// A rule said no.
-    pub fn denied(&self, caller: &Caller, action: &str, resource: &str, rule: &str) {
+    pub(crate) fn denied(&self, caller: &Caller, action: &str, resource: &str, rule: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
         let command =
             Command::RecordDenial { action: action.to_owned(), resource: resource.to_owned(), rule: rule.to_owned() };
@@ -44,7 +44,7 @@ impl Denials {
     }
 
     /// A proof failed.
-    pub fn unauthenticated(&self, uid: u32, claimed: &str, reason: &str) {
+    pub(crate) fn unauthenticated(&self, uid: u32, claimed: &str, reason: &str) {
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         let claimed = claimed.chars().take(64).collect();
         let caller = Caller::person(uid, false, false);
@@ -63,7 +63,7 @@ impl Denials {
     }
 
     /// What is to be written now: refusals one by one, and once a period the sums of the rest.
-    pub fn take(&self, now_ms: u64) -> Vec<(Caller, Command)> {
+    pub(crate) fn take(&self, now_ms: u64) -> Vec<(Caller, Command)> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut out = std::mem::take(&mut state.pending);
         let passed = now_ms.saturating_sub(state.began_ms);
@@ -71,7 +71,8 @@ impl Denials {
             state.began_ms = now_ms;
             let seen = std::mem::take(&mut state.seen);
             out.extend(seen.into_iter().filter(|(_, count)| *count > RATE).map(|(principal, count)| {
-                let command = Command::RecordDenials { principal, count: count - RATE, period_ms: passed.min(PERIOD_MS * 2) };
+                let command =
+                    Command::RecordDenials { principal, count: count - RATE, period_ms: passed.min(PERIOD_MS * 2) };
                 (Caller::host(), command)
             }));
         }
@@ -79,7 +80,7 @@ impl Denials {
     }
 
     /// Counts since the start.
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         Counts {
             denied: self.denied.load(Ordering::Relaxed),
             unauthenticated: self.unauthenticated.load(Ordering::Relaxed),

@@ -43,7 +43,8 @@ impl Engine {
                 Answer::Stale => {}
             }
         }
-        Err(Problem::new(Code::Conflict, "what the request acts on kept changing while it was decided").hint("try again"))
+        Err(Problem::new(Code::Conflict, "what the request acts on kept changing while it was decided")
+            .hint("try again"))
     }
 
     /// Asks policy; a denial is recorded, and who may not see the thing does not learn that it exists.
@@ -83,7 +84,9 @@ fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> P
     let says = policy::RULES.iter().find(|each| each.id == rule).map(|each| each.says);
     let hint = match says {
         Some(says) => format!("rule {rule}: {says}"),
-        None => "an operator of this host may (root, the daemon's own user, or a member of the operators' group)".to_owned(),
+        None => {
+            "an operator of this host may (root, the daemon's own user, or a member of the operators' group)".to_owned()
+        }
     };
     let action = action.as_str();
     Problem::new(Code::Denied, format!("{} may not {action} on {}", caller.actor, resource.name))
@@ -119,9 +122,7 @@ fn unchanging(command: &Command) -> Option<Resource> {
             Some(Resource::owned("works of one's own", *owner))
         }
         Command::AddSchedule { schedule } => Some(Resource::owned("schedules of one's own", schedule.owner)),
-        Command::EnrolAgent { agent } => {
-            Some(Resource::owned(format!("agent {}", agent.document.name), agent.owner))
-        }
+        Command::EnrolAgent { agent } => Some(Resource::owned(format!("agent {}", agent.document.name), agent.owner)),
         Command::SetObjective { owner, .. } | Command::RemoveObjective { owner, .. } => {
             Some(Resource::owned("objectives of one's own", *owner))
         }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{Engine, timers};
-use crate::ledger::open::{fold_wal, open_writer_for_folding};
+use crate::ledger::open::{fold_wal, open_writer};
 
 /// WAL pages above which the WAL is folded into the database: 16 MiB.
 const FOLD_PAGES: u64 = 4096;
@@ -41,7 +41,7 @@ impl Jobs {
 fn start_folding(engine: &Engine, stopped: watch::Receiver<bool>) -> Option<std::thread::JoinHandle<()>> {
     let database = engine.host().state.join("ledger.db");
     let fold = move || {
-        let Ok(conn) = open_writer_for_folding(&database) else {
+        let Ok(conn) = open_writer(&database) else {
             tracing::warn!("the WAL cannot be folded into {}: it will grow", database.display());
             return;
         };

@@ -60,7 +60,7 @@ impl LiveRun {
 
 /// What has run out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RanOut {
+pub(crate) enum RanOut {
     /// No heartbeat for a whole lease.
     Lease(RunRef),
     /// Longer than the timeout.
@@ -69,7 +69,7 @@ pub enum RanOut {
 
 /// All living runs.
 #[derive(Default)]
-pub struct LiveRuns {
+pub(crate) struct LiveRuns {
     runs: Mutex<HashMap<WorkId, LiveRun>>,
 }
 
@@ -80,12 +80,12 @@ impl LiveRuns {
     }
 
     /// Puts a run back after a restart.
-    pub fn insert(&self, run: LiveRun) {
+    pub(crate) fn insert(&self, run: LiveRun) {
         self.with(|runs| runs.insert(run.run.work, run));
     }
 
     /// Sets the timeout of a run that was just claimed.
-    pub fn set_timeout(&self, work: WorkId, timeout_ms: Option<u64>) {
+    pub(crate) fn set_timeout(&self, work: WorkId, timeout_ms: Option<u64>) {
         self.with(|runs| {
             if let Some(run) = runs.get_mut(&work) {
                 run.timeout_ms = timeout_ms;
@@ -94,7 +94,7 @@ impl LiveRuns {
     }
 
     /// Renews a lease. `None` when no such run lives under this fence.
-    pub fn heartbeat(
+    pub(crate) fn heartbeat(
         &self,
         named: &RunRef,
         now: u64,
@@ -115,17 +115,17 @@ impl LiveRuns {
     }
 
     /// One living run.
-    pub fn get(&self, work: WorkId) -> Option<LiveRun> {
+    pub(crate) fn get(&self, work: WorkId) -> Option<LiveRun> {
         self.with(|runs| runs.get(&work).cloned())
     }
 
     /// All living runs.
-    pub fn all(&self) -> Vec<LiveRun> {
+    pub(crate) fn all(&self) -> Vec<LiveRun> {
         self.with(|runs| runs.values().cloned().collect())
     }
 
     /// Marks running time as not counting while frozen, or counting again.
-    pub fn freeze(&self, now: u64, is_frozen: impl Fn(&LiveRun) -> bool) {
+    pub(crate) fn freeze(&self, now: u64, is_frozen: impl Fn(&LiveRun) -> bool) {
         self.with(|runs| {
             for run in runs.values_mut() {
                 if is_frozen(run) || run.waiting.is_some() {
@@ -139,7 +139,7 @@ impl LiveRuns {
     }
 
     /// Gives every living lease one full period: the machine slept, or nobody could send a heartbeat.
-    pub fn renew_all(&self, now: u64) {
+    pub(crate) fn renew_all(&self, now: u64) {
         self.with(|runs| {
             for run in runs.values_mut() {
                 run.lease_until = run.lease_until.max(now + run.lease_ms);
@@ -148,7 +148,7 @@ impl LiveRuns {
     }
 
     /// Running time that passed while the machine slept does not count.
-    pub fn forgive(&self, slept_ms: u64) {
+    pub(crate) fn forgive(&self, slept_ms: u64) {
         self.with(|runs| {
             for run in runs.values_mut() {
                 run.paused_ms += slept_ms;
@@ -157,7 +157,7 @@ impl LiveRuns {
     }
 
     /// What has run out, at most `limit`, and when to look again.
-    pub fn ran_out(&self, now: u64, limit: usize) -> (Vec<RanOut>, Option<u64>) {
+    pub(crate) fn ran_out(&self, now: u64, limit: usize) -> (Vec<RanOut>, Option<u64>) {
         self.with(|runs| {
             let mut out = Vec::new();
             let mut next: Option<u64> = None;
@@ -183,7 +183,7 @@ impl LiveRuns {
     }
 
     /// Follows the log.
-    pub fn observe(&self, event: &Event) {
+    pub(crate) fn observe(&self, event: &Event) {
         let Subject::Work(work) = event.envelope.subject else { return };
         let now = event.envelope.boot_ms;
         match &event.data {

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 pub use execute::Done;
 pub use jobs::Jobs;
 pub use live::LiveRun;
-pub use recovery::start;
+pub use recovery::{Settings, StartError, database, start};
 
 use crate::domain::Defaults;
 use crate::identity::{Challenges, Tokens};
@@ -59,6 +59,7 @@ pub struct Host {
 pub struct Inner {
     pub(crate) host: Host,
     pub(crate) defaults: Arc<Defaults>,
+    pub(crate) zone: jiff::tz::TimeZone,
     pub(crate) clock: Clock,
     pub(crate) boot: BootId,
     pub(crate) mailbox: std::sync::OnceLock<Mailbox>,
@@ -128,7 +129,10 @@ impl Inner {
         self.agents_changed.fetch_add(1, Ordering::Relaxed);
         if matches!(
             event.data,
-            EventData::KeyRotated(_) | EventData::KeyRevoked(_) | EventData::AgentSuspended(_) | EventData::AgentRetired(_)
+            EventData::KeyRotated(_)
+                | EventData::KeyRevoked(_)
+                | EventData::AgentSuspended(_)
+                | EventData::AgentRetired(_)
         ) && let Ok(mut tokens) = self.tokens.lock()
         {
             tokens.revoke(name);
@@ -140,7 +144,10 @@ impl Inner {
 fn sets_a_timer(data: &EventData) -> bool {
     match data {
         EventData::WorkSubmitted(spec) => {
-            spec.not_before.is_some() || spec.deadline.is_some() || spec.latest_start.is_some() || spec.finish_by.is_some()
+            spec.not_before.is_some()
+                || spec.deadline.is_some()
+                || spec.latest_start.is_some()
+                || spec.finish_by.is_some()
         }
         EventData::AttemptFailed(failed) => failed.retry_after_ms.is_some(),
         EventData::WorkScheduled(_)

@@ -10,24 +10,23 @@ use rusqlite::Connection;
 use crate::ledger::open::{OpenError, open_reader};
 
 /// Connections for short queries.
-pub const READERS: usize = 2;
+pub(super) const READERS: usize = 2;
 
 /// A small pool.
-pub struct Readers {
+pub(crate) struct Readers {
     connections: Vec<Mutex<Connection>>,
     next: AtomicUsize,
 }
 
 impl Readers {
     /// Opens the pool.
-    pub fn open(database: &Path) -> Result<Self, OpenError> {
-        let connections =
-            (0..READERS).map(|_| open_reader(database).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn open(database: &Path) -> Result<Self, OpenError> {
+        let connections = (0..READERS).map(|_| open_reader(database).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { connections, next: AtomicUsize::new(0) })
     }
 
     /// Runs a query on one snapshot.
-    pub fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Problem>) -> Result<T, Problem> {
+    pub(crate) fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Problem>) -> Result<T, Problem> {
         let place = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
         let conn = match self.connections[place].try_lock() {
             Ok(conn) => conn,

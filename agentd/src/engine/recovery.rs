@@ -76,8 +76,8 @@ pub struct Settings {
     pub defaults: Arc<Defaults>,
 }
 
-/// Starts the engine. The thread is the writer's: it ends when the last engine handle is gone.
-pub async fn start(settings: Settings) -> Result<(Engine, std::thread::JoinHandle<()>), StartError> {
+/// Starts the engine. The writer's thread ends with the process: whatever was answered is durable.
+pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
     let clock = Clock::system();
     let boot = clock.boot_id().map_err(|error| system(&error))?;
@@ -106,6 +106,7 @@ pub async fn start(settings: Settings) -> Result<(Engine, std::thread::JoinHandl
         readers: Readers::open(&database)?,
         host,
         defaults: settings.defaults.clone(),
+        zone: settings.zone.clone(),
         clock,
         boot,
         mailbox: OnceLock::new(),
@@ -126,11 +127,11 @@ pub async fn start(settings: Settings) -> Result<(Engine, std::thread::JoinHandl
     }
     let world = world::reader(clock, settings.zone, settings.defaults);
     let store = Box::new(SqliteStore::new(conn, appender));
-    let (mailbox, thread) = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
+    let mailbox = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
     let _ = inner.mailbox.set(mailbox);
     let engine = Engine(inner);
     engine.first_commands(recovered, voided.lost, jumped).await?;
-    Ok((engine, thread))
+    Ok(engine)
 }
 
 fn open_log(
@@ -161,15 +162,12 @@ fn open_log(
             Ok((appender, trust_domain))
         }
         Opened::Empty => {
-            let trust_domain = match &settings.trust_domain {
-                Some(configured) => {
-                    trust_domain::check(configured).map_err(StartError::TrustDomain)?;
-                    configured.clone()
-                }
-                None => {
-                    let random = crate::sys::random::bytes::<16>();
-                    trust_domain::generate(random.map_err(|error| StartError::System(error.to_string()))?)
-                }
+            let trust_domain = if let Some(configured) = &settings.trust_domain {
+                trust_domain::check(configured).map_err(StartError::TrustDomain)?;
+                configured.clone()
+            } else {
+                let random = crate::sys::random::bytes::<16>();
+                trust_domain::generate(random.map_err(|error| StartError::System(error.to_string()))?)
             };
             let tx = conn.transaction()?;
             let started =
@@ -275,7 +273,9 @@ impl Engine {
             self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }
         if let Some(by_ms) = jumped {
-            tracing::error!("the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept");
+            tracing::error!(
+                "the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept"
+            );
             self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
         }
         Ok(())

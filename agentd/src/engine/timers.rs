@@ -60,7 +60,9 @@ async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Mome
                 engine.0.live.renew_all(moment.boot_ms);
             }
             Discontinuity::WallJump { by_ms } => {
-                tracing::error!("the wall clock jumped by {by_ms} ms: schedules and deadlines are held; agentctl clock accept");
+                tracing::error!(
+                    "the wall clock jumped by {by_ms} ms: schedules and deadlines are held; agentctl clock accept"
+                );
                 execute(engine, Command::NoticeClock { by_ms }).await;
             }
         }
@@ -122,9 +124,11 @@ fn work_id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<WorkId> {
 
 fn backoffs(conn: &Connection, boot: &str, now: u64) -> rusqlite::Result<Vec<Command>> {
     // A backoff of another boot is over: its clock is gone.
-    let sql = "SELECT w.id FROM backoffs b JOIN works w ON w.key = b.work WHERE b.boot <> ?1 OR b.due_boot_ms <= ?2 LIMIT ?3";
+    let sql =
+        "SELECT w.id FROM backoffs b JOIN works w ON w.key = b.work WHERE b.boot <> ?1 OR b.due_boot_ms <= ?2 LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map(params![boot, now, MAX_DUE], |row| Ok(Command::WakeWork { work: work_id(row, 0)? }))?;
+    let rows =
+        statement.query_map(params![boot, now, MAX_DUE], |row| Ok(Command::WakeWork { work: work_id(row, 0)? }))?;
     rows.collect()
 }
 
@@ -135,7 +139,8 @@ fn outbox(conn: &Connection) -> rusqlite::Result<Vec<Command>> {
 }
 
 fn wall(conn: &Connection, now: i64) -> rusqlite::Result<Vec<Command>> {
-    let sql = "SELECT t.kind, w.id FROM timers t JOIN works w ON w.key = t.work WHERE t.due <= ?1 ORDER BY t.due LIMIT ?2";
+    let sql =
+        "SELECT t.kind, w.id FROM timers t JOIN works w ON w.key = t.work WHERE t.due <= ?1 ORDER BY t.due LIMIT ?2";
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![now, MAX_DUE], |row| {
         let work = work_id(row, 1)?;

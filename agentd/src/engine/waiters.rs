@@ -9,11 +9,11 @@ use agentd_schemas::unit::name::{Skill, Slug};
 use tokio::sync::oneshot;
 
 /// Agents that wait at a time, at most.
-pub const MAX_WAITERS: usize = 4096;
+pub(super) const MAX_WAITERS: usize = 4096;
 
 /// Who waits, as far as a new work can be matched without the ledger.
 #[derive(Debug, Clone)]
-pub struct Waiter {
+pub(crate) struct Waiter {
     /// The agent.
     pub agent: Slug,
     /// Its owner.
@@ -26,7 +26,7 @@ pub struct Waiter {
 
 /// A wake, with what it is for.
 #[derive(Debug, Clone)]
-pub struct Wake {
+pub(crate) struct Wake {
     /// What the work asks for; `None` when only the ledger knows.
     demand: Option<(u32, Option<Slug>, Vec<Skill>)>,
     /// How often it may still be passed on.
@@ -40,7 +40,7 @@ struct Place {
 
 /// The queue of those who wait, longest first.
 #[derive(Default)]
-pub struct Waiters {
+pub(crate) struct Waiters {
     places: Mutex<VecDeque<Place>>,
 }
 
@@ -52,7 +52,7 @@ impl Waiters {
 
     /// Takes a place in the queue. Ask the ledger after this, not before, so that no wake is missed. `None` when too
     /// many wait.
-    pub fn register(&self, waiter: Waiter) -> Option<oneshot::Receiver<Wake>> {
+    pub(crate) fn register(&self, waiter: Waiter) -> Option<oneshot::Receiver<Wake>> {
         let (wake, woken) = oneshot::channel();
         self.with(|places| {
             places.retain(|place| !place.wake.is_closed());
@@ -65,7 +65,7 @@ impl Waiters {
     }
 
     /// Passes a wake on, when who was woken got nothing.
-    pub fn pass_on(&self, wake: Wake) {
+    pub(crate) fn pass_on(&self, wake: Wake) {
         if wake.left > 0 {
             self.wake_one(Wake { left: wake.left - 1, ..wake });
         }
@@ -85,7 +85,7 @@ impl Waiters {
     }
 
     /// Wakes everybody.
-    pub fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         self.with(|places| {
             for place in places.drain(..) {
                 let _ = place.wake.send(Wake { demand: None, left: 0 });
@@ -105,7 +105,7 @@ impl Waiters {
     }
 
     /// Follows the log.
-    pub fn observe(&self, event: &Event) {
+    pub(crate) fn observe(&self, event: &Event) {
         match (&event.data, &event.envelope.subject) {
             (EventData::WorkSubmitted(spec), _) if spec.state == WorkState::Ready => {
                 let demand = Some((spec.owner, spec.agent.clone(), spec.required_skills.clone()));

@@ -10,7 +10,7 @@ use crate::ledger::store::World;
 use crate::sys::clock::Clock;
 
 /// Reads the world; the names of day and month are computed once a second.
-pub fn reader(clock: Clock, zone: TimeZone, defaults: Arc<Defaults>) -> impl Fn() -> World + Send + 'static {
+pub(super) fn reader(clock: Clock, zone: TimeZone, defaults: Arc<Defaults>) -> impl Fn() -> World + Send + 'static {
     let known: Mutex<(i64, String, String)> = Mutex::new((i64::MIN, String::new(), String::new()));
     move || {
         let moment = clock.moment();
@@ -30,7 +30,7 @@ pub fn reader(clock: Clock, zone: TimeZone, defaults: Arc<Defaults>) -> impl Fn(
 }
 
 /// The day and the month of a moment: `2026-11-22`, `2026-11`.
-pub fn names(wall_ms: i64, zone: &TimeZone) -> (String, String) {
+pub(super) fn names(wall_ms: i64, zone: &TimeZone) -> (String, String) {
     let date = WallMs::saturating(wall_ms).timestamp().to_zoned(zone.clone()).date();
     let month = format!("{:04}-{:02}", date.year(), date.month());
     (format!("{month}-{:02}", date.day()), month)

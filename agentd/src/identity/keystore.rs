@@ -29,7 +29,9 @@ pub enum KeystoreError {
         source: KeyError,
     },
     /// A key is missing that the ledger says exists.
-    #[error("key file {0} is missing, and the ledger was signed with it; restore it, or restore the ledger as a new incarnation: agentd restore")]
+    #[error(
+        "key file {0} is missing, and the ledger was signed with it; restore it, or restore the ledger as a new incarnation: agentd restore"
+    )]
     Missing(PathBuf),
     /// No randomness.
     #[error(transparent)]
@@ -86,6 +88,7 @@ fn key(path: &Path, comment: &str, may_create: bool) -> Result<PrivateKey, Keyst
         secret_file::write(path, text.as_bytes(), Existing::Refuse)?;
     }
     let secret = secret_file::read(path, MAX_KEY_FILE)?;
-    let text = std::str::from_utf8(secret.expose()).map_err(|_| bad(KeyError::NotUtf8))?;
+    // Bytes that are no text are no key either: the reader of the text says so.
+    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
     PrivateKey::from_openssh(text).map_err(bad)
 }

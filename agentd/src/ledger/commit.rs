@@ -197,9 +197,7 @@ fn decide_work(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
             Ok(work::person::hold(&load_work(tx, *work, false)?, *held, reason)?)
         }
         Command::WakeWork { work } => Ok(work::recover::wake(&load_work(tx, *work, false)?, env)?),
-        Command::BreachLevel { work, level } => {
-            Ok(work::deadline::breach(&load_work(tx, *work, false)?, *level, env)?)
-        }
+        Command::BreachLevel { work, level } => Ok(work::deadline::breach(&load_work(tx, *work, false)?, *level, env)?),
         Command::PassDeadline { work } => {
             let facts = load_work(tx, *work, true)?;
             let agent = match &facts.run {
@@ -233,15 +231,18 @@ fn decide_agent(tx: &Connection, command: &Command, env: &Env) -> Decided {
         let facts = load::agents::enrol(tx, new)?;
         return Ok(agent::enrol(&facts, new, env)?);
     }
-    let load = |name: &Slug| -> Result<AgentFacts, Refusal> {
-        load::agents::facts(tx, name)?.ok_or_else(|| no_agent(name))
-    };
+    let load =
+        |name: &Slug| -> Result<AgentFacts, Refusal> { load::agents::facts(tx, name)?.ok_or_else(|| no_agent(name)) };
     Ok(match command {
         Command::ActivateAgent { agent: name, reason } => agent::activate(&load(name)?, reason)?,
         Command::PauseAgent { agent: name, reason } => agent::pause(&load(name)?, reason)?,
         Command::ResumeAgent { agent: name, reason } => agent::resume(&load(name)?, reason)?,
-        Command::SuspendAgent { agent: name, reason } => shut_out(tx, &load(name)?, agent::suspend(&load(name)?, reason)?, env)?,
-        Command::RetireAgent { agent: name, reason } => shut_out(tx, &load(name)?, agent::retire(&load(name)?, reason)?, env)?,
+        Command::SuspendAgent { agent: name, reason } => {
+            shut_out(tx, &load(name)?, agent::suspend(&load(name)?, reason)?, env)?
+        }
+        Command::RetireAgent { agent: name, reason } => {
+            shut_out(tx, &load(name)?, agent::retire(&load(name)?, reason)?, env)?
+        }
         Command::DeclareSkills { agent: name, skills } => agent::declare_skills(&load(name)?, skills)?,
         Command::RotateKey { agent: name, public_key, nonce, signature, reason } => {
             let key_of = load::agents::key_of(tx, public_key)?;
@@ -275,7 +276,9 @@ fn decide_host(tx: &Connection, command: &Command, env: &Env) -> Decided {
         Command::AddSchedule { schedule: new } => {
             schedule::add(&load::plans::add(tx, new.owner, &new.document.name)?, new, env)?
         }
-        Command::PauseSchedule { schedule: id, reason } => schedule::pause(&load_schedule(tx, *id, false, env)?, reason)?,
+        Command::PauseSchedule { schedule: id, reason } => {
+            schedule::pause(&load_schedule(tx, *id, false, env)?, reason)?
+        }
         Command::ResumeSchedule { schedule: id } => schedule::resume(&load_schedule(tx, *id, false, env)?, env)?,
         Command::RemoveSchedule { schedule: id } => schedule::remove(&load_schedule(tx, *id, false, env)?)?,
         Command::TickSchedule { schedule: id } => schedule::tick(&load_schedule(tx, *id, true, env)?, env)?,
@@ -318,6 +321,7 @@ fn load_schedule(
     env: &Env,
 ) -> Result<schedule::ScheduleFacts, Refusal> {
     let found = load::plans::schedule(tx, id, with_work, &env.defaults)?;
-    let missing = || Problem::new(Code::NotFound, format!("no {}", Subject::Schedule(id))).hint("see: agentctl schedule list");
+    let missing =
+        || Problem::new(Code::NotFound, format!("no {}", Subject::Schedule(id))).hint("see: agentctl schedule list");
     Ok(found.ok_or_else(missing)?)
 }

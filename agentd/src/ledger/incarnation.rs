@@ -315,6 +315,11 @@ fn recover(connection: &Connection) -> Result<Option<(Announced, Frontier)>, Log
     Ok(Some((announced, frontier)))
 }
 
+/// Whether the database is a restored backup that waits for its new incarnation.
+pub fn is_restored(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(meta(connection, RESTORED)?.is_some())
+}
+
 fn restore_mark(connection: &Connection) -> Result<Option<RestoreMark>, LogError> {
     let Some(mark) = meta(connection, RESTORED)? else {
         return Ok(None);

@@ -14,6 +14,7 @@ pub mod load;
 pub mod open;
 pub mod project;
 pub mod prove;
+pub mod query;
 pub mod rebuild;
 pub mod restore;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The SQLite store: one connection, one transaction a batch.
+//! The `SQLite` store: one connection, one transaction a batch.
 
 use std::sync::Arc;
 
@@ -142,7 +142,12 @@ impl SqliteStore {
         })
     }
 
-    fn append(&mut self, request: &Request, drafts: Vec<crate::domain::Draft>, world: &World) -> Result<Answer, Failure> {
+    fn append(
+        &mut self,
+        request: &Request,
+        drafts: Vec<crate::domain::Draft>,
+        world: &World,
+    ) -> Result<Answer, Failure> {
         let mark = self.appender.mark();
         self.conn.prepare_cached("SAVEPOINT command")?.execute([])?;
         let writing = Writing {
@@ -208,8 +213,9 @@ fn repeated(conn: &Connection, request: &Request) -> Result<Option<Answer>, Fail
         .optional()?;
     let Some((before, first, count)) = found else { return Ok(None) };
     if before != *digest {
-        let problem = Problem::new(Code::KeyReused, format!("the idempotency key {key:?} was used before with another body"))
-            .hint("use a fresh key for a new request");
+        let problem =
+            Problem::new(Code::KeyReused, format!("the idempotency key {key:?} was used before with another body"))
+                .hint("use a fresh key for a new request");
         return Ok(Some(Answer::Refused(problem)));
     }
     let mut events = Vec::new();
@@ -220,7 +226,8 @@ fn repeated(conn: &Connection, request: &Request) -> Result<Option<Answer>, Fail
 }
 
 fn read_event(conn: &Connection, index: u64) -> Result<Event, Failure> {
-    let body: String = conn.prepare_cached("SELECT body FROM events WHERE idx = ?1")?.query_row([index], |row| row.get(0))?;
+    let body: String =
+        conn.prepare_cached("SELECT body FROM events WHERE idx = ?1")?.query_row([index], |row| row.get(0))?;
     Event::from_bytes(body.as_bytes()).map_err(|error| Failure::Other(format!("event {index}: {error}")))
 }
 
@@ -238,7 +245,10 @@ impl Store for SqliteStore {
             self.undo(mark);
             return Ok(answers);
         }
-        failpoint::hit("commit.before");
+        if let Err(error) = failpoint::check("commit.before") {
+            self.undo(mark);
+            return Err(StoreError::Failed(error.to_string()));
+        }
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {
             // Still inside the transaction: SQLite says that nothing was made durable.

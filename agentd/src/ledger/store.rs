@@ -1,4 +1,4 @@
-//! The narrow waist between the engine and a durable store. SQLite implements it today; a store for fleets will, and
+//! The narrow waist between the engine and a durable store. `SQLite` implements it today; a store for fleets will, and
 //! the same conformance suite (`tests/`) runs against each.
 //!
 //! A store takes a batch of commands, decides each on facts read in the batch's own transaction, and makes all their

@@ -61,21 +61,22 @@ impl Mailbox {
 }
 
 fn stopping() -> Problem {
-    Problem::new(Code::Stopping, "agentd is stopping").hint("try again when it runs: an idempotency key makes that safe")
+    Problem::new(Code::Stopping, "agentd is stopping")
+        .hint("try again when it runs: an idempotency key makes that safe")
 }
 
-/// Starts the writer's thread. It ends when every mailbox is gone and the queue is empty, or with the process when the
+/// Starts the writer's thread. It ends when every mailbox is gone and the queue is empty, or ends the process when the
 /// outcome of a commit is unknown.
 pub fn start(
     store: Box<dyn Store>,
     world: impl Fn() -> World + Send + 'static,
     observer: Arc<dyn Observer>,
-) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
+) -> std::io::Result<Mailbox> {
     let (sender, receiver) = mpsc::channel(MAILBOX);
-    let thread = std::thread::Builder::new()
+    std::thread::Builder::new()
         .name("ledger-writer".to_owned())
         .spawn(move || run(store, &world, &*observer, receiver))?;
-    Ok((Mailbox(sender), thread))
+    Ok(Mailbox(sender))
 }
 
 fn run(

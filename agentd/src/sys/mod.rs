@@ -18,7 +18,7 @@ mod proc_file;
 pub mod process;
 pub mod random;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 pub mod sd_notify;
 pub mod secret_file;
 pub mod socket;

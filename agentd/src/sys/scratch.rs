@@ -8,10 +8,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A fresh 0700 directory below the temporary directory, removed with its contents when dropped.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("agentd-sys-{}-{number}", std::process::id()));
@@ -21,11 +21,11 @@ impl Scratch {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -38,20 +38,20 @@ impl Drop for Scratch {
 
 /// This test binary again, running only the ignored test `name` (its full path): a process that may change its own
 /// limits or die without harm to the tests beside it.
-pub(super) fn child(name: &str) -> Command {
+pub(crate) fn child(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", name]);
     command
 }
 
 /// The program and its arguments, to be run by way of another program.
-pub(super) fn command_line(command: &Command) -> Vec<OsString> {
+pub(crate) fn command_line(command: &Command) -> Vec<OsString> {
     let program = std::iter::once(command.get_program());
     program.chain(command.get_args()).map(OsStr::to_owned).collect()
 }
 
 /// Runs a [`child`], or a program that runs one, and says whether the one test ran and passed.
-pub(super) fn passes(command: &mut Command) -> bool {
+pub(crate) fn passes(command: &mut Command) -> bool {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     // A misspelt name runs no test, and that succeeds too.

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod objective;
 pub mod request;
 pub mod schedule;
+pub mod schema;
 pub mod work;
 
 pub use agent::{AgentDocument, ModelBinding, OnMismatch};

@@ -83,6 +83,7 @@ pub struct KeyRotation {
 
 /// What a freeze covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Scope {
     /// The whole host.

@@ -186,6 +186,41 @@ struct WireSignature {
     sig: String,
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Envelope {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DsseEnvelope".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let text = |description: &str| schemars::json_schema!({ "type": "string", "description": description });
+        schemars::json_schema!({
+            "type": "object",
+            "description": "A DSSE v1 envelope with one Ed25519 signature.",
+            "properties": {
+                "payloadType": text("Media type of the payload, at most 128 bytes of printable ASCII."),
+                "payload": text("The exact payload in padded base64."),
+                "signatures": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 1,
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "keyid": text("SSH fingerprint of the key, SHA256: and 43 characters."),
+                            "sig": text("64 bytes in padded base64, over the pre-authentication encoding."),
+                        },
+                        "required": ["keyid", "sig"],
+                        "additionalProperties": false,
+                    },
+                },
+            },
+            "required": ["payloadType", "payload", "signatures"],
+            "additionalProperties": false,
+        })
+    }
+}
+
 /// Pre-authentication encoding: `DSSEv1`, then length and bytes of type and payload, parted by single spaces.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut encoded = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();

@@ -21,13 +21,7 @@ hex_bytes! {
 
 /// Commits to `data` under `salt`.
 pub fn commit(salt: &Salt, data: &[u8]) -> Commitment {
-    Commitment(
-        Sha256::new()
-            .chain_update(salt.0)
-            .chain_update(data)
-            .finalize()
-            .into(),
-    )
+    Commitment(Sha256::new().chain_update(salt.0).chain_update(data).finalize().into())
 }
 
 /// What an event says of one of its blobs, as it stands in the event's `blobs`.
@@ -78,18 +72,8 @@ mod tests {
         let json = format!("\"{hex}\"");
         let commitment: Commitment = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&commitment).unwrap(), json);
-        for bad in [
-            String::new(),
-            hex.to_uppercase(),
-            hex[1..].to_owned(),
-            format!("{hex}0"),
-            hex.replace('a', "g"),
-        ] {
-            assert_eq!(
-                bad.parse::<Commitment>(),
-                Err(HexError { len: bad.len() }),
-                "{bad}"
-            );
+        for bad in [String::new(), hex.to_uppercase(), hex[1..].to_owned(), format!("{hex}0"), hex.replace('a', "g")] {
+            assert_eq!(bad.parse::<Commitment>(), Err(HexError { len: bad.len() }), "{bad}");
         }
     }
 }

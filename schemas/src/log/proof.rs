@@ -129,41 +129,21 @@ pub fn prove_consistency<E>(
 }
 
 /// Checks that the leaf with hash `leaf` is at `index` in the tree of `size` leaves with this `root`.
-pub fn verify_inclusion(
-    index: u64,
-    size: u64,
-    leaf: &Hash,
-    proof: &[Hash],
-    root: &Hash,
-) -> Result<(), ProofError> {
-    if *root == root_from_inclusion(index, size, leaf, proof)? {
-        Ok(())
-    } else {
-        Err(ProofError::Root)
-    }
+pub fn verify_inclusion(index: u64, size: u64, leaf: &Hash, proof: &[Hash], root: &Hash) -> Result<(), ProofError> {
+    if *root == root_from_inclusion(index, size, leaf, proof)? { Ok(()) } else { Err(ProofError::Root) }
 }
 
 /// The root that an inclusion proof leads to: what [`verify_inclusion`] compares.
-pub fn root_from_inclusion(
-    index: u64,
-    size: u64,
-    leaf: &Hash,
-    proof: &[Hash],
-) -> Result<Hash, ProofError> {
+pub fn root_from_inclusion(index: u64, size: u64, leaf: &Hash, proof: &[Hash]) -> Result<Hash, ProofError> {
     bounded(size)?;
     if index >= size {
         return Err(ProofError::NoSuchLeaf { index, size });
     }
-    let length = ProofError::Length {
-        hashes: proof.len(),
-    };
+    let length = ProofError::Length { hashes: proof.len() };
     if proof.len() > MAX_INCLUSION_HASHES {
         return Err(length);
     }
-    let mut walk = Walk {
-        at: index,
-        last: size - 1,
-    };
+    let mut walk = Walk { at: index, last: size - 1 };
     let mut hash = *leaf;
     for sibling in proof {
         hash = match walk.step().ok_or(length)? {
@@ -171,11 +151,7 @@ pub fn root_from_inclusion(
             Side::Right => node_hash(&hash, sibling),
         };
     }
-    if walk.last == 0 {
-        Ok(hash)
-    } else {
-        Err(length)
-    }
+    if walk.last == 0 { Ok(hash) } else { Err(length) }
 }
 
 /// Checks that the tree of `older` leaves with root `older_root` is the beginning of the tree of `newer` leaves with
@@ -188,9 +164,7 @@ pub fn verify_consistency(
     proof: &[Hash],
 ) -> Result<(), ProofError> {
     bounded(newer)?;
-    let length = ProofError::Length {
-        hashes: proof.len(),
-    };
+    let length = ProofError::Length { hashes: proof.len() };
     if older > newer {
         return Err(ProofError::Reversed { older, newer });
     }
@@ -218,10 +192,7 @@ pub fn verify_consistency(
         [] => return Err(length),
     };
     let skip = (older - 1).trailing_ones();
-    let mut walk = Walk {
-        at: (older - 1) >> skip,
-        last: (newer - 1) >> skip,
-    };
+    let mut walk = Walk { at: (older - 1) >> skip, last: (newer - 1) >> skip };
     let (mut old, mut new) = (*first, *first);
     for sibling in rest {
         match walk.step().ok_or(length)? {
@@ -271,11 +242,7 @@ impl Walk {
 }
 
 fn bounded(size: u64) -> Result<(), ProofError> {
-    if size > MAX_TREE_SIZE {
-        Err(ProofError::TooLarge { size })
-    } else {
-        Ok(())
-    }
+    if size > MAX_TREE_SIZE { Err(ProofError::TooLarge { size }) } else { Ok(()) }
 }
 
 /// The largest power of two below `len`; `len` is at least 2.
@@ -295,18 +262,10 @@ fn range_root<E>(
         #[allow(clippy::cast_possible_truncation)] // A level is below 64.
         let level = level as u8;
         let index = at >> level;
-        peaks.push(node(level, index).map_err(|source| GenerateError::Node {
-            level,
-            index,
-            source,
-        })?);
+        peaks.push(node(level, index).map_err(|source| GenerateError::Node { level, index, source })?);
         at += 1 << level;
     }
-    Ok(peaks
-        .into_iter()
-        .rev()
-        .reduce(|right, left| node_hash(&left, &right))
-        .unwrap_or_else(empty_root))
+    Ok(peaks.into_iter().rev().reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(empty_root))
 }
 
 #[cfg(test)]

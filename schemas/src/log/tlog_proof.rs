@@ -3,9 +3,7 @@
 
 use data_encoding::BASE64;
 
-use super::note::{
-    Checkpoint, MAX_NOTE_BYTES, NoteError, SignedNote, VerifierKey, decode_hash, parse_decimal,
-};
+use super::note::{Checkpoint, MAX_NOTE_BYTES, NoteError, SignedNote, VerifierKey, decode_hash, parse_decimal};
 use super::proof::{MAX_INCLUSION_HASHES, ProofError, verify_inclusion};
 use super::tree::{Hash, MAX_TREE_SIZE, leaf_hash};
 
@@ -14,8 +12,7 @@ const FORMAT: &str = "c2sp.org/tlog-proof@v1";
 /// The most opaque extra data, in bytes.
 pub const MAX_EXTRA_BYTES: usize = 64 * 1024;
 /// The longest proof text read, in bytes.
-pub const MAX_PROOF_BYTES: usize =
-    MAX_NOTE_BYTES + MAX_EXTRA_BYTES / 3 * 4 + MAX_INCLUSION_HASHES * 45 + 256;
+pub const MAX_PROOF_BYTES: usize = MAX_NOTE_BYTES + MAX_EXTRA_BYTES / 3 * 4 + MAX_INCLUSION_HASHES * 45 + 256;
 
 /// Why a proof was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,69 +68,42 @@ impl TlogProof {
         if text.len() > MAX_PROOF_BYTES {
             return Err(TlogProofError::TooLong { bytes: text.len() });
         }
-        let mut lines = Lines {
-            rest: text,
-            line: 0,
-        };
+        let mut lines = Lines { rest: text, line: 0 };
         if lines.next() != Some(FORMAT) {
             return Err(lines.refused("c2sp.org/tlog-proof@v1 is expected"));
         }
         let mut line = lines.next().unwrap_or_default();
         let mut extra = None;
         if let Some(base64) = line.strip_prefix("extra ") {
-            let bytes = BASE64
-                .decode(base64.as_bytes())
-                .ok()
-                .filter(|bytes| bytes.len() <= MAX_EXTRA_BYTES);
-            extra = Some(bytes.ok_or_else(|| {
-                lines.refused("the extra data is not canonical base64 within the limit")
-            })?);
+            let bytes = BASE64.decode(base64.as_bytes()).ok().filter(|bytes| bytes.len() <= MAX_EXTRA_BYTES);
+            extra =
+                Some(bytes.ok_or_else(|| lines.refused("the extra data is not canonical base64 within the limit"))?);
             line = lines.next().unwrap_or_default();
         }
-        let index = line
-            .strip_prefix("index ")
-            .and_then(|number| parse_decimal(number, MAX_TREE_SIZE - 1));
-        let index =
-            index.ok_or_else(|| lines.refused("`index` and a decimal number are expected"))?;
+        let index = line.strip_prefix("index ").and_then(|number| parse_decimal(number, MAX_TREE_SIZE - 1));
+        let index = index.ok_or_else(|| lines.refused("`index` and a decimal number are expected"))?;
         let mut hashes = Vec::new();
         loop {
             match lines.next() {
                 Some("") => break,
                 Some(hash) if hashes.len() < MAX_INCLUSION_HASHES => {
-                    hashes.push(
-                        decode_hash(hash)
-                            .ok_or_else(|| lines.refused("a hash in base64 is expected"))?,
-                    );
+                    hashes.push(decode_hash(hash).ok_or_else(|| lines.refused("a hash in base64 is expected"))?);
                 }
                 _ => return Err(lines.refused("at most 63 hashes and a blank line are expected")),
             }
         }
-        let checkpoint = lines
-            .rest
-            .parse()
-            .map_err(|source| TlogProofError::Note { index, source })?;
-        Ok(Self {
-            extra,
-            index,
-            hashes,
-            checkpoint,
-        })
+        let checkpoint = lines.rest.parse().map_err(|source| TlogProofError::Note { index, source })?;
+        Ok(Self { extra, index, hashes, checkpoint })
     }
 
     /// Checks that `event` is at the proof's index under the checkpoint, and that one of `keys` signed the checkpoint as
     /// its origin. Gives the checkpoint.
     pub fn verify(&self, event: &[u8], keys: &[VerifierKey]) -> Result<Checkpoint, TlogProofError> {
         let index = self.index;
-        let checkpoint = Checkpoint::open(&self.checkpoint, keys)
-            .map_err(|source| TlogProofError::Note { index, source })?;
-        verify_inclusion(
-            index,
-            checkpoint.size,
-            &leaf_hash(event),
-            &self.hashes,
-            &checkpoint.root,
-        )
-        .map_err(|source| TlogProofError::Proof { index, source })?;
+        let checkpoint =
+            Checkpoint::open(&self.checkpoint, keys).map_err(|source| TlogProofError::Note { index, source })?;
+        verify_inclusion(index, checkpoint.size, &leaf_hash(event), &self.hashes, &checkpoint.root)
+            .map_err(|source| TlogProofError::Proof { index, source })?;
         Ok(checkpoint)
     }
 }
@@ -167,10 +137,7 @@ impl<'a> Lines<'a> {
     }
 
     fn refused(&self, why: &'static str) -> TlogProofError {
-        TlogProofError::Malformed {
-            line: self.line,
-            why,
-        }
+        TlogProofError::Malformed { line: self.line, why }
     }
 }
 
@@ -197,22 +164,12 @@ mod tests {
     fn proof(index: u64, size: u64, extra: Option<Vec<u8>>) -> TlogProof {
         let leaves: Vec<_> = (0..size).map(|i| leaf_hash(&event(i))).collect();
         let node = |level: u8, at: u64| {
-            let run =
-                usize::try_from(at << level).unwrap()..usize::try_from((at + 1) << level).unwrap();
+            let run = usize::try_from(at << level).unwrap()..usize::try_from((at + 1) << level).unwrap();
             Ok::<_, std::convert::Infallible>(definition(&leaves[run]))
         };
         let hashes = prove_inclusion(index, size, node).unwrap();
-        let checkpoint = Checkpoint {
-            origin: "log.example".to_owned(),
-            size,
-            root: definition(&leaves),
-        };
-        TlogProof {
-            extra,
-            index,
-            hashes,
-            checkpoint: checkpoint.sign(&key()).unwrap(),
-        }
+        let checkpoint = Checkpoint { origin: "log.example".to_owned(), size, root: definition(&leaves) };
+        TlogProof { extra, index, hashes, checkpoint: checkpoint.sign(&key()).unwrap() }
     }
 
     #[test]
@@ -225,14 +182,8 @@ mod tests {
                 assert_eq!(parsed, proof);
                 assert_eq!(parsed.to_string(), text);
                 assert_eq!(parsed.verify(&event(index), &keys()).unwrap().size, size);
-                assert!(matches!(
-                    parsed.verify(b"other", &keys()),
-                    Err(TlogProofError::Proof { .. })
-                ));
-                assert!(matches!(
-                    parsed.verify(&event(index), &[]),
-                    Err(TlogProofError::Note { .. })
-                ));
+                assert!(matches!(parsed.verify(b"other", &keys()), Err(TlogProofError::Proof { .. })));
+                assert!(matches!(parsed.verify(&event(index), &[]), Err(TlogProofError::Note { .. })));
             }
         }
     }
@@ -247,8 +198,7 @@ mod tests {
                 let Ok(changed) = String::from_utf8(bytes) else {
                     continue;
                 };
-                let verified =
-                    TlogProof::parse(&changed).and_then(|proof| proof.verify(&event(4), &keys()));
+                let verified = TlogProof::parse(&changed).and_then(|proof| proof.verify(&event(4), &keys()));
                 assert!(verified.is_err(), "bit {bit} of byte {at}");
             }
         }
@@ -269,33 +219,13 @@ mod tests {
         ];
         for (from, to, line) in cases {
             let refused = TlogProof::parse(&good.replace(from, to));
-            assert!(
-                matches!(refused, Err(TlogProofError::Malformed { line: at, .. }) if at == line),
-                "{to}"
-            );
+            assert!(matches!(refused, Err(TlogProofError::Malformed { line: at, .. }) if at == line), "{to}");
         }
-        let many = good.replace(
-            "index 4\n",
-            &format!(
-                "index 4\n{}",
-                format!("{}\n", BASE64.encode(&[0; 32])).repeat(64)
-            ),
-        );
-        assert!(matches!(
-            TlogProof::parse(&many),
-            Err(TlogProofError::Malformed { line: 67, .. })
-        ));
-        assert!(matches!(
-            TlogProof::parse(&" ".repeat(MAX_PROOF_BYTES + 1)),
-            Err(TlogProofError::TooLong { .. })
-        ));
-        assert!(matches!(
-            TlogProof::parse(""),
-            Err(TlogProofError::Malformed { line: 1, .. })
-        ));
-        assert!(matches!(
-            TlogProof::parse(&format!("{good}x")),
-            Err(TlogProofError::Note { index: 4, .. })
-        ));
+        let many =
+            good.replace("index 4\n", &format!("index 4\n{}", format!("{}\n", BASE64.encode(&[0; 32])).repeat(64)));
+        assert!(matches!(TlogProof::parse(&many), Err(TlogProofError::Malformed { line: 67, .. })));
+        assert!(matches!(TlogProof::parse(&" ".repeat(MAX_PROOF_BYTES + 1)), Err(TlogProofError::TooLong { .. })));
+        assert!(matches!(TlogProof::parse(""), Err(TlogProofError::Malformed { line: 1, .. })));
+        assert!(matches!(TlogProof::parse(&format!("{good}x")), Err(TlogProofError::Note { index: 4, .. })));
     }
 }

@@ -18,13 +18,7 @@ pub const MAX_TREE_SIZE: u64 = i64::MAX as u64;
 
 /// The hash of one leaf: SHA-256(0x00 ‖ bytes).
 pub fn leaf_hash(bytes: &[u8]) -> Hash {
-    Hash(
-        Sha256::new()
-            .chain_update([0])
-            .chain_update(bytes)
-            .finalize()
-            .into(),
-    )
+    Hash(Sha256::new().chain_update([0]).chain_update(bytes).finalize().into())
 }
 
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
@@ -60,9 +54,7 @@ pub enum FrontierError {
         more: u64,
     },
     /// A complete subtree of this level cannot begin at this leaf.
-    #[error(
-        "a subtree of level {level} cannot begin at leaf {size}: {size} is no multiple of 2^{level}"
-    )]
+    #[error("a subtree of level {level} cannot begin at leaf {size}: {size} is no multiple of 2^{level}")]
     Misaligned {
         /// Leaves already there.
         size: u64,
@@ -97,40 +89,25 @@ impl Eq for Frontier {}
 
 impl std::fmt::Debug for Frontier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Frontier")
-            .field("size", &self.size)
-            .field("peaks", &self.peaks())
-            .finish()
+        f.debug_struct("Frontier").field("size", &self.size).field("peaks", &self.peaks()).finish()
     }
 }
 
 impl Frontier {
     /// The empty tree.
     pub const fn new() -> Self {
-        Self {
-            size: 0,
-            peaks: [Hash([0; 32]); 64],
-        }
+        Self { size: 0, peaks: [Hash([0; 32]); 64] }
     }
 
     /// A frontier from what [`Frontier::size`] and [`Frontier::peaks`] gave.
     pub fn from_parts(size: u64, peaks: Vec<Hash>) -> Result<Self, FrontierError> {
         if size > MAX_TREE_SIZE {
-            return Err(FrontierError::TooLarge {
-                size: 0,
-                more: size,
-            });
+            return Err(FrontierError::TooLarge { size: 0, more: size });
         }
         if peaks.len() != size.count_ones() as usize {
-            return Err(FrontierError::Peaks {
-                size,
-                peaks: peaks.len(),
-            });
+            return Err(FrontierError::Peaks { size, peaks: peaks.len() });
         }
-        let mut frontier = Self {
-            size,
-            ..Self::new()
-        };
+        let mut frontier = Self { size, ..Self::new() };
         for (level, peak) in bits_descending(size).zip(peaks) {
             frontier.peaks[level] = peak;
         }
@@ -153,9 +130,7 @@ impl Frontier {
         let Some(lowest) = levels.next() else {
             return empty_root();
         };
-        levels.fold(self.peaks[lowest], |right, l| {
-            node_hash(&self.peaks[l], &right)
-        })
+        levels.fold(self.peaks[lowest], |right, l| node_hash(&self.peaks[l], &right))
     }
 
     /// Appends one leaf hash.
@@ -172,23 +147,14 @@ impl Frontier {
     /// Appends the root of a complete subtree of `2^level` leaves. Refused where such a subtree cannot begin.
     pub fn append_subtree(&mut self, level: u8, root: Hash) -> Result<(), FrontierError> {
         if level >= 63 {
-            return Err(FrontierError::TooLarge {
-                size: self.size,
-                more: u64::MAX,
-            });
+            return Err(FrontierError::TooLarge { size: self.size, more: u64::MAX });
         }
         let leaves = 1_u64 << level;
         if !self.size.is_multiple_of(leaves) {
-            return Err(FrontierError::Misaligned {
-                size: self.size,
-                level,
-            });
+            return Err(FrontierError::Misaligned { size: self.size, level });
         }
         if self.size.saturating_add(leaves) > MAX_TREE_SIZE {
-            return Err(FrontierError::TooLarge {
-                size: self.size,
-                more: leaves,
-            });
+            return Err(FrontierError::TooLarge { size: self.size, more: leaves });
         }
         self.carry(level, root, &mut |_, _, _| {});
         Ok(())

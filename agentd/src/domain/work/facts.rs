@@ -13,6 +13,7 @@ use crate::domain::{Draft, Rejection};
 
 /// One work as the projection has it.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, none excludes another")]
 pub struct WorkFacts {
     /// Log index of its submit: its internal key.
     pub key: u64,

@@ -144,7 +144,7 @@ fn one(
             on_deadline: document.on_deadline,
             latest_start: None,
             finish_by: None,
-            timeout_ms: limits.timeout.map(|span| span.as_ms()),
+            timeout_ms: limits.timeout.map(agentd_schemas::unit::duration::Span::as_ms),
             max_attempts: limits.max_attempts.unwrap_or(defaults.max_attempts),
             max_cost_micro_usd: limits.max_cost.map(|cost| cost.0.as_micro()),
             max_tokens: limits.max_tokens,
@@ -154,8 +154,8 @@ fn one(
         content,
         depends_on,
         parent,
-        start_within_ms: document.slo.start_within.map(|span| span.as_ms()),
-        finish_within_ms: document.slo.finish_within.map(|span| span.as_ms()),
+        start_within_ms: document.slo.start_within.map(agentd_schemas::unit::duration::Span::as_ms),
+        finish_within_ms: document.slo.finish_within.map(agentd_schemas::unit::duration::Span::as_ms),
     })
 }
 

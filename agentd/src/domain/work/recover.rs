@@ -15,12 +15,12 @@ use crate::domain::{Decision, Draft, Env};
 
 /// A lease ran out: the attempt failed. A lease that was renewed or ended meanwhile is left alone.
 pub fn expire_lease(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, env: &Env) -> Decision {
-    end_attempt(work, agent, named, FailureReason::LeaseExpired, "no heartbeat came for a whole lease", env)
+    Ok(end_attempt(work, agent, named, FailureReason::LeaseExpired, "no heartbeat came for a whole lease", env))
 }
 
 /// An attempt ran longer than its timeout.
 pub fn time_out(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, env: &Env) -> Decision {
-    end_attempt(work, agent, named, FailureReason::TimedOut, "the attempt ran longer than its timeout", env)
+    Ok(end_attempt(work, agent, named, FailureReason::TimedOut, "the attempt ran longer than its timeout", env))
 }
 
 fn end_attempt(
@@ -30,11 +30,11 @@ fn end_attempt(
     reason: FailureReason,
     words: &str,
     env: &Env,
-) -> Decision {
+) -> Vec<Draft> {
     if work.live(named).is_err() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    Ok(ending::attempt_failed(work, agent, reason, Vec::new(), Some(words.to_owned()), env, Draft::by_host))
+    ending::attempt_failed(work, agent, reason, Vec::new(), Some(words.to_owned()), env, Draft::by_host)
 }
 
 /// The host rebooted or was restored: the lease is void, and the attempt does not count.

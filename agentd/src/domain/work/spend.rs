@@ -109,10 +109,10 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
         released_tokens: released.map_or(0, |reservation| reservation.tokens),
         accounts,
     })];
-    if let Some(effective) = outside(facts, cost) {
-        if mismatch(facts, effective, &mut drafts, env) {
-            return Ok(drafts);
-        }
+    if let Some(effective) = outside(facts, cost)
+        && mismatch(facts, effective, &mut drafts, env)
+    {
+        return Ok(drafts);
     }
     let own = own_account(work);
     let over = std::iter::once(&own).chain(&facts.accounts).find(|account| over_after(account, cost, released));

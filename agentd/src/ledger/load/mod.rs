@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod content;
 pub mod host;
 pub mod plans;
 pub mod resource;
+pub mod why;
 pub mod works;
 
 /// Why facts cannot be loaded. Everything here is a broken invariant or a failing disk, never a caller's mistake.
@@ -19,7 +21,7 @@ pub enum LoadError {
         /// Its place in the log.
         index: i64,
         /// What is wrong.
-        source: agentd_schemas::event::EventError,
+        source: agentd_schemas::event::envelope::EventError,
     },
     /// A table holds what no event can have put there.
     #[error("table {table}, row {row}: {what}")]

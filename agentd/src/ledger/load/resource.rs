@@ -43,7 +43,9 @@ pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
         | Command::RotateKey { agent: name, .. }
         | Command::RevokeKey { agent: name, .. }
         | Command::BindModel { agent: name, .. } => agent(tx, name),
-        Command::EnrolAgent { agent } => Ok(Some(Resource::owned(format!("agent {}", agent.document.name), agent.owner))),
+        Command::EnrolAgent { agent } => {
+            Ok(Some(Resource::owned(format!("agent {}", agent.document.name), agent.owner)))
+        }
         Command::AddSchedule { schedule } => Ok(Some(Resource::owned("schedules of one's own", schedule.owner))),
         Command::PauseSchedule { schedule: id, .. }
         | Command::ResumeSchedule { schedule: id }

@@ -41,12 +41,7 @@ pub fn work_by_key(tx: &Connection, key: i64, with_dependants: bool) -> Loaded<O
     read(tx, &sql, params![key], with_dependants)
 }
 
-fn read(
-    tx: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-    with_dependants: bool,
-) -> Loaded<Option<WorkFacts>> {
+fn read(tx: &Connection, sql: &str, params: impl rusqlite::Params, with_dependants: bool) -> Loaded<Option<WorkFacts>> {
     let found = tx.prepare_cached(sql)?.query_row(params, |row| Ok(facts(row))).optional()?;
     let Some((mut facts, dependants)) = found.transpose()? else { return Ok(None) };
     if with_dependants && dependants > 0 {
@@ -214,7 +209,7 @@ pub fn claim_facts(tx: &Connection, agent: &Slug, env: &Env) -> Loaded<Option<Cl
     if matching::room(&facts.agent).is_err() || facts.frozen.contains(&Scope::All) {
         return Ok(Some(facts));
     }
-    let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(|scope| scope_work(scope)).collect();
+    let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).collect();
     let mut best: Option<(i64, i64, i64)> = None;
     for queue in able_queues(tx, &facts.agent, env)? {
         if let Some(head) = queue_head(tx, queue, &frozen)?
@@ -288,12 +283,7 @@ fn queue_head(tx: &Connection, queue: i64, frozen: &[WorkId]) -> Loaded<Option<(
 }
 
 /// What spending needs to know.
-pub fn spend_facts(
-    tx: &Connection,
-    named: &RunRef,
-    reservation: Option<u64>,
-    env: &Env,
-) -> Loaded<Option<SpendFacts>> {
+pub fn spend_facts(tx: &Connection, named: &RunRef, reservation: Option<u64>, env: &Env) -> Loaded<Option<SpendFacts>> {
     let Some(work) = work(tx, named.work, true)? else { return Ok(None) };
     let Some(name) = work.run.as_ref().map(|run| run.agent.clone()) else { return Ok(None) };
     let Some(agent) = agents::facts(tx, &name)? else { return Ok(None) };
@@ -324,10 +314,8 @@ fn reserved(tx: &Connection, index: u64, run: u64) -> Loaded<Option<CostReserved
 pub fn cascade_facts(tx: &Connection, effect: u64) -> Loaded<Option<CascadeFacts>> {
     let sql = "SELECT w.key, w.id, w.state FROM outbox o JOIN works w ON w.key = o.work
                WHERE o.effect = ?1 AND o.kind = 'cascade'";
-    let found: Option<(u64, WorkId, i64)> = tx
-        .prepare_cached(sql)?
-        .query_row([effect], |row| Ok((row.get(0)?, id(row, 1)?, row.get(2)?)))
-        .optional()?;
+    let found: Option<(u64, WorkId, i64)> =
+        tx.prepare_cached(sql)?.query_row([effect], |row| Ok((row.get(0)?, id(row, 1)?, row.get(2)?))).optional()?;
     let Some((key, work, state)) = found else { return Ok(None) };
     let step = i64::try_from(CASCADE_STEP).unwrap_or(i64::MAX);
     let dependants = dependants(tx, key, step)?;
@@ -363,8 +351,7 @@ pub fn pending_verdicts(tx: &Connection, work: &WorkFacts) -> Loaded<Vec<agentd_
 pub fn held_by(tx: &Connection, agent: &Slug) -> Loaded<Vec<WorkFacts>> {
     let sql = "SELECT r.work FROM runs r JOIN agents a ON a.key = r.agent WHERE a.name = ?1 AND r.outcome = 0";
     let mut statement = tx.prepare_cached(sql)?;
-    let keys: Vec<i64> =
-        statement.query_map([agent.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let keys: Vec<i64> = statement.query_map([agent.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut works = Vec::with_capacity(keys.len());
     for key in keys {
         works.extend(work_by_key(tx, key, true)?);

@@ -101,7 +101,7 @@ CREATE INDEX works_ready ON works (queue, priority DESC, latest_start, key) WHER
 CREATE INDEX works_state ON works (state, key);
 CREATE INDEX works_owner ON works (owner, key);
 CREATE INDEX works_parent ON works (parent) WHERE parent IS NOT NULL;
-CREATE INDEX works_schedule ON works (schedule) WHERE schedule IS NOT NULL;
+CREATE INDEX works_schedule ON works (schedule) WHERE schedule IS NOT NULL AND state < 7;
 
 CREATE TABLE runs (
     key INTEGER PRIMARY KEY,             -- idx of the claim; with the incarnation it is the fence

@@ -6,6 +6,8 @@ mod host;
 mod money;
 mod objectives;
 mod plans;
+#[cfg(test)]
+pub(in crate::ledger) mod told;
 mod works;
 
 use agentd_schemas::event::{Event, EventData, Subject};
@@ -38,11 +40,7 @@ fn request(tx: &Connection, event: &Event) -> Result<()> {
     let Some(request) = &event.envelope.request else { return Ok(()) };
     let sql = "INSERT INTO requests (actor, key, digest, first, events) VALUES (?1, ?2, ?3, ?4, ?5)";
     let envelope = &event.envelope;
-    exec(
-        tx,
-        sql,
-        params![envelope.actor.to_string(), request.key, request.digest, envelope.index, request.events],
-    )
+    exec(tx, sql, params![envelope.actor.to_string(), request.key, request.digest, envelope.index, request.events])
 }
 
 /// Keeps the version of a subject without a table of its own.
@@ -50,16 +48,25 @@ fn subject(tx: &Connection, event: &Event) -> Result<()> {
     let envelope = &event.envelope;
     let sql = "INSERT INTO subjects (key, kind, id, version) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version";
-    exec(
-        tx,
-        sql,
-        params![envelope.index, envelope.subject.kind().as_str(), envelope.subject.id(), envelope.version],
-    )
+    exec(tx, sql, params![envelope.index, envelope.subject.kind().as_str(), envelope.subject.id(), envelope.version])
 }
 
 /// Runs one cached statement.
 fn exec(tx: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<()> {
     tx.prepare_cached(sql)?.execute(params).map(drop)
+}
+
+/// Runs one cached statement that changes exactly one row: the one that the subject of the event has.
+fn change(tx: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+    match tx.prepare_cached(sql)?.execute(params)? {
+        1 => Ok(()),
+        rows => Err(rusqlite::Error::StatementChangedRows(rows)),
+    }
+}
+
+/// A value as the JSON text that a column keeps.
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 /// The state's place in the order of a life, as tables keep it.

@@ -45,8 +45,7 @@ pub(super) fn reserved(tx: &Connection, event: &Event, row: &Row, data: &CostRes
     let accounts = serde_json::to_string(&data.accounts).unwrap_or_default();
     let sql = "INSERT INTO reservations (idx, run, micro_usd, tokens, accounts) VALUES (?1, ?2, ?3, ?4, ?5)";
     exec(tx, sql, params![event.envelope.index, row.run, data.micro_usd, data.tokens, accounts])?;
-    let change =
-        Change { reserved: signed(data.micro_usd), reserved_tokens: signed(data.tokens), ..Change::default() };
+    let change = Change { reserved: signed(data.micro_usd), reserved_tokens: signed(data.tokens), ..Change::default() };
     apply(tx, row.key, &data.accounts, change)
 }
 
@@ -59,7 +58,7 @@ pub(in crate::ledger) const fn source_bit(source: AmountSource) -> i64 {
     }
 }
 
-pub(super) fn settled(tx: &Connection, event: &Event, row: &Row, data: &CostSettled) -> Result<()> {
+pub(super) fn settled(tx: &Connection, row: &Row, data: &CostSettled) -> Result<()> {
     if let Some(reservation) = data.reservation {
         exec(tx, "DELETE FROM reservations WHERE idx = ?1", [reservation])?;
     }

@@ -49,7 +49,7 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> 
         EventData::RunResumed(_) => run::resumed(tx, event, &row),
         EventData::NoteAdded(_) => note(tx, event, &row),
         EventData::CostReserved(data) => money::reserved(tx, event, &row, data),
-        EventData::CostSettled(data) => money::settled(tx, event, &row, data),
+        EventData::CostSettled(data) => money::settled(tx, &row, data),
         EventData::ModelMismatched(_) => Ok(()),
         EventData::LimitsRaised(data) => raised(tx, &row, data),
         EventData::ResultJudged(_) => run::judged(tx, event, &row),

@@ -28,13 +28,10 @@ const fn point(name: &'static str, can_fail: bool, state: &'static str) -> Point
 
 /// Every place there is.
 pub const POINTS: &[Point] = &[
-    point("blob.publish", true, "a blob is durable under no name yet"),
-    point("commit.begin", true, "commands are taken, the transaction is not begun"),
+    point("commit.begin", true, "the transaction is begun, nothing is decided"),
     point("commit.before", true, "events, projections and checkpoint are written, COMMIT is not issued"),
     point("commit.after", false, "COMMIT has returned, no caller is answered"),
-    point("outbox.before", false, "callers are answered, the outbox is not handed over"),
-    point("effect.after", false, "an effect is done, its outcome is not recorded"),
-    point("migration.before", true, "a migration has run, its transaction is not committed"),
+    point("outbox.before", false, "the commit is durable, neither memory nor callers know of it"),
     point("secret.publish", true, "a secret is durable under no name yet"),
 ];
 

@@ -94,6 +94,7 @@ impl WorkState {
 
 /// One criterion as the ledger keeps it: its digest, and who decides. The schema itself is content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Criterion {
     /// SHA-256 (hex) of the schema's compact JSON.
@@ -324,6 +325,7 @@ pub struct LimitsRaised {
 
 /// What one criterion said of one result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// Place in the work's list of criteria.

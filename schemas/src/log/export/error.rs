@@ -23,12 +23,7 @@ impl std::fmt::Display for ExportError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.events {
             Some(events) if events.start() == events.end() => write!(f, "event {}", events.start()),
-            Some(events) => write!(
-                f,
-                "one of the events {} to {}",
-                events.start(),
-                events.end()
-            ),
+            Some(events) => write!(f, "one of the events {} to {}", events.start(), events.end()),
             None => write!(f, "export"),
         }?;
         write!(f, " (line {}): {}", self.line, self.fault)
@@ -195,9 +190,7 @@ pub enum Fault {
         outside: u64,
     },
     /// A checkpoint given from outside cannot be compared with a partial export.
-    #[error(
-        "a partial export cannot be compared with a checkpoint of {outside} events: export the whole log"
-    )]
+    #[error("a partial export cannot be compared with a checkpoint of {outside} events: export the whole log")]
     NeedsWhole {
         /// Size of the checkpoint from outside.
         outside: u64,

@@ -98,11 +98,7 @@ pub struct EventLine<'a> {
 impl<'a> EventLine<'a> {
     /// The line of the event with these bytes.
     pub fn new(index: u64, body: &'a str) -> Self {
-        Self {
-            index,
-            leaf: leaf_hash(body.as_bytes()),
-            body: Cow::Borrowed(body),
-        }
+        Self { index, leaf: leaf_hash(body.as_bytes()), body: Cow::Borrowed(body) }
     }
 }
 
@@ -166,30 +162,16 @@ impl<'a> BlobLine<'a> {
 
     /// A blob that was erased from the log.
     pub fn erased(event: u64, slot: u32) -> Self {
-        Self {
-            erased: true,
-            ..Self::absent(event, slot)
-        }
+        Self { erased: true, ..Self::absent(event, slot) }
     }
 
     /// A blob that this export leaves out.
     pub fn withheld(event: u64, slot: u32) -> Self {
-        Self {
-            withheld: true,
-            ..Self::absent(event, slot)
-        }
+        Self { withheld: true, ..Self::absent(event, slot) }
     }
 
     fn absent(event: u64, slot: u32) -> Self {
-        Self {
-            event,
-            slot,
-            salt: None,
-            media_type: None,
-            data: None,
-            erased: false,
-            withheld: false,
-        }
+        Self { event, slot, salt: None, media_type: None, data: None, erased: false, withheld: false }
     }
 
     /// The event's index.
@@ -204,19 +186,9 @@ impl<'a> BlobLine<'a> {
 
     /// What the line says, or nothing where its members contradict each other.
     pub fn state(&self) -> Option<BlobState<'_>> {
-        match (
-            self.salt,
-            &self.media_type,
-            &self.data,
-            self.erased,
-            self.withheld,
-        ) {
+        match (self.salt, &self.media_type, &self.data, self.erased, self.withheld) {
             (Some(salt), Some(media_type), Some(base64), false, false) => {
-                Some(BlobState::Content {
-                    salt,
-                    media_type,
-                    base64,
-                })
+                Some(BlobState::Content { salt, media_type, base64 })
             }
             (None, None, None, true, false) => Some(BlobState::Erased),
             (None, None, None, false, true) => Some(BlobState::Withheld),
@@ -246,25 +218,16 @@ mod base64_hashes {
     use crate::log::proof::MAX_INCLUSION_HASHES;
     use crate::log::tree::Hash;
 
-    pub(super) fn serialize<S: Serializer>(
-        hashes: &[Hash],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(hashes: &[Hash], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(hashes.iter().map(|hash| BASE64.encode(&hash.0)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Hash>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hash>, D::Error> {
         let texts = Vec::<String>::deserialize(deserializer)?;
         if texts.len() > MAX_INCLUSION_HASHES {
-            return Err(D::Error::custom(format!(
-                "at most {MAX_INCLUSION_HASHES} hashes are expected"
-            )));
+            return Err(D::Error::custom(format!("at most {MAX_INCLUSION_HASHES} hashes are expected")));
         }
-        let hash = |text: &String| {
-            decode_hash(text).ok_or(D::Error::custom("a hash is not base64 of 32 bytes"))
-        };
+        let hash = |text: &String| decode_hash(text).ok_or(D::Error::custom("a hash is not base64 of 32 bytes"));
         texts.iter().map(hash).collect()
     }
 }

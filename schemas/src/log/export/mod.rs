@@ -23,9 +23,7 @@ mod versions;
 mod write;
 
 pub use error::{BlobFault, ExportError, Fault, ReadError};
-pub use line::{
-    BlobLine, BlobState, CheckpointLine, EventLine, ExportLine, Format, Header, ProofLine, Tree,
-};
+pub use line::{BlobLine, BlobState, CheckpointLine, EventLine, ExportLine, Format, Header, ProofLine, Tree};
 pub use progress::ExportReport;
 pub use verify::{ExportVerifier, verify_export};
 pub use write::ExportWriter;

@@ -81,25 +81,10 @@ struct Envelope {
 
 impl Progress {
     pub(super) fn new(header: Header) -> Self {
-        let report = ExportReport {
-            header,
-            events: 0,
-            subjects: 0,
-            blobs: 0,
-            erased: 0,
-            withheld: 0,
-            checkpoints: 0,
-            given: 0,
-        };
+        let report =
+            ExportReport { header, events: 0, subjects: 0, blobs: 0, erased: 0, withheld: 0, checkpoints: 0, given: 0 };
         let (frontier, versions) = (Frontier::new(), Versions::default());
-        Self {
-            report,
-            frontier,
-            confirmed: 0,
-            next: 0,
-            current: None,
-            versions,
-        }
+        Self { report, frontier, confirmed: 0, next: 0, current: None, versions }
     }
 
     fn whole(&self) -> bool {
@@ -118,12 +103,7 @@ impl Progress {
         if self.whole() {
             self.frontier.push(line.leaf);
         }
-        self.current = Some(Current {
-            index: line.index,
-            leaf: line.leaf,
-            proven: self.whole(),
-            blobs: blobs.into(),
-        });
+        self.current = Some(Current { index: line.index, leaf: line.leaf, proven: self.whole(), blobs: blobs.into() });
         self.next = line.index + 1;
         self.report.events += 1;
         Ok(())
@@ -141,77 +121,48 @@ impl Progress {
 
     /// The report, once everything has been read.
     pub(super) fn report(&self) -> ExportReport {
-        ExportReport {
-            subjects: self.versions.subjects(),
-            ..self.report.clone()
-        }
+        ExportReport { subjects: self.versions.subjects(), ..self.report.clone() }
     }
 
     fn check_position(&self, index: u64) -> Result<(), Fault> {
         if index < self.next || (self.whole() && index != self.next) {
-            return Err(Fault::Position {
-                index,
-                expected: self.next,
-            });
+            return Err(Fault::Position { index, expected: self.next });
         }
-        if index >= self.size() {
-            Err(Fault::BeyondTree { size: self.size() })
-        } else {
-            Ok(())
-        }
+        if index >= self.size() { Err(Fault::BeyondTree { size: self.size() }) } else { Ok(()) }
     }
 
     /// Checks the body on its own, and that its subject's version follows.
     fn check_body(&mut self, line: &EventLine<'_>) -> Result<Vec<BlobCommitment>, Fault> {
         if line.body.len() > MAX_EVENT_BYTES {
-            return Err(Fault::EventTooLong {
-                bytes: line.body.len(),
-            });
+            return Err(Fault::EventTooLong { bytes: line.body.len() });
         }
         if leaf_hash(line.body.as_bytes()) != line.leaf {
             return Err(Fault::Leaf);
         }
-        let event: Envelope =
-            serde_json::from_str(&line.body).map_err(|e| Fault::Body { why: e.to_string() })?;
+        let event: Envelope = serde_json::from_str(&line.body).map_err(|e| Fault::Body { why: e.to_string() })?;
         if event.v != 1 {
             return Err(Fault::EventFormat { v: event.v });
         }
         if event.index != line.index {
             return Err(Fault::BodyIndex { index: event.index });
         }
-        if let Some(pair) = event
-            .blobs
-            .windows(2)
-            .find(|pair| pair[0].slot >= pair[1].slot)
-        {
-            return Err(Fault::Blob {
-                slot: pair[1].slot,
-                why: BlobFault::SlotOrder,
-            });
+        if let Some(pair) = event.blobs.windows(2).find(|pair| pair[0].slot >= pair[1].slot) {
+            return Err(Fault::Blob { slot: pair[1].slot, why: BlobFault::SlotOrder });
         }
-        self.versions
-            .advance(self.whole(), &event.subject, &event.id, event.version)?;
+        self.versions.advance(self.whole(), &event.subject, &event.id, event.version)?;
         Ok(event.blobs)
     }
 
     pub(super) fn proof(&mut self, line: &ProofLine) -> Result<(), Located> {
         let tree = self.report.header.tree;
         let Some(current) = self.current.as_mut().filter(|current| !current.proven) else {
-            let found = Fault::Order {
-                found: "proof",
-                expected: "an event, a blob or a checkpoint",
-            };
+            let found = Fault::Order { found: "proof", expected: "an event, a blob or a checkpoint" };
             return Err((Some(line.index..=line.index), found));
         };
         if line.index != current.index {
-            return Err(Fault::Position {
-                index: line.index,
-                expected: current.index,
-            }
-            .into());
+            return Err(Fault::Position { index: line.index, expected: current.index }.into());
         }
-        let root = root_from_inclusion(current.index, tree.size, &current.leaf, &line.hashes)
-            .map_err(Fault::Proof)?;
+        let root = root_from_inclusion(current.index, tree.size, &current.leaf, &line.hashes).map_err(Fault::Proof)?;
         if root != tree.root {
             return Err(Fault::Proof(ProofError::Root).into());
         }
@@ -220,30 +171,16 @@ impl Progress {
     }
 
     pub(super) fn blob(&mut self, line: &BlobLine<'_>) -> Result<(), Located> {
-        let fault = |why| Fault::Blob {
-            slot: line.slot(),
-            why,
-        };
+        let fault = |why| Fault::Blob { slot: line.slot(), why };
         let place = (line.event(), line.slot());
-        let Some(current) = self
-            .current
-            .as_mut()
-            .filter(|current| !current.is_complete())
-        else {
+        let Some(current) = self.current.as_mut().filter(|current| !current.is_complete()) else {
             // No event waits for a blob, so the line's own word is all there is to name.
             return Err((Some(place.0..=place.0), fault(BlobFault::Slot)));
         };
         if !current.proven {
-            return Err(Fault::Order {
-                found: "blob",
-                expected: "the event's proof",
-            }
-            .into());
+            return Err(Fault::Order { found: "blob", expected: "the event's proof" }.into());
         }
-        let expected = current
-            .blobs
-            .pop_front()
-            .filter(|blob| (current.index, blob.slot) == place);
+        let expected = current.blobs.pop_front().filter(|blob| (current.index, blob.slot) == place);
         let expected = expected.ok_or(fault(BlobFault::Slot))?;
         match check_blob(line, &expected).map_err(fault)? {
             BlobState::Content { .. } => self.report.blobs += 1,
@@ -256,15 +193,9 @@ impl Progress {
     /// Checks that nothing of the current event is outstanding when a line of kind `found` comes.
     pub(super) fn complete(&self, found: &'static str) -> Result<(), Fault> {
         match &self.current {
-            Some(current) if !current.proven => Err(Fault::Order {
-                found,
-                expected: "the event's proof",
-            }),
+            Some(current) if !current.proven => Err(Fault::Order { found, expected: "the event's proof" }),
             Some(Current { blobs, .. }) => match blobs.front() {
-                Some(blob) => Err(Fault::Blob {
-                    slot: blob.slot,
-                    why: BlobFault::Missing,
-                }),
+                Some(blob) => Err(Fault::Blob { slot: blob.slot, why: BlobFault::Missing }),
                 None => Ok(()),
             },
             None => Ok(()),
@@ -282,12 +213,7 @@ impl Progress {
                 }
                 self.check_root(checkpoint, by)?;
             } else if checkpoint.root != tree.root {
-                return Err(Fault::Root {
-                    size: tree.size,
-                    root: tree.root,
-                    by,
-                }
-                .into());
+                return Err(Fault::Root { size: tree.size, root: tree.root, by }.into());
             }
             self.report.given += 1;
             given.pop_front();
@@ -297,18 +223,10 @@ impl Progress {
 
     pub(super) fn older_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Located> {
         if !self.whole() {
-            return Err(Fault::Order {
-                found: "checkpoint without digest",
-                expected: "the last checkpoint",
-            }
-            .into());
+            return Err(Fault::Order { found: "checkpoint without digest", expected: "the last checkpoint" }.into());
         }
         if checkpoint.size != self.frontier.size() {
-            return Err(Fault::CheckpointPlace {
-                size: checkpoint.size,
-                after: self.frontier.size(),
-            }
-            .into());
+            return Err(Fault::CheckpointPlace { size: checkpoint.size, after: self.frontier.size() }.into());
         }
         self.check_root(checkpoint, "a checkpoint in the export")?;
         self.report.checkpoints += 1;
@@ -318,11 +236,7 @@ impl Progress {
     pub(super) fn last_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Located> {
         let tree = self.report.header.tree;
         if (checkpoint.size, checkpoint.root) != (tree.size, tree.root) {
-            return Err(Fault::OtherTree {
-                size: checkpoint.size,
-                root: checkpoint.root,
-            }
-            .into());
+            return Err(Fault::OtherTree { size: checkpoint.size, root: checkpoint.root }.into());
         }
         if !self.whole() {
             return Ok(());
@@ -330,13 +244,7 @@ impl Progress {
         if self.frontier.size() != tree.size {
             let after = self.frontier.size();
             let missing = Some(after..=tree.size - 1);
-            return Err((
-                missing,
-                Fault::CheckpointPlace {
-                    size: tree.size,
-                    after,
-                },
-            ));
+            return Err((missing, Fault::CheckpointPlace { size: tree.size, after }));
         }
         self.check_root(checkpoint, "the last checkpoint")
     }
@@ -359,20 +267,10 @@ impl Current {
     }
 }
 
-fn check_blob<'a>(
-    line: &'a BlobLine<'_>,
-    expected: &BlobCommitment,
-) -> Result<BlobState<'a>, BlobFault> {
+fn check_blob<'a>(line: &'a BlobLine<'_>, expected: &BlobCommitment) -> Result<BlobState<'a>, BlobFault> {
     let state = line.state().ok_or(BlobFault::State)?;
-    if let BlobState::Content {
-        salt,
-        media_type,
-        base64,
-    } = &state
-    {
-        let data = BASE64
-            .decode(base64.as_bytes())
-            .map_err(|_| BlobFault::Data)?;
+    if let BlobState::Content { salt, media_type, base64 } = &state {
+        let data = BASE64.decode(base64.as_bytes()).map_err(|_| BlobFault::Data)?;
         match () {
             () if data.len() > MAX_BLOB_BYTES => return Err(BlobFault::Data),
             () if data.len() as u64 != expected.size => return Err(BlobFault::Size),

@@ -55,28 +55,14 @@ fn bodies(count: u64) -> Vec<String> {
 }
 
 fn leaves(bodies: &[String]) -> Vec<Hash> {
-    bodies
-        .iter()
-        .map(|body| leaf_hash(body.as_bytes()))
-        .collect()
+    bodies.iter().map(|body| leaf_hash(body.as_bytes())).collect()
 }
 
 fn checkpoint(bodies: &[String]) -> SignedNote {
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        size: bodies.len() as u64,
-        root: definition(&leaves(bodies)),
-    };
-    let witness = NoteSignature {
-        name: "witness.example".to_owned(),
-        key_id: KeyId([9; 4]),
-        signature: vec![6; 72],
-    };
-    checkpoint
-        .sign(&key())
-        .unwrap()
-        .with_signature(witness)
-        .unwrap()
+    let checkpoint =
+        Checkpoint { origin: ORIGIN.to_owned(), size: bodies.len() as u64, root: definition(&leaves(bodies)) };
+    let witness = NoteSignature { name: "witness.example".to_owned(), key_id: KeyId([9; 4]), signature: vec![6; 72] };
+    checkpoint.sign(&key()).unwrap().with_signature(witness).unwrap()
 }
 
 fn header(bodies: &[String], whole: bool) -> Header {
@@ -87,24 +73,14 @@ fn header(bodies: &[String], whole: bool) -> Header {
         log_key: keys().remove(0),
         exported_at: "2026-01-02T03:04:05.5Z".parse().unwrap(),
         whole,
-        tree: Tree {
-            size: bodies.len() as u64,
-            root: definition(&leaves(bodies)),
-        },
-        previous: Some(Checkpoint {
-            origin: "agentd.example/old".to_owned(),
-            size: 3,
-            root: Hash([1; 32]),
-        }),
+        tree: Tree { size: bodies.len() as u64, root: definition(&leaves(bodies)) },
+        previous: Some(Checkpoint { origin: "agentd.example/old".to_owned(), size: 3, root: Hash([1; 32]) }),
     }
 }
 
 fn blobs(index: u64) -> Vec<BlobLine<'static>> {
     match index {
-        1 => vec![
-            BlobLine::content(1, 0, salt(0), "text/plain", &data(0)),
-            BlobLine::erased(1, 7),
-        ],
+        1 => vec![BlobLine::content(1, 0, salt(0), "text/plain", &data(0)), BlobLine::erased(1, 7)],
         3 => vec![BlobLine::withheld(3, 2)],
         _ => Vec::new(),
     }
@@ -129,8 +105,7 @@ fn whole(bodies: &[String], older: usize) -> Vec<u8> {
 fn inclusion(bodies: &[String], index: u64) -> Vec<Hash> {
     let leaves = leaves(bodies);
     let node = |level: u8, at: u64| {
-        let run =
-            usize::try_from(at << level).unwrap()..usize::try_from((at + 1) << level).unwrap();
+        let run = usize::try_from(at << level).unwrap()..usize::try_from((at + 1) << level).unwrap();
         Ok::<_, Infallible>(definition(&leaves[run]))
     };
     prove_inclusion(index, bodies.len() as u64, node).unwrap()
@@ -139,9 +114,7 @@ fn inclusion(bodies: &[String], index: u64) -> Vec<Hash> {
 fn partial(bodies: &[String], chosen: &[u64]) -> Vec<u8> {
     let mut writer = ExportWriter::new(Vec::new(), header(bodies, false)).unwrap();
     for &index in chosen {
-        writer
-            .event(index, &bodies[usize::try_from(index).unwrap()])
-            .unwrap();
+        writer.event(index, &bodies[usize::try_from(index).unwrap()]).unwrap();
         writer.proof(index, inclusion(bodies, index)).unwrap();
         for blob in blobs(index) {
             writer.blob(blob).unwrap();
@@ -163,20 +136,13 @@ fn verify(export: &[u8]) -> Result<ExportReport, ExportError> {
 }
 
 fn lines(export: &[u8]) -> Vec<Vec<u8>> {
-    export
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(<[u8]>::to_vec)
-        .collect()
+    export.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
 #[test]
 fn a_whole_export_holds_and_is_counted() {
     let bodies = bodies(8);
-    let given = [
-        checkpoint(&bodies[..2]),
-        checkpoint(&bodies),
-        checkpoint(&[]),
-    ];
+    let given = [checkpoint(&bodies[..2]), checkpoint(&bodies), checkpoint(&[])];
     let report = verify_with(&whole(&bodies, 5), &given).unwrap();
     assert_eq!(
         report,
@@ -206,17 +172,9 @@ fn a_partial_export_holds_and_is_counted() {
 fn exports_of_every_small_size_hold() {
     for size in 0..20 {
         let bodies = bodies(size);
-        assert_eq!(
-            verify(&whole(&bodies, 3)).unwrap().events,
-            size,
-            "whole of {size}"
-        );
+        assert_eq!(verify(&whole(&bodies, 3)).unwrap().events, size, "whole of {size}");
         let every: Vec<_> = (0..size).collect();
-        assert_eq!(
-            verify(&partial(&bodies, &every)).unwrap().events,
-            size,
-            "partial of {size}"
-        );
+        assert_eq!(verify(&partial(&bodies, &every)).unwrap().events, size, "partial of {size}");
     }
 }
 
@@ -239,10 +197,7 @@ fn lines_have_the_documented_form() {
     );
     assert!(lines[2].starts_with("{\"line\":\"event\",\"index\":0,\"leaf\":\""));
     assert!(lines[4].starts_with("{\"line\":\"blob\",\"event\":1,\"slot\":0,\"salt\":\""));
-    assert_eq!(
-        lines[5],
-        "{\"line\":\"blob\",\"event\":1,\"slot\":7,\"erased\":true}"
-    );
+    assert_eq!(lines[5], "{\"line\":\"blob\",\"event\":1,\"slot\":7,\"erased\":true}");
     assert!(lines[6].starts_with("{\"line\":\"checkpoint\",\"note\":\"agentd.example/log\\n2\\n"));
     assert_eq!(lines.len(), 7);
 }

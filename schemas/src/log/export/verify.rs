@@ -42,10 +42,7 @@ impl ExportVerifier {
     /// A verifier that trusts `keys` and holds the export against the checkpoints `given` from outside, which are what
     /// shows that a log was cut back or written anew. Refused when one of those is not signed by one of `keys`.
     pub fn new(keys: Vec<VerifierKey>, given: &[SignedNote]) -> Result<Self, NoteError> {
-        let mut given = given
-            .iter()
-            .map(|note| Checkpoint::open(note, &keys))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut given = given.iter().map(|note| Checkpoint::open(note, &keys)).collect::<Result<Vec<_>, _>>()?;
         given.sort_by_key(|checkpoint| checkpoint.size);
         Ok(Self {
             keys,
@@ -62,8 +59,7 @@ impl ExportVerifier {
     /// Takes the next line, without its newline.
     pub fn line(&mut self, line: &[u8]) -> Result<(), ExportError> {
         self.advance();
-        self.accept(line)
-            .map_err(|(events, fault)| self.fail(events, fault))
+        self.accept(line).map_err(|(events, fault)| self.fail(events, fault))
     }
 
     /// The report on an export that has come to its end and holds.
@@ -87,11 +83,7 @@ impl ExportVerifier {
                 return Ok(self.finish()?);
             }
             if line.pop_if(|last| *last == b'\n').is_none() {
-                let fault = if line.len() > MAX_LINE_BYTES {
-                    Fault::LineTooLong
-                } else {
-                    Fault::NoNewline
-                };
+                let fault = if line.len() > MAX_LINE_BYTES { Fault::LineTooLong } else { Fault::NoNewline };
                 self.advance();
                 return Err(self.fail(None, fault).into());
             }
@@ -106,13 +98,7 @@ impl ExportVerifier {
 
     fn fail(&mut self, events: Option<RangeInclusive<u64>>, fault: Fault) -> ExportError {
         let events = events.or_else(|| self.about.take());
-        self.failed
-            .get_or_insert(ExportError {
-                line: self.line,
-                events,
-                fault,
-            })
-            .clone()
+        self.failed.get_or_insert(ExportError { line: self.line, events, fault }).clone()
     }
 
     fn accept(&mut self, bytes: &[u8]) -> Result<(), Located> {
@@ -138,15 +124,10 @@ impl ExportVerifier {
 
     fn begin(&mut self, header: Header) -> Result<(), Fault> {
         if !self.keys.contains(&header.log_key) {
-            return Err(Fault::UntrustedKey {
-                log_key: header.log_key.to_string(),
-            });
+            return Err(Fault::UntrustedKey { log_key: header.log_key.to_string() });
         }
         if header.log_key.name() != header.origin {
-            return Err(Fault::KeyName {
-                name: header.log_key.name().to_owned(),
-                origin: header.origin,
-            });
+            return Err(Fault::KeyName { name: header.log_key.name().to_owned(), origin: header.origin });
         }
         let size = header.tree.size;
         if size > MAX_TREE_SIZE {
@@ -155,21 +136,14 @@ impl ExportVerifier {
         for given in &self.given {
             same_origin(&given.origin, &header.origin)?;
             if given.size > size {
-                return Err(Fault::Behind {
-                    size,
-                    outside: given.size,
-                });
+                return Err(Fault::Behind { size, outside: given.size });
             }
             if !header.whole && given.size < size {
-                return Err(Fault::NeedsWhole {
-                    outside: given.size,
-                });
+                return Err(Fault::NeedsWhole { outside: given.size });
             }
         }
         let mut progress = Progress::new(header);
-        progress
-            .compare(&mut self.given)
-            .map_err(|(_, fault)| fault)?;
+        progress.compare(&mut self.given).map_err(|(_, fault)| fault)?;
         self.state = State::Body(Box::new(progress));
         Ok(())
     }
@@ -180,8 +154,7 @@ impl ExportVerifier {
         };
         progress.complete("checkpoint")?;
         self.about = None;
-        let checkpoint =
-            SignedNote::parse(&line.note).and_then(|note| Checkpoint::open(&note, &self.keys));
+        let checkpoint = SignedNote::parse(&line.note).and_then(|note| Checkpoint::open(&note, &self.keys));
         let checkpoint = checkpoint.map_err(Fault::Note)?;
         same_origin(&checkpoint.origin, &progress.report.header.origin)?;
         let Some(stated) = line.digest else {
@@ -220,9 +193,7 @@ pub fn verify_export(
     keys: Vec<VerifierKey>,
     given: &[SignedNote],
 ) -> Result<ExportReport, ReadError> {
-    ExportVerifier::new(keys, given)
-        .map_err(ReadError::Given)?
-        .read(reader)
+    ExportVerifier::new(keys, given).map_err(ReadError::Given)?.read(reader)
 }
 
 /// Reads a line and checks that writing it again gives the same bytes.
@@ -234,27 +205,16 @@ fn parse<'a>(bytes: &'a [u8], scratch: &mut Vec<u8>) -> Result<ExportLine<'a>, F
     let line: ExportLine<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
     scratch.clear();
     serde_json::to_writer(&mut *scratch, &line).map_err(malformed)?;
-    if scratch == bytes {
-        Ok(line)
-    } else {
-        Err(Fault::NotCanonical)
-    }
+    if scratch == bytes { Ok(line) } else { Err(Fault::NotCanonical) }
 }
 
 fn misplaced(line: &ExportLine<'_>, expected: &'static str) -> Located {
-    Fault::Order {
-        found: line.name(),
-        expected,
-    }
-    .into()
+    Fault::Order { found: line.name(), expected }.into()
 }
 
 fn same_origin(found: &str, origin: &str) -> Result<(), Fault> {
     if found == origin {
         return Ok(());
     }
-    Err(Fault::Origin {
-        found: found.to_owned(),
-        origin: origin.to_owned(),
-    })
+    Err(Fault::Origin { found: found.to_owned(), origin: origin.to_owned() })
 }

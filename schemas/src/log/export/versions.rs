@@ -13,26 +13,10 @@ pub(super) struct Versions {
 impl Versions {
     /// Takes note of a version. In a whole export it must be one more than the last, beginning with 1; in a partial one
     /// it must be larger.
-    pub(super) fn advance(
-        &mut self,
-        whole: bool,
-        subject: &str,
-        id: &str,
-        version: u64,
-    ) -> Result<(), Fault> {
-        let last = self
-            .latest
-            .get(subject)
-            .and_then(|ids| ids.get(id))
-            .copied()
-            .unwrap_or(0);
+    pub(super) fn advance(&mut self, whole: bool, subject: &str, id: &str, version: u64) -> Result<(), Fault> {
+        let last = self.latest.get(subject).and_then(|ids| ids.get(id)).copied().unwrap_or(0);
         if version <= last || (whole && version != last + 1) {
-            return Err(Fault::Version {
-                subject: subject.to_owned(),
-                id: id.to_owned(),
-                last,
-                version,
-            });
+            return Err(Fault::Version { subject: subject.to_owned(), id: id.to_owned(), last, version });
         }
         if !self.latest.contains_key(subject) {
             self.latest.insert(subject.into(), HashMap::new());

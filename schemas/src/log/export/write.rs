@@ -20,11 +20,7 @@ pub struct ExportWriter<W> {
 impl<W: io::Write> ExportWriter<W> {
     /// Begins an export with its header.
     pub fn new(out: W, header: Header) -> io::Result<Self> {
-        let mut writer = Self {
-            out,
-            digest: Sha256::new(),
-            line: Vec::new(),
-        };
+        let mut writer = Self { out, digest: Sha256::new(), line: Vec::new() };
         writer.line(&ExportLine::Header(Box::new(header)))?;
         Ok(writer)
     }
@@ -46,20 +42,14 @@ impl<W: io::Write> ExportWriter<W> {
 
     /// Writes an older checkpoint, right after the last event that it covers; whole exports only.
     pub fn checkpoint(&mut self, note: &SignedNote) -> io::Result<()> {
-        self.line(&ExportLine::Checkpoint(CheckpointLine {
-            note: Cow::Owned(note.to_string()),
-            digest: None,
-        }))
+        self.line(&ExportLine::Checkpoint(CheckpointLine { note: Cow::Owned(note.to_string()), digest: None }))
     }
 
     /// Ends the export with the checkpoint of the header's tree, flushes, and gives back the destination.
     pub fn finish(mut self, note: &SignedNote) -> io::Result<W> {
         let note = note.to_string();
         let digest = Some(seal(&self.digest, &note));
-        self.line(&ExportLine::Checkpoint(CheckpointLine {
-            note: Cow::Owned(note),
-            digest,
-        }))?;
+        self.line(&ExportLine::Checkpoint(CheckpointLine { note: Cow::Owned(note), digest }))?;
         self.out.flush()?;
         Ok(self.out)
     }

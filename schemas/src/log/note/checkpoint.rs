@@ -22,46 +22,31 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The note text: three lines. Nothing is checked here; [`Checkpoint::sign`] and [`Checkpoint::from_text`] do.
     pub fn to_text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            BASE64.encode(&self.root.0)
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(&self.root.0))
     }
 
     /// Reads a note text. Extension lines are refused: nobody audits them.
     pub fn from_text(text: &str) -> Result<Self, NoteError> {
         let refused = |why| NoteError::Checkpoint { why };
-        let body = text
-            .strip_suffix('\n')
-            .ok_or(refused("the last newline is missing"))?;
+        let body = text.strip_suffix('\n').ok_or(refused("the last newline is missing"))?;
         let mut lines = body.split('\n');
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
-        else {
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(refused("origin, size and root are expected, one a line"));
         };
         if lines.next().is_some() {
             return Err(refused("extension lines are not allowed"));
         }
         check_name(origin)?;
-        let size = parse_decimal(size, MAX_TREE_SIZE)
-            .ok_or(refused("the size is no decimal number within the limit"))?;
-        let root =
-            decode_hash(root).ok_or(refused("the root is not canonical base64 of 32 bytes"))?;
-        Ok(Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        })
+        let size =
+            parse_decimal(size, MAX_TREE_SIZE).ok_or(refused("the size is no decimal number within the limit"))?;
+        let root = decode_hash(root).ok_or(refused("the root is not canonical base64 of 32 bytes"))?;
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 
     /// Signs under the origin's name.
     pub fn sign(&self, key: &SigningKey) -> Result<SignedNote, NoteError> {
         if self.size > MAX_TREE_SIZE {
-            return Err(NoteError::Checkpoint {
-                why: "the size is beyond the limit",
-            });
+            return Err(NoteError::Checkpoint { why: "the size is beyond the limit" });
         }
         SignedNote::sign(self.to_text(), &self.origin, key)
     }
@@ -74,9 +59,7 @@ impl Checkpoint {
         if signers.iter().any(|key| key.name() == checkpoint.origin) {
             Ok(checkpoint)
         } else {
-            Err(NoteError::NotByOrigin {
-                origin: checkpoint.origin,
-            })
+            Err(NoteError::NotByOrigin { origin: checkpoint.origin })
         }
     }
 }

@@ -32,21 +32,12 @@ impl VerifierKey {
     pub fn new(name: &str, key: VerifyingKey) -> Result<Self, NoteError> {
         check_name(name)?;
         if key.is_weak() {
-            return Err(NoteError::Key {
-                why: "the public key is weak",
-            });
+            return Err(NoteError::Key { why: "the public key is weak" });
         }
-        let digest = Sha256::new()
-            .chain_update(name)
-            .chain_update([b'\n', ED25519])
-            .chain_update(key.as_bytes())
-            .finalize();
+        let digest =
+            Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(key.as_bytes()).finalize();
         let id = KeyId([digest[0], digest[1], digest[2], digest[3]]);
-        Ok(Self {
-            name: name.to_owned(),
-            id,
-            key,
-        })
+        Ok(Self { name: name.to_owned(), id, key })
     }
 
     /// The name: for a log, its origin.
@@ -79,26 +70,18 @@ impl std::str::FromStr for VerifierKey {
         let refused = |why| NoteError::Key { why };
         // Base64 may contain a plus; name and id cannot.
         let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(id), Some(base64)) = (parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(name), Some(id), Some(base64)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(refused("three parts joined by a plus are expected"));
         };
-        let bytes = BASE64
-            .decode(base64.as_bytes())
-            .map_err(|_| refused("the last part is not canonical base64"))?;
+        let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| refused("the last part is not canonical base64"))?;
         let Some((&ED25519, key)) = bytes.split_first() else {
             return Err(refused("the key is not of type 0x01, Ed25519"));
         };
-        let key = key
-            .try_into()
-            .map_err(|_| refused("the public key is not 32 bytes long"))?;
-        let key = VerifyingKey::from_bytes(key)
-            .map_err(|_| refused("the public key is no point of the curve"))?;
+        let key = key.try_into().map_err(|_| refused("the public key is not 32 bytes long"))?;
+        let key = VerifyingKey::from_bytes(key).map_err(|_| refused("the public key is no point of the curve"))?;
         let parsed = Self::new(name, key)?;
         if parsed.id.to_string() != id {
-            return Err(refused(
-                "the id is not that of this name and key, in lower-case hex",
-            ));
+            return Err(refused("the id is not that of this name and key, in lower-case hex"));
         }
         Ok(parsed)
     }

@@ -47,14 +47,10 @@ pub enum NoteError {
         code: u32,
     },
     /// The text is empty or does not end in a newline, or no blank line and signatures follow it.
-    #[error(
-        "note is not a text ending in a newline, a blank line, and signature lines ending in newlines"
-    )]
+    #[error("note is not a text ending in a newline, a blank line, and signature lines ending in newlines")]
     Layout,
     /// A signature line that is not `— name base64`.
-    #[error(
-        "signature line {line} is not an em dash, a key name and canonical base64 of a key id and a signature"
-    )]
+    #[error("signature line {line} is not an em dash, a key name and canonical base64 of a key id and a signature")]
     SignatureLine {
         /// Position among the signature lines, from 1.
         line: usize,
@@ -111,33 +107,22 @@ impl NoteSignature {
     /// Reads a signature line without its newline. `line` is its position, for the error.
     fn parse(text: &str, line: usize) -> Result<Self, NoteError> {
         let refused = || NoteError::SignatureLine { line };
-        let (name, base64) = text
-            .strip_prefix(SIGNATURE_START)
-            .and_then(|rest| rest.split_once(' '))
-            .ok_or_else(refused)?;
+        let (name, base64) =
+            text.strip_prefix(SIGNATURE_START).and_then(|rest| rest.split_once(' ')).ok_or_else(refused)?;
         check_name(name)?;
         let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| refused())?;
         let (key_id, signature) = bytes.split_first_chunk::<4>().ok_or_else(refused)?;
         if signature.is_empty() || signature.len() > MAX_SIGNATURE_BYTES {
             return Err(refused());
         }
-        Ok(Self {
-            name: name.to_owned(),
-            key_id: KeyId(*key_id),
-            signature: signature.to_vec(),
-        })
+        Ok(Self { name: name.to_owned(), key_id: KeyId(*key_id), signature: signature.to_vec() })
     }
 }
 
 impl std::fmt::Display for NoteSignature {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let bytes = [&self.key_id.0[..], &self.signature].concat();
-        writeln!(
-            f,
-            "{SIGNATURE_START}{} {}",
-            self.name,
-            BASE64.encode(&bytes)
-        )
+        writeln!(f, "{SIGNATURE_START}{} {}", self.name, BASE64.encode(&bytes))
     }
 }
 
@@ -161,10 +146,7 @@ impl SignedNote {
             key_id: verifier.id(),
             signature: key.sign(text.as_bytes()).to_bytes().to_vec(),
         };
-        let note = Self {
-            text,
-            signatures: vec![signature],
-        };
+        let note = Self { text, signatures: vec![signature] };
         note.bounded()
     }
 
@@ -186,10 +168,7 @@ impl SignedNote {
             }
             signatures.push(NoteSignature::parse(line, at + 1)?);
         }
-        Ok(Self {
-            text: format!("{text}\n"),
-            signatures,
-        })
+        Ok(Self { text: format!("{text}\n"), signatures })
     }
 
     /// The signed text, with its final newline.
@@ -206,9 +185,7 @@ impl SignedNote {
     pub fn with_signature(mut self, signature: NoteSignature) -> Result<Self, NoteError> {
         check_name(&signature.name)?;
         if signature.signature.is_empty() || signature.signature.len() > MAX_SIGNATURE_BYTES {
-            return Err(NoteError::SignatureLine {
-                line: self.signatures.len() + 1,
-            });
+            return Err(NoteError::SignatureLine { line: self.signatures.len() + 1 });
         }
         self.signatures.push(signature);
         self.bounded()
@@ -219,45 +196,27 @@ impl SignedNote {
     pub fn verify<'k>(&self, keys: &'k [VerifierKey]) -> Result<Vec<&'k VerifierKey>, NoteError> {
         let mut signers = Vec::new();
         for line in &self.signatures {
-            let Some(key) = keys
-                .iter()
-                .find(|key| key.name() == line.name && key.id() == line.key_id)
-            else {
+            let Some(key) = keys.iter().find(|key| key.name() == line.name && key.id() == line.key_id) else {
                 continue;
             };
-            let bad = || NoteError::BadSignature {
-                name: line.name.clone(),
-            };
+            let bad = || NoteError::BadSignature { name: line.name.clone() };
             let signature = Signature::from_slice(&line.signature).map_err(|_| bad())?;
-            key.key()
-                .verify_strict(self.text.as_bytes(), &signature)
-                .map_err(|_| bad())?;
+            key.key().verify_strict(self.text.as_bytes(), &signature).map_err(|_| bad())?;
             if !signers.contains(&key) {
                 signers.push(key);
             }
         }
-        if signers.is_empty() {
-            Err(NoteError::Unsigned)
-        } else {
-            Ok(signers)
-        }
+        if signers.is_empty() { Err(NoteError::Unsigned) } else { Ok(signers) }
     }
 
     fn bounded(self) -> Result<Self, NoteError> {
         if self.signatures.len() > MAX_SIGNATURES {
             return Err(NoteError::TooManySignatures);
         }
-        let signatures: usize = self
-            .signatures
-            .iter()
-            .map(|s| s.name.len() + (s.signature.len() + 4) * 4 / 3 + 12)
-            .sum();
+        let signatures: usize =
+            self.signatures.iter().map(|s| s.name.len() + (s.signature.len() + 4) * 4 / 3 + 12).sum();
         let bytes = self.text.len() + signatures;
-        if bytes > MAX_NOTE_BYTES {
-            Err(NoteError::TooLong { bytes })
-        } else {
-            Ok(self)
-        }
+        if bytes > MAX_NOTE_BYTES { Err(NoteError::TooLong { bytes }) } else { Ok(self) }
     }
 }
 
@@ -287,9 +246,7 @@ fn check_characters(text: &str) -> Result<(), NoteError> {
 fn check_name(name: &str) -> Result<(), NoteError> {
     let refused = |c: char| c.is_whitespace() || c.is_control() || c == '+';
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(refused) {
-        return Err(NoteError::Name {
-            name: name.chars().take(MAX_NAME_BYTES).collect(),
-        });
+        return Err(NoteError::Name { name: name.chars().take(MAX_NAME_BYTES).collect() });
     }
     Ok(())
 }

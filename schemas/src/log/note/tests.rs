@@ -20,19 +20,11 @@ fn verifier(name: &str, seed: u8) -> VerifierKey {
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint {
-        origin: "agentd.example/log".to_owned(),
-        size: 0,
-        root: empty_root(),
-    }
+    Checkpoint { origin: "agentd.example/log".to_owned(), size: 0, root: empty_root() }
 }
 
 fn witness() -> NoteSignature {
-    NoteSignature {
-        name: "witness.example/w1".to_owned(),
-        key_id: KeyId([1, 2, 3, 4]),
-        signature: vec![5; 72],
-    }
+    NoteSignature { name: "witness.example/w1".to_owned(), key_id: KeyId([1, 2, 3, 4]), signature: vec![5; 72] }
 }
 
 #[test]
@@ -42,24 +34,15 @@ fn a_note_signed_by_another_implementation_verifies() {
     let note = SignedNote::parse(GO_NOTE).unwrap();
     assert_eq!(note.to_string(), GO_NOTE);
     assert_eq!(note.verify(std::slice::from_ref(&key)), Ok(vec![&key]));
-    assert!(matches!(
-        Checkpoint::open(&note, &[key]),
-        Err(NoteError::Checkpoint { .. })
-    ));
+    assert!(matches!(Checkpoint::open(&note, &[key]), Err(NoteError::Checkpoint { .. })));
 }
 
 #[test]
 fn a_checkpoint_comes_back_from_its_note() {
     let keys = [verifier("agentd.example/log", 1)];
-    let note = checkpoint()
-        .sign(&key(1))
-        .unwrap()
-        .with_signature(witness())
-        .unwrap();
+    let note = checkpoint().sign(&key(1)).unwrap().with_signature(witness()).unwrap();
     let text = note.to_string();
-    assert!(text.starts_with(
-        "agentd.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\u{2014} agentd"
-    ));
+    assert!(text.starts_with("agentd.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\u{2014} agentd"));
     let parsed = SignedNote::parse(&text).unwrap();
     assert_eq!(parsed, note);
     assert_eq!(parsed.to_string(), text);
@@ -77,9 +60,8 @@ fn every_flipped_bit_of_a_checkpoint_is_refused() {
         for bit in 0..8 {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1 << bit;
-            let opened = std::str::from_utf8(&bytes).map(|text| {
-                SignedNote::parse(text).and_then(|note| Checkpoint::open(&note, &keys))
-            });
+            let opened = std::str::from_utf8(&bytes)
+                .map(|text| SignedNote::parse(text).and_then(|note| Checkpoint::open(&note, &keys)));
             assert!(!matches!(opened, Ok(Ok(_))), "bit {bit} of byte {at}");
         }
     }
@@ -88,40 +70,22 @@ fn every_flipped_bit_of_a_checkpoint_is_refused() {
 #[test]
 fn a_note_needs_a_known_signature_and_no_wrong_one() {
     let note = checkpoint().sign(&key(1)).unwrap();
-    let (log, other) = (
-        verifier("agentd.example/log", 1),
-        verifier("agentd.example/log", 2),
-    );
+    let (log, other) = (verifier("agentd.example/log", 1), verifier("agentd.example/log", 2));
     assert_eq!(note.verify(&[]), Err(NoteError::Unsigned));
     // The same name with another key has another id, so its line is one of an unknown key.
-    assert_eq!(
-        note.verify(std::slice::from_ref(&other)),
-        Err(NoteError::Unsigned)
-    );
+    assert_eq!(note.verify(std::slice::from_ref(&other)), Err(NoteError::Unsigned));
     assert!(note.verify(&[other.clone(), log.clone()]).is_ok());
-    let forged = NoteSignature {
-        name: other.name().to_owned(),
-        key_id: other.id(),
-        signature: vec![7; 64],
-    };
+    let forged = NoteSignature { name: other.name().to_owned(), key_id: other.id(), signature: vec![7; 64] };
     let forged = note.with_signature(forged).unwrap();
     assert!(forged.verify(std::slice::from_ref(&log)).is_ok());
-    assert!(matches!(
-        forged.verify(&[log, other]),
-        Err(NoteError::BadSignature { .. })
-    ));
+    assert!(matches!(forged.verify(&[log, other]), Err(NoteError::BadSignature { .. })));
 }
 
 #[test]
 fn a_witness_does_not_sign_in_place_of_the_log() {
     let note = SignedNote::sign(checkpoint().to_text(), "witness.example", &key(3)).unwrap();
     let refused = Checkpoint::open(&note, &[verifier("witness.example", 3)]);
-    assert_eq!(
-        refused,
-        Err(NoteError::NotByOrigin {
-            origin: "agentd.example/log".to_owned()
-        })
-    );
+    assert_eq!(refused, Err(NoteError::NotByOrigin { origin: "agentd.example/log".to_owned() }));
 }
 
 #[test]
@@ -142,48 +106,18 @@ fn checkpoints_have_one_form_only() {
         ("a b\n1\nROOT\n", "space in origin"),
         ("a+b\n1\nROOT\n", "plus in origin"),
         ("a\n1\nAAAA\n", "short root"),
-        (
-            "a\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n",
-            "base64 with trailing bits",
-        ),
-        (
-            "a\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
-            "base64 without padding",
-        ),
+        ("a\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n", "base64 with trailing bits"),
+        ("a\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", "base64 without padding"),
     ];
     for (text, why) in cases {
-        assert!(
-            Checkpoint::from_text(&text.replace("ROOT", &root)).is_err(),
-            "{why}"
-        );
+        assert!(Checkpoint::from_text(&text.replace("ROOT", &root)).is_err(), "{why}");
     }
     let good = format!("a\n9223372036854775807\n{root}\n");
     let checkpoint = Checkpoint::from_text(&good).unwrap();
-    assert_eq!(
-        checkpoint,
-        Checkpoint {
-            origin: "a".to_owned(),
-            size: i64::MAX as u64,
-            root: Hash::default()
-        }
-    );
+    assert_eq!(checkpoint, Checkpoint { origin: "a".to_owned(), size: i64::MAX as u64, root: Hash::default() });
     assert_eq!(checkpoint.to_text(), good);
-    assert!(
-        Checkpoint {
-            size: u64::MAX,
-            ..checkpoint.clone()
-        }
-        .sign(&key(1))
-        .is_err()
-    );
-    assert!(
-        Checkpoint {
-            origin: "a\nb".to_owned(),
-            ..checkpoint
-        }
-        .sign(&key(1))
-        .is_err()
-    );
+    assert!(Checkpoint { size: u64::MAX, ..checkpoint.clone() }.sign(&key(1)).is_err());
+    assert!(Checkpoint { origin: "a\nb".to_owned(), ..checkpoint }.sign(&key(1)).is_err());
 }
 
 #[test]
@@ -196,55 +130,23 @@ fn malformed_notes_are_refused() {
         (format!("\n\n{line}"), NoteError::Layout),
         (format!("text\n\n{}", line.trim_end()), NoteError::Layout),
         ("text\n\n\n".to_owned(), NoteError::Layout),
-        (
-            format!("text\n\n{line}x\n"),
-            NoteError::SignatureLine { line: 2 },
-        ),
-        (
-            format!("text\n\n{}", line.replace('\u{2014}', "-")),
-            NoteError::SignatureLine { line: 1 },
-        ),
-        (
-            format!("text\n\n{}", line.replace(" AQ", "  AQ")),
-            NoteError::SignatureLine { line: 1 },
-        ),
-        (
-            format!("text\n\n{}", line.replace('\n', " \n")),
-            NoteError::SignatureLine { line: 1 },
-        ),
-        (
-            "text\n\n\u{2014} name AQIDBA==\n".to_owned(),
-            NoteError::SignatureLine { line: 1 },
-        ),
-        (
-            "text\n\n\u{2014} name AQID\n".to_owned(),
-            NoteError::SignatureLine { line: 1 },
-        ),
+        (format!("text\n\n{line}x\n"), NoteError::SignatureLine { line: 2 }),
+        (format!("text\n\n{}", line.replace('\u{2014}', "-")), NoteError::SignatureLine { line: 1 }),
+        (format!("text\n\n{}", line.replace(" AQ", "  AQ")), NoteError::SignatureLine { line: 1 }),
+        (format!("text\n\n{}", line.replace('\n', " \n")), NoteError::SignatureLine { line: 1 }),
+        ("text\n\n\u{2014} name AQIDBA==\n".to_owned(), NoteError::SignatureLine { line: 1 }),
+        ("text\n\n\u{2014} name AQID\n".to_owned(), NoteError::SignatureLine { line: 1 }),
         (format!("te\rxt\n\n{line}"), NoteError::Control { code: 13 }),
-        (
-            format!("text\n\n{}", line.repeat(33)),
-            NoteError::TooManySignatures,
-        ),
-        (
-            "x".repeat(MAX_NOTE_BYTES + 1),
-            NoteError::TooLong {
-                bytes: MAX_NOTE_BYTES + 1,
-            },
-        ),
+        (format!("text\n\n{}", line.repeat(33)), NoteError::TooManySignatures),
+        ("x".repeat(MAX_NOTE_BYTES + 1), NoteError::TooLong { bytes: MAX_NOTE_BYTES + 1 }),
     ];
     for (text, error) in cases {
         assert_eq!(SignedNote::parse(&text), Err(error), "{text:.40?}");
     }
     assert!(SignedNote::parse(&format!("text\n\n{}", line.repeat(32))).is_ok());
-    assert_eq!(
-        SignedNote::sign("no newline".to_owned(), "a", &key(1)),
-        Err(NoteError::Layout)
-    );
+    assert_eq!(SignedNote::sign("no newline".to_owned(), "a", &key(1)), Err(NoteError::Layout));
     let note = SignedNote::sign("text\n".to_owned(), "a", &key(1)).unwrap();
-    let huge = NoteSignature {
-        signature: vec![0; MAX_SIGNATURE_BYTES + 1],
-        ..witness()
-    };
+    let huge = NoteSignature { signature: vec![0; MAX_SIGNATURE_BYTES + 1], ..witness() };
     assert!(note.with_signature(huge).is_err());
 }
 

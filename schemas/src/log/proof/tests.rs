@@ -9,8 +9,7 @@ use super::*;
 
 fn node(leaves: &[Hash]) -> impl FnMut(u8, u64) -> Result<Hash, Infallible> {
     move |level, index| {
-        let run = usize::try_from(index << level).unwrap()
-            ..usize::try_from((index + 1) << level).unwrap();
+        let run = usize::try_from(index << level).unwrap()..usize::try_from((index + 1) << level).unwrap();
         Ok(definition(&leaves[run]))
     }
 }
@@ -20,12 +19,7 @@ fn inclusion(leaves: &[Hash], index: u64, size: u64) -> Vec<Hash> {
 }
 
 fn consistency(leaves: &[Hash], older: u64, newer: u64) -> Vec<Hash> {
-    prove_consistency(
-        older,
-        newer,
-        node(&leaves[..usize::try_from(newer).unwrap()]),
-    )
-    .unwrap()
+    prove_consistency(older, newer, node(&leaves[..usize::try_from(newer).unwrap()])).unwrap()
 }
 
 /// PATH of RFC 6962, section 2.1.1, by its definition.
@@ -47,21 +41,14 @@ fn path_definition(index: usize, leaves: &[Hash]) -> Vec<Hash> {
 /// SUBPROOF of RFC 6962, section 2.1.2, by its definition.
 fn subproof_definition(older: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
     if older == leaves.len() {
-        return if whole {
-            Vec::new()
-        } else {
-            vec![definition(leaves)]
-        };
+        return if whole { Vec::new() } else { vec![definition(leaves)] };
     }
     let split = leaves.len().next_power_of_two() / 2;
     let (left, right) = leaves.split_at(split);
     let (mut path, other) = if older <= split {
         (subproof_definition(older, left, whole), definition(right))
     } else {
-        (
-            subproof_definition(older - split, right, false),
-            definition(left),
-        )
+        (subproof_definition(older - split, right, false), definition(left))
     };
     path.push(other);
     path
@@ -107,10 +94,7 @@ fn every_small_inclusion_is_proved_as_defined_and_verifies() {
         for (index, leaf) in tree.iter().enumerate() {
             let proof = inclusion(&leaves, index as u64, size as u64);
             assert_eq!(proof, path_definition(index, tree), "{index} of {size}");
-            assert_eq!(
-                verify_inclusion(index as u64, size as u64, leaf, &proof, &root),
-                Ok(())
-            );
+            assert_eq!(verify_inclusion(index as u64, size as u64, leaf, &proof, &root), Ok(()));
             for other in (0..size).filter(|other| *other != index) {
                 assert!(
                     verify_inclusion(other as u64, size as u64, leaf, &proof, &root).is_err(),
@@ -129,26 +113,14 @@ fn every_small_consistency_is_proved_as_defined_and_verifies() {
         for older in 0..=newer {
             let proof = consistency(&leaves, older as u64, newer as u64);
             if older > 0 {
-                assert_eq!(
-                    proof,
-                    subproof_definition(older, &leaves[..newer], true),
-                    "{older} to {newer}"
-                );
+                assert_eq!(proof, subproof_definition(older, &leaves[..newer], true), "{older} to {newer}");
             }
-            let check = |m: &Hash, n: &Hash, proof: &[Hash]| {
-                verify_consistency(older as u64, newer as u64, m, n, proof)
-            };
-            assert_eq!(
-                check(&roots[older], &roots[newer], &proof),
-                Ok(()),
-                "{older} to {newer}"
-            );
+            let check =
+                |m: &Hash, n: &Hash, proof: &[Hash]| verify_consistency(older as u64, newer as u64, m, n, proof);
+            assert_eq!(check(&roots[older], &roots[newer], &proof), Ok(()), "{older} to {newer}");
             let wrong = Hash([9; 32]);
             assert!(check(&wrong, &roots[newer], &proof).is_err());
-            assert_eq!(
-                check(&roots[older], &wrong, &proof).is_err(),
-                older > 0 || newer == 0
-            );
+            assert_eq!(check(&roots[older], &wrong, &proof).is_err(), older > 0 || newer == 0);
             let mut longer = proof.clone();
             longer.push(wrong);
             assert!(check(&roots[older], &roots[newer], &longer).is_err());
@@ -167,91 +139,38 @@ fn what_cannot_be_proved_is_refused_with_the_numbers() {
         Err(GenerateError::Refused(error)) => error,
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        refused(prove_inclusion(3, 3, none)),
-        ProofError::NoSuchLeaf { index: 3, size: 3 }
-    );
-    assert_eq!(
-        refused(prove_inclusion(0, 0, none)),
-        ProofError::NoSuchLeaf { index: 0, size: 0 }
-    );
-    assert_eq!(
-        refused(prove_inclusion(0, u64::MAX, none)),
-        ProofError::TooLarge { size: u64::MAX }
-    );
-    assert_eq!(
-        refused(prove_consistency(4, 3, none)),
-        ProofError::Reversed { older: 4, newer: 3 }
-    );
+    assert_eq!(refused(prove_inclusion(3, 3, none)), ProofError::NoSuchLeaf { index: 3, size: 3 });
+    assert_eq!(refused(prove_inclusion(0, 0, none)), ProofError::NoSuchLeaf { index: 0, size: 0 });
+    assert_eq!(refused(prove_inclusion(0, u64::MAX, none)), ProofError::TooLarge { size: u64::MAX });
+    assert_eq!(refused(prove_consistency(4, 3, none)), ProofError::Reversed { older: 4, newer: 3 });
     let hash = Hash::default();
-    assert_eq!(
-        verify_inclusion(3, 3, &hash, &[], &hash),
-        Err(ProofError::NoSuchLeaf { index: 3, size: 3 })
-    );
-    assert_eq!(
-        verify_consistency(4, 3, &hash, &hash, &[]),
-        Err(ProofError::Reversed { older: 4, newer: 3 })
-    );
-    assert_eq!(
-        verify_inclusion(0, u64::MAX, &hash, &[], &hash),
-        Err(ProofError::TooLarge { size: u64::MAX })
-    );
-    assert_eq!(
-        verify_consistency(0, 0, &hash, &hash, &[]),
-        Err(ProofError::OlderRoot)
-    );
-    assert_eq!(
-        verify_consistency(3, 5, &hash, &hash, &[]),
-        Err(ProofError::Length { hashes: 0 })
-    );
+    assert_eq!(verify_inclusion(3, 3, &hash, &[], &hash), Err(ProofError::NoSuchLeaf { index: 3, size: 3 }));
+    assert_eq!(verify_consistency(4, 3, &hash, &hash, &[]), Err(ProofError::Reversed { older: 4, newer: 3 }));
+    assert_eq!(verify_inclusion(0, u64::MAX, &hash, &[], &hash), Err(ProofError::TooLarge { size: u64::MAX }));
+    assert_eq!(verify_consistency(0, 0, &hash, &hash, &[]), Err(ProofError::OlderRoot));
+    assert_eq!(verify_consistency(3, 5, &hash, &hash, &[]), Err(ProofError::Length { hashes: 0 }));
 }
 
 #[test]
 fn a_store_that_fails_is_named_with_the_node() {
-    let error = prove_inclusion(0, 8, |level, _| {
-        if level == 2 {
-            Err("gone")
-        } else {
-            Ok(Hash::default())
-        }
-    });
-    assert!(matches!(
-        error,
-        Err(GenerateError::Node {
-            level: 2,
-            index: 1,
-            source: "gone"
-        })
-    ));
+    let error = prove_inclusion(0, 8, |level, _| if level == 2 { Err("gone") } else { Ok(Hash::default()) });
+    assert!(matches!(error, Err(GenerateError::Node { level: 2, index: 1, source: "gone" })));
 }
 
 #[test]
 fn the_largest_tree_stays_within_the_bounds() {
-    let node = |level, index: u64| {
-        Ok::<_, Infallible>(super::super::tree::leaf_hash(&[
-            level,
-            index.to_be_bytes()[7],
-        ]))
-    };
+    let node = |level, index: u64| Ok::<_, Infallible>(super::super::tree::leaf_hash(&[level, index.to_be_bytes()[7]]));
     for index in [0, 1, MAX_TREE_SIZE / 2, MAX_TREE_SIZE - 1] {
         let proof = prove_inclusion(index, MAX_TREE_SIZE, node).unwrap();
         assert!(proof.len() <= MAX_INCLUSION_HASHES);
         let leaf = node(0, index).unwrap();
         assert!(root_from_inclusion(index, MAX_TREE_SIZE, &leaf, &proof).is_ok());
-        assert!(
-            prove_consistency(index, MAX_TREE_SIZE, node).unwrap().len() <= MAX_CONSISTENCY_HASHES
-        );
+        assert!(prove_consistency(index, MAX_TREE_SIZE, node).unwrap().len() <= MAX_CONSISTENCY_HASHES);
     }
     let many = vec![Hash::default(); 127];
     let hash = Hash::default();
-    assert_eq!(
-        verify_inclusion(0, 9, &hash, &many, &hash),
-        Err(ProofError::Length { hashes: 127 })
-    );
-    assert_eq!(
-        verify_consistency(3, 9, &hash, &hash, &many),
-        Err(ProofError::Length { hashes: 127 })
-    );
+    assert_eq!(verify_inclusion(0, 9, &hash, &many, &hash), Err(ProofError::Length { hashes: 127 }));
+    assert_eq!(verify_consistency(3, 9, &hash, &hash, &many), Err(ProofError::Length { hashes: 127 }));
 }
 
 proptest! {

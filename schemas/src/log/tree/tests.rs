@@ -7,16 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// The eight leaves that implementations of RFC 6962 have been tested with since the first one.
-const LEAVES: [&str; 8] = [
-    "",
-    "00",
-    "10",
-    "2021",
-    "3031",
-    "40414243",
-    "5051525354555657",
-    "606162636465666768696a6b6c6d6e6f",
-];
+const LEAVES: [&str; 8] =
+    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
 
 const ROOTS: [&str; 9] = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -31,10 +23,7 @@ const ROOTS: [&str; 9] = [
 ];
 
 pub(in crate::log) fn rfc_leaves() -> Vec<Hash> {
-    LEAVES
-        .iter()
-        .map(|hex| leaf_hash(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap()))
-        .collect()
+    LEAVES.iter().map(|hex| leaf_hash(&data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap())).collect()
 }
 
 pub(in crate::log) fn leaves(count: u64) -> Vec<Hash> {
@@ -64,11 +53,7 @@ fn frontier(leaves: &[Hash]) -> Frontier {
 #[test]
 fn the_known_roots_come_out() {
     for (size, root) in ROOTS.iter().enumerate() {
-        assert_eq!(
-            frontier(&rfc_leaves()[..size]).root().to_string(),
-            *root,
-            "size {size}"
-        );
+        assert_eq!(frontier(&rfc_leaves()[..size]).root().to_string(), *root, "size {size}");
     }
 }
 
@@ -92,10 +77,7 @@ fn every_completed_node_is_reported_once_and_is_as_defined() {
     let mut nodes = BTreeMap::new();
     for leaf in &leaves {
         frontier.push_with(*leaf, &mut |level, index, hash| {
-            assert!(
-                nodes.insert((level, index), hash).is_none(),
-                "{level} {index} reported twice"
-            );
+            assert!(nodes.insert((level, index), hash).is_none(), "{level} {index} reported twice");
         });
     }
     let mut expected = BTreeMap::new();
@@ -123,15 +105,9 @@ fn runs_folded_apart_join_to_the_same_tree() {
 fn a_run_that_does_not_fit_is_refused_and_changes_nothing() {
     let mut tree = frontier(&leaves(3));
     let before = tree.clone();
-    assert_eq!(
-        tree.append(&frontier(&leaves(2))),
-        Err(FrontierError::Misaligned { size: 3, level: 1 })
-    );
+    assert_eq!(tree.append(&frontier(&leaves(2))), Err(FrontierError::Misaligned { size: 3, level: 1 }));
     // The first peak of this run would fit an even size, the second would not.
-    assert_eq!(
-        tree.append_subtree(1, Hash::default()),
-        Err(FrontierError::Misaligned { size: 3, level: 1 })
-    );
+    assert_eq!(tree.append_subtree(1, Hash::default()), Err(FrontierError::Misaligned { size: 3, level: 1 }));
     assert_eq!(tree, before);
     tree.append_subtree(0, Hash::default()).unwrap();
     assert_eq!(tree.size(), 4);
@@ -140,27 +116,12 @@ fn a_run_that_does_not_fit_is_refused_and_changes_nothing() {
 #[test]
 fn parts_that_do_not_agree_are_refused() {
     let peak = Hash::default();
-    assert_eq!(
-        Frontier::from_parts(3, vec![peak]),
-        Err(FrontierError::Peaks { size: 3, peaks: 1 })
-    );
-    assert_eq!(
-        Frontier::from_parts(0, vec![peak]),
-        Err(FrontierError::Peaks { size: 0, peaks: 1 })
-    );
-    assert!(matches!(
-        Frontier::from_parts(u64::MAX, vec![peak; 64]),
-        Err(FrontierError::TooLarge { .. })
-    ));
+    assert_eq!(Frontier::from_parts(3, vec![peak]), Err(FrontierError::Peaks { size: 3, peaks: 1 }));
+    assert_eq!(Frontier::from_parts(0, vec![peak]), Err(FrontierError::Peaks { size: 0, peaks: 1 }));
+    assert!(matches!(Frontier::from_parts(u64::MAX, vec![peak; 64]), Err(FrontierError::TooLarge { .. })));
     let mut full = Frontier::from_parts(MAX_TREE_SIZE, vec![peak; 63]).unwrap();
-    assert!(matches!(
-        full.append_subtree(0, peak),
-        Err(FrontierError::TooLarge { .. })
-    ));
-    assert!(matches!(
-        full.append_subtree(200, peak),
-        Err(FrontierError::TooLarge { .. })
-    ));
+    assert!(matches!(full.append_subtree(0, peak), Err(FrontierError::TooLarge { .. })));
+    assert!(matches!(full.append_subtree(200, peak), Err(FrontierError::TooLarge { .. })));
 }
 
 proptest! {

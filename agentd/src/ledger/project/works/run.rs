@@ -58,7 +58,8 @@ pub(super) fn claimed(tx: &Connection, event: &Event, row: &Row, data: &WorkClai
 }
 
 pub(super) fn waiting(tx: &Connection, event: &Event, row: &Row, data: &RunWaiting) -> Result<()> {
-    let reason = serde_json::to_string(&data.reason).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let reason =
+        serde_json::to_string(&data.reason).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let sql = "UPDATE runs SET waiting = ?2, waiting_since_boot_ms = ?3 WHERE key = ?1";
     exec(tx, sql, params![row.run, reason, event.envelope.boot_ms])?;
     set_state(tx, row, WorkState::Waiting)
@@ -81,10 +82,9 @@ pub(super) fn judged(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
 pub(super) fn end(tx: &Connection, event: &Event, row: &Row, outcome: i64, result: bool) -> Result<()> {
     let Some(run) = row.run else { return Ok(()) };
     let envelope = &event.envelope;
-    let was: i64 = tx
-        .prepare_cached("SELECT outcome FROM runs WHERE key = ?1")?
-        .query_row([run], |row| row.get(0))?;
-    let sql = "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL, waiting_since_boot_ms = NULL,
+    let was: i64 = tx.prepare_cached("SELECT outcome FROM runs WHERE key = ?1")?.query_row([run], |row| row.get(0))?;
+    let sql =
+        "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL, waiting_since_boot_ms = NULL,
                  result_by = CASE WHEN ?5 THEN ?4 ELSE result_by END WHERE key = ?1";
     exec(tx, sql, params![run, outcome, envelope.time.as_ms(), envelope.index, result])?;
     if was == LIVE {

@@ -16,7 +16,8 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId, data: &WorkSub
     let (parent, depth) = parent(tx, data)?;
     let schedule = schedule(tx, data)?;
     let unmet = dependencies(tx, key, data)?;
-    let sql = "INSERT INTO works (key, id, version, state, owner, queue, priority, latest_start, max_attempts, max_cost,
+    let sql =
+        "INSERT INTO works (key, id, version, state, owner, queue, priority, latest_start, max_attempts, max_cost,
                  max_tokens, unmet, parent, depth, schedule, changed, changed_by)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?1)";
     exec(
@@ -30,7 +31,7 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId, data: &WorkSub
             data.owner,
             queue_id,
             data.priority,
-            data.latest_start.map_or(NO_LATEST_START, |time| time.as_ms()),
+            data.latest_start.map_or(NO_LATEST_START, agentd_schemas::unit::time::WallMs::as_ms),
             data.max_attempts,
             data.max_cost_micro_usd,
             data.max_tokens,

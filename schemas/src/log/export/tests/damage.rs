@@ -56,9 +56,7 @@ fn every_flipped_bit_of_a_whole_export_is_refused_and_names_its_event() {
 #[test]
 fn every_flipped_bit_of_a_partial_export_is_refused_and_names_no_other_event() {
     each_flip(&partial(&bodies(5), &[1, 3]), |event, what, error| {
-        if let (Some(event), Fault::Leaf | Fault::Proof(_) | Fault::Blob { .. }) =
-            (event, &error.fault)
-        {
+        if let (Some(event), Fault::Leaf | Fault::Proof(_) | Fault::Blob { .. }) = (event, &error.fault) {
             assert_eq!(error.events, Some(event..=event), "{what}: {error}");
         }
     });
@@ -84,10 +82,7 @@ fn a_line_lost_doubled_or_moved_is_refused() {
             for to in 0..=lines.len() {
                 let mut doubled = lines.clone();
                 doubled.insert(to, lines[at].clone());
-                assert!(
-                    verify(&doubled.concat()).is_err(),
-                    "line {at} doubled to {to}"
-                );
+                assert!(verify(&doubled.concat()).is_err(), "line {at} doubled to {to}");
             }
             for to in (0..lines.len()).filter(|to| *to != at) {
                 let mut moved = lines.clone();
@@ -107,11 +102,7 @@ fn a_lost_event_is_named() {
         let mut lost = lines.clone();
         lost.remove(at);
         if let Some(event) = event {
-            assert_eq!(
-                verify(&lost.concat()).unwrap_err().events,
-                Some(event..=event),
-                "line {at} lost"
-            );
+            assert_eq!(verify(&lost.concat()).unwrap_err().events, Some(event..=event), "line {at} lost");
         }
     }
 }
@@ -120,72 +111,31 @@ fn a_lost_event_is_named() {
 fn another_spelling_of_the_same_line_is_refused() {
     let export = String::from_utf8(whole(&bodies(2), 0)).unwrap();
     let spellings = [
-        (
-            "{\"line\":\"event\",\"index\":1,",
-            "{\"line\": \"event\",\"index\":1,",
-        ),
-        (
-            "{\"line\":\"event\",\"index\":1,",
-            "{\"index\":1,\"line\":\"event\",",
-        ),
-        (
-            "{\"line\":\"event\",\"index\":1,",
-            "{\"line\":\"event\",\"index\":1.0,",
-        ),
-        (
-            "{\"line\":\"event\",\"index\":1,",
-            "{\"line\":\"event\",\"index\":1,\"index\":1,",
-        ),
-        (
-            "{\"line\":\"event\",\"index\":1,",
-            "{\"line\":\"event\",\"index\":1,\"more\":1,",
-        ),
-        (
-            "{\"line\":\"event\",\"index\":1,",
-            "{\"line\":\"\\u0065vent\",\"index\":1,",
-        ),
-        (
-            "\"slot\":7,\"erased\":true}",
-            "\"slot\":7,\"erased\":true,\"withheld\":false}",
-        ),
-        (
-            "\"slot\":7,\"erased\":true}",
-            "\"slot\":7,\"data\":null,\"erased\":true}",
-        ),
-        (
-            "\"slot\":7,\"erased\":true}\n",
-            "\"slot\":7,\"erased\":true}\r\n",
-        ),
-        (
-            "\"slot\":7,\"erased\":true}\n",
-            "\"slot\":7,\"erased\":true}\n\n",
-        ),
+        ("{\"line\":\"event\",\"index\":1,", "{\"line\": \"event\",\"index\":1,"),
+        ("{\"line\":\"event\",\"index\":1,", "{\"index\":1,\"line\":\"event\","),
+        ("{\"line\":\"event\",\"index\":1,", "{\"line\":\"event\",\"index\":1.0,"),
+        ("{\"line\":\"event\",\"index\":1,", "{\"line\":\"event\",\"index\":1,\"index\":1,"),
+        ("{\"line\":\"event\",\"index\":1,", "{\"line\":\"event\",\"index\":1,\"more\":1,"),
+        ("{\"line\":\"event\",\"index\":1,", "{\"line\":\"\\u0065vent\",\"index\":1,"),
+        ("\"slot\":7,\"erased\":true}", "\"slot\":7,\"erased\":true,\"withheld\":false}"),
+        ("\"slot\":7,\"erased\":true}", "\"slot\":7,\"data\":null,\"erased\":true}"),
+        ("\"slot\":7,\"erased\":true}\n", "\"slot\":7,\"erased\":true}\r\n"),
+        ("\"slot\":7,\"erased\":true}\n", "\"slot\":7,\"erased\":true}\n\n"),
     ];
     for (from, to) in spellings {
         assert!(export.contains(from));
         let error = verify(export.replace(from, to).as_bytes()).unwrap_err();
-        assert!(
-            matches!(error.fault, Fault::NotCanonical | Fault::Malformed { .. }),
-            "{to}: {error}"
-        );
+        assert!(matches!(error.fault, Fault::NotCanonical | Fault::Malformed { .. }), "{to}: {error}");
     }
 }
 
 #[test]
 fn an_endless_line_is_refused_at_the_limit() {
     let endless = std::io::BufReader::new(std::io::repeat(b' '));
-    let Err(ReadError::Refused(error)) = verify_export(endless, keys(), &[]) else {
-        panic!("accepted")
-    };
+    let Err(ReadError::Refused(error)) = verify_export(endless, keys(), &[]) else { panic!("accepted") };
     assert_eq!((error.line, error.fault), (1, Fault::LineTooLong));
     let mut verifier = ExportVerifier::new(keys(), &[]).unwrap();
-    assert_eq!(
-        verifier
-            .line(&vec![b' '; MAX_LINE_BYTES + 1])
-            .unwrap_err()
-            .fault,
-        Fault::LineTooLong
-    );
+    assert_eq!(verifier.line(&vec![b' '; MAX_LINE_BYTES + 1]).unwrap_err().fault, Fault::LineTooLong);
 }
 
 #[test]

@@ -44,19 +44,13 @@ fn a_change_that_fits_its_own_line_is_found_between_two_checkpoints() {
 fn events_missing_at_the_end_are_named() {
     let signed = bodies(8);
     let error = forged(&signed[..6], &signed, 0).unwrap_err();
-    assert_eq!(
-        (error.events, error.fault),
-        (Some(6..=7), Fault::CheckpointPlace { size: 8, after: 6 })
-    );
+    assert_eq!((error.events, error.fault), (Some(6..=7), Fault::CheckpointPlace { size: 8, after: 6 }));
 }
 
 #[test]
 fn an_event_beyond_the_tree_is_named() {
     let error = forged(&bodies(5), &bodies(4), 0).unwrap_err();
-    assert_eq!(
-        (error.events, error.fault),
-        (None, Fault::BeyondTree { size: 4 })
-    );
+    assert_eq!((error.events, error.fault), (None, Fault::BeyondTree { size: 4 }));
 }
 
 #[test]
@@ -64,69 +58,15 @@ fn an_event_that_contradicts_itself_or_its_place_is_named() {
     type Change = fn(&mut serde_json::Value);
     type Expected = fn(&Fault) -> bool;
     let cases: [(Change, Expected); 9] = [
-        (
-            |e| e["index"] = 3.into(),
-            |f| *f == Fault::BodyIndex { index: 3 },
-        ),
+        (|e| e["index"] = 3.into(), |f| *f == Fault::BodyIndex { index: 3 }),
         (|e| e["v"] = 2.into(), |f| *f == Fault::EventFormat { v: 2 }),
-        (
-            |e| e["version"] = 4.into(),
-            |f| {
-                matches!(
-                    f,
-                    Fault::Version {
-                        last: 2,
-                        version: 4,
-                        ..
-                    }
-                )
-            },
-        ),
-        (
-            |e| e["version"] = 2.into(),
-            |f| {
-                matches!(
-                    f,
-                    Fault::Version {
-                        last: 2,
-                        version: 2,
-                        ..
-                    }
-                )
-            },
-        ),
-        (
-            |e| e["id"] = "w-9".into(),
-            |f| {
-                matches!(
-                    f,
-                    Fault::Version {
-                        last: 0,
-                        version: 3,
-                        ..
-                    }
-                )
-            },
-        ),
-        (
-            |e| e["subject"] = "agent".into(),
-            |f| {
-                matches!(
-                    f,
-                    Fault::Version {
-                        last: 0,
-                        version: 3,
-                        ..
-                    }
-                )
-            },
-        ),
+        (|e| e["version"] = 4.into(), |f| matches!(f, Fault::Version { last: 2, version: 4, .. })),
+        (|e| e["version"] = 2.into(), |f| matches!(f, Fault::Version { last: 2, version: 2, .. })),
+        (|e| e["id"] = "w-9".into(), |f| matches!(f, Fault::Version { last: 0, version: 3, .. })),
+        (|e| e["subject"] = "agent".into(), |f| matches!(f, Fault::Version { last: 0, version: 3, .. })),
         (|e| *e = json!([1]), |f| matches!(f, Fault::Body { .. })),
         (|e| e["id"] = 1.into(), |f| matches!(f, Fault::Body { .. })),
-        (
-            |e| e["data"] = "x".repeat(MAX_EVENT_BYTES).into(),
-            |f| matches!(f, Fault::EventTooLong { .. }),
-        ),
+        (|e| e["data"] = "x".repeat(MAX_EVENT_BYTES).into(), |f| matches!(f, Fault::EventTooLong { .. })),
     ];
     for (at, (change, expected)) in cases.into_iter().enumerate() {
         let error = signed_with(change);
@@ -147,13 +87,7 @@ fn an_event_with_a_member_twice_is_refused() {
 fn slots_that_do_not_rise_are_refused() {
     let blob = json!({"slot": 1, "commitment": salt(0), "size": 0, "media_type": "text/plain"});
     let error = signed_with(|event| event["blobs"] = json!([blob, blob]));
-    assert_eq!(
-        error.fault,
-        Fault::Blob {
-            slot: 1,
-            why: BlobFault::SlotOrder
-        }
-    );
+    assert_eq!(error.fault, Fault::Blob { slot: 1, why: BlobFault::SlotOrder });
     assert_eq!(error.events, Some(2..=2));
 }
 
@@ -179,40 +113,12 @@ fn a_blob_that_is_not_what_its_event_says_is_named() {
         (vec![BlobLine::erased(1, 0)], 7, BlobFault::Missing),
         (vec![BlobLine::erased(1, 7)], 7, BlobFault::Slot),
         (vec![BlobLine::erased(0, 0)], 0, BlobFault::Slot),
-        (
-            vec![BlobLine::erased(1, 0), BlobLine::erased(1, 0)],
-            0,
-            BlobFault::Slot,
-        ),
-        (
-            vec![
-                BlobLine::erased(1, 0),
-                BlobLine::erased(1, 7),
-                BlobLine::erased(1, 8),
-            ],
-            8,
-            BlobFault::Slot,
-        ),
-        (
-            vec![BlobLine::content(1, 0, salt(0), text, &other)],
-            0,
-            BlobFault::Commitment,
-        ),
-        (
-            vec![BlobLine::content(1, 0, salt(1), text, &good)],
-            0,
-            BlobFault::Commitment,
-        ),
-        (
-            vec![BlobLine::content(1, 0, salt(0), text, &good[1..])],
-            0,
-            BlobFault::Size,
-        ),
-        (
-            vec![BlobLine::content(1, 0, salt(0), "text/html", &good)],
-            0,
-            BlobFault::MediaType,
-        ),
+        (vec![BlobLine::erased(1, 0), BlobLine::erased(1, 0)], 0, BlobFault::Slot),
+        (vec![BlobLine::erased(1, 0), BlobLine::erased(1, 7), BlobLine::erased(1, 8)], 8, BlobFault::Slot),
+        (vec![BlobLine::content(1, 0, salt(0), text, &other)], 0, BlobFault::Commitment),
+        (vec![BlobLine::content(1, 0, salt(1), text, &good)], 0, BlobFault::Commitment),
+        (vec![BlobLine::content(1, 0, salt(0), text, &good[1..])], 0, BlobFault::Size),
+        (vec![BlobLine::content(1, 0, salt(0), "text/html", &good)], 0, BlobFault::MediaType),
     ];
     for (lines, slot, why) in cases {
         let error = with_blobs(lines);
@@ -224,19 +130,9 @@ fn a_blob_that_is_not_what_its_event_says_is_named() {
 #[test]
 fn a_blob_that_is_both_here_and_absent_is_refused() {
     let export = String::from_utf8(whole(&bodies(2), 0)).unwrap();
-    for state in [
-        "\"erased\":true,\"withheld\":true",
-        "\"data\":\"AAAA\"",
-        "\"data\":\"AAAA\",\"erased\":true",
-    ] {
+    for state in ["\"erased\":true,\"withheld\":true", "\"data\":\"AAAA\"", "\"data\":\"AAAA\",\"erased\":true"] {
         let error = verify(export.replace("\"erased\":true", state).as_bytes()).unwrap_err();
-        assert_eq!(
-            error.fault,
-            Fault::Blob {
-                slot: 7,
-                why: BlobFault::State
-            }
-        );
+        assert_eq!(error.fault, Fault::Blob { slot: 7, why: BlobFault::State });
     }
 }
 
@@ -248,61 +144,32 @@ fn a_partial_export_needs_a_valid_proof_of_each_event() {
         writer.event(5, &bodies[5]).unwrap();
         writer
     };
-    let end = |writer: ExportWriter<Vec<u8>>| {
-        verify(&writer.finish(&checkpoint(&bodies)).unwrap()).unwrap_err()
-    };
+    let end = |writer: ExportWriter<Vec<u8>>| verify(&writer.finish(&checkpoint(&bodies)).unwrap()).unwrap_err();
 
     let error = end(begin());
     assert_eq!(
         (error.events, error.fault),
-        (
-            Some(5..=5),
-            Fault::Order {
-                found: "checkpoint",
-                expected: "the event's proof"
-            }
-        )
+        (Some(5..=5), Fault::Order { found: "checkpoint", expected: "the event's proof" })
     );
 
     let mut writer = begin();
     writer.proof(5, inclusion(&bodies, 4)).unwrap();
     let error = end(writer);
-    assert_eq!(
-        (error.events, error.fault),
-        (
-            Some(5..=5),
-            Fault::Proof(crate::log::proof::ProofError::Root)
-        )
-    );
+    assert_eq!((error.events, error.fault), (Some(5..=5), Fault::Proof(crate::log::proof::ProofError::Root)));
 
     let mut writer = begin();
     writer.proof(4, inclusion(&bodies, 4)).unwrap();
-    assert_eq!(
-        end(writer).fault,
-        Fault::Position {
-            index: 4,
-            expected: 5
-        }
-    );
+    assert_eq!(end(writer).fault, Fault::Position { index: 4, expected: 5 });
 
     let mut writer = begin();
     writer.proof(5, inclusion(&bodies, 5)).unwrap();
     writer.proof(5, inclusion(&bodies, 5)).unwrap();
-    assert!(matches!(
-        end(writer).fault,
-        Fault::Order { found: "proof", .. }
-    ));
+    assert!(matches!(end(writer).fault, Fault::Order { found: "proof", .. }));
 
     let mut writer = begin();
     writer.proof(5, inclusion(&bodies, 5)).unwrap();
     writer.event(4, &bodies[4]).unwrap();
-    assert_eq!(
-        end(writer).fault,
-        Fault::Position {
-            index: 4,
-            expected: 6
-        }
-    );
+    assert_eq!(end(writer).fault, Fault::Position { index: 4, expected: 6 });
 
     let mut writer = begin();
     writer.proof(5, inclusion(&bodies, 5)).unwrap();
@@ -318,17 +185,7 @@ fn versions_in_a_partial_export_rise() {
     bodies[7] = again.to_string();
     let error = verify(&partial(&bodies, &[3, 5, 7])).unwrap_err();
     assert_eq!(error.events, Some(7..=7));
-    assert!(
-        matches!(
-            error.fault,
-            Fault::Version {
-                last: 3,
-                version: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error.fault, Fault::Version { last: 3, version: 2, .. }), "{error}");
     assert!(verify(&partial(&bodies, &[5])).is_ok());
 }
 
@@ -337,13 +194,7 @@ fn messages_name_the_event_the_line_and_the_reason() {
     let mut bodies = bodies(4);
     bodies[2] = bodies[2].replace("\"index\":2", "\"index\":7");
     let error = verify(&whole(&bodies, 0)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "event 2 (line 7): body says that it is event 7"
-    );
+    assert_eq!(error.to_string(), "event 2 (line 7): body says that it is event 7");
     let error = verify(b"").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "export (line 1): export ends before its last checkpoint: it was cut off"
-    );
+    assert_eq!(error.to_string(), "export (line 1): export ends before its last checkpoint: it was cut off");
 }

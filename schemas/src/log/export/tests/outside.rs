@@ -12,8 +12,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("agentd-verify-{}-{name}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("agentd-verify-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
@@ -34,18 +33,11 @@ impl Drop for Folder {
 /// Runs the verifier: what it printed when it accepted or refused.
 fn python(arguments: &[&str]) -> Result<String, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/verify/verify.py");
-    let output = Command::new("python3")
-        .arg(script)
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = Command::new("python3").arg(script).args(arguments).output().unwrap();
     match output.status.code() {
         Some(0) => Ok(String::from_utf8(output.stdout).unwrap()),
         Some(1) => Err(String::from_utf8(output.stderr).unwrap()),
-        other => panic!(
-            "exit {other:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ),
+        other => panic!("exit {other:?}: {}", String::from_utf8_lossy(&output.stderr)),
     }
 }
 
@@ -59,10 +51,7 @@ fn an_outside_verifier_accepts_the_same_exports() {
     for size in [0, 1, 7, 20] {
         let bodies = bodies(size);
         let export = folder.write("export", whole(&bodies, 5));
-        let old = folder.write(
-            "old",
-            checkpoint(&bodies[..bodies.len().min(3)]).to_string(),
-        );
+        let old = folder.write("old", checkpoint(&bodies[..bodies.len().min(3)]).to_string());
         let accepted = python(&["export", &export, &vkey(), &old]);
         assert_eq!(accepted, Ok(format!("{size} events of {ORIGIN} hold\n")));
     }
@@ -79,10 +68,7 @@ fn an_outside_verifier_names_the_same_event_in_damaged_exports() {
         let ours = verify(&bytes).unwrap_err();
         let theirs = python(&["export", &folder.write("export", &bytes), &vkey()]).unwrap_err();
         if let Some(events) = ours.events.filter(|events| events.start() == events.end()) {
-            assert!(
-                theirs.starts_with(&format!("refused: event {}: ", events.start())),
-                "byte {at}: {theirs}"
-            );
+            assert!(theirs.starts_with(&format!("refused: event {}: ", events.start())), "byte {at}: {theirs}");
         }
     }
 }
@@ -96,17 +82,9 @@ fn an_outside_verifier_refuses_forks_cuts_and_forgeries() {
     let old = folder.write("old", checkpoint(&ours[..4]).to_string());
     let fork = folder.write("fork", whole(&theirs, 0));
     assert!(python(&["export", &fork, &vkey()]).is_ok());
-    assert!(
-        python(&["export", &fork, &vkey(), &old])
-            .unwrap_err()
-            .contains("the first 4 events")
-    );
+    assert!(python(&["export", &fork, &vkey(), &old]).unwrap_err().contains("the first 4 events"));
     let short = folder.write("short", whole(&ours[..3], 0));
-    assert!(
-        python(&["export", &short, &vkey(), &old])
-            .unwrap_err()
-            .contains("ends at 3 events")
-    );
+    assert!(python(&["export", &short, &vkey(), &old]).unwrap_err().contains("ends at 3 events"));
 
     let mut writer = ExportWriter::new(Vec::new(), header(&ours, true)).unwrap();
     for (at, body) in theirs.iter().enumerate() {
@@ -116,15 +94,9 @@ fn an_outside_verifier_refuses_forks_cuts_and_forgeries() {
         }
     }
     let forged = folder.write("forged", writer.finish(&checkpoint(&ours)).unwrap());
-    assert!(
-        python(&["export", &forged, &vkey()])
-            .unwrap_err()
-            .contains("one of the events before 6 was changed")
-    );
+    assert!(python(&["export", &forged, &vkey()]).unwrap_err().contains("one of the events before 6 was changed"));
 
-    let stranger = VerifierKey::new(ORIGIN, SigningKey::from_bytes(&[12; 32]).verifying_key())
-        .unwrap()
-        .to_string();
+    let stranger = VerifierKey::new(ORIGIN, SigningKey::from_bytes(&[12; 32]).verifying_key()).unwrap().to_string();
     assert!(python(&["export", &fork, &stranger]).is_err());
 }
 
@@ -136,29 +108,13 @@ fn an_outside_verifier_checks_single_proofs() {
     let other = folder.write("other", &bodies[5]);
     for extra in [None, Some(vec![1, 2, 3])] {
         let hashes = inclusion(&bodies, 4);
-        let proof = TlogProof {
-            extra,
-            index: 4,
-            hashes,
-            checkpoint: checkpoint(&bodies),
-        };
+        let proof = TlogProof { extra, index: 4, hashes, checkpoint: checkpoint(&bodies) };
         proof.verify(bodies[4].as_bytes(), &keys()).unwrap();
         let file = folder.write("proof", proof.to_string());
         let accepted = python(&["proof", &file, &event, &vkey()]);
-        assert_eq!(
-            accepted,
-            Ok(format!("event 4 of {ORIGIN} holds in the tree of 7\n"))
-        );
-        assert!(
-            python(&["proof", &file, &other, &vkey()])
-                .unwrap_err()
-                .starts_with("refused: event 4: ")
-        );
+        assert_eq!(accepted, Ok(format!("event 4 of {ORIGIN} holds in the tree of 7\n")));
+        assert!(python(&["proof", &file, &other, &vkey()]).unwrap_err().starts_with("refused: event 4: "));
         let moved = folder.write("moved", proof.to_string().replace("index 4", "index 5"));
-        assert!(
-            python(&["proof", &moved, &event, &vkey()])
-                .unwrap_err()
-                .starts_with("refused: event 5: ")
-        );
+        assert!(python(&["proof", &moved, &event, &vkey()]).unwrap_err().starts_with("refused: event 5: "));
     }
 }

@@ -1,0 +1,30 @@
+# Two commands do everything on a fresh Debian machine with a Rust toolchain, a C compiler and make:
+#   make quickstart    builds release binaries and runs the main job on real input
+#   make test          runs all tests
+# CARGO_TARGET_DIR is honoured; binaries and results are under $(TARGET).
+
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+
+.PHONY: quickstart quickstart-clean test lint bench build
+
+build:
+	cargo build --release --locked -p agentd -p agentctl
+
+quickstart: build
+	examples/quickstart/run.sh --bin "$(abspath $(TARGET))/release" $(QUICKSTART_ARGS)
+
+quickstart-clean:
+	examples/quickstart/run.sh --clean
+
+test: lint
+	cargo build --locked --workspace --features agentd/failpoints
+	cargo test --locked --workspace --features agentd/failpoints,agentd-schemas/schema
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --features agentd/failpoints,agentd-schemas/schema -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; else echo "cargo-deny is not installed: bans, licences and sources are not checked"; fi
+
+bench:
+	cargo build --release --locked -p agentd -p agentctl -p agentd-tests
+	"$(TARGET)/release/bench" $(BENCH_ARGS)

@@ -1,0 +1,206 @@
+//! From arguments to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::command::Command;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{Output, Style};
+
+/// Speaks with agentd: agents, their work, and the ledger of all of it.
+///
+/// Ids may be any unique prefix, and `@` is the latest work submitted from this directory. Data goes to stdout, all
+/// else to stderr.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agentctl",
+    version,
+    max_term_width = 110,
+    infer_long_args = false,
+    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 reader went away, 4 agentd unreachable, 5 denied, \
+                  6 not found, 7 the work waited for failed, 255 a defect\n\n\
+                  Example:\n  agentctl submit 'Summarise the open issues' --skill triage --wait"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Globals {
+    /// Answer with JSON: one document, or JSON Lines where the answer is a stream
+    #[arg(long, global = true)]
+    json: bool,
+    /// Only these fields of the JSON form, as columns or (with --json) as keys
+    #[arg(long, global = true, value_name = "A,B.C", value_delimiter = ',')]
+    fields: Vec<String>,
+    /// Print ids only, and no notes
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Where agentd is: unix:path=…, the path of a socket, system, or session
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Options of every command")]
+    address: Option<String>,
+    /// No colours (as with the environment variable NO_COLOR)
+    #[arg(long = "no-color", global = true)]
+    no_colour: bool,
+    /// Run the command there, with ssh; files that it names are files there
+    #[arg(long, short = 'H', global = true, value_name = "USER@HOST")]
+    host: Option<String>,
+}
+
+/// Reads the arguments, runs the command and tells what went wrong.
+pub(crate) fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(defect));
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error, arguments.iter().any(|argument| argument == "--json")),
+    };
+    let json = cli.globals.json;
+    match run(cli, &arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // When stderr is gone the exit code still tells.
+            let _ = std::io::stderr().write_all(failure.told(json).as_bytes());
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+fn run(cli: Cli, arguments: &[std::ffi::OsString]) -> Result<(), Failure> {
+    let globals = cli.globals;
+    if let Some(host) = &globals.host {
+        return Err(crate::command::remote::run(host, arguments));
+    }
+    let style =
+        Style { json: globals.json, fields: globals.fields, quiet: globals.quiet, no_colour: globals.no_colour };
+    let context = Context::new(Output::stdout(style), globals.address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::local(format!("cannot start: {error}")))?;
+    let done = runtime.block_on(cli.command.run(&context));
+    done.and_then(|()| context.out.flush()).inspect_err(|_| {
+        // What was found before the failure is still worth reading.
+        let _ = context.out.flush();
+    })
+}
+
+/// A question for help, or arguments that make no sense.
+fn refused(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => ExitCode::from(Failure::from(error).exit()),
+        };
+    }
+    if json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let failure = Failure::usage(message.strip_prefix("error: ").unwrap_or(message)).hint("agentctl help");
+        let _ = std::io::stderr().write_all(failure.told(true).as_bytes());
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(2)
+}
+
+/// A defect of agentctl: said in one line, exit code 255.
+fn defect(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+    let what = info.payload_as_str().unwrap_or("no message");
+    let _ = writeln!(std::io::stderr(), "error: defect of agentctl{place}: {what}");
+    std::process::exit(255);
+}
+
+/// The whole command line, for completions, manual pages and tests.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command with its path: `["work", "list"]`.
+    fn commands(command: &clap::Command, path: &[String], found: &mut Vec<(Vec<String>, clap::Command)>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let path = [path, &[sub.get_name().to_owned()]].concat();
+            commands(sub, &path, found);
+            found.push((path, sub.clone()));
+        }
+    }
+
+    fn all() -> Vec<(Vec<String>, clap::Command)> {
+        let mut found = Vec::new();
+        commands(&definition(), &[], &mut found);
+        found
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_holds_together() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        for (path, command) in all() {
+            assert!(command.get_about().is_some(), "{path:?} says nothing");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let name = argument.get_id().as_str();
+                assert!(argument.get_help().is_some() || name == "help", "{path:?} {name} says nothing");
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_understood() {
+        let mut examples = 0;
+        for (path, command) in all() {
+            let groups = command.has_subcommands();
+            let Some(help) = command.get_after_help().map(ToString::to_string) else {
+                assert!(groups, "{path:?} has no example");
+                continue;
+            };
+            for line in help.lines().filter_map(|line| line.trim().strip_prefix("agentctl ")) {
+                let words = words(line);
+                let words = std::iter::once("agentctl".to_owned()).chain(words);
+                if let Err(error) = Cli::try_parse_from(words) {
+                    panic!("{path:?}: {line}: {error}");
+                }
+                examples += 1;
+            }
+        }
+        assert!(examples > 40, "{examples}");
+    }
+
+    /// A command line as a shell splits it, as far as examples need it: quotes, and an end at a pipe or redirection.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote, mut begun) = (Vec::new(), String::new(), None, false);
+        for character in line.chars() {
+            match (quote, character) {
+                (Some(open), close) if open == close => quote = None,
+                (None, '\'' | '"') => (quote, begun) = (Some(character), true),
+                (None, ' ') if begun => {
+                    words.push(std::mem::take(&mut word));
+                    begun = false;
+                }
+                (None, ' ') => {}
+                (None, '|' | '>' | '<' | '#') => break,
+                _ => {
+                    word.push(character);
+                    begun = true;
+                }
+            }
+        }
+        if begun {
+            words.push(word);
+        }
+        words
+    }
+}

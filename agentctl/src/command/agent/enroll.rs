@@ -1,0 +1,197 @@
+//! `agentctl agent enroll`
+
+use std::path::{Path, PathBuf};
+
+use agentd_schemas::document::agent::AgentLimits;
+use agentd_schemas::document::request::Enrolment;
+use agentd_schemas::document::{AgentDocument, ModelBinding};
+use agentd_schemas::key::openssh::PublicKey;
+use agentd_schemas::key::possession::PossessionKind;
+use agentd_schemas::unit::money::Usd;
+use agentd_schemas::unit::name::{Skill, Slug};
+use agentd_schemas::view::AgentView;
+
+use super::show;
+use crate::command::model;
+use crate::context::{Context, document, read};
+use crate::error::Failure;
+use crate::output::Output;
+use crate::{agent_key, input};
+
+/// Bytes of an `agent.toml`, at most.
+const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+
+/// Enrol an agent: make its key, prove that it is held, and register it
+///
+/// The key is made here and stays here: ~/.config/agentd/agents/NAME/id_ed25519, in the format of OpenSSH. For a key
+/// that is kept elsewhere, give its public half: the first call prints what is to be signed, the second hands in the
+/// signature.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl agent enroll fixer --skill rust --skill git --model main/vendor-large\n  \
+    agentctl agent enroll --file agent.toml\n  \
+    agentctl agent enroll fixer --public-key fixer.pub > to-sign\n  \
+    agentctl agent enroll fixer --public-key fixer.pub --nonce NONCE --signature to-sign.sig"
+)]
+pub(crate) struct Args {
+    /// Its name: a-z 0-9 . _ -, at most 64, never reused
+    #[arg(required_unless_present = "file")]
+    name: Option<Slug>,
+    /// Read the agent from this file (TOML or JSON), - for stdin
+    #[arg(long, short, value_name = "FILE", conflicts_with_all =
+        ["name", "description", "skills", "model", "max_concurrency", "max_cost_per_day", "max_tokens_per_day", "shared"])]
+    file: Option<String>,
+    /// One line for lists
+    #[arg(long)]
+    description: Option<String>,
+    /// What it can do; may be given several times
+    #[arg(long = "skill", value_name = "SKILL")]
+    skills: Vec<Skill>,
+    /// The model it thinks with
+    #[arg(long, value_name = "PROVIDER/NAME", value_parser = model::binding)]
+    model: Option<ModelBinding>,
+    /// Works at a time, once out of probation
+    #[arg(long, value_name = "N")]
+    max_concurrency: Option<u32>,
+    /// Money per day, as in 10usd
+    #[arg(long, value_name = "AMOUNT")]
+    max_cost_per_day: Option<Usd>,
+    /// Tokens per day
+    #[arg(long, value_name = "N")]
+    max_tokens_per_day: Option<u64>,
+    /// Takes works of every owner, not only of its own; for operators
+    #[arg(long)]
+    shared: bool,
+    /// Use this private key instead of making one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key_dir", "public_key"])]
+    key: Option<PathBuf>,
+    /// Make the key in this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "public_key")]
+    key_dir: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
+}
+
+/// A key that is kept where agentctl cannot use it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Elsewhere {
+    /// The public half of a key that is kept elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub(super) public_key: Option<String>,
+    /// The nonce in the text that was signed
+    #[arg(long, requires_all = ["public_key", "signature"])]
+    pub(super) nonce: Option<String>,
+    /// The signature: a file with base64 of 64 bytes, or from ssh-keygen -Y sign
+    #[arg(long, value_name = "FILE", requires_all = ["public_key", "nonce"])]
+    pub(super) signature: Option<String>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(mut self, context: &Context) -> Result<(), Failure> {
+        let agent = self.agent()?;
+        if let Some(file) = &self.elsewhere.public_key {
+            let key = agent_key::load_public(file)?;
+            return match self.elsewhere.proof()? {
+                Some((nonce, signature)) => enrol(context, agent, &key, nonce, signature, None).await,
+                None => ask_to_sign(context, PossessionKind::Enroll, &agent.name, &key, file).await,
+            };
+        }
+        let (path, made) = match &self.key {
+            Some(path) => (path.clone(), false),
+            None => (agent_key::path(&agent.name, self.key_dir.as_deref())?, true),
+        };
+        // The daemon first: without one no key is made.
+        let (agents, host) = (context.agents().await?, context.host().await?);
+        let key = if made { agent_key::generate()? } else { agent_key::load(&path)? };
+        if made {
+            agent_key::save(&key, &agent.name, &path)?;
+        }
+        let public = key.public_key();
+        let enrolled = async {
+            let challenge = agent_key::challenge(&agents, &host, PossessionKind::Enroll, &agent.name, &public).await?;
+            let signature = agent_key::sign(&key, &challenge.message);
+            enrol(context, agent, &public, challenge.nonce, signature, Some(&path)).await
+        };
+        let enrolled = enrolled.await;
+        if let Err(failure) = &enrolled {
+            match failure.is_broken() {
+                true => context
+                    .out
+                    .note(format!("whether it is enrolled is not known; the key stays in {}", path.display())),
+                false if made => agent_key::discard(&path),
+                false => {}
+            }
+        }
+        enrolled
+    }
+
+    fn agent(&mut self) -> Result<AgentDocument, Failure> {
+        if let Some(file) = &self.file {
+            return input::document(file, MAX_DOCUMENT_BYTES);
+        }
+        let name = self.name.take().ok_or_else(|| Failure::usage("an agent needs a name"))?;
+        let limits = AgentLimits {
+            max_concurrency: self.max_concurrency,
+            max_cost_per_day: self.max_cost_per_day,
+            max_tokens_per_day: self.max_tokens_per_day,
+        };
+        let (description, skills) = (self.description.take(), std::mem::take(&mut self.skills));
+        Ok(AgentDocument { name, description, skills, shared: self.shared, model: self.model.take(), limits })
+    }
+}
+
+impl Elsewhere {
+    /// Nonce and signature, when they were made.
+    pub(super) fn proof(&self) -> Result<Option<(String, String)>, Failure> {
+        match (&self.nonce, &self.signature) {
+            (Some(nonce), Some(file)) => {
+                let signature = input::text(file, 4096)?;
+                Ok(Some((nonce.clone(), signature.trim().to_owned())))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+async fn enrol(
+    context: &Context,
+    agent: AgentDocument,
+    key: &PublicKey,
+    nonce: String,
+    signature: String,
+    path: Option<&Path>,
+) -> Result<(), Failure> {
+    let enrolment = Enrolment { agent, public_key: key.to_string(), nonce, signature };
+    let view: AgentView = read(&context.agents().await?.enroll(&document(&enrolment)?).await?)?;
+    context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
+    if let Some(path) = path {
+        context.out.note(format!("its key is in {}", path.display()));
+    }
+    context.out.hint(format!("agentctl agent serve {} -- COMMAND", view.row.name));
+    Ok(())
+}
+
+/// Prints the text that the holder of a key has to sign, and how.
+pub(super) async fn ask_to_sign(
+    context: &Context,
+    kind: PossessionKind,
+    name: &Slug,
+    key: &PublicKey,
+    file: &str,
+) -> Result<(), Failure> {
+    let (agents, host) = (context.agents().await?, context.host().await?);
+    let challenge = agent_key::challenge(&agents, &host, kind, name, key).await?;
+    let message = String::from_utf8_lossy(&challenge.message).into_owned();
+    let view = serde_json::json!({ "message": message, "nonce": challenge.nonce, "namespace": kind.namespace() });
+    context.out.show(&view, &[challenge.nonce.clone()], |out: &Output| out.raw(&challenge.message))?;
+    context.out.note("sign exactly this text within five minutes, with the key itself or as an SSH signature");
+    context.out.hint(format!("ssh-keygen -Y sign -f KEY -n {} to-sign", kind.namespace()));
+    let verb = if kind == PossessionKind::Enroll { "enroll" } else { "rotate-key" };
+    let file = crate::output::shell_word(file);
+    context.out.hint(format!(
+        "agentctl agent {verb} {name} --public-key {file} --nonce {} --signature to-sign.sig …",
+        challenge.nonce
+    ));
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Agents.
+
+pub(crate) mod activate;
+pub(crate) mod enroll;
+pub(crate) mod history;
+pub(crate) mod list;
+pub(crate) mod pause;
+pub(crate) mod resume;
+pub(crate) mod retire;
+pub(crate) mod revoke_key;
+pub(crate) mod rotate_key;
+pub(crate) mod serve;
+pub(crate) mod show;
+pub(crate) mod skills;
+pub(crate) mod suspend;
+
+/// What to do with agents.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Enrol an agent: make its key, prove that it is held, and register it
+    #[command(visible_alias = "enrol")]
+    Enroll(enroll::Args),
+    /// List agents
+    List(list::Args),
+    /// Show one agent in full: key, model, what it showed it can do
+    Show(show::Args),
+    /// End the probation of an agent
+    Activate(activate::Args),
+    /// Give an agent no more work until it is resumed
+    Pause(pause::Args),
+    /// Give a paused or suspended agent work again
+    Resume(resume::Args),
+    /// Shut an agent out at once: its tokens are void and its runs end
+    Suspend(suspend::Args),
+    /// Retire an agent for good; its name is never reused
+    Retire(retire::Args),
+    /// Show what an agent did, newest first
+    History(history::Args),
+    /// Show or set the skills of an agent
+    Skills(skills::Args),
+    /// Give an agent a new key; the old one is not valid from then on
+    RotateKey(rotate_key::Args),
+    /// Revoke the key of an agent; it needs a new one to go on
+    RevokeKey(revoke_key::Args),
+    /// Make any command a resident agent: claim work, run it, sign its result
+    Serve(serve::Args),
+}
+
+dispatch!(Command {
+    Enroll List Show Activate Pause Resume Suspend Retire History Skills RotateKey RevokeKey Serve
+});

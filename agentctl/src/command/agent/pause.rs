@@ -1,0 +1,26 @@
+//! `agentctl agent pause`
+
+use agentd_schemas::unit::name::Slug;
+
+use crate::command;
+use crate::context::Context;
+use crate::error::Failure;
+
+/// Give an agent no more work until it is resumed
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl agent pause fixer --reason 'its results look odd'")]
+pub(crate) struct Args {
+    /// The agent
+    name: Slug,
+    /// Why; kept with the agent
+    #[arg(long, short, value_name = "TEXT", value_parser = command::reason)]
+    reason: String,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.agents().await?.set_state(self.name.as_str(), "pause", &self.reason).await?;
+        context.out.done("agent", self.name.as_str(), &format!("agent {} is paused", self.name))
+    }
+}

@@ -1,0 +1,26 @@
+//! `agentctl agent retire`
+
+use agentd_schemas::unit::name::Slug;
+
+use crate::command;
+use crate::context::Context;
+use crate::error::Failure;
+
+/// Retire an agent for good; its name is never reused
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl agent retire fixer --reason 'replaced by fixer-2'")]
+pub(crate) struct Args {
+    /// The agent
+    name: Slug,
+    /// Why; kept with the agent
+    #[arg(long, short, value_name = "TEXT", value_parser = command::reason)]
+    reason: String,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        context.agents().await?.set_state(self.name.as_str(), "retire", &self.reason).await?;
+        context.out.done("agent", self.name.as_str(), &format!("agent {} is retired", self.name))
+    }
+}

@@ -1,0 +1,81 @@
+//! `agentctl agent show`
+
+use agentd_schemas::document::ModelBinding;
+use agentd_schemas::event::Custody;
+use agentd_schemas::unit::name::Slug;
+use agentd_schemas::view::AgentView;
+
+use super::skills;
+use crate::context::{Context, read};
+use crate::error::Failure;
+use crate::output::{Colour, Details, Output};
+
+/// Show one agent in full: key, model, what it showed it can do
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl agent show fixer")]
+pub(crate) struct Args {
+    /// The agent
+    name: Slug,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let view: AgentView = read(&context.agents().await?.show(self.name.as_str()).await?)?;
+        context.out.show(&view, &[view.row.name.to_string()], |out| words(out, &view))
+    }
+}
+
+/// One agent in words.
+pub(super) fn words(out: &Output, view: &AgentView) -> Result<(), Failure> {
+    let row = &view.row;
+    out.line(out.paint(Colour::Bold, row.name.as_str()))?;
+    let mut details = Details::new();
+    details.maybe("about", view.description.as_deref());
+    details.painted("state", out.state(row.state.as_str())).maybe("because", view.reason.as_deref());
+    details.add("id", &view.agent_id).add("owner", format!("uid {}", row.owner));
+    if row.shared {
+        details.add("takes", "works of every owner");
+    }
+    let revoked = if view.key_revoked { ", revoked" } else { "" };
+    details.add("key", format!("{} ({}){revoked}", view.fingerprint, custody(view.custody)));
+    details.add("model", view.binding.as_ref().map_or_else(|| "none".to_owned(), model));
+    details.add("epoch", row.epoch).add("enrolled", out.time(row.enrolled_at));
+    details.add(
+        "works",
+        format!(
+            "{} now of {}, {} completed, {} failed attempts",
+            row.live, view.max_concurrency, row.completed, row.failed
+        ),
+    );
+    if view.failures_in_a_row > 0 {
+        details.add("failed in a row", view.failures_in_a_row);
+    }
+    details.add("spent today", view.spent_today);
+    details.write(out)?;
+    if row.skills.is_empty() && view.demonstrated.is_empty() {
+        return Ok(());
+    }
+    out.line("")?;
+    skills::table(out, view)
+}
+
+fn custody(custody: Custody) -> &'static str {
+    match custody {
+        Custody::Resident => "held by the agent",
+        Custody::Host => "held by agentd",
+        Custody::Owner => "held by the owner",
+    }
+}
+
+/// `provider/name` and what else counts as that model.
+pub(crate) fn model(binding: &ModelBinding) -> String {
+    let mut text = format!("{}/{}", binding.provider, binding.name);
+    if !binding.versions.is_empty() {
+        text.push_str(&format!(", also {}", binding.versions.join(", ")));
+    }
+    if !binding.helpers.is_empty() {
+        text.push_str(&format!(", helped by {}", binding.helpers.join(", ")));
+    }
+    text
+}

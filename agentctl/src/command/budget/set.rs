@@ -1,0 +1,39 @@
+//! `agentctl budget set`
+
+use agentd_schemas::document::request::{AccountLimit, Period};
+use agentd_schemas::unit::money::Usd;
+
+use crate::command::word;
+use crate::context::{Context, document};
+use crate::error::Failure;
+
+/// Set the limits of an account
+///
+/// A limit that is not given stays as it is; 0 allows nothing.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl budget set owner:1000 --per day --max-cost 30usd\n  agentctl budget set agent:fixer --per month --max-tokens 50000000"
+)]
+pub(crate) struct Args {
+    /// host, owner:UID or agent:NAME
+    account: String,
+    /// The period that the limits are for
+    #[arg(long, value_name = "PERIOD", value_parser = word::<Period>(&["day", "month"]))]
+    per: Period,
+    /// Money, as in 30usd
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "max_tokens")]
+    max_cost: Option<Usd>,
+    /// Tokens
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let (max_cost, max_tokens) = (self.max_cost, self.max_tokens);
+        let limit = AccountLimit { account: self.account, period: self.per, max_cost, max_tokens };
+        context.host().await?.set_account_limit(&document(&limit)?).await?;
+        context.out.done("account", &limit.account, &format!("the limits of {} are set", limit.account))
+    }
+}

@@ -1,0 +1,12 @@
+//! The wall clock, after it jumped.
+
+mod accept;
+
+/// What to do with the clock.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Let what the clock triggers go on after a jump
+    Accept(accept::Args),
+}
+
+dispatch!(Command { Accept });

@@ -1,0 +1,74 @@
+//! `agentctl freeze`
+
+use std::time::Duration;
+
+use agentd_schemas::unit::duration::Span;
+use agentd_schemas::view::FreezeReport;
+
+use crate::command;
+use crate::context::{Context, document, read};
+use crate::error::Failure;
+use crate::output::{count, plain};
+use crate::scope::Target;
+use crate::story;
+
+/// Between two looks at how a freeze stands.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Stop starts, schedules and running work; nothing is lost, and a reboot changes nothing
+///
+/// The freeze proves itself: it is done when every run has said that it stands still. Runs that have not are listed,
+/// and the exit code is 1.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  agentctl freeze --all --reason 'something is wrong with the provider'\n  agentctl freeze fixer --reason 'its answers look odd'"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Why; kept in the log
+    #[arg(long, short, value_name = "TEXT", value_parser = command::reason)]
+    reason: String,
+    /// How long to wait for the runs
+    #[arg(long, value_name = "TIME", default_value = "45s")]
+    timeout: Span,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let scope = self.target.scope(context).await?;
+        let text = document(&scope)?;
+        let host = context.host().await?;
+        let mut report: FreezeReport = read(&host.freeze(&text, &self.reason).await?)?;
+        // What is frozen stays frozen, whatever becomes of this wait.
+        let deadline = tokio::time::Instant::now() + Duration::from(self.timeout);
+        while report.confirmed < report.runs && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+            report = read(&host.freeze_report(&text).await?)?;
+        }
+        let what = story::scope(&scope);
+        context.out.show(&report, &report.unconfirmed, |out| {
+            out.line(match report.runs {
+                0 => format!("frozen: {what}, nothing was running"),
+                runs => format!("frozen {} of {} (verified): {what}", report.confirmed, count(runs, "run")),
+            })
+        })?;
+        let all = if what == "everything" {
+            "--all".to_owned()
+        } else {
+            what.rsplit(' ').next().unwrap_or_default().to_owned()
+        };
+        if report.confirmed >= report.runs {
+            context.out.hint(format!("agentctl thaw {all}"));
+            return Ok(());
+        }
+        let missing: Vec<String> = report.unconfirmed.iter().map(|run| plain(run)).collect();
+        Err(Failure::local(format!(
+            "{} did not confirm: {}",
+            count(report.runs - report.confirmed, "run"),
+            missing.join(", ")
+        ))
+        .hint("they get no lease from now on; the freeze stays: agentctl freeze again to see how it stands"))
+    }
+}

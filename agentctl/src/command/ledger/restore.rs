@@ -1,0 +1,44 @@
+//! `agentctl ledger restore`
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::command;
+use crate::context::Context;
+use crate::daemon_program;
+use crate::error::Failure;
+
+/// Make a state directory from a backup, as a new incarnation of the ledger
+///
+/// Done by `agentd restore`: the backup is verified first, and the restored ledger signs under a new origin, so that
+/// nothing that the old one had promised can be taken for its own.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  agentctl ledger restore agentd-backup.db --state /var/lib/agentd --reason 'disk failed'"
+)]
+pub(crate) struct Args {
+    /// The backup
+    backup: PathBuf,
+    /// State directory to make; must not hold a ledger
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Why; kept in the log
+    #[arg(long, short, value_name = "TEXT", value_parser = command::reason)]
+    reason: String,
+}
+
+impl Args {
+    /// Runs the command.
+    #[allow(clippy::unused_async, reason = "every command has this form")]
+    pub(crate) async fn run(self, _: &Context) -> Result<(), Failure> {
+        let arguments: [OsString; 6] = [
+            "restore".into(),
+            self.backup.into(),
+            "--state".into(),
+            self.state.into(),
+            "--reason".into(),
+            self.reason.into(),
+        ];
+        Err(daemon_program::become_it(&arguments))
+    }
+}

@@ -1,0 +1,131 @@
+//! The commands: a noun is a folder, a verb is a file with its arguments and what it does.
+
+use agentd_schemas::unit::name::{LabelKey, LabelValue};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// Gives an enum of commands its dispatch. Each future is boxed: together they would make one as large as the largest.
+macro_rules! dispatch {
+    ($name:ident { $($variant:ident)* }) => {
+        impl $name {
+            /// Runs the command.
+            pub(crate) async fn run(self, context: &$crate::context::Context) -> Result<(), $crate::error::Failure> {
+                match self {
+                    $(Self::$variant(args) => Box::pin(args.run(context)).await,)*
+                }
+            }
+        }
+    };
+}
+
+pub(crate) mod agent;
+mod budget;
+mod clock;
+mod completions;
+mod digest;
+mod doctor;
+mod explain;
+mod freeze;
+pub(crate) mod ledger;
+mod log;
+mod man;
+pub(crate) mod model;
+pub(crate) mod remote;
+mod schedule;
+mod slo;
+mod status;
+pub(crate) mod submit;
+mod thaw;
+mod watch;
+pub(crate) mod work;
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show the host: daemon, agents, works, money today, what waits for a person
+    Status(status::Args),
+    /// Look for what is wrong on this host, and say the command that fixes it
+    Doctor(doctor::Args),
+    /// Submit work: a text, flags, or a file with one work or many
+    Submit(submit::Args),
+    /// Watch works until they are over, or everything as it happens
+    Watch(watch::Args),
+    /// Tell the story of one work, or show the event log
+    Log(log::Args),
+    /// Say why a work runs there, or does not run
+    Why(work::why::Args),
+    /// Call a work off
+    Cancel(work::cancel::Args),
+    /// Give a work that failed, expired or was cancelled one more attempt
+    Retry(work::retry::Args),
+    /// Accept a result that waits for a person
+    Accept(work::accept::Args),
+    /// Refuse a result that waits for a person; the next attempt is told why
+    Reject(work::reject::Args),
+    /// Show what an agent did, newest first
+    History(agent::history::Args),
+    /// Say what was done, what failed, what waits, and what to type next
+    Digest(digest::Args),
+    /// Stop starts, schedules and running work; nothing is lost
+    Freeze(freeze::Args),
+    /// End a freeze
+    Thaw(thaw::Args),
+    /// Works: list them, look at one, steer it
+    #[command(subcommand)]
+    Work(work::Command),
+    /// Agents: enrol them, look at one, pause it, serve as one
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Models: which one an agent thinks with, and what came of each
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Schedules: works that are submitted again and again
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    /// Service-level objectives: attainment, error budget left, burn rate
+    Slo(slo::Args),
+    /// Budgets: what the host, owners and agents may spend
+    #[command(subcommand)]
+    Budget(budget::Command),
+    /// The ledger: read it, verify it, prove from it, take it away
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// The wall clock, after it jumped
+    #[command(subcommand)]
+    Clock(clock::Command),
+    /// Say what a field of a file means
+    Explain(explain::Args),
+    /// Write completions for a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
+}
+
+dispatch!(Command {
+    Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Freeze Thaw
+    Work Agent Model Schedule Slo Budget Ledger Clock Explain Completions Man
+});
+
+/// A reason that must say something.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    let most = agentd_schemas::document::agent::MAX_REASON_BYTES;
+    match text.trim() {
+        "" => Err("say why: the reason is kept for ever".to_owned()),
+        trimmed if trimmed.len() > most => Err(format!("at most {most} bytes")),
+        trimmed => Ok(trimmed.to_owned()),
+    }
+}
+
+/// Reads a label written as `key=value`.
+pub(crate) fn label(text: &str) -> Result<(LabelKey, LabelValue), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as key=value")?;
+    let key = key.parse().map_err(|error| format!("{error}"))?;
+    Ok((key, value.parse().map_err(|error| format!("{error}"))?))
+}
+
+/// A parser of one of the words that serde reads as a `T`.
+pub(crate) fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: serde::de::DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(word.into()))
+}

@@ -1,0 +1,27 @@
+//! Schedules.
+
+mod add;
+mod list;
+mod next;
+mod pause;
+mod remove;
+mod resume;
+
+/// What to do with schedules.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Add a schedule: a cron expression and the work that each tick submits
+    Add(add::Args),
+    /// List schedules
+    List(list::Args),
+    /// Show the next ticks of a schedule
+    Next(next::Args),
+    /// Skip the ticks of a schedule until it is resumed
+    Pause(pause::Args),
+    /// Let a paused schedule go on
+    Resume(resume::Args),
+    /// Remove a schedule; its works stay
+    Remove(remove::Args),
+}
+
+dispatch!(Command { Add List Next Pause Resume Remove });

@@ -1,0 +1,114 @@
+//! `agentctl status`
+
+use std::collections::BTreeMap;
+
+use agentd_schemas::view::host::Moneys;
+use agentd_schemas::view::{StatusView, WaitingForPerson};
+
+use crate::ambient;
+use crate::context::{Context, read};
+use crate::error::Failure;
+use crate::output::{Cell, Colour, Details, Output, Table, bytes, count, elapsed, plain, span_ms};
+use crate::story;
+
+/// Show the host: daemon, agents, works, money today, what waits for a person
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl status\n  agentctl status --check || echo 'agentd wants attention'")]
+pub(crate) struct Args {
+    /// For monitoring: one line, exit 0 when healthy, 1 when not, 4 when agentd is unreachable
+    #[arg(long)]
+    check: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let status: StatusView = read(&context.host().await?.status().await?)?;
+        let wrong = wrong(&status);
+        if !self.check {
+            let door = context.reached().await?.door.to_string();
+            return context.out.show(&status, &[], |out| words(out, &status, &door, &wrong));
+        }
+        if wrong.is_empty() {
+            return context.out.show(&status, &[], |out| out.line(format!("ok: agentd {}", plain(&status.version))));
+        }
+        Err(Failure::local(format!("agentd wants attention: {}", wrong.join("; "))).hint("agentctl status"))
+    }
+}
+
+/// What is not as it should be.
+fn wrong(status: &StatusView) -> Vec<String> {
+    let mut wrong: Vec<String> = status.health.iter().filter(|word| *word != "ok").cloned().collect();
+    wrong.extend(status.clock_held_ms.map(|_| "the wall clock jumped and schedules are held".to_owned()));
+    wrong
+}
+
+fn words(out: &Output, status: &StatusView, door: &str, wrong: &[String]) -> Result<(), Failure> {
+    let now = ambient::now();
+    let mut details = Details::new();
+    let health = if wrong.is_empty() { out.state("ok") } else { out.paint(Colour::Red, &plain(&wrong.join("; "))) };
+    let since = format!("{} ({})", out.time(status.since), elapsed(status.since, now));
+    details.add("agentd", format!("{} ({}), by {door}, since {since}", status.version, status.mode));
+    details.painted("health", health);
+    details.add("host", &status.trust_domain);
+    details.add(
+        "ledger",
+        format!("{} as incarnation {}, {}", count(status.events, "event"), status.incarnation, status.origin),
+    );
+    let disk = format!("{} % of the disk free", status.disk_free_percent);
+    details.add(
+        "uses",
+        format!("{} memory, {} database, {disk}", bytes(status.memory_bytes), bytes(status.database_bytes)),
+    );
+    details.add("agents", counts(&status.agents)).add("works", counts(&status.works));
+    details.add("today", today(&status.today));
+    details.list("frozen", status.frozen.iter().map(story::scope));
+    if status.denials.denied + status.denials.unauthenticated > 0 {
+        let denials = &status.denials;
+        details.add("refused", format!("{} denied, {} not proved", denials.denied, denials.unauthenticated));
+    }
+    details.write(out)?;
+    waiting(out, &status.waiting)?;
+    if let Some(by_ms) = status.clock_held_ms {
+        out.note(format!("the wall clock jumped by {}; what it triggers is held", span_ms(by_ms.unsigned_abs())));
+        out.hint("agentctl clock accept --reason 'looked at the clock'");
+    }
+    Ok(())
+}
+
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    let parts: Vec<String> = counts.iter().map(|(state, number)| format!("{number} {state}")).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// Money of a time, with what it rests on; calls without a price are said.
+pub(crate) fn today(money: &Moneys) -> String {
+    let mut text = format!("{}, {}", money.spent, count(money.tokens, "token"));
+    let sources: Vec<String> =
+        money.by_source.iter().map(|(source, amount)| format!("{amount} {}", story::source(source))).collect();
+    if !sources.is_empty() {
+        text.push_str(&format!(" ({})", sources.join(", ")));
+    }
+    if money.unpriced_calls > 0 {
+        text.push_str(&format!(", {} unpriced", count(money.unpriced_calls, "call")));
+    }
+    text
+}
+
+/// What waits for a person, with the command for each.
+pub(crate) fn waiting(out: &Output, waiting: &[WaitingForPerson]) -> Result<(), Failure> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(["WAITS FOR YOU", "TO", "SINCE", "~COMMAND"]);
+    for item in waiting {
+        table.row([
+            Cell::new(&item.short),
+            Cell::new(&item.what),
+            Cell::new(out.time(item.since)),
+            Cell::new(&item.command),
+        ]);
+    }
+    out.line("")?;
+    out.table(&table)
+}

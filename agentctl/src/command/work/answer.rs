@@ -1,0 +1,24 @@
+//! `agentctl work answer`
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::latest;
+
+/// Answer a run that asked a person
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl work answer w-7kq 'use the staging account'")]
+pub(crate) struct Args {
+    /// The work: an id, a unique prefix of one, or @
+    work: String,
+    /// The answer, which the agent reads
+    text: String,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let work = latest::named(&self.work)?;
+        let id = context.works().await?.answer(&work, &self.text).await?;
+        context.out.done("work", &id, &format!("answered {id}"))
+    }
+}

@@ -1,0 +1,124 @@
+//! `agentctl work log` and `agentctl log W`: the story of one work.
+
+use agentd_schemas::content::WorkContent;
+use agentd_schemas::dbus::WorksProxy;
+use agentd_schemas::document::request::{EventFilter, MAX_PAGE};
+use agentd_schemas::event::EventData;
+use agentd_schemas::id::WorkId;
+use agentd_schemas::view::{EventView, PageOfEvents};
+
+use crate::context::{Context, document, read};
+use crate::error::Failure;
+use crate::follow::Follower;
+use crate::latest;
+use crate::output::{Colour, Output, plain_lines};
+use crate::story::{self, Told};
+
+/// Lines of a note or of a message that the story repeats, at most.
+const SHOWN_LINES: usize = 40;
+
+/// Tell the story of one work from its events
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl log @ -f")]
+pub(crate) struct Args {
+    /// The work: an id, a unique prefix of one, or @
+    work: String,
+    /// Go on as events come, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+}
+
+impl Args {
+    /// The story of `work`.
+    pub(crate) fn new(work: String, follow: bool) -> Self {
+        Self { work, follow }
+    }
+
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let work = latest::work_id(context, &self.work).await?;
+        let next = past(context, work).await?;
+        if !self.follow {
+            return Ok(());
+        }
+        let mut follower = Follower::from(context, next).await?;
+        let id = work.to_string();
+        loop {
+            context.out.flush()?;
+            let events = follower.more().await?;
+            let works = follower.works().await?;
+            for event in events {
+                let told = story::tell(&event.body).filter(|told| told.subject == "work" && told.id == id);
+                if let Some(told) = told {
+                    tell(&context.out, &works, &event, &told).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Tells all that happened so far; gives the place in the log to go on from.
+async fn past(context: &Context, work: WorkId) -> Result<u64, Failure> {
+    let (ledger, works) = (context.ledger().await?, context.works().await?);
+    let mut filter = EventFilter {
+        subject: Some("work".to_owned()),
+        id: Some(work.to_string()),
+        limit: Some(MAX_PAGE),
+        ..EventFilter::default()
+    };
+    loop {
+        let page: PageOfEvents = read(&ledger.events(&document(&filter)?).await?)?;
+        for event in &page.events {
+            if let Some(told) = story::tell(&event.body) {
+                tell(&context.out, &works, event, &told).await?;
+            }
+        }
+        if page.events.is_empty() || page.next >= page.size {
+            return Ok(page.size);
+        }
+        filter.since = page.next;
+    }
+}
+
+async fn tell(out: &Output, works: &WorksProxy<'_>, event: &EventView, told: &Told) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.line(&event.body);
+    }
+    if out.is_quiet() {
+        return out.line(event.index);
+    }
+    out.line(line(out, told))?;
+    match said(works, told).await {
+        Some(text) => plain_lines(&text).lines().try_for_each(|line| out.line(format!("    {line}"))),
+        None => Ok(()),
+    }
+}
+
+/// Time, who and what of one event.
+pub(crate) fn line(out: &Output, told: &Told) -> String {
+    let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
+    format!("{}  {}  {}", out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor), told.words)
+}
+
+/// The words that an event keeps beside the log; `None` where there are none or they were erased.
+async fn said(works: &WorksProxy<'_>, told: &Told) -> Option<String> {
+    let event = told.event.as_ref()?;
+    let slot = match &event.data {
+        EventData::WorkSubmitted(_) | EventData::NoteAdded(_) => 0,
+        EventData::AttemptFailed(_) => 2,
+        _ => return None,
+    };
+    event.envelope.blobs.iter().find(|blob| blob.slot == slot)?;
+    let Ok(content) = works.content(told.index, slot).await else {
+        return Some("(content is not available)".to_owned());
+    };
+    let text = match &event.data {
+        EventData::WorkSubmitted(_) => serde_json::from_slice::<WorkContent>(&content).ok()?.title,
+        _ => String::from_utf8_lossy(&content).into_owned(),
+    };
+    let mut lines: Vec<&str> = text.lines().take(SHOWN_LINES + 1).collect();
+    if lines.len() > SHOWN_LINES {
+        lines[SHOWN_LINES] = "…";
+    }
+    Some(lines.join("\n"))
+}

@@ -1,0 +1,35 @@
+//! `agentctl work raise`
+
+use agentd_schemas::document::request::Raise;
+use agentd_schemas::unit::money::Usd;
+
+use crate::context::{Context, document};
+use crate::error::Failure;
+use crate::latest;
+
+/// Raise the limits of a work; a run that waits for budget goes on
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl work raise w-7kq --max-cost 3usd")]
+pub(crate) struct Args {
+    /// The work: an id, a unique prefix of one, or @
+    work: String,
+    /// Money over all attempts, as in 3usd
+    #[arg(long, value_name = "AMOUNT", required_unless_present_any = ["max_tokens", "max_attempts"])]
+    max_cost: Option<Usd>,
+    /// Tokens over all attempts
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
+    /// Attempts in all
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let work = latest::named(&self.work)?;
+        let raise = Raise { max_cost: self.max_cost, max_tokens: self.max_tokens, max_attempts: self.max_attempts };
+        let id = context.works().await?.raise(&work, &document(&raise)?).await?;
+        context.out.done("work", &id, &format!("raised the limits of {id}"))
+    }
+}

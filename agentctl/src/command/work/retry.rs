@@ -1,0 +1,26 @@
+//! `agentctl work retry`
+
+use crate::command;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::latest;
+
+/// Give a work that failed, expired or was cancelled one more attempt
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl work retry w-7kq --reason 'the registry is back'")]
+pub(crate) struct Args {
+    /// The work: an id, a unique prefix of one, or @
+    work: String,
+    /// Why; kept with the work
+    #[arg(long, short, value_name = "TEXT", value_parser = command::reason)]
+    reason: String,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let work = latest::named(&self.work)?;
+        let id = context.works().await?.retry(&work, &self.reason).await?;
+        context.out.done("work", &id, &format!("retried {id}"))
+    }
+}

@@ -1,0 +1,141 @@
+//! `agentctl work show`
+
+use agentd_schemas::event::{Criterion, WorkState};
+use agentd_schemas::unit::duration::Span;
+use agentd_schemas::view::work::Linked;
+use agentd_schemas::view::{RunView, WorkView};
+
+use crate::ambient;
+use crate::context::{Context, read};
+use crate::error::Failure;
+use crate::latest;
+use crate::output::{Colour, Details, Output, elapsed, money, plain};
+use crate::story;
+
+/// Show one work in full: what was asked, its attempts, its result
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentctl work show @\n  agentctl work show w-7kq --json --fields runs")]
+pub(crate) struct Args {
+    /// The work: an id, a unique prefix of one, or @
+    work: String,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let work = latest::named(&self.work)?;
+        let view: WorkView = read(&context.works().await?.show(&work).await?)?;
+        context.out.show(&view, &[view.row.id.to_string()], |out| words(out, &view))
+    }
+}
+
+fn words(out: &Output, view: &WorkView) -> Result<(), Failure> {
+    out.line(out.paint(Colour::Bold, &plain(&view.row.title)))?;
+    let mut details = Details::new();
+    about(out, view, &mut details);
+    links(view, &mut details);
+    limits(out, view, &mut details);
+    details.write(out)?;
+    if let Some(instructions) = &view.instructions {
+        out.section("Instructions", instructions)?;
+    }
+    if let Some(inputs) = &view.inputs {
+        out.section("Inputs", &pretty(inputs))?;
+    }
+    for run in &view.runs {
+        attempt(out, run)?;
+    }
+    for note in &view.notes {
+        out.section(&format!("Note of {}, {}", plain(&note.actor), out.time(note.at)), &note.text)?;
+    }
+    Ok(())
+}
+
+fn about(out: &Output, view: &WorkView, details: &mut Details) {
+    let row = &view.row;
+    details.add("id", row.id).painted("state", out.state(&plain(&row.state)));
+    details.maybe("because", row.reason.as_deref());
+    details.maybe("waits for", view.waiting_for.as_ref().map(story::waits_for));
+    details.add("owner", format!("uid {}", row.owner)).maybe("agent", row.agent.as_ref());
+    details.list("needs", &view.required_skills).maybe("only agent", view.only_agent.as_ref());
+    details.list("labels", view.labels.iter().map(|(key, value)| format!("{key}={value}")));
+    if row.priority != 0 {
+        details.add("priority", row.priority);
+    }
+    details.add("submitted", out.time(row.submitted_at)).add("changed", out.time(row.changed_at));
+    details.list("missed", &view.breaches);
+    if view.held {
+        details.add("content", "on hold");
+    }
+}
+
+fn links(view: &WorkView, details: &mut Details) {
+    let linked = |link: &Linked| format!("{} ({})", link.id, link.state);
+    details.maybe("part of", view.parent.as_ref().map(linked));
+    details.list("parts", view.children.iter().map(linked));
+    details.list("after", view.depends_on.iter().map(linked));
+    details.list("before", view.dependants.iter().map(linked));
+}
+
+fn limits(out: &Output, view: &WorkView, details: &mut Details) {
+    let row = &view.row;
+    let of = |limit: Option<String>| limit.map_or_else(String::new, |limit| format!(" of {limit}"));
+    details.add("attempts", format!("{} of {}", row.attempts, view.max_attempts));
+    details.add("spent", money(row.spent, row.unpriced) + &of(view.max_cost.map(|limit| limit.to_string())));
+    details.add("tokens", view.tokens.to_string() + &of(view.max_tokens.map(|limit| limit.to_string())));
+    if view.reserved.0.as_micro() > 0 {
+        details.add("set aside", view.reserved);
+    }
+    details.maybe("timeout", view.timeout_ms.and_then(|ms| Span::from_ms(ms).ok()));
+    details.maybe("not before", view.not_before.map(|at| out.time(at)));
+    details.maybe("start by", view.latest_start.map(|at| out.time(at)));
+    details.maybe("finish by", view.finish_by.map(|at| out.time(at)));
+    details.maybe("deadline", view.deadline.map(|at| out.time(at)));
+    details.list("judged by", view.acceptance.iter().map(criterion));
+}
+
+fn criterion(criterion: &Criterion) -> String {
+    match criterion {
+        Criterion::JsonSchema { sha256 } => format!("JSON Schema {}", sha256.get(..12).unwrap_or(sha256)),
+        Criterion::Person(who) => match who {
+            agentd_schemas::document::PersonAcceptance::Owner => "a person (owner)".to_owned(),
+            agentd_schemas::document::PersonAcceptance::Operator => "a person (operator)".to_owned(),
+        },
+    }
+}
+
+fn attempt(out: &Output, run: &RunView) -> Result<(), Failure> {
+    let until = run.ended_at.unwrap_or_else(ambient::now);
+    out.line("")?;
+    out.line(out.paint(Colour::Bold, &format!("Attempt {} by {}", run.id.attempt, run.agent)))?;
+    let mut details = Details::new();
+    details.painted("  outcome", out.state(&plain(&run.outcome)));
+    details.maybe("  because", run.failure.as_ref().map(story::failure));
+    details.add("  claimed", format!("{}, {}", out.time(run.claimed_at), elapsed(run.claimed_at, until)));
+    details.add("  epoch", run.epoch).add("  fence", run.fence).add("  spent", run.spent);
+    details.maybe("  doing", run.progress.as_deref());
+    details.maybe("  heartbeat", run.heartbeat_at.map(|at| format!("{} ago", elapsed(at, ambient::now()))));
+    details.list("  verdicts", run.verdicts.iter().map(story::verdict));
+    details.maybe("  result", run.result_sha256.as_ref().map(|sha256| format!("sha256 {sha256}")));
+    details.write(out)?;
+    if let Some(message) = &run.message {
+        out.section("Said", message)?;
+    }
+    if let Some(result) = &run.result {
+        out.section("Result", &pretty(result))?;
+    }
+    Ok(())
+}
+
+/// A JSON value for people: text as itself, all else indented.
+pub(crate) fn pretty(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+    }
+}
+
+/// Whether nothing happens to a work in this state any more.
+pub(crate) fn is_past(state: &str) -> bool {
+    WorkState::parse(state).is_some_and(WorkState::is_past)
+}

@@ -1,0 +1,73 @@
+//! What the interfaces of one connection share: the engine, and who calls.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use zbus::message::Header;
+
+use super::bus::BusCallers;
+use super::follow::Followers;
+use super::refusal::Result;
+use crate::engine::Engine;
+use crate::policy::Caller;
+
+/// One connection's view of the engine.
+pub(super) struct Door {
+    /// Behind the door.
+    pub(super) engine: Engine,
+    /// Who asked to be told of new events.
+    pub(super) followers: Followers,
+    source: Source,
+}
+
+/// Who says who calls.
+enum Source {
+    /// The kernel, when the connection was accepted: one caller for the whole connection.
+    Peer(Arc<Caller>),
+    /// The bus, for each sender.
+    Bus(BusCallers),
+}
+
+impl Door {
+    /// A connection from one process.
+    pub(super) fn of_peer(engine: Engine, caller: Caller) -> Self {
+        Self { engine, followers: Followers::default(), source: Source::Peer(Arc::new(caller)) }
+    }
+
+    /// A connection to a bus.
+    pub(super) fn of_bus(engine: Engine, callers: BusCallers) -> Self {
+        Self { engine, followers: Followers::default(), source: Source::Bus(callers) }
+    }
+
+    /// Lets a call in. It counts as open until the answer of this function is dropped.
+    pub(super) async fn enter(&self, header: &Header<'_>) -> Result<Entered> {
+        match &self.source {
+            Source::Peer(caller) => Ok(Entered { caller: caller.clone(), _permit: None }),
+            Source::Bus(callers) => {
+                let permit = callers.permit()?;
+                let caller = callers.caller(header).await?;
+                Ok(Entered { caller, _permit: Some(permit) })
+            }
+        }
+    }
+
+    /// Whether the connection is to a bus, where signals need a destination.
+    pub(super) fn is_bus(&self) -> bool {
+        matches!(self.source, Source::Bus(_))
+    }
+}
+
+/// A call that was let in.
+pub(super) struct Entered {
+    caller: Arc<Caller>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Deref for Entered {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}

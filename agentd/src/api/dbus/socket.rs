@@ -1,0 +1,211 @@
+//! The stream below a private connection, with bounds that D-Bus itself does not have.
+//!
+//! A message larger than [`MAX_MESSAGE_BYTES`] ends the connection. A call is open from the moment it is read until its
+//! answer is written, and every call is answered: D-Bus allows that also where the caller said that it needs none. With [`MAX_OPEN`] open calls, or one large one, nothing more is read, so that a client that sends
+//! and never reads fills its own socket and not our memory.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agentd_schemas::dbus::MAX_MESSAGE_BYTES;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use zbus::Message;
+use zbus::connection::socket::{self, ReadHalf, Split, WriteHalf};
+use zbus::export::async_trait::async_trait;
+use zbus::fdo::ConnectionCredentials;
+use zbus::message::Type;
+
+/// Open calls of one connection, at most.
+const MAX_OPEN: usize = 256;
+/// Bytes of a message from which on it counts as large.
+const LARGE_BYTES: usize = 256 << 10;
+/// Where the flags of a message are, and the one by which a caller asks for no answer.
+const FLAGS: usize = 2;
+const NO_REPLY_EXPECTED: u8 = 1;
+/// Descriptors of one message, at most.
+const MAX_DESCRIPTORS: usize = 8;
+
+/// A connected stream, ready for D-Bus.
+#[derive(Debug)]
+pub(super) struct Socket(UnixStream);
+
+impl Socket {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(stream)
+    }
+}
+
+impl socket::Socket for Socket {
+    type ReadHalf = Reader;
+    type WriteHalf = Writer;
+
+    fn split(self) -> Split<Reader, Writer> {
+        let (stream, open) = (Arc::new(self.0), Arc::new(Open::default()));
+        let reader =
+            Reader { bytes: Bytes { stream: stream.clone(), at: usize::MAX }, open: open.clone(), large: false };
+        Split::new(reader, Writer { stream, open })
+    }
+}
+
+/// Calls that were read and not answered.
+#[derive(Debug, Default)]
+struct Open {
+    calls: AtomicUsize,
+    answered: Notify,
+}
+
+impl Open {
+    fn read_one(&self) {
+        self.calls.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn answered_one(&self) {
+        let _ = self.calls.fetch_update(Ordering::AcqRel, Ordering::Acquire, |calls| calls.checked_sub(1));
+        self.answered.notify_one();
+    }
+
+    /// Waits until at most `most` calls are open. One reader waits at a time.
+    async fn at_most(&self, most: usize) {
+        while self.calls.load(Ordering::Acquire) > most {
+            self.answered.notified().await;
+        }
+    }
+}
+
+/// Reads whole messages, one when there is room for it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    bytes: Bytes,
+    open: Arc<Open>,
+    large: bool,
+}
+
+#[async_trait]
+impl ReadHalf for Reader {
+    async fn receive_message(
+        &mut self,
+        seq: u64,
+        received: &mut Vec<u8>,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> zbus::Result<Message> {
+        self.open.at_most(if self.large { 0 } else { MAX_OPEN - 1 }).await;
+        if let Some(flags) = received.get_mut(FLAGS) {
+            *flags &= !NO_REPLY_EXPECTED;
+        }
+        self.bytes.at = received.len();
+        let message = self.bytes.receive_message(seq, received, descriptors).await?;
+        if message.message_type() == Type::MethodCall {
+            self.open.read_one();
+        }
+        self.large = message.data().len() >= LARGE_BYTES;
+        Ok(message)
+    }
+
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        self.bytes.recvmsg(buffer).await
+    }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+
+    async fn peer_credentials(&mut self) -> io::Result<ConnectionCredentials> {
+        let peer = self.bytes.stream.peer_cred()?;
+        Ok(ConnectionCredentials::default().set_unix_user_id(peer.uid()))
+    }
+}
+
+/// The bytes and descriptors of the stream.
+#[derive(Debug)]
+struct Bytes {
+    stream: Arc<UnixStream>,
+    /// How much of the message was read; beyond every message before the first one.
+    at: usize,
+}
+
+#[async_trait]
+impl ReadHalf for Bytes {
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        // The buffer has the length that the header of the message announced.
+        if buffer.len() > MAX_MESSAGE_BYTES {
+            return Err(io::Error::other(format!("a message is larger than {MAX_MESSAGE_BYTES} bytes")));
+        }
+        let stream = &*self.stream;
+        let (count, descriptors) = stream.async_io(Interest::READABLE, || receive(stream.as_fd(), buffer)).await?;
+        if let Some(flags) = FLAGS.checked_sub(self.at).and_then(|place| buffer[..count].get_mut(place)) {
+            *flags &= !NO_REPLY_EXPECTED;
+        }
+        self.at = self.at.saturating_add(count);
+        Ok((count, descriptors))
+    }
+}
+
+fn receive(stream: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let into = &mut [IoSliceMut::new(buffer)];
+    let received = rustix::net::recvmsg(stream, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok((received.bytes, descriptors))
+}
+
+/// Writes messages and counts the answers.
+#[derive(Debug)]
+pub(super) struct Writer {
+    stream: Arc<UnixStream>,
+    open: Arc<Open>,
+}
+
+#[async_trait]
+impl WriteHalf for Writer {
+    async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
+        let data = message.data();
+        let descriptors: Vec<BorrowedFd<'_>> = data.fds().iter().map(AsFd::as_fd).collect();
+        let mut written = self.sendmsg(data, &descriptors).await?;
+        while written < data.len() {
+            written += self.sendmsg(&data[written..], &[]).await?;
+        }
+        if matches!(message.message_type(), Type::MethodReturn | Type::Error) {
+            self.open.answered_one();
+        }
+        Ok(())
+    }
+
+    async fn sendmsg(&mut self, buffer: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.stream.async_io(Interest::WRITABLE, || send(self.stream.as_fd(), buffer, descriptors)).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Both).map_err(io::Error::from)
+    }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+}
+
+fn send(stream: BorrowedFd<'_>, buffer: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other(format!("a message has more than {MAX_DESCRIPTORS} descriptors")));
+    }
+    Ok(rustix::net::sendmsg(stream, &[IoSlice::new(buffer)], &mut ancillary, SendFlags::NOSIGNAL)?)
+}

@@ -1,0 +1,104 @@
+//! The socket of the agents' door, and the connections on it.
+
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower_service::Service as _;
+
+use super::request::PeerUid;
+use super::{Door, router};
+use crate::api::stop::stopped;
+use crate::engine::Engine;
+use crate::sys::peer::Peer;
+
+/// Connections at a time, at most.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long a client may take from connecting, or from the answer before, to the end of its headers.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Headers of one request, at most.
+const MAX_HEADERS: usize = 64;
+/// Bytes of all headers of one request, at most.
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// How long open requests get to be answered once the daemon stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// The pause after the system refused a connection, mostly for want of descriptors.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the socket until `stop` turns true or its sender is gone; open requests are answered first, and claims that
+/// wait are told that the daemon is stopping.
+///
+/// The listener does not block; who may connect to it is the matter of its owner and mode.
+pub async fn serve(engine: Engine, listener: StdUnixListener, mut stop: watch::Receiver<bool>) {
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("the agents' socket cannot be served: {error}"),
+    };
+    let router = router(Door { engine, stop: stop.clone() });
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stopped(&mut stop) => break,
+            _ = open.join_next(), if !open.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("a connection to the agents' socket could not be accepted: {error}");
+                tokio::time::sleep(REFUSED_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            tracing::debug!("a connection to the agents' socket was closed: {MAX_CONNECTIONS} are open");
+            continue;
+        };
+        let (router, stop) = (router.clone(), stop.clone());
+        open.spawn(async move {
+            connection(stream, router, stop).await;
+            drop(permit);
+        });
+    }
+    let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
+}
+
+/// Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
+pub(super) async fn connection(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
+    let uid = match Peer::of(&stream) {
+        Ok(peer) => PeerUid(peer.uid),
+        Err(error) => return tracing::debug!("a connection to the agents' socket was closed: {error}"),
+    };
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(uid);
+        router.clone().call(request.map(Body::new))
+    });
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut http = std::pin::pin!(http);
+    let ended = tokio::select! {
+        ended = http.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("a connection to the agents' socket ended: {error}");
+    }
+}

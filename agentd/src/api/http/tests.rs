@@ -1,0 +1,105 @@
+//! The door as a client sees it, over a socket pair and in front of a real engine.
+
+use agentd_schemas::http::Health;
+use agentd_schemas::problem::{Code, Problem};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use super::nearest::{PATHS, RUN_ROUTES};
+use super::serve::connection;
+use super::{Door, router};
+use crate::api::trial;
+use crate::sys::scratch::Scratch;
+
+struct Served {
+    client: SendRequest<Full<Bytes>>,
+    stop: watch::Sender<bool>,
+    _state: Scratch,
+}
+
+async fn serve() -> Served {
+    let (engine, state) = trial::engine().await;
+    let (stop, stopped) = watch::channel(false);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let router = router(Door { engine, stop: stopped.clone() });
+    tokio::spawn(connection(ours, router, stopped));
+    let (client, driver) = handshake(TokioIo::new(theirs)).await.unwrap();
+    tokio::spawn(driver);
+    Served { client, stop, _state: state }
+}
+
+impl Served {
+    async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Bytes) {
+        let mut request = Request::builder().method(method).uri(path).header("host", "agentd");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.client.ready().await.unwrap();
+        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let response: Response<_> = self.client.send_request(request).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/json", "{method} {path}");
+        let status = response.status().as_u16();
+        (status, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    async fn refused(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Problem) {
+        let (status, body) = self.ask(method, path, headers, body).await;
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn health_needs_no_token() {
+    let mut served = serve().await;
+    let (status, body) = served.ask("GET", "/v1/health", &[], "").await;
+    let health: Health = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status, 200);
+    assert!(health.origin.contains(&health.trust_domain), "{health:?}");
+}
+
+#[tokio::test]
+async fn every_other_route_answers_and_asks_who_is_there_first() {
+    let mut served = serve().await;
+    let runs = RUN_ROUTES.iter().map(|route| format!("/v1/runs/w-7kq3x2mbnd5fa6uz.1/{route}"));
+    for path in runs.chain(["/v1/claim".to_owned()]) {
+        let (status, problem) = served.refused("POST", &path, &[], "nonsense").await;
+        assert_eq!((status, problem.code), (401, Code::Unauthenticated), "{path}");
+        let stale = [("authorization", "Bearer nobodys")];
+        let (status, problem) = served.refused("POST", &path, &stale, "nonsense").await;
+        assert_eq!((status, problem.code), (401, Code::Unauthenticated), "{path}");
+    }
+    for path in ["/v1/challenge", "/v1/token"] {
+        let (status, problem) = served.refused("POST", path, &[], "nonsense").await;
+        assert_eq!((status, problem.code), (400, Code::InvalidDocument), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_there_is_404_and_a_method_that_does_not_fit_405() {
+    let mut served = serve().await;
+    for path in ["/", "/v1/claims", "/v1/runs/w-7kq3x2mbnd5fa6uz.1/stop", "/v1/runs/w-7kq3x2mbnd5fa6uz.1"] {
+        let (status, problem) = served.refused("POST", path, &[], "").await;
+        assert_eq!((status, problem.code), (404, Code::NotFound), "{path}");
+    }
+    for path in PATHS {
+        let method = if path == "/v1/health" { "DELETE" } else { "GET" };
+        assert_eq!(served.refused(method, path, &[], "").await.0, 405, "{path}");
+    }
+    assert_eq!(served.refused("GET", "/v1/runs/w-7kq3x2mbnd5fa6uz.1/start", &[], "").await.0, 405);
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_with_the_daemon() {
+    let mut served = serve().await;
+    served.ask("GET", "/v1/health", &[], "").await;
+    served.stop.send_replace(true);
+    while served.client.ready().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(served.client.is_closed());
+}

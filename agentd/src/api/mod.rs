@@ -1,0 +1,18 @@
+//! The doors: D-Bus for persons and their programs, HTTP on a unix socket for agents.
+//!
+//! A door learns from the kernel (or from the bus, which learned it there) who is calling, reads the document strictly,
+//! calls one operation of the engine, and writes the answer. It holds no rules: whether a caller may do a thing is
+//! decided behind it.
+//!
+//! Invariant: who calls is known before a byte of the request is interpreted, nothing in a request can change it, and
+//! every queue, message and number of connections has a bound.
+
+pub mod callers;
+pub mod dbus;
+mod document;
+pub mod http;
+mod stop;
+#[cfg(test)]
+mod trial;
+
+pub use callers::Callers;

@@ -1,0 +1,69 @@
+//! The command line of the daemon.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// The service that knows AI agents, their work, and proves what they did.
+///
+/// Without a subcommand it runs in the foreground: stop it with Ctrl-C or SIGTERM.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Example: agentd --state /tmp/agentd-try\n         agentctl --address /tmp/agentd-try/run/control.sock status"
+)]
+pub struct Args {
+    /// State directory [default: /var/lib/agentd as root, else ~/.local/state/agentd]
+    #[arg(long, global = true, env = "AGENTD_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Configuration file [default: /etc/agentd/agentd.toml as root, else ~/.config/agentd/agentd.toml, where there is one]
+    #[arg(long, global = true, env = "AGENTD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the binary does besides serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Verify a ledger: every event, the tree, every kept checkpoint
+    Verify(Verify),
+    /// Write the projections anew from the log; the daemon must be stopped
+    Rebuild,
+    /// Make a state directory from a backup, as a new incarnation
+    Restore(Restore),
+    /// Print the configuration in force, with every default
+    Config,
+}
+
+/// Verify a ledger.
+#[derive(Debug, ClapArgs)]
+pub struct Verify {
+    /// A backup to verify in place of the ledger in the state directory
+    #[arg(value_name = "DATABASE")]
+    pub database: Option<PathBuf>,
+    /// Also rebuild the projections and compare, and check content and signatures
+    #[arg(long)]
+    pub deep: bool,
+    /// A checkpoint that was given out earlier; the log must still contain it (repeatable)
+    #[arg(long = "checkpoint", value_name = "FILE")]
+    pub checkpoints: Vec<PathBuf>,
+    /// Threads
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: u16,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Restore a backup.
+#[derive(Debug, ClapArgs)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "BACKUP")]
+    pub backup: PathBuf,
+    /// Why it is restored; stands in the first event of the new incarnation
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}

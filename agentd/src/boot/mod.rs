@@ -1,0 +1,45 @@
+//! Assembly: arguments, configuration, telemetry, start, and an orderly end. The one place that may say `anyhow`.
+
+pub mod args;
+pub mod config;
+mod paths;
+mod serve;
+mod telemetry;
+mod tools;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser as _;
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match &args.command {
+        None => serve::run(&args),
+        Some(Command::Verify(verify)) => tools::verify(&args, verify),
+        Some(Command::Rebuild) => tools::rebuild(&args),
+        Some(Command::Restore(restore)) => tools::restore(&args, restore),
+        Some(Command::Config) => tools::print_config(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line for what failed, and its causes unless they say the same.
+fn report(error: &anyhow::Error) {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    eprintln!("error: {line}");
+}

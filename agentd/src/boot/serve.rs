@@ -1,0 +1,127 @@
+//! The daemon's life: lock, engine, doors, ready, wait, stop.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::args::Args;
+use super::config::{Config, Mode};
+use super::paths::{self, Paths};
+use super::telemetry;
+use crate::api;
+use crate::engine::{self, Engine, Jobs};
+use crate::sys::directory::{Directory, Visibility};
+use crate::sys::lock::DirectoryLock;
+use crate::sys::sd_notify::Notifier;
+use crate::sys::socket::{Access, listen};
+use crate::sys::{failpoint, groups, process};
+
+/// Descriptors that the daemon asks for: connections of both doors, the database, and some.
+const OPEN_FILES: u64 = 16_384;
+/// Threads of the runtime.
+const WORKERS: usize = 2;
+
+/// Serves until told to stop.
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let config = paths::config(args)?;
+    telemetry::start(&config.log)?;
+    failpoint::arm_from_environment().context("the failpoint in the environment")?;
+    process::set_private_umask();
+    process::forbid_core_dumps()?;
+    process::raise_open_files_limit(OPEN_FILES)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    runtime.block_on(serve(args, &config))
+}
+
+async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
+    let notifier = Notifier::from_environment()?;
+    let paths = paths::paths(args, config)?;
+    Directory::ensure(&paths.state, Visibility::Private)?;
+    let lock = DirectoryLock::acquire(&paths.state)?;
+    let engine = start_engine(config, &paths).await?;
+    let jobs = Jobs::start(&engine);
+    let (stop, stopped) = watch::channel(false);
+    let doors = open_doors(config, &paths, &engine, &stopped).await?;
+    tracing::info!(
+        origin = engine.host().origin,
+        "agentd {} serves {} and {}",
+        env!("CARGO_PKG_VERSION"),
+        paths.control.display(),
+        paths.agents.display()
+    );
+    notifier.ready()?;
+    let reason = wait_for_signal().await?;
+    tracing::info!("{reason}: stopping");
+    notifier.stopping()?;
+    stop.send_replace(true);
+    for door in doors {
+        let _ = door.await;
+    }
+    jobs.stop().await;
+    engine.stop(reason).await;
+    drop(lock);
+    Ok(())
+}
+
+async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> {
+    let zone = match &config.time_zone {
+        Some(name) => jiff::tz::TimeZone::get(name).with_context(|| format!("time_zone {name:?} is not known"))?,
+        None => jiff::tz::TimeZone::system(),
+    };
+    let settings = engine::Settings {
+        mode: config.mode.as_str(),
+        state: paths.state.clone(),
+        agents_socket: paths.agents.clone(),
+        trust_domain: config.trust_domain.clone(),
+        zone,
+        defaults: Arc::new(config.defaults()),
+    };
+    engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))
+}
+
+type Door = tokio::task::JoinHandle<()>;
+
+async fn open_doors(
+    config: &Config,
+    paths: &Paths,
+    engine: &Engine,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<Vec<Door>> {
+    let callers = api::Callers {
+        operator_gid: groups::gid_of_group(&config.groups.operators)?,
+        auditor_gid: groups::gid_of_group(&config.groups.auditors)?,
+        own_uid: process::effective_uid(),
+    };
+    let (access, visibility) = match config.mode {
+        Mode::System => (Access::Everyone, Visibility::Traversable),
+        Mode::Private | Mode::Session => (Access::Owner, Visibility::Private),
+    };
+    Directory::ensure(&paths.runtime, visibility)?;
+    let control = listen(&paths.control, access)?;
+    let agents = listen(&paths.agents, access)?;
+    let mut doors = vec![
+        tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
+        tokio::spawn(api::http::serve(engine.clone(), agents, stopped.clone())),
+    ];
+    let bus = match config.mode {
+        Mode::Private => None,
+        Mode::Session => Some(api::dbus::Bus::Session),
+        Mode::System => Some(api::dbus::Bus::System),
+    };
+    if let Some(bus) = bus {
+        let connected = api::dbus::serve_bus(engine.clone(), bus, callers, stopped.clone()).await;
+        doors.push(connected.context("the bus cannot be served")?);
+    }
+    Ok(doors)
+}
+
+async fn wait_for_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,35 @@
+//! The daemon's own log: stderr or the journal, with fields that `journalctl` filters by.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use super::config::{Log, LogTarget};
+use crate::sys::env;
+
+/// Starts it.
+pub(super) fn start(log: &Log) -> anyhow::Result<()> {
+    let filter =
+        EnvFilter::try_new(&log.level).with_context(|| format!("log.level {:?} is not a filter", log.level))?;
+    let journal = match log.to {
+        LogTarget::Journal => true,
+        LogTarget::Stderr => false,
+        LogTarget::Auto => env::var("JOURNAL_STREAM")?.is_some(),
+    };
+    let registry = tracing_subscriber::registry();
+    if journal {
+        // No prefix: the fields are AGENT_ID, WORK_ID, RUN_ID.
+        let layer = tracing_journald::layer().context("the journal cannot be reached")?.with_field_prefix(None);
+        registry.with(layer.with_filter(filter)).init();
+    } else {
+        let layer = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false);
+        registry.with(layer.with_filter(filter)).init();
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What the binary does besides serving: verify, rebuild, restore, print the configuration.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentd_schemas::log::note::SignedNote;
+use anyhow::{Context as _, bail};
+
+use super::args::{Args, Restore, Verify};
+use super::paths;
+use crate::engine::database;
+use crate::identity::HostKeys;
+use crate::ledger::open::open_writer;
+use crate::ledger::verify::deep::{DeepReport, verify_deep};
+use crate::ledger::verify::{self, Report};
+use crate::ledger::{rebuild, restore};
+use crate::sys::directory::{Directory, Visibility};
+use crate::sys::lock::DirectoryLock;
+use crate::sys::process;
+
+/// Events between two lines of progress.
+const STEP: u64 = 250_000;
+/// Bytes of a checkpoint file, at most.
+const MAX_CHECKPOINT: u64 = 64 << 10;
+
+fn progress() -> impl Fn(u64) + Sync {
+    let shown = std::io::stderr().is_terminal();
+    let seen = AtomicU64::new(0);
+    move |more| {
+        let before = seen.fetch_add(more, Ordering::Relaxed);
+        if shown && before / STEP != (before + more) / STEP {
+            eprintln!("{} events read", before + more);
+        }
+    }
+}
+
+fn checkpoint(path: &std::path::PathBuf) -> anyhow::Result<SignedNote> {
+    let what = || format!("checkpoint {}", path.display());
+    let size = std::fs::metadata(path).with_context(what)?.len();
+    if size > MAX_CHECKPOINT {
+        bail!("checkpoint {} has {size} bytes, at most {MAX_CHECKPOINT} are allowed", path.display());
+    }
+    SignedNote::parse(&std::fs::read_to_string(path).with_context(what)?).with_context(what)
+}
+
+/// Verifies the ledger of the state directory, or a backup.
+pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
+    let path = match &verify.database {
+        Some(path) => path.clone(),
+        None => database(&paths::state(args)?),
+    };
+    if !path.exists() {
+        bail!("there is no ledger at {}: name the state directory with --state DIR", path.display());
+    }
+    let given: Vec<SignedNote> = verify.checkpoints.iter().map(checkpoint).collect::<anyhow::Result<_>>()?;
+    let threads = usize::from(verify.threads);
+    let began = crate::sys::clock::Clock::system().monotonic_ms();
+    let (report, deep) = if verify.deep {
+        let deep = verify_deep(&path, &given, threads, &progress())?;
+        (deep.report.clone(), Some(deep))
+    } else {
+        (verify::verify(&path, &given, threads, &progress())?, None)
+    };
+    let took = crate::sys::clock::Clock::system().monotonic_ms() - began;
+    if verify.json {
+        println!("{}", json(&path, &report, deep.as_ref(), took));
+        return Ok(());
+    }
+    print(&path, &report, deep.as_ref(), took)
+}
+
+fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} verifies: {} events, {} subjects, {took_ms} ms", path.display(), report.size, report.subjects)?;
+    writeln!(out, "root         {}", data_encoding::BASE64.encode(&report.root.0))?;
+    for announced in &report.incarnations {
+        writeln!(out, "incarnation  {} from event {}, {}", announced.incarnation, announced.index, announced.origin)?;
+        writeln!(out, "log key      {}", announced.log_key)?;
+    }
+    writeln!(out, "checkpoints  {} kept, {} given from outside", report.kept, report.given)?;
+    if let Some(deep) = deep {
+        writeln!(out, "projections  rebuilt from the log, equal in all {} rows", deep.rows)?;
+        writeln!(
+            out,
+            "content      {} blobs fit their commitments, {} were erased by events",
+            deep.blobs, deep.erased
+        )?;
+        writeln!(out, "signatures   {} completions signed by their agents' keys of the time", deep.statements)?;
+    }
+    if report.given == 0 {
+        writeln!(out, "note: without a checkpoint kept elsewhere, who is root here could have rewritten all of it")?;
+    }
+    Ok(())
+}
+
+fn json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> serde_json::Value {
+    let incarnations: Vec<serde_json::Value> = report
+        .incarnations
+        .iter()
+        .map(|each| {
+            serde_json::json!({"incarnation": each.incarnation, "from": each.index, "origin": each.origin,
+                "log_key": each.log_key.to_string()})
+        })
+        .collect();
+    let mut document = serde_json::json!({
+        "database": path.display().to_string(),
+        "verified": true,
+        "events": report.size,
+        "subjects": report.subjects,
+        "root": data_encoding::BASE64.encode(&report.root.0),
+        "incarnations": incarnations,
+        "checkpoints_kept": report.kept,
+        "checkpoints_given": report.given,
+        "took_ms": took_ms,
+    });
+    if let Some(deep) = deep {
+        document["deep"] = serde_json::json!({"rows": deep.rows, "blobs": deep.blobs, "erased": deep.erased,
+            "statements": deep.statements});
+    }
+    document
+}
+
+/// Writes the projections anew.
+pub(super) fn rebuild(args: &Args) -> anyhow::Result<()> {
+    let state = paths::state(args)?;
+    let _lock = DirectoryLock::acquire(&state)?;
+    let mut conn = open_writer(&database(&state))?;
+    let events = rebuild::rebuild(&mut conn, &progress())?;
+    println!("rebuilt the projections of {} events in {}", events, state.display());
+    Ok(())
+}
+
+/// Makes a state directory from a backup. What was there must be moved away first: nothing is overwritten.
+pub(super) fn restore(args: &Args, wanted: &Restore) -> anyhow::Result<()> {
+    process::set_private_umask();
+    let state = paths::state(args)?;
+    Directory::ensure(&state, Visibility::Private)?;
+    let _lock = DirectoryLock::acquire(&state)?;
+    let target = database(&state);
+    if target.exists() {
+        bail!("{} exists: move the state directory away, or name another with --state DIR", target.display());
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let restored = restore::restore(&wanted.backup, &target, None, &wanted.reason, threads, &progress())?;
+    HostKeys::open(&state, true)?;
+    println!(
+        "restored {} events into {}; incarnation {} begins with the next start, as {}",
+        restored.report.size,
+        state.display(),
+        restored.incarnation,
+        restored.origin
+    );
+    Ok(())
+}
+
+/// Prints the configuration in force.
+pub(super) fn print_config(args: &Args) -> anyhow::Result<()> {
+    let config = paths::config(args)?;
+    print!("{}", toml::to_string(&config)?);
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The host: status, freezes, the clock, accounts, the digest.
+
+use agentd_schemas::document::request::{AccountLimit, Scope};
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::time::WallMs;
+use agentd_schemas::view::{AccountView, DigestView, FreezeReport, StatusView};
+
+use crate::domain::Command;
+use crate::engine::{Engine, LiveRun};
+use crate::ledger::query;
+use crate::policy::{Action, Caller, Resource};
+use crate::sys::{directory::Directory, process};
+
+/// Free disk below which status warns, in percent.
+pub const LOW_DISK_PERCENT: u32 = 10;
+
+/// Whether a freeze covers a run.
+pub fn is_frozen(frozen: &[Scope], run: &LiveRun) -> bool {
+    frozen.iter().any(|scope| covers(scope, run))
+}
+
+fn covers(scope: &Scope, run: &LiveRun) -> bool {
+    match scope {
+        Scope::All => true,
+        Scope::Work(id) => *id == run.run.work,
+        Scope::Agent(name) => *name == run.agent,
+    }
+}
+
+impl Engine {
+    /// How the host is.
+    pub fn status(&self, caller: &Caller) -> Result<StatusView, Problem> {
+        self.permit(caller, Action::HostRead, &Resource::host())?;
+        let (day, _) = self.today();
+        let host = self.host();
+        let disk_free_percent = self.disk_free_percent();
+        let mut health = Vec::new();
+        if disk_free_percent < LOW_DISK_PERCENT {
+            health.push(format!("only {disk_free_percent} % of the disk is free"));
+        }
+        if self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) != 0 {
+            health.push("the wall clock jumped: schedules and deadlines are held (agentctl clock accept)".to_owned());
+        }
+        let database = host.state.join("ledger.db");
+        let running = query::host::Running {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: host.since,
+            mode: host.mode.to_owned(),
+            health,
+            memory_bytes: process::resident_bytes().unwrap_or(0),
+            database_bytes: std::fs::metadata(database).map_or(0, |meta| meta.len()),
+            disk_free_percent,
+            denials: self.0.denials.counts(),
+        };
+        self.0.readers.with(|conn| {
+            let parked = self.0.parked(conn)?;
+            let parked = |queue: i64| parked.contains(&queue);
+            Ok(query::host::status(conn, &caller.viewer(), &day, &parked, running)?)
+        })
+    }
+
+    fn disk_free_percent(&self) -> u32 {
+        let free = Directory::open(&self.host().state).and_then(|directory| directory.free_space());
+        free.map_or(0, |free| u32::from(free.percent()))
+    }
+
+    /// Stops starts and runs in a scope.
+    pub async fn freeze(&self, caller: &Caller, scope: Scope, reason: &str) -> Result<FreezeReport, Problem> {
+        let command = Command::Freeze { scope: scope.clone(), reason: reason.to_owned() };
+        self.execute(caller, command, None).await?;
+        self.freeze_report(caller, &scope)
+    }
+
+    /// How a freeze stands: which living runs confirmed that they stand still.
+    pub fn freeze_report(&self, caller: &Caller, scope: &Scope) -> Result<FreezeReport, Problem> {
+        self.permit(caller, Action::HostRead, &Resource::host())?;
+        let under: Vec<LiveRun> = self.0.live.all().into_iter().filter(|run| covers(scope, run)).collect();
+        let confirmed = under.iter().filter(|run| run.frozen).count();
+        let unconfirmed = under.iter().filter(|run| !run.frozen);
+        Ok(FreezeReport {
+            runs: under.len() as u64,
+            confirmed: confirmed as u64,
+            unconfirmed: unconfirmed
+                .map(|run| format!("{}.{} (agent {})", run.run.work, run.run.attempt, run.agent))
+                .collect(),
+        })
+    }
+
+    /// Ends a freeze.
+    pub async fn thaw(&self, caller: &Caller, scope: Scope) -> Result<(), Problem> {
+        self.execute(caller, Command::Thaw { scope }, None).await.map(drop)
+    }
+
+    /// Lets wall-time triggers go on.
+    pub async fn accept_clock(&self, caller: &Caller, reason: &str) -> Result<(), Problem> {
+        self.execute(caller, Command::AcceptClock { reason: reason.to_owned() }, None).await.map(drop)
+    }
+
+    /// What happened since a time.
+    pub fn digest(&self, caller: &Caller, since: WallMs) -> Result<DigestView, Problem> {
+        self.permit(caller, Action::HostRead, &Resource::host())?;
+        let until = self.now();
+        if since > until {
+            return Err(Problem::new(Code::InvalidDocument, format!("{since} is in the future"))
+                .hint("for example: --since yesterday"));
+        }
+        let (first_day, _) = crate::engine::world::names(since.as_ms(), &self.0.zone);
+        let (last_day, _) = crate::engine::world::names(until.as_ms(), &self.0.zone);
+        self.0.readers.with(|conn| {
+            let parked = self.0.parked(conn)?;
+            let window = query::host::Window { since, until, first_day: &first_day, last_day: &last_day };
+            Ok(query::host::digest(conn, &caller.viewer(), window, &|queue| parked.contains(&queue))?)
+        })
+    }
+
+    /// Accounts that the caller may see, in their current periods.
+    pub fn accounts(&self, caller: &Caller) -> Result<Vec<AccountView>, Problem> {
+        self.permit(caller, Action::HostRead, &Resource::host())?;
+        let (day, month) = self.today();
+        self.0.readers.with(|conn| {
+            let today = query::host::Today { day: &day, month: &month };
+            Ok(query::host::accounts(conn, &caller.viewer(), &self.0.defaults, today)?)
+        })
+    }
+
+    /// Sets the limits of an account.
+    pub async fn set_account_limit(&self, caller: &Caller, limit: AccountLimit) -> Result<(), Problem> {
+        let AccountLimit { account, period, max_cost, max_tokens } = limit;
+        let micro_usd = max_cost.map(|cost| cost.0.as_micro());
+        let command = Command::SetAccountLimit { account, period, micro_usd, tokens: max_tokens };
+        self.execute(caller, command, None).await.map(drop)
+    }
+}

@@ -1,0 +1,25 @@
+//! What doors call: one method per operation. Each reads or commits, and answers with a document of the schemas.
+
+pub mod agents;
+pub mod host;
+pub mod judge;
+pub mod ledger;
+pub mod parked;
+pub mod plans;
+pub mod runs;
+pub mod sessions;
+pub mod works;
+
+use agentd_schemas::problem::{Code, Problem};
+use sha2::{Digest as _, Sha256};
+
+/// An idempotency key with the digest of the body it belongs to.
+fn keyed(key: Option<&str>, operation: &str, body: &[u8]) -> Result<Option<(String, String)>, Problem> {
+    let Some(key) = key.filter(|key| !key.is_empty()) else { return Ok(None) };
+    if key.len() > agentd_schemas::dbus::MAX_KEY_BYTES || key.chars().any(char::is_control) {
+        return Err(Problem::new(Code::InvalidDocument, "the idempotency key is not usable")
+            .hint(format!("at most {} bytes, without controls", agentd_schemas::dbus::MAX_KEY_BYTES)));
+    }
+    let digest = Sha256::new().chain_update(operation).chain_update([0]).chain_update(body).finalize();
+    Ok(Some((key.to_owned(), data_encoding::HEXLOWER.encode(&digest))))
+}

@@ -1,0 +1,108 @@
+//! Schedules and objectives.
+
+use agentd_schemas::document::{ObjectiveDocument, ScheduleDocument};
+use agentd_schemas::event::Subject;
+use agentd_schemas::id::ScheduleId;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::time::WallMs;
+use agentd_schemas::view::{ObjectiveView, ScheduleView};
+use jiff::tz::TimeZone;
+
+use super::keyed;
+use crate::domain::{Command, schedule};
+use crate::engine::Engine;
+use crate::ledger::{load, query};
+use crate::policy::Caller;
+
+/// Ticks that are shown ahead, at most.
+pub const MAX_TICKS: u32 = 1000;
+
+impl Engine {
+    /// Adds a schedule.
+    pub async fn add_schedule(
+        &self,
+        caller: &Caller,
+        mut document: ScheduleDocument,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Result<ScheduleView, Problem> {
+        let key = keyed(key, "schedule", body)?;
+        let name = document.time_zone.clone().unwrap_or_else(|| self.host().time_zone.clone());
+        let zone = TimeZone::get(&name).map_err(|_| {
+            Problem::new(Code::InvalidDocument, format!("no time zone is named {name:?}"))
+                .hint("use an IANA name such as Europe/Berlin; the host needs the package tzdata")
+        })?;
+        document.time_zone = Some(name);
+        let work = self.prepare(caller, vec![document.work.clone()])?.pop();
+        let work = work.ok_or_else(|| Problem::internal("a schedule without a work"))?;
+        let new = schedule::prepare(caller.uid, document, zone, work)?;
+        let done = self.execute(caller, Command::AddSchedule { schedule: Box::new(new) }, key).await?;
+        let id = done.events.iter().find_map(|event| match event.envelope.subject {
+            Subject::Schedule(id) => Some(id),
+            _ => None,
+        });
+        let id = id.ok_or_else(|| Problem::internal("a schedule without an id"))?;
+        self.0.readers.with(|conn| Ok(query::plans::schedule(conn, &caller.viewer(), &id.to_string())?))
+    }
+
+    /// All schedules that the caller may see.
+    pub fn schedules(&self, caller: &Caller) -> Result<Vec<ScheduleView>, Problem> {
+        self.0.readers.with(|conn| Ok(query::plans::schedules(conn, &caller.viewer())?))
+    }
+
+    fn schedule_id(&self, caller: &Caller, text: &str) -> Result<ScheduleId, Problem> {
+        self.0.readers.with(|conn| Ok(query::resolve::schedule(conn, &caller.viewer(), text)?.id))
+    }
+
+    /// The next ticks of a schedule.
+    pub fn next_ticks(&self, caller: &Caller, text: &str, count: u32) -> Result<Vec<WallMs>, Problem> {
+        if count == 0 || count > MAX_TICKS {
+            return Err(Problem::new(
+                Code::OutOfBounds,
+                format!("{count} ticks asked for, 1 to {MAX_TICKS} can be shown"),
+            ));
+        }
+        let id = self.schedule_id(caller, text)?;
+        let now = self.now();
+        self.0.readers.with(|conn| {
+            let facts = load::plans::schedule(conn, id, false, &self.0.defaults).map_err(Problem::internal)?;
+            let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no schedule {text}")))?;
+            facts.upcoming(now, count as usize)
+        })
+    }
+
+    /// Skips ticks until resumed.
+    pub async fn pause_schedule(&self, caller: &Caller, text: &str, reason: &str) -> Result<(), Problem> {
+        let schedule = self.schedule_id(caller, text)?;
+        self.execute(caller, Command::PauseSchedule { schedule, reason: reason.to_owned() }, None).await.map(drop)
+    }
+
+    /// Goes on.
+    pub async fn resume_schedule(&self, caller: &Caller, text: &str) -> Result<(), Problem> {
+        let schedule = self.schedule_id(caller, text)?;
+        self.execute(caller, Command::ResumeSchedule { schedule }, None).await.map(drop)
+    }
+
+    /// Removes a schedule.
+    pub async fn remove_schedule(&self, caller: &Caller, text: &str) -> Result<(), Problem> {
+        let schedule = self.schedule_id(caller, text)?;
+        self.execute(caller, Command::RemoveSchedule { schedule }, None).await.map(drop)
+    }
+
+    /// Sets an objective for works of the caller.
+    pub async fn set_objective(&self, caller: &Caller, objective: ObjectiveDocument) -> Result<(), Problem> {
+        self.execute(caller, Command::SetObjective { owner: caller.uid, objective }, None).await.map(drop)
+    }
+
+    /// All objectives that the caller may see, and how they stand.
+    pub fn objectives(&self, caller: &Caller) -> Result<Vec<ObjectiveView>, Problem> {
+        let now = self.now();
+        self.0.readers.with(|conn| Ok(query::plans::objectives(conn, &caller.viewer(), now)?))
+    }
+
+    /// Removes an objective of the caller.
+    pub async fn remove_objective(&self, caller: &Caller, name: &str) -> Result<(), Problem> {
+        let name = name.parse().map_err(|error| Problem::new(Code::InvalidDocument, format!("{error}")))?;
+        self.execute(caller, Command::RemoveObjective { owner: caller.uid, name }, None).await.map(drop)
+    }
+}

@@ -1,0 +1,349 @@
+//! Runs, as their agents handle them.
+
+use std::time::Duration;
+
+use agentd_schemas::event::{EventData, WaitReason, WorkState};
+use agentd_schemas::http::{
+    Children, Claim, ClaimRequest, Complete, Completed, Cost, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES,
+    MAX_POLL_S, MAX_PROGRESS_BYTES, MAX_RESULT_BYTES, Note, Reserve, RunStatus,
+};
+use agentd_schemas::id::{Fence, RunId};
+use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
+use agentd_schemas::view::SubmittedView;
+use sha2::{Digest as _, Sha256};
+
+use super::keyed;
+use crate::domain::Command;
+use crate::domain::command::{Completion, RunRef, Spending, Submitter};
+use crate::domain::work::WorkFacts;
+use crate::domain::work::judge::acceptance_digest;
+use crate::engine::waiters::Waiter;
+use crate::engine::{Done, Engine, LiveRun};
+use crate::ledger::{load, query};
+use crate::policy::{Action, Caller, Resource};
+
+const fn named(run: RunId, fence: Fence) -> RunRef {
+    RunRef { work: run.work, attempt: run.attempt, fence }
+}
+
+fn name(caller: &Caller) -> Result<&Slug, Problem> {
+    caller.agent_name().ok_or_else(|| Problem::new(Code::Denied, "this is the door of agents"))
+}
+
+impl Engine {
+    /// Gives the agent its next work; waits for one when there is none.
+    pub async fn claim(&self, caller: &Caller, request: &ClaimRequest) -> Result<Option<Claim>, Problem> {
+        let agent = name(caller)?.clone();
+        if request.wait_s > MAX_POLL_S {
+            return Err(Problem::new(Code::OutOfBounds, format!("wait_s {} is above {MAX_POLL_S}", request.wait_s)));
+        }
+        let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
+        let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
+        let mut passed = None;
+        loop {
+            let woken = if request.wait_s > 0 { self.0.waiters.register(self.waiter(&agent)?) } else { None };
+            let command = Command::ClaimWork { agent: agent.clone(), lease_ms };
+            let done = self.execute(caller, command, None).await?;
+            if let Some(event) = done.events.first() {
+                return self.claimed(event.envelope.index).map(Some);
+            }
+            if let Some(wake) = passed.take() {
+                self.0.waiters.pass_on(wake);
+            }
+            let Some(woken) = woken else {
+                if request.wait_s > 0 {
+                    return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
+                }
+                return Ok(None);
+            };
+            match tokio::time::timeout_at(until, woken).await {
+                Ok(Ok(wake)) => passed = Some(wake),
+                Ok(Err(_)) => return Err(Problem::new(Code::Stopping, "agentd is stopping").hint("try again")),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    fn waiter(&self, agent: &Slug) -> Result<Waiter, Problem> {
+        self.0.readers.with(|conn| {
+            let candidate = load::agents::candidate(conn, agent).map_err(Problem::internal)?;
+            let candidate = candidate.ok_or_else(|| Problem::new(Code::NotFound, format!("no agent {agent}")))?;
+            let (owner, shared, skills) = (candidate.owner, candidate.shared, candidate.skills);
+            Ok(Waiter { agent: agent.clone(), owner, shared, skills })
+        })
+    }
+
+    fn claimed(&self, key: u64) -> Result<Claim, Problem> {
+        let key = i64::try_from(key).map_err(Problem::internal)?;
+        let claim = self.0.readers.with(|conn| Ok(query::claim::claim_document(conn, key)?))?;
+        self.0.live.set_timeout(claim.work, claim.timeout_s.map(|seconds| seconds * 1000));
+        Ok(claim)
+    }
+
+    /// The agent began.
+    pub async fn start(&self, caller: &Caller, run: RunId, fenced: &Fenced) -> Result<RunStatus, Problem> {
+        let run = named(run, fenced.fence);
+        self.execute(caller, Command::StartRun { run }, None).await?;
+        self.status_of(&run)
+    }
+
+    /// Renews the lease.
+    pub fn heartbeat(&self, caller: &Caller, run: RunId, beat: Heartbeat) -> Result<RunStatus, Problem> {
+        let run = named(run, beat.fence);
+        let agent = name(caller)?;
+        if let Some(progress) = &beat.progress
+            && (progress.len() > MAX_PROGRESS_BYTES || progress.chars().any(char::is_control))
+        {
+            return Err(Problem::new(Code::InvalidDocument, "the progress is not one short line")
+                .hint(format!("at most {MAX_PROGRESS_BYTES} bytes, without controls")));
+        }
+        self.own(caller, agent, &run)?;
+        let now = self.0.clock.boot_ms();
+        let live = self.0.live.heartbeat(&run, now, self.now(), beat.progress, beat.frozen);
+        match live {
+            Some(live) => self.directive(&live),
+            None => Err(self.why_stale(&run)?),
+        }
+    }
+
+    /// A run may be spoken for by its own agent alone.
+    fn own(&self, caller: &Caller, agent: &Slug, run: &RunRef) -> Result<(), Problem> {
+        let live = self.0.live.get(run.work);
+        if live.as_ref().is_none_or(|live| live.agent == *agent) {
+            return Ok(());
+        }
+        let resource =
+            Resource { agent: live.map(|live| live.agent), ..Resource::owned(format!("work {}", run.work), u32::MAX) };
+        self.permit(caller, Action::RunAct, &resource).map(drop)
+    }
+
+    fn why_stale(&self, run: &RunRef) -> Result<Problem, Problem> {
+        let work = self.0.readers.with(|conn| load::works::work(conn, run.work, false).map_err(Problem::internal))?;
+        let missing = || Problem::new(Code::NotFound, format!("no work {}", run.work));
+        Ok(work.ok_or_else(missing)?.live(run).err().unwrap_or_else(|| Problem::new(Code::Conflict, "try again")))
+    }
+
+    fn status_of(&self, run: &RunRef) -> Result<RunStatus, Problem> {
+        match self.0.live.get(run.work).filter(|live| live.run == *run) {
+            Some(live) => self.directive(&live),
+            None => Err(self.why_stale(run)?),
+        }
+    }
+
+    fn directive(&self, live: &LiveRun) -> Result<RunStatus, Problem> {
+        let (frozen, notes) = self.0.readers.with(|conn| {
+            let frozen = load::host::frozen(conn).map_err(Problem::internal)?;
+            let notes = load::content::notes_since(conn, live.run.work, live.run.fence.n).map_err(Problem::internal)?;
+            Ok((frozen, notes))
+        })?;
+        let (directive, reason) = if super::host::is_frozen(&frozen, live) {
+            (Directive::Freeze, Some("frozen by a person".to_owned()))
+        } else {
+            match &live.waiting {
+                None => (Directive::Continue, None),
+                Some(WaitReason::Person) => (Directive::Wait, Some("waits for a person's answer".to_owned())),
+                Some(WaitReason::Budget { account }) => {
+                    (Directive::Wait, Some(format!("waits for budget: {account} has too little left")))
+                }
+                Some(WaitReason::Frozen) => (Directive::Freeze, None),
+            }
+        };
+        let lease_s = u32::try_from(live.lease_ms / 1000).unwrap_or(u32::MAX);
+        Ok(RunStatus { directive, reason, lease_s, notes, reservation: None })
+    }
+
+    /// Sets money and tokens aside, or makes the run wait for them.
+    pub async fn reserve(&self, caller: &Caller, run: RunId, reserve: &Reserve) -> Result<RunStatus, Problem> {
+        let run = named(run, reserve.fence);
+        let command = Command::ReserveCost { run, micro_usd: reserve.micro_usd, tokens: reserve.tokens };
+        let done = self.execute(caller, command, None).await?;
+        let mut status = self.status_of(&run)?;
+        status.reservation = done.events.iter().find_map(|event| match event.data {
+            EventData::CostReserved(_) => Some(event.envelope.index),
+            _ => None,
+        });
+        Ok(status)
+    }
+
+    /// Records what was spent.
+    pub async fn cost(&self, caller: &Caller, run: RunId, cost: &Cost) -> Result<RunStatus, Problem> {
+        let run = named(run, cost.fence);
+        if let Some(model) = &cost.effective_model
+            && (model.is_empty() || model.len() > 256 || model.chars().any(char::is_control))
+        {
+            return Err(
+                Problem::new(Code::InvalidDocument, "effective_model is not a model name").hint("1 to 256 bytes")
+            );
+        }
+        let spending = Spending {
+            reservation: cost.reservation,
+            micro_usd: cost.micro_usd.map(|micro| micro.min(MAX_AMOUNT)),
+            tokens: cost.tokens.min(MAX_AMOUNT),
+            source: cost.source.unwrap_or(agentd_schemas::event::AmountSource::Reported),
+            effective_model: cost.effective_model.clone(),
+        };
+        self.execute(caller, Command::SettleCost { run, cost: spending }, None).await?;
+        self.status_of(&run)
+    }
+
+    /// Adds a note of the run.
+    pub async fn run_note(&self, caller: &Caller, run: RunId, note: &Note) -> Result<RunStatus, Problem> {
+        let run = named(run, note.fence);
+        self.execute(caller, Command::AddRunNote { run, text: note.text.clone() }, None).await?;
+        self.status_of(&run)
+    }
+
+    /// Asks a person and waits.
+    pub async fn ask(&self, caller: &Caller, run: RunId, note: &Note) -> Result<RunStatus, Problem> {
+        let run = named(run, note.fence);
+        self.execute(caller, Command::AskPerson { run, text: note.text.clone() }, None).await?;
+        self.status_of(&run)
+    }
+
+    /// Submits works as parts of the run's own.
+    pub async fn children(&self, caller: &Caller, run: RunId, children: Children) -> Result<SubmittedView, Problem> {
+        let run = named(run, children.fence);
+        let body = serde_json::to_vec(&children.works).map_err(Problem::internal)?;
+        let key = keyed(children.key.as_deref(), "children", &body)?;
+        let facts = self.facts(&run)?;
+        facts.live(&run)?;
+        let owner = facts.spec.owner;
+        let works = self.prepare(&Caller::person(owner, false, false), children.works)?;
+        let command = Command::SubmitWorks { owner, works, from: Submitter::Run(run) };
+        let done = self.execute(caller, command, key).await?;
+        self.submitted(caller, &done, &[])
+    }
+
+    fn facts(&self, run: &RunRef) -> Result<WorkFacts, Problem> {
+        let found = self.0.readers.with(|conn| load::works::work(conn, run.work, false).map_err(Problem::internal))?;
+        found.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {}", run.work)))
+    }
+
+    /// Takes a signed result, judges it, and completes the work or says why not.
+    pub async fn complete(&self, caller: &Caller, run: RunId, complete: Complete) -> Result<Completed, Problem> {
+        let run = named(run, complete.fence);
+        let agent = name(caller)?;
+        if complete.result.len() > MAX_RESULT_BYTES {
+            return Err(Problem::new(
+                Code::TooLarge,
+                format!("the result has {} bytes, at most {MAX_RESULT_BYTES} are allowed", complete.result.len()),
+            )
+            .hint("hand in a summary, and say in it where the rest is"));
+        }
+        let facts = self.facts(&run)?;
+        if let Some(done) = already(&facts, &run, agent) {
+            return Ok(done);
+        }
+        let epoch = facts.live(&run)?.epoch;
+        self.own(caller, agent, &run)?;
+        let signed_by = self.check_statement(caller, &facts, &run, epoch, &complete)?;
+        let content = self.0.readers.with(|conn| load::content::of_work(conn, facts.key).map_err(Problem::internal))?;
+        let schemas = content.map(|content| content.schemas).unwrap_or_default();
+        let judged = self.0.validators.judge(&facts.spec.acceptance, &schemas, &complete.result)?;
+        let completion = Completion {
+            statement: complete.statement.to_json().map_err(Problem::internal)?.into_bytes(),
+            result: complete.result.into_bytes(),
+            json: judged.json,
+            verdicts: judged.verdicts,
+            judged_work: facts.key,
+            signed_by,
+            message: judged.message.clone(),
+        };
+        let command = Command::CompleteWork { run, completion: Box::new(completion) };
+        let done = self.execute(caller, command, None).await?;
+        Ok(outcome(&done, judged.message))
+    }
+
+    /// The statement must be by the agent's key and speak of exactly this run and result.
+    fn check_statement(
+        &self,
+        caller: &Caller,
+        work: &WorkFacts,
+        run: &RunRef,
+        epoch: u32,
+        complete: &Complete,
+    ) -> Result<String, Problem> {
+        let agent = name(caller)?;
+        let known = self.known(agent)?.ok_or_else(|| Problem::new(Code::NotFound, format!("no agent {agent}")))?;
+        if known.shut_out.is_some() {
+            return Err(Problem::new(Code::KeyRevoked, format!("agent {agent} has no valid key")));
+        }
+        let refuse = |why: &dyn std::fmt::Display| {
+            self.0.denials.unauthenticated(caller.uid, agent.as_str(), "bad_signature");
+            self.0.timer.notify_one();
+            Problem::new(
+                Code::BadSignature,
+                format!("the statement of run {}.{} was refused: {why}", run.work, run.attempt),
+            )
+            .hint("sign a statement over exactly this result, run, fence and acceptance with the agent's current key")
+        };
+        let payload =
+            complete.statement.verify(&known.public_key, statement::PAYLOAD_TYPE).map_err(|error| refuse(&error))?;
+        let said = statement::Completion::parse(payload).map_err(|error| refuse(&error))?;
+        let acceptance = acceptance_digest(&work.spec.acceptance);
+        let expected = statement::Completion {
+            artefacts: vec![Artefact {
+                name: "result".to_owned(),
+                sha256: Sha256Digest(Sha256::digest(complete.result.as_bytes()).into()),
+            }],
+            origin: self.host().origin.clone(),
+            work: run.work.to_string(),
+            run: format!("{}.{}", run.work, run.attempt),
+            fence: run.fence.n,
+            agent: known.agent_id.clone(),
+            epoch: u64::from(epoch),
+            acceptance: acceptance.parse().map_err(Problem::internal)?,
+            finished_at: None,
+        };
+        said.check(&expected).map_err(|error| refuse(&error))?;
+        Ok(known.public_key.to_string())
+    }
+
+    /// Gives up.
+    pub async fn fail(&self, caller: &Caller, run: RunId, fail: &Fail) -> Result<Completed, Problem> {
+        let run = named(run, fail.fence);
+        if fail.message.len() > MAX_NOTE_BYTES {
+            return Err(Problem::new(Code::TooLarge, format!("the message has more than {MAX_NOTE_BYTES} bytes")));
+        }
+        let done = self.execute(caller, Command::FailRun { run, message: fail.message.clone() }, None).await?;
+        Ok(outcome(&done, None))
+    }
+}
+
+/// Amounts beyond this are no amounts: a billion dollars, in micro-USD.
+const MAX_AMOUNT: u64 = 1_000_000_000_000_000;
+
+/// A completion that arrived before, when its answer was lost.
+fn already(work: &WorkFacts, run: &RunRef, agent: &Slug) -> Option<Completed> {
+    let same = work.run.as_ref().is_some_and(|held| held.fence == run.fence && held.agent == *agent);
+    let done = matches!(work.state, WorkState::Completed | WorkState::Verifying);
+    (same && done).then(|| Completed { state: work.state, verdicts: Vec::new(), message: None })
+}
+
+fn outcome(done: &Done, message: Option<String>) -> Completed {
+    let mut completed = Completed { state: WorkState::Failed, verdicts: Vec::new(), message };
+    for event in done.events.iter() {
+        match &event.data {
+            EventData::WorkCompleted(data) => {
+                completed.state = WorkState::Completed;
+                completed.verdicts.clone_from(&data.verdicts);
+                return completed;
+            }
+            EventData::ResultJudged(data) => {
+                completed.state = WorkState::Verifying;
+                completed.verdicts.clone_from(&data.verdicts);
+                return completed;
+            }
+            EventData::AttemptFailed(data) => {
+                completed.verdicts.clone_from(&data.verdicts);
+                if data.retry_after_ms.is_some() {
+                    completed.state = WorkState::Scheduled;
+                }
+            }
+            _ => {}
+        }
+    }
+    completed
+}

@@ -1,0 +1,254 @@
+//! Works, as persons handle them.
+
+use agentd_schemas::document::WorkDocument;
+use agentd_schemas::document::request::{Raise, WorkFilter};
+use agentd_schemas::document::work::MAX_BULK_ITEMS;
+use agentd_schemas::event::{EventData, Subject, WorkState};
+use agentd_schemas::id::WorkId;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Skill;
+use agentd_schemas::view::work::{AgentVerdict, SubmittedWork};
+use agentd_schemas::view::{SubmittedView, WhyView, WorkPage, WorkView};
+use rusqlite::Connection;
+
+use super::keyed;
+use crate::domain::command::Submitter;
+use crate::domain::work::{self, NewWork};
+use crate::domain::{Command, Env, Ids};
+use crate::engine::{Done, Engine};
+use crate::ledger::{load, query};
+use crate::policy::{Action, Caller, Resource};
+
+impl Engine {
+    /// Submits works: all of them or none.
+    pub async fn submit(
+        &self,
+        caller: &Caller,
+        documents: Vec<WorkDocument>,
+        key: Option<&str>,
+        body: &[u8],
+    ) -> Result<SubmittedView, Problem> {
+        let key = keyed(key, "submit", body)?;
+        let works = self.prepare(caller, documents)?;
+        let skills = skills(&works);
+        let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };
+        let done = self.execute(caller, command, key).await?;
+        self.submitted(caller, &done, &skills)
+    }
+
+    /// What a submit would do; nothing is written.
+    pub fn check(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<SubmittedView, Problem> {
+        let works = self.prepare(caller, documents)?;
+        self.permit(caller, Action::WorkSubmit, &Resource::owned("works of one's own", caller.uid))?;
+        let skills = skills(&works);
+        let env = self.env()?;
+        let drafts = self.0.readers.with(|conn| {
+            let facts = load::works::submit_facts(conn, &works, &Submitter::Person);
+            work::submit::submit(&facts.map_err(Problem::internal)?, caller.uid, &works, &Submitter::Person, &env)
+        })?;
+        let works = drafts.iter().filter_map(|draft| match (&draft.subject, &draft.data) {
+            (Subject::Work(id), EventData::WorkSubmitted(spec)) => {
+                Some(SubmittedWork { id: *id, short: id.short(4), state: spec.state.as_str().to_owned() })
+            }
+            _ => None,
+        });
+        let works = works.collect();
+        Ok(SubmittedView { works, repeated: false, notes: self.notes(caller, &skills)? })
+    }
+
+    pub(super) fn prepare(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
+        if documents.len() > MAX_BULK_ITEMS {
+            let message = format!("{} works in one submit, at most {MAX_BULK_ITEMS} are allowed", documents.len());
+            return Err(Problem::new(Code::TooLarge, message).hint("split the list; give each part its own key"));
+        }
+        let refers = documents.iter().any(|each| !each.depends_on.is_empty() || each.parent.is_some());
+        if !refers {
+            let none = &mut |text: &str| Err(Problem::new(Code::NotFound, format!("no work {text}")));
+            return work::prepare(documents, &self.0.defaults, none);
+        }
+        let viewer = caller.viewer();
+        self.0.readers.with(|conn| {
+            work::prepare(documents, &self.0.defaults, &mut |text| Ok(query::resolve::work(conn, &viewer, text)?.id))
+        })
+    }
+
+    /// The world as a dry run sees it.
+    pub(super) fn env(&self) -> Result<Env, Problem> {
+        let moment = self.0.clock.moment();
+        let (day, month) = crate::engine::world::names(moment.wall_ms, &self.0.zone);
+        Ok(Env {
+            wall: agentd_schemas::unit::time::WallMs::saturating(moment.wall_ms),
+            boot_ms: moment.boot_ms,
+            incarnation: self.host().incarnation,
+            next_index: *self.0.size.borrow(),
+            day,
+            month,
+            ids: Ids::new(crate::sys::random::bytes().map_err(Problem::internal)?),
+            defaults: self.0.defaults.clone(),
+        })
+    }
+
+    pub(super) fn submitted(
+        &self,
+        caller: &Caller,
+        done: &Done,
+        skills: &[Vec<Skill>],
+    ) -> Result<SubmittedView, Problem> {
+        let works = self.0.readers.with(|conn| {
+            let each = done.events.iter().filter_map(|event| match (&event.envelope.subject, &event.data) {
+                (Subject::Work(id), EventData::WorkSubmitted(spec)) => Some((*id, spec.state)),
+                _ => None,
+            });
+            each.map(|(id, state)| submitted_row(conn, id, state, done.repeated)).collect()
+        })?;
+        Ok(SubmittedView { works, repeated: done.repeated, notes: self.notes(caller, skills)? })
+    }
+
+    /// What a person would want to know of new works: skills that nobody has.
+    fn notes(&self, caller: &Caller, skills: &[Vec<Skill>]) -> Result<Vec<String>, Problem> {
+        if skills.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.0.readers.with(|conn| {
+            let agents = load::agents::candidates_for(conn, caller.uid).map_err(Problem::internal)?;
+            let lacking = skills.iter().filter(|needed| {
+                !agents.iter().any(|agent| needed.iter().all(|skill| agent.skills.binary_search(skill).is_ok()))
+            });
+            Ok(lacking.take(5).map(|needed| lacking_note(needed)).collect())
+        })
+    }
+
+    /// A page of works.
+    pub fn works(&self, caller: &Caller, filter: &WorkFilter) -> Result<WorkPage, Problem> {
+        self.0.readers.with(|conn| {
+            let parked = self.0.parked(conn)?;
+            Ok(query::works::list(conn, &caller.viewer(), filter, &|queue| parked.contains(&queue))?)
+        })
+    }
+
+    /// One work in full.
+    pub fn work(&self, caller: &Caller, text: &str) -> Result<WorkView, Problem> {
+        self.0.readers.with(|conn| {
+            let parked = self.0.parked(conn)?;
+            let live = |run: agentd_schemas::id::RunId| {
+                let live = self.0.live.get(run.work).filter(|live| live.run.attempt == run.attempt)?;
+                Some(query::works::Pulse { progress: live.progress, heartbeat_at: live.heartbeat_at? })
+            };
+            Ok(query::works::show(conn, &caller.viewer(), text, &|queue| parked.contains(&queue), &live)?)
+        })
+    }
+
+    /// Why a work is where it is.
+    pub fn why(&self, caller: &Caller, text: &str) -> Result<WhyView, Problem> {
+        let env = self.env()?;
+        self.0.readers.with(|conn| {
+            let found = query::resolve::work(conn, &caller.viewer(), text)?;
+            let facts = load::why::facts(conn, found.key, &env).map_err(Problem::internal)?;
+            let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {text}")))?;
+            let why = work::why::why(&facts, &env);
+            let parked =
+                facts.work.state == WorkState::Ready && work::why::is_parked(&facts.work, &facts.agents, &env.defaults);
+            let state = if parked { "parked" } else { facts.work.state.as_str() };
+            Ok(WhyView {
+                id: found.id,
+                state: state.to_owned(),
+                summary: why.summary,
+                reasons: why.reasons,
+                agents: why
+                    .agents
+                    .into_iter()
+                    .map(|(agent, eligible, because)| AgentVerdict { agent, eligible, because })
+                    .collect(),
+                hint: why.hint,
+            })
+        })
+    }
+
+    pub(super) fn resolve(&self, caller: &Caller, text: &str) -> Result<WorkId, Problem> {
+        self.0.readers.with(|conn| Ok(query::resolve::work(conn, &caller.viewer(), text)?.id))
+    }
+
+    async fn on_work(
+        &self,
+        caller: &Caller,
+        text: &str,
+        command: impl FnOnce(WorkId) -> Command,
+    ) -> Result<WorkId, Problem> {
+        let work = self.resolve(caller, text)?;
+        self.execute(caller, command(work), None).await?;
+        Ok(work)
+    }
+
+    /// Calls a work off.
+    pub async fn cancel(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
+        let reason = reason.to_owned();
+        self.on_work(caller, text, |work| Command::CancelWork { work, reason }).await
+    }
+
+    /// Gives a work one more attempt.
+    pub async fn retry(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
+        let reason = reason.to_owned();
+        self.on_work(caller, text, |work| Command::RetryWork { work, reason }).await
+    }
+
+    /// Takes a result that waits for a person.
+    pub async fn accept(&self, caller: &Caller, text: &str, note: &str) -> Result<WorkId, Problem> {
+        let note = (!note.trim().is_empty()).then(|| note.to_owned());
+        self.on_work(caller, text, |work| Command::AcceptResult { work, note }).await
+    }
+
+    /// Refuses a result that waits for a person.
+    pub async fn reject(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
+        let reason = reason.to_owned();
+        self.on_work(caller, text, |work| Command::RejectResult { work, reason }).await
+    }
+
+    /// Raises limits of a work.
+    pub async fn raise(&self, caller: &Caller, text: &str, raise: Raise) -> Result<WorkId, Problem> {
+        self.on_work(caller, text, |work| Command::RaiseLimits { work, raise }).await
+    }
+
+    /// Adds a note to a work.
+    pub async fn note(&self, caller: &Caller, text: &str, words: &str) -> Result<WorkId, Problem> {
+        let words = words.to_owned();
+        self.on_work(caller, text, |work| Command::AddNote { work, text: words }).await
+    }
+
+    /// Answers a run that waits for a person.
+    pub async fn answer(&self, caller: &Caller, text: &str, words: &str) -> Result<WorkId, Problem> {
+        let words = words.to_owned();
+        self.on_work(caller, text, |work| Command::AnswerRun { work, text: words }).await
+    }
+
+    /// The exact bytes of one blob, for who may see the event.
+    pub fn content(&self, caller: &Caller, event: u64, slot: u8) -> Result<Vec<u8>, Problem> {
+        self.0.readers.with(|conn| Ok(query::ledger::content(conn, &caller.viewer(), event, slot)?))
+    }
+}
+
+fn skills(works: &[NewWork]) -> Vec<Vec<Skill>> {
+    let mut skills: Vec<Vec<Skill>> = works.iter().map(|work| work.spec.required_skills.clone()).collect();
+    skills.retain(|needed| !needed.is_empty());
+    skills.sort();
+    skills.dedup();
+    skills
+}
+
+fn lacking_note(needed: &[Skill]) -> String {
+    let needed: Vec<&str> = needed.iter().map(agentd_schemas::unit::name::Skill::as_str).collect();
+    match needed.as_slice() {
+        [one] => format!("no enrolled agent has the skill {one}: the work is parked until one does"),
+        many => {
+            format!("no enrolled agent has all of the skills {}: the work is parked until one does", many.join(", "))
+        }
+    }
+}
+
+fn submitted_row(conn: &Connection, id: WorkId, then: WorkState, repeated: bool) -> Result<SubmittedWork, Problem> {
+    let mut state = then.as_str().to_owned();
+    if repeated {
+        let now = load::works::work(conn, id, false).map_err(Problem::internal)?;
+        state = now.map_or(state, |work| work.state.as_str().to_owned());
+    }
+    Ok(SubmittedWork { id, short: query::resolve::short(conn, &id).map_err(Problem::internal)?, state })
+}

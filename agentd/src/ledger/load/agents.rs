@@ -1,0 +1,158 @@
+//! Facts about agents.
+
+use agentd_schemas::event::AgentState;
+use agentd_schemas::unit::name::{Skill, Slug};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{LoadError, Loaded};
+use crate::domain::agent::{AgentFacts, EnrolFacts};
+use crate::domain::command::NewAgent;
+use crate::domain::matching::{Candidate, Evidence};
+
+/// What a decision about one agent may know; none without an agent of this name.
+pub fn facts(tx: &Connection, name: &Slug) -> Loaded<Option<AgentFacts>> {
+    stored(tx, name)?.map(|stored| stored.facts(tx)).transpose()
+}
+
+/// What matching knows of one agent; none without an agent of this name.
+pub fn candidate(tx: &Connection, name: &Slug) -> Loaded<Option<Candidate>> {
+    stored(tx, name)?.map(|stored| stored.candidate(tx)).transpose()
+}
+
+/// The agents that may work for `owner`: its own and shared ones, oldest first, without retired ones. There are as many
+/// as the host may have agents.
+pub fn candidates_for(tx: &Connection, owner: u32) -> Loaded<Vec<Candidate>> {
+    let sql = concat!(columns!(), " WHERE (owner = ?1 OR shared = 1) AND state <> 'retired' ORDER BY key");
+    let stored: Vec<Stored> =
+        tx.prepare_cached(sql)?.query_map([owner], Stored::read)?.collect::<rusqlite::Result<_>>()?;
+    stored.iter().map(|stored| stored.candidate(tx)).collect()
+}
+
+/// What is known when an agent is enrolled.
+pub fn enrol(tx: &Connection, new: &NewAgent) -> Loaded<EnrolFacts> {
+    let sql = "SELECT COUNT(*) FILTER (WHERE state <> 'retired'),
+                   EXISTS (SELECT 1 FROM agents WHERE name = ?1) FROM agents";
+    let (agents, name_taken) =
+        tx.prepare_cached(sql)?.query_row([new.document.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(EnrolFacts { name_taken, key_of: key_of(tx, &new.public_key)?, agents })
+}
+
+/// The name of the agent that has or had this key, which is compared as text.
+pub fn key_of(tx: &Connection, public_key: &str) -> Loaded<Option<String>> {
+    let sql = "SELECT agents.name FROM agent_keys JOIN agents ON agents.key = agent_keys.agent
+               WHERE agent_keys.public_key = ?1";
+    Ok(tx.prepare_cached(sql)?.query_row([public_key], |row| row.get(0)).optional()?)
+}
+
+/// One row as the table has it.
+struct Stored {
+    key: i64,
+    name: String,
+    owner: u32,
+    shared: bool,
+    state: String,
+    state_before: String,
+    key_revoked: bool,
+    skills: String,
+    live: u32,
+    max_concurrency: u32,
+    epoch: u32,
+    public_key: String,
+    model: Option<String>,
+    judged: u64,
+    accepted: u64,
+    failures_in_a_row: u32,
+}
+
+/// Every column of [`Stored`], in its order.
+macro_rules! columns {
+    () => {
+        "SELECT key, name, owner, shared, state, state_before, key_revoked, skills, live, max_concurrency, epoch,
+             public_key, model, judged, accepted, failures_in_a_row FROM agents"
+    };
+}
+use columns;
+
+fn stored(tx: &Connection, name: &Slug) -> Loaded<Option<Stored>> {
+    let sql = concat!(columns!(), " WHERE name = ?1");
+    Ok(tx.prepare_cached(sql)?.query_row([name.as_str()], Stored::read).optional()?)
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get(0)?,
+            name: row.get(1)?,
+            owner: row.get(2)?,
+            shared: row.get(3)?,
+            state: row.get(4)?,
+            state_before: row.get(5)?,
+            key_revoked: row.get(6)?,
+            skills: row.get(7)?,
+            live: row.get(8)?,
+            max_concurrency: row.get(9)?,
+            epoch: row.get(10)?,
+            public_key: row.get(11)?,
+            model: row.get(12)?,
+            judged: row.get(13)?,
+            accepted: row.get(14)?,
+            failures_in_a_row: row.get(15)?,
+        })
+    }
+
+    fn broken(&self, what: impl std::fmt::Display) -> LoadError {
+        LoadError::Table { table: "agents", row: self.key, what: what.to_string() }
+    }
+
+    fn state(&self, text: &str) -> Loaded<AgentState> {
+        AgentState::parse(text).ok_or_else(|| self.broken(format_args!("{text:?} is not a state of an agent")))
+    }
+
+    fn candidate(&self, tx: &Connection) -> Loaded<Candidate> {
+        Ok(Candidate {
+            name: self.name.parse().map_err(|error| self.broken(error))?,
+            owner: self.owner,
+            shared: self.shared,
+            state: self.state(&self.state)?,
+            key_revoked: self.key_revoked,
+            skills: serde_json::from_str(&self.skills).map_err(|error| self.broken(format_args!("skills: {error}")))?,
+            evidence: self.evidence(tx)?,
+            live: self.live,
+            max_concurrency: self.max_concurrency,
+            epoch: self.epoch,
+        })
+    }
+
+    fn facts(&self, tx: &Connection) -> Loaded<AgentFacts> {
+        let model = self.model.as_deref().map(serde_json::from_str).transpose();
+        Ok(AgentFacts {
+            candidate: self.candidate(tx)?,
+            public_key: self.public_key.clone(),
+            model: model.map_err(|error| self.broken(format_args!("model: {error}")))?,
+            judged_in_epoch: self.judged,
+            accepted_in_epoch: self.accepted,
+            failures_in_a_row: self.failures_in_a_row,
+            state_before: self.state(&self.state_before)?,
+        })
+    }
+
+    /// Evidence for the skills that the agent claims now: others are never looked at, and would have no bound.
+    fn evidence(&self, tx: &Connection) -> Loaded<Vec<Evidence>> {
+        let sql = "SELECT evidence.skill, evidence.judged, evidence.accepted
+                   FROM json_each(?3) AS claimed CROSS JOIN evidence
+                   WHERE evidence.agent = ?1 AND evidence.epoch = ?2 AND evidence.skill = claimed.value";
+        let mut found = tx.prepare_cached(sql)?;
+        let mut rows = found.query(params![self.key, self.epoch, self.skills])?;
+        let mut evidence = Vec::new();
+        while let Some(row) = rows.next()? {
+            let skill: Skill = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?.parse().map_err(|error| {
+                LoadError::Table { table: "evidence", row: self.key, what: format!("skill: {error}") }
+            })?;
+            evidence.push(Evidence { skill, judged: row.get(1)?, accepted: row.get(2)? });
+        }
+        Ok(evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Facts about the host: freezes, the clock, content that is to be erased.
+
+use agentd_schemas::document::request::Scope;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{LoadError, Loaded};
+use crate::domain::host::{HostFacts, RedactFacts};
+
+/// What a decision about the host may know. `scope` is what is to be frozen or thawed; without one, or for the whole
+/// host, nothing needs to exist.
+pub fn facts(tx: &Connection, scope: Option<&Scope>) -> Loaded<HostFacts> {
+    let clock_held = tx.prepare_cached("SELECT held_ms FROM clock WHERE id = 1")?.query_row([], |row| row.get(0));
+    Ok(HostFacts {
+        frozen: frozen(tx)?,
+        clock_held: clock_held.optional()?,
+        scope_exists: scope.map_or(Ok(true), |scope| exists(tx, scope))?,
+    })
+}
+
+fn exists(tx: &Connection, scope: &Scope) -> Loaded<bool> {
+    Ok(match scope {
+        Scope::All => true,
+        Scope::Work(id) => tx.prepare_cached("SELECT 1 FROM works WHERE id = ?1")?.exists([id.as_bytes()])?,
+        Scope::Agent(name) => tx.prepare_cached("SELECT 1 FROM agents WHERE name = ?1")?.exists([name.as_str()])?,
+    })
+}
+
+/// What is frozen, in the order of its text. A rule bounds how many there are; none may be left out here.
+pub fn frozen(tx: &Connection) -> Loaded<Vec<Scope>> {
+    let mut all = tx.prepare_cached("SELECT scope, idx FROM frozen ORDER BY scope")?;
+    let mut rows = all.query([])?;
+    let mut scopes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let scope: String = row.get(0)?;
+        let row = row.get(1)?;
+        scopes.push(serde_json::from_str(&scope).map_err(|error| LoadError::Table {
+            table: "frozen",
+            row,
+            what: format!("scope: {error}"),
+        })?);
+    }
+    Ok(scopes)
+}
+
+/// What is known of the content in `slot` of `event`.
+pub fn redact(tx: &Connection, event: u64, slot: u8) -> Loaded<RedactFacts> {
+    // The bound keeps a slot that no event has from naming content of the next event.
+    let sql = "SELECT blobs.salt IS NULL, COALESCE(works.held, 0)
+               FROM blobs JOIN events ON events.idx = ?1 LEFT JOIN works ON works.key = events.subject
+               WHERE blobs.id = ?1 * 16 + ?2 AND ?2 < 16";
+    let found = tx.prepare_cached(sql)?.query_row(params![event, slot], |row| {
+        Ok(RedactFacts { exists: true, erased: row.get(0)?, held: row.get(1)? })
+    });
+    Ok(found.optional()?.unwrap_or(RedactFacts { exists: false, erased: false, held: false }))
+}
+
+#[cfg(test)]
+mod tests;
