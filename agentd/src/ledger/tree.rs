@@ -48,19 +48,25 @@ pub(super) fn store(tx: &Connection, level: u8, index: u64, hash: &Hash) -> rusq
     tx.prepare_cached(sql)?.execute(params![level, index, hash.0]).map(drop)
 }
 
-/// The complete nodes of a tree that does not grow meanwhile. Leaf hashes are read a block at a time, and the last block
-/// is kept: proofs of neighbours need the same ones.
+/// The complete nodes of a tree that does not grow meanwhile. Leaf hashes are read a block at a time. Two blocks are
+/// kept: proofs of neighbours need their own block, and all of them the last one.
 pub(super) struct Nodes<'c> {
     connection: &'c Connection,
-    block: Option<u64>,
-    /// Complete nodes of the block, for each level below [`STORED_LEVEL`].
+    /// The block used last stands first.
+    blocks: Vec<Block>,
+}
+
+/// A block of leaves and what is complete above them.
+struct Block {
+    number: u64,
+    /// For each level below [`STORED_LEVEL`].
     levels: Vec<Vec<Hash>>,
 }
 
 impl<'c> Nodes<'c> {
     /// Nothing read yet.
     pub(super) const fn new(connection: &'c Connection) -> Self {
-        Self { connection, block: None, levels: Vec::new() }
+        Self { connection, blocks: Vec::new() }
     }
 
     /// A complete node: stored, or computed from the leaf hashes below it.
@@ -68,35 +74,42 @@ impl<'c> Nodes<'c> {
         if level >= STORED_LEVEL {
             return stored(self.connection, level, index);
         }
-        let block = index >> (STORED_LEVEL - level);
-        if self.block != Some(block) {
-            self.load(block)?;
-        }
-        let at = index - (block << (STORED_LEVEL - level));
-        let node = self.levels.get(usize::from(level)).and_then(|nodes| nodes.get(usize::try_from(at).ok()?));
-        let stored = self.levels.first().map_or(0, |leaves| leaves.len() as u64);
-        node.copied().ok_or(TreeError::NoEvent { index: block * BLOCK + stored })
+        let number = index >> (STORED_LEVEL - level);
+        let at = index - (number << (STORED_LEVEL - level));
+        let levels = &self.block(number)?.levels;
+        let node = levels.get(usize::from(level)).and_then(|nodes| nodes.get(usize::try_from(at).ok()?));
+        let there = levels.first().map_or(0, |leaves| leaves.len() as u64);
+        node.copied().ok_or(TreeError::NoEvent { index: number * BLOCK + there })
+    }
+
+    fn block(&mut self, number: u64) -> Result<&Block, TreeError> {
+        let block = match self.blocks.iter().position(|block| block.number == number) {
+            Some(at) => self.blocks.remove(at),
+            None => self.load(number)?,
+        };
+        self.blocks.truncate(1);
+        self.blocks.insert(0, block);
+        Ok(&self.blocks[0])
     }
 
     /// Reads the leaf hashes of a block, as many as there are without a gap.
-    fn load(&mut self, block: u64) -> Result<(), TreeError> {
-        let mut leaves = Vec::new();
+    fn load(&self, number: u64) -> Result<Block, TreeError> {
+        let mut leaves = Vec::with_capacity(1 << STORED_LEVEL);
         let sql = "SELECT idx, leaf FROM events WHERE idx >= ?1 AND idx < ?2 ORDER BY idx";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![block * BLOCK, (block + 1) * BLOCK])?;
-        for index in block * BLOCK.. {
+        let mut rows = statement.query(params![number * BLOCK, (number + 1) * BLOCK])?;
+        for index in number * BLOCK.. {
             let Some(row) = rows.next()? else { break };
             if row.get::<_, u64>(0)? != index {
                 break;
             }
             leaves.push(row.get(1).map(Hash).map_err(|_| TreeError::Leaf { index })?);
         }
-        self.levels = vec![leaves];
+        let mut levels = vec![leaves];
         for level in 1..usize::from(STORED_LEVEL) {
-            self.levels.push(parents(&self.levels[level - 1]));
+            levels.push(parents(&levels[level - 1]));
         }
-        self.block = Some(block);
-        Ok(())
+        Ok(Block { number, levels })
     }
 }
 
