@@ -270,7 +270,7 @@ fn a_run_beyond_its_timeout_is_ended() {
     let claim = agent.claim();
     let _: RunStatus = agent.say(&claim, "start", json!({})).read();
     let failed = operator.until(&id, "failed");
-    assert_eq!(failed["runs"][0]["failure"], "timeout", "{}", failed["runs"][0]);
+    assert_eq!(failed["runs"][0]["failure"], "timed_out", "{}", failed["runs"][0]);
     assert_eq!(agent.say(&claim, "heartbeat", json!({})).problem().code.as_str(), "stale_fence");
 }
 

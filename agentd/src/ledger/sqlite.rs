@@ -46,6 +46,8 @@ impl Salts {
 /// What ends a batch early.
 enum Failure {
     Sqlite(rusqlite::Error),
+    /// A step outside SQLite.
+    Step(std::io::Error),
     Other(String),
 }
 
@@ -68,6 +70,8 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Other(what) => Self::Failed(what),
+            Failure::Step(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::DiskFull,
+            Failure::Step(error) => Self::Failed(error.to_string()),
             Failure::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => Self::DiskFull,
                 Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
@@ -92,7 +96,7 @@ impl SqliteStore {
 
     fn batch(&mut self, batch: &[Request], world: &World) -> Result<(Vec<Answer>, bool), Failure> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        failpoint::check("commit.begin").map_err(|error| Failure::Other(error.to_string()))?;
+        failpoint::check("commit.begin").map_err(Failure::Step)?;
         let mut answers = Vec::with_capacity(batch.len());
         let mut wrote = false;
         for request in batch {
@@ -247,7 +251,7 @@ impl Store for SqliteStore {
         }
         if let Err(error) = failpoint::check("commit.before") {
             self.undo(mark);
-            return Err(StoreError::Failed(error.to_string()));
+            return Err(Failure::Step(error).into());
         }
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {

@@ -38,6 +38,18 @@ impl Operator {
         Self { runtime, connection, destination: Some(BUS_NAME) }
     }
 
+    /// Whether agentd has its name on the bus of this connection.
+    pub fn owns_name(&self) -> bool {
+        let call = self.connection.call_method(
+            Some("org.freedesktop.DBus"),
+            "/org/freedesktop/DBus",
+            Some("org.freedesktop.DBus"),
+            "NameHasOwner",
+            &BUS_NAME,
+        );
+        self.runtime.block_on(call).is_ok_and(|reply| reply.body().deserialize().unwrap())
+    }
+
     /// Calls a method; an error must be a problem of agentd, or of a connection that broke ([`Code::Stopping`]).
     pub fn call<T>(
         &self,
