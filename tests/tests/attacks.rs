@@ -356,7 +356,8 @@ fn no_secret_is_written_to_the_log_or_the_ledger() {
     let operator = daemon.operator();
     let agent = Agent::enrol(&daemon, &operator, "worker", &[]);
     let canary = "canary-5f1c0e";
-    operator.submit(&json!({"title": canary, "instructions": format!("{canary} instructions"), "inputs": {"k": canary}}));
+    operator
+        .submit(&json!({"title": canary, "instructions": format!("{canary} instructions"), "inputs": {"k": canary}}));
     let claim = agent.claim();
     agent.say(&claim, "note", json!({"text": format!("{canary} note")})).read::<Value>();
     agent.complete(&claim, &format!("{canary} result"));

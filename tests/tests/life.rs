@@ -159,7 +159,8 @@ fn work_that_must_wait_or_that_nobody_can_do_says_so() {
     let parked = operator.submit(&json!({"title": "odd", "required_skills": ["juggling"]}));
     let why = operator.ask("Works", "Why", &parked.as_str()).unwrap();
     assert!(why.to_string().contains("juggling"), "{why}");
-    let passed = operator.ask("Works", "Submit", &(json!({"title": "x", "deadline": "2001-01-01T00:00:00Z"}).to_string(), ""));
+    let passed =
+        operator.ask("Works", "Submit", &(json!({"title": "x", "deadline": "2001-01-01T00:00:00Z"}).to_string(), ""));
     if let Ok(submitted) = passed {
         operator.until(submitted["works"][0]["id"].as_str().unwrap(), "expired");
     }
@@ -276,7 +277,8 @@ fn a_run_beyond_its_timeout_is_ended() {
 #[test]
 fn a_schedule_knows_its_next_ticks_and_refuses_what_never_comes() {
     let (_daemon, operator, _agent) = scene(&[]);
-    let document = json!({"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "work": {"title": "t"}});
+    let document =
+        json!({"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "work": {"title": "t"}});
     let added = operator.ask("Schedules", "Add", &(document.to_string(), "")).unwrap();
     let next = operator.ask("Schedules", "Next", &("nightly", 3_u32)).unwrap();
     assert_eq!((next.as_array().unwrap().len(), &next[0]), (3, &added["next"]), "{next}");
@@ -327,6 +329,10 @@ fn a_change_of_model_begins_an_epoch_that_every_later_claim_carries() {
     assert_eq!(agent.claim().epoch, epoch);
     let history = operator.ask("Agents", "ModelHistory", &"worker").unwrap();
     let last = &history.as_array().unwrap()[history.as_array().unwrap().len() - 1];
-    assert_eq!((last["reason"].as_str(), last["to"]["name"].as_str()), (Some("trial"), Some("vendor-large")), "{history}");
+    assert_eq!(
+        (last["reason"].as_str(), last["to"]["name"].as_str()),
+        (Some("trial"), Some("vendor-large")),
+        "{history}"
+    );
     assert!(last["from"].is_null());
 }

@@ -11,7 +11,6 @@ pub mod commit;
 pub mod export;
 pub mod incarnation;
 pub mod load;
-#[cfg(test)]
 pub mod open;
 pub mod project;
 pub mod prove;

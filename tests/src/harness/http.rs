@@ -30,8 +30,9 @@ impl Request<'_> {
         let Self { method, path, token, body } = self;
         let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let length = body.len();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nhost: agentd\r\nconnection: close\r\n{bearer}content-length: {length}\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: agentd\r\nconnection: close\r\n{bearer}content-length: {length}\r\n\r\n"
+        );
         exchange(socket, &[head.as_bytes(), body].concat())
     }
 }
