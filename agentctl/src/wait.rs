@@ -29,6 +29,7 @@ struct Watched {
 
 /// Where progress is shown: one line that is rewritten, or a line for each change.
 struct Screen {
+    quiet: bool,
     rewrites: bool,
     width: usize,
     drawn: bool,
@@ -66,7 +67,7 @@ fn concerned(events: &[EventView], ids: &[WorkId]) -> Vec<WorkId> {
 impl Watched {
     fn new(out: &Output) -> Self {
         let rewrites = std::io::stderr().is_terminal() && !out.is_quiet() && !out.is_json();
-        let screen = Screen { rewrites, width: out.width().unwrap_or(100), drawn: false };
+        let screen = Screen { quiet: out.is_quiet(), rewrites, width: out.width().unwrap_or(100), drawn: false };
         Self { since: ambient::now(), views: BTreeMap::new(), said: BTreeMap::new(), screen }
     }
 
@@ -168,6 +169,9 @@ fn progress(view: &WorkView, since: WallMs, now: WallMs) -> String {
 
 impl Screen {
     fn say(&mut self, line: &str) {
+        if self.quiet {
+            return;
+        }
         self.clear();
         let _ = writeln!(std::io::stderr(), "{line}");
     }
