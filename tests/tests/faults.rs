@@ -10,7 +10,7 @@ use std::process::Command;
 use agentd_tests::harness::{Agent, Daemon, Scratch, Settings, Tmpfs, eventually, installed, is_root, skip};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use zbus::zvariant::Fd;
+use zbus::Fd;
 
 /// Runs the daemon of a directory that it must refuse; what it said.
 fn refuses_to_start(daemon: &mut Daemon) -> String {

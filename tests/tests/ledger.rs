@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use agentd_tests::harness::{Agent, Daemon, Operator, binary, installed, skip};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use zbus::zvariant::Fd;
+use zbus::Fd;
 
 /// A daemon with some history; its operator and the ids of its works.
 fn with_history(works: usize) -> (Daemon, Operator, Vec<String>) {

@@ -169,8 +169,8 @@ fn work_that_must_wait_or_that_nobody_can_do_says_so() {
 
 #[test]
 fn a_run_submits_parts_of_its_work() {
-    let (_daemon, operator, agent) = scene(&[]);
-    let helper = Agent::enrol(&_daemon, &operator, "helper", &["part"]);
+    let (daemon, operator, agent) = scene(&[]);
+    let helper = Agent::enrol(&daemon, &operator, "helper", &["part"]);
     let id = operator.submit(&json!({"title": "whole"}));
     let claim = agent.claim();
     let works = json!({"works": [{"title": "part", "required_skills": ["part"]}], "key": "k1"});
@@ -224,7 +224,7 @@ fn a_run_that_asks_a_person_waits_for_the_answer() {
 
 #[test]
 fn a_freeze_stops_starts_and_tells_runs() {
-    let (_daemon, operator, agent) = scene(&[]);
+    let (daemon, operator, agent) = scene(&[]);
     operator.submit(&json!({"title": "one"}));
     let claim = agent.claim();
     operator.ask("Host", "Freeze", &(json!("all").to_string(), "look first")).unwrap();
@@ -233,7 +233,7 @@ fn a_freeze_stops_starts_and_tells_runs() {
     let _: RunStatus = agent.say(&claim, "heartbeat", json!({"frozen": true})).read();
     let report = operator.ask("Host", "FreezeReport", &json!("all").to_string()).unwrap();
     assert_eq!((report["runs"].as_u64(), report["confirmed"].as_u64()), (Some(1), Some(1)), "{report}");
-    let other = Agent::enrol(&_daemon, &operator, "other", &[]);
+    let other = Agent::enrol(&daemon, &operator, "other", &[]);
     operator.submit(&json!({"title": "two"}));
     let nothing = other.post("/v1/claim", &json!({}));
     assert!(nothing.status == 204 || nothing.problem().code.as_str() == "frozen", "{}", nothing.status);
