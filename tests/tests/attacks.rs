@@ -1,5 +1,10 @@
 //! What must not work: signatures that are not right, tokens of others, and requests made to hurt.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on ends there, and measures how long it waited"
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -29,12 +34,14 @@ fn code(problem: &Problem) -> &'static str {
     problem.code.as_str()
 }
 
+/// What a forger changes in a statement.
+type Change = fn(&mut Completion);
+
 #[test]
 fn a_statement_about_anything_else_is_refused_and_the_field_named() {
     let (_daemon, operator, agent) = scene();
     let claim = claimed(&operator, &agent);
     let right = agent.statement(&claim, "result");
-    type Change = fn(&mut Completion);
     let changes: [(&str, Change); 8] = [
         ("origin", |said| said.origin.push('x')),
         ("work", |said| said.work = "w-7kq3x2mbnd5fa6uz".to_owned()),

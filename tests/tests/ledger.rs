@@ -194,7 +194,7 @@ fn agentctl_verifies_the_ledger_of_this_host_and_a_backup() {
 }
 
 #[test]
-fn erased_content_is_gone_and_the_ledger_still_verifies() {
+fn erased_content_is_gone_from_the_files_and_the_ledger_still_verifies() {
     let (mut daemon, operator, ids) = with_history(3);
     let submitted = operator
         .events()
@@ -212,6 +212,15 @@ fn erased_content_is_gone_and_the_ledger_still_verifies() {
     drop(operator);
     daemon.stop();
     assert_eq!(daemon.verifies()["deep"]["erased"], 1);
+    let files: Vec<u8> = std::fs::read_dir(daemon.state())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+        .flat_map(|entry| std::fs::read(entry.path()).unwrap())
+        .collect();
+    let holds = |words: &[u8]| files.windows(words.len()).any(|window| window == words);
+    assert!(holds(b"canary 0") && holds(b"canary 2"), "what was not erased is there");
+    assert!(!holds(b"canary 1"), "what was erased is gone from the disk");
 }
 
 #[test]

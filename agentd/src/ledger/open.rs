@@ -150,6 +150,12 @@ pub fn open_for_verify(path: &Path) -> Result<Connection, OpenError> {
     }
 }
 
+/// Moves what the WAL holds into the database file and empties it, so that no older copy of a page stays in it. Waits
+/// for readers and the writer as long as the connection's busy timeout; `false` when they took longer.
+pub fn empty_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
+}
+
 /// Moves what the WAL holds into the database file without making the writer wait. Gives how many pages the WAL has
 /// and how many of them are moved.
 pub fn fold_wal(connection: &Connection) -> rusqlite::Result<(i64, i64)> {

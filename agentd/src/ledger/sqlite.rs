@@ -255,8 +255,11 @@ impl Store for SqliteStore {
         }
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {
-            // Still inside the transaction: SQLite says that nothing was made durable.
-            if !self.conn.is_autocommit() {
+            // Still inside the transaction: SQLite says that nothing was made durable. Out of room, it has left the
+            // transaction, but a frame of it could not be written: without its commit frame it counts for nobody,
+            // recovery included. A failed sync has another code.
+            let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            if full || !self.conn.is_autocommit() {
                 self.undo(mark);
                 return Err(Failure::Sqlite(error).into());
             }
