@@ -22,10 +22,13 @@ use super::*;
 
 const RUN: &str = "w-aaaaaaaaaaaaaaaa.1";
 
+/// A route with the answers that it gives, in order.
+type Scripted = (&'static str, VecDeque<(u16, Value)>);
+
 /// A door with answers for each path, the last of which is given again and again, and a record of what was asked.
 #[derive(Clone)]
 struct Script {
-    answers: Arc<Mutex<Vec<(&'static str, VecDeque<(u16, Value)>)>>>,
+    answers: Arc<Mutex<Vec<Scripted>>>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
     socket: Arc<Socket>,
 }

@@ -103,7 +103,10 @@ impl Engine {
         match emptied.await.map_err(Problem::internal)? {
             Ok(true) => Ok(()),
             // The erasure itself is durable; what is late is the end of an older copy.
-            Ok(false) => Ok(tracing::warn!("the WAL is in use: erased content leaves it when it is folded next")),
+            Ok(false) => {
+                tracing::warn!("the WAL is in use: erased content leaves it when it is folded next");
+                Ok(())
+            }
             Err(problem) => Err(problem),
         }
     }
