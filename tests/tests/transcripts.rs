@@ -236,7 +236,7 @@ impl Host {
     /// Runs one line; gives what it printed on both streams.
     fn run(&self, line: &str) -> Result<String> {
         let mut shell = self.command("sh");
-        let output = shell.args(["-c", &format!("{{ {line}\n}} 2>&1")]).stdin(Stdio::null()).output()?;
+        let output = shell.args(["-c", &format!("{{ {line}\n}} 2>&1")]).stdout(Stdio::piped()).output()?;
         let mut printed = String::from_utf8(output.stdout).context("the output is not UTF-8")?;
         match output.status.code() {
             Some(0) => {}
