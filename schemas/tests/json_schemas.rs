@@ -1,6 +1,8 @@
 //! Holds the checked-in JSON Schemas equal to the types. `UPDATE=1 cargo test -p agentd-schemas --features schema`
 //! rewrites them.
 
+#![allow(clippy::unwrap_used, reason = "a test: what is missing is the failure")]
+
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::document::{AgentDocument, ObjectiveDocument, ScheduleDocument, WorkDocument, schema::SCHEMAS};
