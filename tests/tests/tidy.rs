@@ -1,5 +1,7 @@
 //! The style of the tree, held as tests: sizes, the import table of the house, and what must not stand in it.
 
+#![allow(clippy::expect_used, reason = "a test: what is missing is the failure")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
