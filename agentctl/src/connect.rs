@@ -26,7 +26,7 @@ const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 /// For saying hello: a socket whose process does not answer is no door.
 const HELLO: Duration = Duration::from_secs(10);
 /// For one call; bulk calls have none.
-pub(crate) const CALL: Duration = Duration::from_secs(60);
+pub(crate) const CALL: Duration = Duration::from_mins(1);
 
 /// One way to the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,5 +230,40 @@ mod tests {
         let told = failure.told(false);
         assert!(told.starts_with("error: cannot reach agentd: /nonexistent/agentd.sock: no such file"), "{told}");
         assert!(told.contains("hint: systemctl status agentd, or start one of your own: agentd --state DIR"), "{told}");
+    }
+
+    /// A daemon that knows one work.
+    struct Works;
+
+    #[derive(Debug, zbus::DBusError)]
+    #[zbus(prefix = "org.agentd1.Error")]
+    enum Refused {
+        #[zbus(error)]
+        Bus(zbus::Error),
+    }
+
+    #[zbus::interface(name = "org.agentd1.Works")]
+    impl Works {
+        #[allow(clippy::unused_self, reason = "the interface asks for it")]
+        fn cancel(&self, work: &str, reason: &str) -> Result<String, Refused> {
+            if work == "w-known" {
+                Ok(format!("{work}: {reason}"))
+            } else {
+                Err(Refused::Bus(zbus::Error::Unsupported))
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_private_socket_is_spoken_to_without_a_bus() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let guid = zbus::Guid::generate();
+        let server = Builder::unix_stream(theirs).server(guid).p2p();
+        let server = server.serve_at(agentd_schemas::dbus::OBJECT_PATH, Works).build();
+        let client = Builder::unix_stream(ours).p2p().build();
+        let (_server, client) = tokio::try_join!(server, client).unwrap();
+        let works = agentd_schemas::dbus::WorksProxy::new(&client).await.unwrap();
+        assert_eq!(works.cancel("w-known", "because").await.unwrap(), "w-known: because");
+        assert!(works.cancel("w-other", "because").await.is_err());
     }
 }

@@ -84,7 +84,7 @@ impl Failure {
     }
 
     /// The work that was waited for did not complete; `failed` of them in all.
-    pub(crate) fn work_failed(message: String, reason: Option<&str>, failed: usize) -> Self {
+    pub(crate) fn work_failed(message: &str, reason: Option<&str>, failed: usize) -> Self {
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let more = if failed > 1 { format!(", and {} more did not complete", failed - 1) } else { String::new() };
         Self::new("work_failed", WORK_FAILED, format!("{message}{reason}{more}"))

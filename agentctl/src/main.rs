@@ -3,6 +3,13 @@
 //! It speaks with the daemon through the operators' door, verifies exports by itself, and holds no rules: what is
 //! allowed and what happens is decided by agentd. One command is one file under `command/`.
 
+#![allow(clippy::doc_markdown, reason = "doc comments of arguments are help, where backticks would be printed")]
+#![allow(clippy::large_enum_variant, reason = "a command is one value in the life of the process")]
+#![allow(
+    clippy::format_push_string,
+    reason = "answers are short and made once; a write that cannot fail hides nothing"
+)]
+
 mod agent_key;
 mod ambient;
 mod cli;

@@ -29,6 +29,7 @@ struct Watched {
 
 /// Where progress is shown: one line that is rewritten, or a line for each change.
 struct Screen {
+    quiet: bool,
     rewrites: bool,
     width: usize,
     drawn: bool,
@@ -66,7 +67,7 @@ fn concerned(events: &[EventView], ids: &[WorkId]) -> Vec<WorkId> {
 impl Watched {
     fn new(out: &Output) -> Self {
         let rewrites = std::io::stderr().is_terminal() && !out.is_quiet() && !out.is_json();
-        let screen = Screen { rewrites, width: out.width().unwrap_or(100), drawn: false };
+        let screen = Screen { quiet: out.is_quiet(), rewrites, width: out.width().unwrap_or(100), drawn: false };
         Self { since: ambient::now(), views: BTreeMap::new(), said: BTreeMap::new(), screen }
     }
 
@@ -108,12 +109,11 @@ impl Watched {
 
     fn draw(&mut self) {
         let now = ambient::now();
-        let line = match self.alone().first().and_then(|id| self.views.get(id)) {
-            Some(view) => progress(view, self.since, now),
-            None => {
-                let over = self.views.values().filter(|view| is_past(&view.row.state)).count();
-                format!("{over} of {} over  {}", self.views.len(), elapsed(self.since, now))
-            }
+        let line = if let Some(view) = self.alone().first().and_then(|id| self.views.get(id)) {
+            progress(view, self.since, now)
+        } else {
+            let over = self.views.values().filter(|view| is_past(&view.row.state)).count();
+            format!("{over} of {} over  {}", self.views.len(), elapsed(self.since, now))
         };
         self.screen.draw(&line);
     }
@@ -145,7 +145,7 @@ fn change(view: &WorkView) -> String {
     }
     match (row.state.as_str(), &view.waiting_for) {
         ("verifying", _) => {
-            text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short))
+            text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short));
         }
         ("waiting", Some(reason)) => text.push_str(&format!(" · waits for {}", plain(&story::waits_for(reason)))),
         _ => {}
@@ -169,6 +169,9 @@ fn progress(view: &WorkView, since: WallMs, now: WallMs) -> String {
 
 impl Screen {
     fn say(&mut self, line: &str) {
+        if self.quiet {
+            return;
+        }
         self.clear();
         let _ = writeln!(std::io::stderr(), "{line}");
     }
@@ -216,7 +219,7 @@ pub(crate) fn results(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::work_failed(
-        format!("work {} {}", first.row.short, plain(&first.row.state)),
+        &format!("work {} {}", first.row.short, plain(&first.row.state)),
         first.row.reason.as_deref(),
         failed.len(),
     )

@@ -18,7 +18,12 @@ fn every_error_code_has_its_section_in_the_order_of_the_code() {
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(sections, codes);
     for code in Code::ALL {
-        let facts = format!("HTTP {} · exit {} · `org.agentd1.Error.{}`", code.http_status(), code.exit_code(), code.dbus_name());
+        let facts = format!(
+            "HTTP {} · exit {} · `org.agentd1.Error.{}`",
+            code.http_status(),
+            code.exit_code(),
+            code.dbus_name()
+        );
         assert!(text.contains(&format!("## {}\n\n{facts}\n", code.as_str())), "{} does not say {facts}", code.as_str());
     }
 }

@@ -202,7 +202,10 @@ impl Host {
         host.daemon = Some(daemon.stderr(log).spawn().context("agentd cannot be started")?);
         let mut message = [0; 64];
         let count = told.recv(&mut message).with_context(|| {
-            format!("agentd did not become ready: {}", std::fs::read_to_string(host.folder.join("agentd.log")).unwrap_or_default())
+            format!(
+                "agentd did not become ready: {}",
+                std::fs::read_to_string(host.folder.join("agentd.log")).unwrap_or_default()
+            )
         })?;
         ensure!(message[..count].starts_with(b"READY=1"), "agentd said something else than READY=1");
         Ok(host)
@@ -233,7 +236,7 @@ impl Host {
     /// Runs one line; gives what it printed on both streams.
     fn run(&self, line: &str) -> Result<String> {
         let mut shell = self.command("sh");
-        let output = shell.args(["-c", &format!("{{ {line}\n}} 2>&1")]).stdin(Stdio::null()).output()?;
+        let output = shell.args(["-c", &format!("{{ {line}\n}} 2>&1")]).stdout(Stdio::piped()).output()?;
         let mut printed = String::from_utf8(output.stdout).context("the output is not UTF-8")?;
         match output.status.code() {
             Some(0) => {}

@@ -184,7 +184,8 @@ fn socket(name: &'static str, path: &Path) -> Check {
 fn state_directory(path: &Path) -> Option<Check> {
     let mode = path.metadata().ok()?.mode() & 0o777;
     let shown = path.display().to_string();
-    if mode & 0o077 == 0 {
+    let is_private = mode & !0o700 == 0;
+    if is_private {
         return Some(Check::ok("state", format!("{shown}, mode {mode:o}")));
     }
     Some(Check::fail(

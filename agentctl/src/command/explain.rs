@@ -56,18 +56,16 @@ impl<'a> Place<'a> {
         let fields = self.fields();
         let found = fields.iter().find(|(field, ..)| *field == name);
         let path = format!("{}.{name}", self.path);
-        match found {
-            Some((_, schema, required)) => Ok(Self { root: self.root, schema, path, required: *required }),
-            None => {
-                let known: Vec<&str> = fields.iter().map(|(field, ..)| *field).collect();
-                let failure = Failure::not_found(format!("{} has no field {name:?}", self.path));
-                Err(match nearest(&known, name) {
-                    Some(near) => failure.hint(format!("agentctl explain {}.{near}", self.path)),
-                    None if known.is_empty() => failure.hint(format!("agentctl explain {}", self.path)),
-                    None => failure.hint(format!("fields are {}", known.join(", "))),
-                })
-            }
+        if let Some((_, schema, required)) = found {
+            return Ok(Self { root: self.root, schema, path, required: *required });
         }
+        let known: Vec<&str> = fields.iter().map(|(field, ..)| *field).collect();
+        let failure = Failure::not_found(format!("{} has no field {name:?}", self.path));
+        Err(match nearest(&known, name) {
+            Some(near) => failure.hint(format!("agentctl explain {}.{near}", self.path)),
+            None if known.is_empty() => failure.hint(format!("agentctl explain {}", self.path)),
+            None => failure.hint(format!("fields are {}", known.join(", "))),
+        })
     }
 
     fn field_names(&self) -> Vec<String> {
@@ -77,11 +75,11 @@ impl<'a> Place<'a> {
     /// The fields of an object here, or of the objects in a list here, or of every form that this place may have.
     fn fields(&self) -> Vec<(&'a str, &'a Value, bool)> {
         let mut fields = Vec::new();
-        self.collect(self.schema, 0, &mut fields);
+        self.collect(self.schema, 0, true, &mut fields);
         fields
     }
 
-    fn collect(&self, schema: &'a Value, depth: u32, fields: &mut Vec<(&'a str, &'a Value, bool)>) {
+    fn collect(&self, schema: &'a Value, depth: u32, only: bool, fields: &mut Vec<(&'a str, &'a Value, bool)>) {
         // The schemas are our own and not recursive; the bound keeps a mistake in them from becoming a hang.
         if depth > 16 {
             return;
@@ -91,13 +89,14 @@ impl<'a> Place<'a> {
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             if !fields.iter().any(|(known, ..)| known == name) {
-                fields.push((name, field, required.contains(&name.as_str())));
+                fields.push((name, field, only && required.contains(&name.as_str())));
             }
         }
-        let forms =
-            ["anyOf", "oneOf", "allOf"].into_iter().flat_map(|key| schema[key].as_array().into_iter().flatten());
-        for form in forms.chain(schema.get("items")) {
-            self.collect(form, depth + 1, fields);
+        let forms = forms(schema);
+        // Of several forms one is chosen, so what one of them needs is not needed here.
+        let only = only && forms.iter().filter(|form| form["type"] != "null").count() < 2;
+        for form in forms.into_iter().chain(schema.get("items")) {
+            self.collect(form, depth + 1, only, fields);
         }
     }
 

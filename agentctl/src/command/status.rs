@@ -85,7 +85,7 @@ fn counts(counts: &BTreeMap<String, u64>) -> String {
 pub(crate) fn today(money: &Moneys) -> String {
     let mut text = format!("{}, {}", money.spent, count(money.tokens, "token"));
     let sources: Vec<String> =
-        money.by_source.iter().map(|(source, amount)| format!("{amount} {}", story::source(source))).collect();
+        money.by_source.iter().map(|(source, amount)| format!("{amount} {}", story::source(*source))).collect();
     if !sources.is_empty() {
         text.push_str(&format!(" ({})", sources.join(", ")));
     }

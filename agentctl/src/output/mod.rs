@@ -178,6 +178,8 @@ impl Output {
         if self.style.quiet {
             return;
         }
+        // What was said before stands before it, where both streams are one screen. A reader that went away shows later.
+        let _ = self.stdout.borrow_mut().flush();
         // Nobody to tell when stderr is gone.
         let _ = writeln!(std::io::stderr(), "{word}: {}", plain(text));
     }

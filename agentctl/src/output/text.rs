@@ -15,7 +15,7 @@ fn is_active(character: char) -> bool {
 
 /// The text on one line with everything visible: controls are escaped.
 pub(crate) fn plain(text: &str) -> String {
-    escaped(text, |character| is_active(character))
+    escaped(text, is_active)
 }
 
 /// The same, with its line breaks and tabs.

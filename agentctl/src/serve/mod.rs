@@ -126,3 +126,6 @@ pub(crate) fn log(words: &str) {
     // Nobody to tell when stderr is gone; the work goes on.
     let _ = writeln!(std::io::stderr(), "{time}  {}", plain(words));
 }
+
+#[cfg(test)]
+mod tests;

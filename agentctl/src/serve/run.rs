@@ -312,13 +312,13 @@ mod tests {
 
     use super::*;
 
-    fn ended(status: i32, output: Option<&[u8]>, errors: &str) -> std::io::Result<Ended> {
+    fn ended(status: i32, output: Option<&[u8]>, errors: &str) -> Ended {
         let output = output.map(<[u8]>::to_vec);
-        Ok(Ended { status: ExitStatus::from_raw(status), output, errors: errors.to_owned() })
+        Ended { status: ExitStatus::from_raw(status), output, errors: errors.to_owned() }
     }
 
-    fn gave(ended: std::io::Result<Ended>) -> String {
-        match outcome(ended) {
+    fn gave(ended: Ended) -> String {
+        match outcome(Ok(ended)) {
             Outcome::Gave(why) => why,
             Outcome::Done(result) => panic!("done: {result}"),
             Outcome::Lost => panic!("lost"),
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn only_success_with_text_is_a_result() {
-        assert!(matches!(outcome(ended(0, Some(b"ok\n"), "noise")), Outcome::Done(result) if result == "ok\n"));
+        assert!(matches!(outcome(Ok(ended(0, Some(b"ok\n"), "noise"))), Outcome::Done(result) if result == "ok\n"));
         assert_eq!(
             gave(ended(2 << 8, Some(b"half"), "no such file")),
             "the command exited with status 2\nno such file"

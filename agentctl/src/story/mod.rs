@@ -86,13 +86,13 @@ fn serde_word<T: serde::Serialize>(value: &T) -> String {
 }
 
 /// Why an attempt failed, in words.
-pub(crate) fn failure(reason: &agentd_schemas::event::FailureReason) -> String {
-    serde_word(reason)
+pub(crate) fn failure(reason: agentd_schemas::event::FailureReason) -> String {
+    serde_word(&reason)
 }
 
 /// Where an amount comes from, in a word.
-pub(crate) fn source(source: &agentd_schemas::event::AmountSource) -> String {
-    serde_word(source)
+pub(crate) fn source(source: agentd_schemas::event::AmountSource) -> String {
+    serde_word(&source)
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub struct Challenges {
 impl Challenges {
     /// Gives out a nonce for a name.
     pub fn issue(&mut self, name: &Slug, now_boot_ms: u64) -> Result<String, RandomError> {
-        let nonce = data_encoding::BASE64URL_NOPAD.encode(&random::bytes::<24>()?);
+        // Hex: a nonce is also an argument, and must never begin with a dash.
+        let nonce = data_encoding::HEXLOWER.encode(&random::bytes::<24>()?);
         while self.order.len() >= MAX_NONCES {
             if let Some(oldest) = self.order.pop_front() {
                 self.open.remove(&oldest);

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::blobs;
 use super::incarnation::{self, LogError};
 use super::prove::{self, ProveError};
+use super::tree::Nodes;
 
 /// Why an export ended early. What was written of it does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,7 @@ pub fn export<W: io::Write>(connection: &Connection, out: W, wanted: Wanted) -> 
     let mut export = Export {
         connection: &snapshot,
         writer: ExportWriter::new(out, header(&snapshot, &head, wanted)?)?,
+        nodes: Nodes::new(&snapshot),
         head,
         content: wanted.content,
     };
@@ -129,6 +131,7 @@ fn header(connection: &Connection, head: &Checkpoint, wanted: Wanted) -> Result<
 
 struct Export<'c, W> {
     connection: &'c Connection,
+    nodes: Nodes<'c>,
     writer: ExportWriter<W>,
     head: Checkpoint,
     content: bool,
@@ -190,7 +193,7 @@ impl<W: io::Write> Export<'_, W> {
         let committed: Committed<'_> = serde_json::from_str(body).map_err(|error| damaged(index, error.to_string()))?;
         self.writer.event(index, body)?;
         if proof {
-            let hashes = prove::inclusion(self.connection, index, &self.head)?;
+            let hashes = prove::inclusion(&mut self.nodes, self.connection, index, &self.head)?;
             self.writer.proof(index, hashes)?;
         }
         committed.blobs.iter().try_for_each(|blob| self.blob(index, blob))

@@ -135,7 +135,12 @@ pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 pub fn open_for_verify(path: &Path) -> Result<Connection, OpenError> {
     let pragmas = "PRAGMA cache_size = -16384; PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536;
                    PRAGMA mmap_size = 8589934592; PRAGMA cell_size_check = ON;";
-    let read = |connection: Connection| check_and(&connection, path, pragmas).map(|()| connection);
+    let read = |connection: Connection| {
+        check_and(&connection, path, pragmas)?;
+        // Replaying runs every statement of every projection.
+        connection.set_prepared_statement_cache_capacity(256);
+        Ok(connection)
+    };
     match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(read) {
         // Nobody can write where not even the shared-memory file of the WAL can be made: the file stands still.
         Err(OpenError::Denied { .. } | OpenError::ReadOnly { .. }) if !wal_of(path).exists() => {
@@ -143,6 +148,12 @@ pub fn open_for_verify(path: &Path) -> Result<Connection, OpenError> {
         }
         other => other,
     }
+}
+
+/// Moves what the WAL holds into the database file and empties it, so that no older copy of a page stays in it. Waits
+/// for readers and the writer as long as the connection's busy timeout; `false` when they took longer.
+pub fn empty_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
 /// Moves what the WAL holds into the database file without making the writer wait. Gives how many pages the WAL has

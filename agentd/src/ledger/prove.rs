@@ -12,7 +12,7 @@ use agentd_schemas::log::tree::{Hash, leaf_hash};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::checkpoint;
-use super::tree::{self, TreeError};
+use super::tree::{self, Nodes, TreeError};
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -75,13 +75,18 @@ pub fn head(connection: &Connection) -> Result<(SignedNote, Checkpoint), ProveEr
 /// Proves that the event is in the log, up to the head. As text (`to_string`) it travels alone: `c2sp.org/tlog-proof@v1`.
 pub fn prove(connection: &Connection, index: u64) -> Result<TlogProof, ProveError> {
     let (note, head) = head(connection)?;
-    let hashes = inclusion(connection, index, &head)?;
+    let hashes = inclusion(&mut Nodes::new(connection), connection, index, &head)?;
     Ok(TlogProof { extra: None, index, hashes, checkpoint: note })
 }
 
-/// The inclusion proof of the event under `checkpoint`, which is of this log.
-pub fn inclusion(connection: &Connection, index: u64, checkpoint: &Checkpoint) -> Result<Vec<Hash>, ProveError> {
-    let hashes = prove_inclusion(index, checkpoint.size, |level, at| tree::node(connection, level, at))?;
+/// The inclusion proof of the event under `checkpoint`, which is of this log; `nodes` may have served for others.
+pub(super) fn inclusion(
+    nodes: &mut Nodes<'_>,
+    connection: &Connection,
+    index: u64,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<Hash>, ProveError> {
+    let hashes = prove_inclusion(index, checkpoint.size, |level, at| nodes.get(level, at))?;
     let leaf = leaf_of(connection, index)?;
     verify_inclusion(index, checkpoint.size, &leaf, &hashes, &checkpoint.root)
         .map_err(|_| ProveError::Broken { what: format!("event {index}") })?;
@@ -91,7 +96,8 @@ pub fn inclusion(connection: &Connection, index: u64, checkpoint: &Checkpoint) -
 /// Proves that the first `older` events are the beginning of the log as it is now.
 pub fn consistency(connection: &Connection, older: u64) -> Result<Consistency, ProveError> {
     let (note, head) = head(connection)?;
-    let hashes = prove_consistency(older, head.size, |level, at| tree::node(connection, level, at))?;
+    let mut nodes = Nodes::new(connection);
+    let hashes = prove_consistency(older, head.size, |level, at| nodes.get(level, at))?;
     let older_root = tree::frontier(connection, older)?.root();
     verify_consistency(older, head.size, &older_root, &head.root, &hashes)
         .map_err(|_| ProveError::Broken { what: format!("the first {older} events") })?;

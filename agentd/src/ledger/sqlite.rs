@@ -46,6 +46,8 @@ impl Salts {
 /// What ends a batch early.
 enum Failure {
     Sqlite(rusqlite::Error),
+    /// A step outside SQLite.
+    Step(std::io::Error),
     Other(String),
 }
 
@@ -68,6 +70,8 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Other(what) => Self::Failed(what),
+            Failure::Step(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::DiskFull,
+            Failure::Step(error) => Self::Failed(error.to_string()),
             Failure::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DiskFull) => Self::DiskFull,
                 Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
@@ -92,7 +96,7 @@ impl SqliteStore {
 
     fn batch(&mut self, batch: &[Request], world: &World) -> Result<(Vec<Answer>, bool), Failure> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        failpoint::check("commit.begin").map_err(|error| Failure::Other(error.to_string()))?;
+        failpoint::check("commit.begin").map_err(Failure::Step)?;
         let mut answers = Vec::with_capacity(batch.len());
         let mut wrote = false;
         for request in batch {
@@ -247,12 +251,15 @@ impl Store for SqliteStore {
         }
         if let Err(error) = failpoint::check("commit.before") {
             self.undo(mark);
-            return Err(StoreError::Failed(error.to_string()));
+            return Err(Failure::Step(error).into());
         }
         let committed = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         if let Err(error) = committed {
-            // Still inside the transaction: SQLite says that nothing was made durable.
-            if !self.conn.is_autocommit() {
+            // Still inside the transaction: SQLite says that nothing was made durable. Out of room, it has left the
+            // transaction, but a frame of it could not be written: without its commit frame it counts for nobody,
+            // recovery included. A failed sync has another code.
+            let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            if full || !self.conn.is_autocommit() {
                 self.undo(mark);
                 return Err(Failure::Sqlite(error).into());
             }

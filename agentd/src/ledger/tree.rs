@@ -48,56 +48,99 @@ pub(super) fn store(tx: &Connection, level: u8, index: u64, hash: &Hash) -> rusq
     tx.prepare_cached(sql)?.execute(params![level, index, hash.0]).map(drop)
 }
 
-/// A complete node: stored, or computed from the leaf hashes below it.
-pub fn node(connection: &Connection, level: u8, index: u64) -> Result<Hash, TreeError> {
-    if level >= STORED_LEVEL {
-        let sql = "SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2";
-        let hash = connection.prepare_cached(sql)?.query_row(params![level, index], |row| row.get(0)).optional()?;
-        return hash.map(Hash).ok_or(TreeError::NoNode { level, index });
+/// The complete nodes of a tree that does not grow meanwhile. Leaf hashes are read a block at a time. Two blocks are
+/// kept: proofs of neighbours need their own block, and all of them the last one.
+pub(super) struct Nodes<'c> {
+    connection: &'c Connection,
+    /// The block used last stands first.
+    blocks: Vec<Block>,
+}
+
+/// A block of leaves and what is complete above them.
+struct Block {
+    number: u64,
+    /// For each level below [`STORED_LEVEL`].
+    levels: Vec<Vec<Hash>>,
+}
+
+impl<'c> Nodes<'c> {
+    /// Nothing read yet.
+    pub(super) const fn new(connection: &'c Connection) -> Self {
+        Self { connection, blocks: Vec::new() }
     }
-    let mut below = Frontier::new();
-    each_leaf(connection, index << level, (index + 1) << level, |leaf, _| {
-        below.push(leaf);
-        Ok(())
-    })?;
-    Ok(below.root())
+
+    /// A complete node: stored, or computed from the leaf hashes below it.
+    pub(super) fn get(&mut self, level: u8, index: u64) -> Result<Hash, TreeError> {
+        if level >= STORED_LEVEL {
+            return stored(self.connection, level, index);
+        }
+        let number = index >> (STORED_LEVEL - level);
+        let at = index - (number << (STORED_LEVEL - level));
+        let levels = &self.block(number)?.levels;
+        let node = levels.get(usize::from(level)).and_then(|nodes| nodes.get(usize::try_from(at).ok()?));
+        let there = levels.first().map_or(0, |leaves| leaves.len() as u64);
+        node.copied().ok_or(TreeError::NoEvent { index: number * BLOCK + there })
+    }
+
+    fn block(&mut self, number: u64) -> Result<&Block, TreeError> {
+        let block = match self.blocks.iter().position(|block| block.number == number) {
+            Some(at) => self.blocks.remove(at),
+            None => self.load(number)?,
+        };
+        self.blocks.truncate(1);
+        self.blocks.insert(0, block);
+        Ok(&self.blocks[0])
+    }
+
+    /// Reads the leaf hashes of a block, as many as there are without a gap.
+    fn load(&self, number: u64) -> Result<Block, TreeError> {
+        let mut leaves = Vec::with_capacity(1 << STORED_LEVEL);
+        let sql = "SELECT idx, leaf FROM events WHERE idx >= ?1 AND idx < ?2 ORDER BY idx";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![number * BLOCK, (number + 1) * BLOCK])?;
+        for index in number * BLOCK.. {
+            let Some(row) = rows.next()? else { break };
+            if row.get::<_, u64>(0)? != index {
+                break;
+            }
+            leaves.push(row.get(1).map(Hash).map_err(|_| TreeError::Leaf { index })?);
+        }
+        let mut levels = vec![leaves];
+        for level in 1..usize::from(STORED_LEVEL) {
+            levels.push(parents(&levels[level - 1]));
+        }
+        Ok(Block { number, levels })
+    }
+}
+
+/// A node that is stored.
+fn stored(connection: &Connection, level: u8, index: u64) -> Result<Hash, TreeError> {
+    let sql = "SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2";
+    let hash = connection.prepare_cached(sql)?.query_row(params![level, index], |row| row.get(0)).optional()?;
+    hash.map(Hash).ok_or(TreeError::NoNode { level, index })
 }
 
 /// The right-hand edge of the tree of `size` events: stored nodes, and the last events hashed again.
 pub(super) fn frontier(connection: &Connection, size: u64) -> Result<Frontier, TreeError> {
     let whole = size - size % BLOCK;
     let levels = (STORED_LEVEL..64).rev().filter(|level| whole >> level & 1 == 1);
-    let peaks = levels.map(|level| node(connection, level, (whole >> level) - 1)).collect::<Result<Vec<_>, _>>()?;
+    let peaks = levels.map(|level| stored(connection, level, (whole >> level) - 1)).collect::<Result<Vec<_>, _>>()?;
     let mut frontier = Frontier::from_parts(whole, peaks)?;
-    each_leaf(connection, whole, size, |leaf, body| {
-        if leaf_hash(body) != leaf {
-            return Err(TreeError::Leaf { index: frontier.size() });
-        }
-        frontier.push(leaf);
-        Ok(())
-    })?;
-    Ok(frontier)
-}
-
-/// Reads leaf hash and body of the events `from..to`, every one of which must be there.
-fn each_leaf(
-    connection: &Connection,
-    from: u64,
-    to: u64,
-    mut take: impl FnMut(Hash, &[u8]) -> Result<(), TreeError>,
-) -> Result<(), TreeError> {
     let sql = "SELECT idx, leaf, body FROM events WHERE idx >= ?1 AND idx < ?2 ORDER BY idx";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![from, to])?;
-    for index in from..to {
+    let mut rows = statement.query(params![whole, size])?;
+    for index in whole..size {
         let row = rows.next()?.ok_or(TreeError::NoEvent { index })?;
         if row.get::<_, u64>(0)? != index {
             return Err(TreeError::NoEvent { index });
         }
-        let leaf = row.get(1).map(Hash).map_err(|_| TreeError::Leaf { index })?;
-        take(leaf, row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?)?;
+        let leaf = leaf_hash(row.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?);
+        if row.get_ref(1)?.as_blob().ok() != Some(&leaf.0[..]) {
+            return Err(TreeError::Leaf { index });
+        }
+        frontier.push(leaf);
     }
-    Ok(())
+    Ok(frontier)
 }
 
 /// The parents of a row of nodes; the last one without a sibling has none yet.

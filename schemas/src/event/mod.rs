@@ -6,10 +6,10 @@
 //!
 //! Money is integer micro-USD, durations are milliseconds, times are RFC 3339 in UTC.
 
+pub mod actor;
 pub mod body;
 pub mod envelope;
 
+pub use actor::Actor;
 pub use body::*;
-pub use envelope::{
-    Actor, Assurance, BlobRef, Decided, Envelope, Event, MAX_EVENT_BYTES, RequestKey, Subject, SubjectKind,
-};
+pub use envelope::{Assurance, BlobRef, Decided, Envelope, Event, MAX_EVENT_BYTES, RequestKey, Subject, SubjectKind};

@@ -184,7 +184,7 @@ pub(super) async fn ask_to_sign(
     let challenge = agent_key::challenge(&agents, &host, kind, name, key).await?;
     let message = String::from_utf8_lossy(&challenge.message).into_owned();
     let view = serde_json::json!({ "message": message, "nonce": challenge.nonce, "namespace": kind.namespace() });
-    context.out.show(&view, &[challenge.nonce.clone()], |out: &Output| out.raw(&challenge.message))?;
+    context.out.show(&view, std::slice::from_ref(&challenge.nonce), |out: &Output| out.raw(&challenge.message))?;
     context.out.note("sign exactly this text within five minutes, with the key itself or as an SSH signature");
     context.out.hint(format!("ssh-keygen -Y sign -f KEY -n {} to-sign", kind.namespace()));
     let verb = if kind == PossessionKind::Enroll { "enroll" } else { "rotate-key" };

@@ -23,6 +23,7 @@ pub(crate) struct Args {
 
 impl Args {
     /// Runs the command.
+    #[allow(clippy::unused_async, reason = "every command has this form")]
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let key = trust::key(&self.key)?;
         let text = input::text(&self.proof, MAX_PROOF_BYTES)?;

@@ -18,7 +18,7 @@ use crate::{ambient, connect, input, latest, wait};
 /// done twice: a key is minted for it, and when the connection breaks it is tried once more under the same key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    agentctl submit 'Fix tests/retry.rs; keep every assertion' --skill rust --max-cost 2usd --timeout 1h\n  \
+    agentctl submit 'Fix tests/retry.rs; keep every assertion' --skill rust --max-cost 2usd\n  \
     agentctl submit --file work.toml --wait > result.json\n  \
     agentctl submit 'Write the release notes' --after w-7kq --accept-by-person\n  \
     agentctl submit --file - --dry-run < works.jsonl")]

@@ -110,7 +110,7 @@ fn attempt(out: &Output, run: &RunView) -> Result<(), Failure> {
     out.line(out.paint(Colour::Bold, &format!("Attempt {} by {}", run.id.attempt, run.agent)))?;
     let mut details = Details::new();
     details.painted("  outcome", out.state(&plain(&run.outcome)));
-    details.maybe("  because", run.failure.as_ref().map(story::failure));
+    details.maybe("  because", run.failure.map(story::failure));
     details.add("  claimed", format!("{}, {}", out.time(run.claimed_at), elapsed(run.claimed_at, until)));
     details.add("  epoch", run.epoch).add("  fence", run.fence).add("  spent", run.spent);
     details.maybe("  doing", run.progress.as_deref());

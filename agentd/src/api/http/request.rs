@@ -6,7 +6,7 @@ use agentd_schemas::http::MAX_REQUEST_BYTES;
 use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
 use axum::RequestPartsExt;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -94,16 +94,21 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Document<T> {
 }
 
 async fn bytes(body: Body) -> Result<axum::body::Bytes, Problem> {
+    let too_large = || {
+        Problem::new(Code::TooLarge, format!("the request is larger than {MAX_REQUEST_BYTES} bytes"))
+            .hint("split it into smaller ones")
+    };
+    // A length that is announced is refused before it is sent.
+    if body.size_hint().lower() > MAX_REQUEST_BYTES as u64 {
+        return Err(too_large());
+    }
     let limited = Limited::new(body, MAX_REQUEST_BYTES);
     let late = || {
         Problem::new(Code::InvalidDocument, format!("the body did not arrive within {} seconds", BODY_TIME.as_secs()))
     };
     match tokio::time::timeout(BODY_TIME, limited.collect()).await.map_err(|_| late())? {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(Code::TooLarge, format!("the request is larger than {MAX_REQUEST_BYTES} bytes"))
-                .hint("split it into smaller ones"))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Problem::new(Code::InvalidDocument, format!("the body cannot be read: {error}"))),
     }
 }

@@ -110,9 +110,10 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
         accounts,
     })];
     if let Some(effective) = outside(facts, cost)
-        && mismatch(facts, effective, &mut drafts, env) {
-            return Ok(drafts);
-        }
+        && mismatch(facts, effective, &mut drafts, env)
+    {
+        return Ok(drafts);
+    }
     let own = own_account(work);
     let over = std::iter::once(&own).chain(&facts.accounts).find(|account| over_after(account, cost, released));
     if let Some(full) = over

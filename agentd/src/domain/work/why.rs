@@ -115,9 +115,12 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
         why.hint = Some("agentctl budget show".to_owned());
     }
     if is_parked(&facts.work, &facts.agents, &env.defaults) {
-        "nobody is eligible: it is parked until an agent is enrolled or changes".clone_into(&mut why.summary);
+        "nobody is eligible until an agent is enrolled or changes".clone_into(&mut why.summary);
         let skills = facts.work.spec.required_skills.iter().map(|skill| format!(" --skill {skill}"));
-        why.hint.get_or_insert(format!("agentctl agent enroll NAME{}", skills.collect::<String>()));
+        why.hint.get_or_insert(match &facts.work.spec.agent {
+            Some(only) => format!("agentctl agent show {only}"),
+            None => format!("agentctl agent enroll NAME{}", skills.collect::<String>()),
+        });
         return;
     }
     let able = why.agents.iter().filter(|(_, eligible, _)| *eligible).count();

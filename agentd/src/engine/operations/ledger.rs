@@ -8,7 +8,7 @@ use agentd_schemas::view::{HeadView, PageOfEvents};
 
 use crate::domain::Command;
 use crate::engine::Engine;
-use crate::ledger::open::open_reader;
+use crate::ledger::open::{empty_wal, open_reader, open_writer};
 use crate::ledger::{backup, export, prove, query};
 use crate::policy::{Action, Caller, Resource};
 
@@ -93,7 +93,22 @@ impl Engine {
     /// Erases content.
     pub async fn redact(&self, caller: &Caller, event: u64, slot: u8, reason: &str) -> Result<(), Problem> {
         let command = Command::Redact { event, slot, reason: reason.to_owned() };
-        self.execute(caller, command, None).await.map(drop)
+        self.execute(caller, command, None).await?;
+        let database = self.host().state.join("ledger.db");
+        let emptied = tokio::task::spawn_blocking(move || {
+            open_writer(&database)
+                .map_err(Problem::internal)
+                .and_then(|conn| empty_wal(&conn).map_err(Problem::internal))
+        });
+        match emptied.await.map_err(Problem::internal)? {
+            Ok(true) => Ok(()),
+            // The erasure itself is durable; what is late is the end of an older copy.
+            Ok(false) => {
+                tracing::warn!("the WAL is in use: erased content leaves it when it is folded next");
+                Ok(())
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Keeps the content of a work, or no longer.

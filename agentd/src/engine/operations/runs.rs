@@ -114,8 +114,8 @@ impl Engine {
         if live.as_ref().is_none_or(|live| live.agent == *agent) {
             return Ok(());
         }
-        let resource =
-            Resource { agent: live.map(|live| live.agent), ..Resource::owned(format!("work {}", run.work), u32::MAX) };
+        let resource = self.0.readers.with(|conn| load::resource::run(conn, run).map_err(Problem::internal))?;
+        let resource = resource.unwrap_or_else(|| Resource::owned(format!("work {}", run.work), u32::MAX));
         self.permit(caller, Action::RunAct, &resource).map(drop)
     }
 

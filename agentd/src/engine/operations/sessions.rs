@@ -133,7 +133,9 @@ impl Engine {
     pub fn bearer(&self, uid: u32, token: &str) -> Result<Caller, Problem> {
         let now = self.0.clock.boot_ms();
         let tokens = self.0.tokens.lock().map_err(|_| Problem::internal("tokens are poisoned"))?;
-        if let Some(bearer) = tokens.check(token, uid, now) { Ok(Caller::agent(bearer.agent.clone(), uid)) } else {
+        if let Some(bearer) = tokens.check(token, uid, now) {
+            Ok(Caller::agent(bearer.agent.clone(), uid))
+        } else {
             drop(tokens);
             self.0.denials.unauthenticated(uid, "bearer", "expired_token");
             Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")

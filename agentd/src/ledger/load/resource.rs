@@ -4,18 +4,18 @@
 use agentd_schemas::document::request::Scope;
 use agentd_schemas::id::{ScheduleId, WorkId};
 use agentd_schemas::unit::name::Slug;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Loaded;
 use crate::domain::Command;
-use crate::domain::command::Submitter;
+use crate::domain::command::{RunRef, Submitter};
 use crate::policy::Resource;
 
 /// The resource of a command; `None` when the thing does not exist.
 pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
     match command {
         Command::SubmitWorks { owner, from, .. } => match from {
-            Submitter::Run(run) => work(tx, run.work),
+            Submitter::Run(named) => run(tx, named),
             _ => Ok(Some(Resource::owned("works of one's own", *owner))),
         },
         Command::CancelWork { work: id, .. }
@@ -26,13 +26,13 @@ pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
         | Command::AddNote { work: id, .. }
         | Command::AnswerRun { work: id, .. }
         | Command::Hold { work: id, .. } => work(tx, *id),
-        Command::StartRun { run }
-        | Command::ReserveCost { run, .. }
-        | Command::SettleCost { run, .. }
-        | Command::AddRunNote { run, .. }
-        | Command::AskPerson { run, .. }
-        | Command::CompleteWork { run, .. }
-        | Command::FailRun { run, .. } => work(tx, run.work),
+        Command::StartRun { run: named }
+        | Command::ReserveCost { run: named, .. }
+        | Command::SettleCost { run: named, .. }
+        | Command::AddRunNote { run: named, .. }
+        | Command::AskPerson { run: named, .. }
+        | Command::CompleteWork { run: named, .. }
+        | Command::FailRun { run: named, .. } => run(tx, named),
         Command::ClaimWork { agent: name, .. }
         | Command::ActivateAgent { agent: name, .. }
         | Command::PauseAgent { agent: name, .. }
@@ -75,6 +75,26 @@ pub fn work(tx: &Connection, id: WorkId) -> Loaded<Option<Resource>> {
         owner: Some(owner),
         agent: agent.and_then(|name| name.parse().ok()),
         suspended: is_shut_out(state.as_deref()),
+    }))
+}
+
+/// A run: its work, with the agent to which this very lease was given. An agent that lost its work to another one thus
+/// hears that its fence is stale, and not that there is no such work.
+pub fn run(tx: &Connection, named: &RunRef) -> Loaded<Option<Resource>> {
+    let Some(resource) = work(tx, named.work)? else { return Ok(None) };
+    let sql = "SELECT a.name, a.state FROM runs r JOIN works w ON w.key = r.work JOIN agents a ON a.key = r.agent
+               WHERE r.key = ?1 AND r.incarnation = ?2 AND r.attempt = ?3 AND w.id = ?4";
+    let given: Option<(String, String)> = tx
+        .prepare_cached(sql)?
+        .query_row(params![named.fence.n, named.fence.incarnation, named.attempt, named.work.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(Some(match given {
+        Some((agent, state)) => {
+            Resource { agent: agent.parse().ok(), suspended: is_shut_out(Some(&state)), ..resource }
+        }
+        None => resource,
     }))
 }
 

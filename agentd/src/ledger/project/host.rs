@@ -58,10 +58,14 @@ fn clock_jumped(tx: &Connection, data: &ClockJumped) -> Result<()> {
     exec(tx, sql, [by_ms])
 }
 
-/// The bound keeps a slot that no event has from naming content of the next event.
+/// The bound keeps a slot that no event has from naming content of the next event. The freed bytes are overwritten with
+/// zeros, or the content would stay in the file until something else needs its room.
 fn redacted(tx: &Connection, data: &ContentRedacted) -> Result<()> {
     let sql = "UPDATE blobs SET salt = NULL, data = NULL WHERE id = ?1 * 16 + ?2 AND ?2 < 16";
-    exec(tx, sql, params![data.event, data.slot])
+    tx.execute_batch("PRAGMA secure_delete = ON")?;
+    let erased = exec(tx, sql, params![data.event, data.slot]);
+    tx.execute_batch("PRAGMA secure_delete = OFF")?;
+    erased
 }
 
 #[cfg(test)]

@@ -1,0 +1,346 @@
+//! What every store must do, whatever it is made of. Each rule is a function over a way to open stores; at the end the
+//! rules are held against the stores that there are.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use agentd::domain::command::{Completion, NewAgent, RunRef, Submitter};
+use agentd::domain::work::prepare::prepare;
+use agentd::domain::{Command, Defaults};
+use agentd::ledger::append::Appender;
+use agentd::ledger::checkpoint::Moment;
+use agentd::ledger::incarnation::{HostKeys, Opened};
+use agentd::ledger::open::open_writer;
+use agentd::ledger::sqlite::SqliteStore;
+use agentd::ledger::store::{Answer, Request, Store, StoreError, World};
+use agentd::policy::{Caller, Resource};
+use agentd_schemas::document::WorkDocument;
+use agentd_schemas::event::{Custody, Decided, Event, EventData};
+use agentd_schemas::id::{Fence, WorkId};
+use agentd_schemas::key::openssh::PrivateKey;
+use agentd_schemas::unit::time::WallMs;
+use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
+
+const OWNER: u32 = 1000;
+const BOOT: &str = "00000000-0000-4000-8000-000000000001";
+
+/// One store on durable ground: opened again, it is the same ledger.
+trait Ground {
+    /// Opens the store. `pages` bounds its room, where given.
+    fn open(&self, pages: Option<u32>) -> Box<dyn Store>;
+}
+
+fn world() -> World {
+    World {
+        wall_ms: 1_795_334_400_000,
+        boot_ms: 60_000,
+        day: "2026-11-22".to_owned(),
+        month: "2026-11".to_owned(),
+        defaults: Arc::new(Defaults::default()),
+    }
+}
+
+fn person(command: Command) -> Request {
+    let decided = Decided { rules: vec!["owner.manages_its_own".to_owned()], set: "0".repeat(64) };
+    Request { caller: Caller::person(OWNER, false, false), command, decided, resource: None, key: None }
+}
+
+fn agent(command: Command) -> Request {
+    Request { caller: Caller::agent("worker".parse().unwrap(), OWNER), ..person(command) }
+}
+
+fn keyed(command: Command, key: &str, digest: &str) -> Request {
+    Request { key: Some((key.to_owned(), digest.to_owned())), ..person(command) }
+}
+
+/// The submit of a list of works as persons write them.
+fn submit(documents: Value) -> Command {
+    let documents: Vec<WorkDocument> = serde_json::from_value(documents).unwrap();
+    let works = prepare(documents, &Defaults::default(), &mut |text| Ok(text.parse().unwrap())).unwrap();
+    Command::SubmitWorks { owner: OWNER, works, from: Submitter::Person }
+}
+
+fn titled(title: &str) -> Command {
+    submit(json!([{"title": title}]))
+}
+
+fn cancel(work: WorkId) -> Command {
+    Command::CancelWork { work, reason: "enough".to_owned() }
+}
+
+fn unknown_work() -> WorkId {
+    "w-7kq3x2mbnd5fa6uz".parse().unwrap()
+}
+
+fn committed(answer: &Answer) -> &[Event] {
+    match answer {
+        Answer::Committed(events) => events,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn commit(store: &mut dyn Store, request: Request) -> Answer {
+    store.commit(&[request], &world()).unwrap().pop().unwrap()
+}
+
+fn done(store: &mut dyn Store, request: Request) -> Vec<Event> {
+    committed(&commit(store, request)).to_vec()
+}
+
+fn work_of(event: &Event) -> WorkId {
+    event.envelope.subject.id().parse().unwrap()
+}
+
+fn kinds(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(|event| event.data.type_name()).collect()
+}
+
+fn a_refused_neighbour_does_not_disturb_a_batch(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let before = store.size();
+    let batch = [person(titled("a")), person(cancel(unknown_work())), person(titled("b"))];
+    let answers = store.commit(&batch, &world()).unwrap();
+    let (first, last) = (committed(&answers[0]), committed(&answers[2]));
+    assert!(matches!(&answers[1], Answer::Refused(_)), "{answers:?}");
+    assert_eq!((first[0].envelope.index, last[0].envelope.index), (before, before + 1));
+    assert_eq!(store.size(), before + 2);
+}
+
+fn a_batch_of_refusals_writes_nothing(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let before = store.size();
+    assert!(matches!(commit(&mut *store, person(cancel(unknown_work()))), Answer::Refused(_)));
+    assert_eq!(store.size(), before);
+    drop(store);
+    assert_eq!(ground.open(None).size(), before);
+}
+
+fn what_was_answered_is_there_when_it_is_opened_again(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let id = work_of(&done(&mut *store, person(titled("kept")))[0]);
+    let (size, incarnation) = (store.size(), store.incarnation());
+    drop(store);
+    let mut store = ground.open(None);
+    assert_eq!((store.size(), store.incarnation()), (size, incarnation));
+    assert_eq!(kinds(&done(&mut *store, person(cancel(id)))), ["WorkCancelled"]);
+}
+
+fn a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let id = work_of(&done(&mut *store, person(titled("x")))[0]);
+    let answers = store.commit(&[person(cancel(id)), person(cancel(id))], &world()).unwrap();
+    assert_eq!(kinds(committed(&answers[0])), ["WorkCancelled"]);
+    let changed_again = matches!(&answers[1], Answer::Committed(events) if !events.is_empty());
+    assert!(!changed_again, "{answers:?}");
+}
+
+fn a_repeated_key_answers_with_the_events_of_then(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let first = done(&mut *store, keyed(titled("x"), "k", "digest"));
+    let size = store.size();
+    for _ in 0..2 {
+        let Answer::Repeated(events) = commit(&mut *store, keyed(titled("x"), "k", "digest")) else { panic!() };
+        assert_eq!(&*events, first);
+    }
+    let Answer::Refused(problem) = commit(&mut *store, keyed(titled("y"), "k", "another")) else { panic!() };
+    assert_eq!(problem.code.as_str(), "key_reused");
+    let stranger = Request { caller: Caller::person(1001, false, false), ..keyed(titled("x"), "k", "digest") };
+    assert!(matches!(commit(&mut *store, stranger), Answer::Committed(_)), "a key is its caller's own");
+    assert_eq!(store.size(), size + 1);
+    drop(store);
+    let mut store = ground.open(None);
+    assert!(matches!(commit(&mut *store, keyed(titled("x"), "k", "digest")), Answer::Repeated(_)));
+}
+
+fn a_key_within_one_batch_counts_once(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let before = store.size();
+    let batch = [keyed(titled("x"), "k", "d"), keyed(titled("x"), "k", "d")];
+    let answers = store.commit(&batch, &world()).unwrap();
+    assert!(matches!(&answers[1], Answer::Repeated(events) if **events == *committed(&answers[0])), "{answers:?}");
+    assert_eq!(store.size(), before + 1);
+}
+
+fn versions_of_a_subject_follow_each_other(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let submitted = done(&mut *store, person(titled("x")));
+    let id = work_of(&submitted[0]);
+    let note = |text: &str| person(Command::AddNote { work: id, text: text.to_owned() });
+    let batch = [note("one"), note("two"), person(cancel(id))];
+    let answers = store.commit(&batch, &world()).unwrap();
+    let versions: Vec<u64> =
+        submitted.iter().chain(answers.iter().flat_map(committed)).map(|event| event.envelope.version).collect();
+    let first = versions[0];
+    assert_eq!(versions, (first..first + 4).collect::<Vec<_>>());
+}
+
+fn a_decision_on_what_changed_is_stale(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let id = work_of(&done(&mut *store, person(titled("x")))[0]);
+    let before = store.size();
+    let resource = Some(Resource::owned(format!("work {id}"), OWNER + 1));
+    let request = Request { resource, ..person(cancel(id)) };
+    assert!(matches!(commit(&mut *store, request), Answer::Stale));
+    assert_eq!(store.size(), before);
+}
+
+fn a_completion_hands_its_dependant_off_in_the_same_commit(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    enrol(&mut *store);
+    let works = submit(json!([{"title": "a", "ref": "a"}, {"title": "b", "depends_on": ["ref:a"]}]));
+    let submitted = done(&mut *store, person(works));
+    let run = claim(&mut *store);
+    assert_eq!(run.work, work_of(&submitted[0]));
+    let handed = done(&mut *store, agent(complete(run, submitted[0].envelope.index)));
+    assert_eq!(kinds(&handed), ["WorkCompleted", "WorkReadied"]);
+    assert_eq!(work_of(&handed[1]), work_of(&submitted[1]));
+    assert_eq!(claim(&mut *store).work, work_of(&submitted[1]));
+}
+
+fn a_work_is_claimed_once(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    enrol(&mut *store);
+    done(&mut *store, person(titled("only")));
+    let command = || agent(Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000 });
+    let answers = store.commit(&[command(), command()], &world()).unwrap();
+    let claims = answers.iter().filter(|answer| matches!(answer, Answer::Committed(events) if !events.is_empty()));
+    assert_eq!(claims.count(), 1, "{answers:?}");
+}
+
+fn a_batch_without_room_is_undone_whole_and_a_smaller_one_goes_on(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    done(&mut *store, person(titled("before")));
+    let size = store.size();
+    drop(store);
+    let mut store = ground.open(Some(64));
+    let large = submit(json!([{"title": "large", "instructions": "x".repeat(900_000)}]));
+    let batch = [person(titled("neighbour")), keyed(large, "k", "d")];
+    assert!(matches!(store.commit(&batch, &world()), Err(StoreError::DiskFull)));
+    assert_eq!(store.size(), size);
+    let after = done(&mut *store, keyed(titled("small"), "k", "e"));
+    assert_eq!(after[0].envelope.index, size, "neither the neighbour nor the key was kept");
+    drop(store);
+    assert_eq!(ground.open(None).size(), size + 1);
+}
+
+fn a_checkpoint_that_is_given_out_is_kept(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    done(&mut *store, person(titled("x")));
+    store.keep_checkpoint().unwrap();
+    store.keep_checkpoint().unwrap();
+    done(&mut *store, person(titled("y")));
+}
+
+fn enrol(store: &mut dyn Store) {
+    let key = PrivateKey::from_seed(&[9; 32]).public_key();
+    let new = NewAgent {
+        document: serde_json::from_value(json!({"name": "worker"})).unwrap(),
+        owner: OWNER,
+        agent_id: "spiffe://h-0.agentd.internal/agent/worker".to_owned(),
+        public_key: key.to_string(),
+        custody: Custody::Resident,
+        nonce: "nonce".to_owned(),
+        signature: "signature".to_owned(),
+    };
+    assert!(!done(store, person(Command::EnrolAgent { agent: Box::new(new) })).is_empty());
+}
+
+fn claim(store: &mut dyn Store) -> RunRef {
+    let command = Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000 };
+    let events = done(store, agent(command));
+    let EventData::WorkClaimed(_) = &events[0].data else { panic!("{events:?}") };
+    let run = events[0].envelope.run.unwrap();
+    let fence = Fence { incarnation: store.incarnation(), n: events[0].envelope.index };
+    RunRef { work: run.work, attempt: run.attempt, fence }
+}
+
+fn complete(run: RunRef, judged_work: u64) -> Command {
+    let completion = Completion {
+        statement: b"{}".to_vec(),
+        result: b"done".to_vec(),
+        json: false,
+        verdicts: Vec::new(),
+        judged_work,
+        signed_by: PrivateKey::from_seed(&[9; 32]).public_key().to_string(),
+        message: None,
+    };
+    Command::CompleteWork { run, completion: Box::new(completion) }
+}
+
+/// SQLite on a file of its own.
+struct Sqlite(PathBuf);
+
+impl Sqlite {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("agentd-store-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        Self(directory)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Ground for Sqlite {
+    fn open(&self, pages: Option<u32>) -> Box<dyn Store> {
+        let mut conn = open_writer(&self.0.join("ledger.db")).unwrap();
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let appender = match Appender::open(&conn, &key, BOOT).unwrap() {
+            Opened::Running(appender) => appender,
+            Opened::Restored(_) => panic!("nothing was restored"),
+            Opened::Empty => {
+                let public = PrivateKey::from_seed(&[8; 32]).public_key().to_string();
+                let keys = HostKeys {
+                    authority_key: public.clone(),
+                    issuer_key: public,
+                    key_certificates: Vec::new(),
+                    agentd: "0.0.0".to_owned(),
+                };
+                let moment = Moment { wall: WallMs::saturating(world().wall_ms), boot_ms: 1 };
+                let tx = conn.transaction().unwrap();
+                let started = Appender::start(&tx, "h-0.agentd.internal", keys, &key, BOOT, moment).unwrap();
+                tx.commit().unwrap();
+                started.0
+            }
+        };
+        if let Some(more) = pages {
+            let used: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+            conn.pragma_update(None, "max_page_count", used + more).unwrap();
+        }
+        Box::new(SqliteStore::new(conn, appender))
+    }
+}
+
+macro_rules! conformance {
+    ($ground:ident: $($rule:ident)*) => {
+        mod sqlite {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&super::$ground::new());
+            })*
+        }
+    };
+}
+
+conformance! { Sqlite:
+    a_refused_neighbour_does_not_disturb_a_batch
+    a_batch_of_refusals_writes_nothing
+    what_was_answered_is_there_when_it_is_opened_again
+    a_later_command_of_a_batch_sees_what_an_earlier_one_wrote
+    a_repeated_key_answers_with_the_events_of_then
+    a_key_within_one_batch_counts_once
+    versions_of_a_subject_follow_each_other
+    a_decision_on_what_changed_is_stale
+    a_completion_hands_its_dependant_off_in_the_same_commit
+    a_work_is_claimed_once
+    a_batch_without_room_is_undone_whole_and_a_smaller_one_goes_on
+    a_checkpoint_that_is_given_out_is_kept
+}

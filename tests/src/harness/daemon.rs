@@ -1,0 +1,199 @@
+//! One `agentd` process and its directory.
+
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Operator, Scratch, eventually};
+
+/// A binary of this workspace, built beside the test: `target/debug/NAME`.
+pub fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let built = own.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(built.exists(), "{} is not there: cargo build --workspace --features agentd/failpoints", built.display());
+    built
+}
+
+/// How a daemon is started.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Text of `agentd.toml`; backoffs are short unless it says otherwise.
+    pub config: Option<String>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// State directory; one of its own by default.
+    pub state: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Adds an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// A daemon; it is killed when it is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    scratch: Scratch,
+    child: Option<Child>,
+    /// How it is started the next time.
+    pub settings: Settings,
+}
+
+impl Daemon {
+    /// Starts one with defaults.
+    pub fn start() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// Starts one.
+    pub fn with(settings: Settings) -> Self {
+        let mut daemon = Self::prepared(settings);
+        daemon.run();
+        daemon
+    }
+
+    /// A daemon that does not run yet.
+    pub fn prepared(settings: Settings) -> Self {
+        Self { scratch: Scratch::new(), child: None, settings }
+    }
+
+    /// Starts the process and waits until both doors are open.
+    pub fn run(&mut self) {
+        self.spawn();
+        eventually("the daemon's doors", || {
+            if let Some(status) = self.exited() {
+                panic!("agentd ended with {status}:\n{}", self.log());
+            }
+            let open = |name: &str| UnixStream::connect(self.state().join("run").join(name)).is_ok();
+            (open("control.sock") && open("agents.sock")).then_some(())
+        });
+    }
+
+    /// Starts the process.
+    pub fn spawn(&mut self) {
+        let config = self.scratch.join("agentd.toml");
+        std::fs::write(&config, self.settings.config.as_deref().unwrap_or("[limits]\nbackoff = \"10ms\"\n")).unwrap();
+        let log = File::options().create(true).append(true).open(self.scratch.join("agentd.log")).unwrap();
+        let mut command = Command::new(binary("agentd"));
+        command.arg("--state").arg(self.state()).arg("--config").arg(config);
+        command.envs(self.settings.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// How the process ended, if it did.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().and_then(|child| child.try_wait().unwrap())
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = eventually("the daemon's end", || self.exited());
+        self.child = None;
+        status
+    }
+
+    /// Ends the process at once, as a crash does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Ends the process in order.
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = self.pid();
+        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::TERM).unwrap();
+        self.wait()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.settings.state.clone().unwrap_or_else(|| self.scratch.join("s"))
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.state().join("ledger.db")
+    }
+
+    /// Agents' door.
+    pub fn agents_socket(&self) -> PathBuf {
+        self.state().join("run/agents.sock")
+    }
+
+    /// Operators' door.
+    pub fn control_socket(&self) -> PathBuf {
+        self.state().join("run/control.sock")
+    }
+
+    /// A path for files of the test.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
+    /// What the daemon wrote to its log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.scratch.join("agentd.log")).unwrap_or_default()
+    }
+
+    /// A connection to the operators' door.
+    pub fn operator(&self) -> Operator {
+        Operator::connect(&self.control_socket())
+    }
+
+    /// `agentctl` with these arguments, as this user, for this daemon.
+    pub fn agentctl_command(&self) -> Command {
+        let mut command = Command::new(binary("agentctl"));
+        command.env("AGENTD_ADDRESS", self.control_socket()).env("AGENTD_STATE", self.state());
+        command.env("XDG_CONFIG_HOME", self.scratch.join("config")).env("XDG_STATE_HOME", self.scratch.join("cli"));
+        command.current_dir(self.scratch.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `agentctl`.
+    pub fn agentctl(&self, arguments: &[&str]) -> Output {
+        self.agentctl_command().args(arguments).output().unwrap()
+    }
+
+    /// Runs `agentctl`, which must succeed; what it printed.
+    pub fn told(&self, arguments: &[&str]) -> String {
+        let output = self.agentctl(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "agentctl {arguments:?}: {said}\n{}", self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `agentd SUBCOMMAND` on this state directory.
+    pub fn tool(&self, arguments: &[&str]) -> Output {
+        Command::new(binary("agentd")).arg("--state").arg(self.state()).args(arguments).output().unwrap()
+    }
+
+    /// The ledger must verify, deeply.
+    pub fn verifies(&self) -> Value {
+        let output = self.tool(&["verify", "--deep", "--json"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "verify --deep: {said}\n{}", self.log());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

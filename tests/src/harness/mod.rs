@@ -1,0 +1,33 @@
+//! A daemon of one's own, an operator, agents, and ways to break them.
+//!
+//! Everything is blocking, so that a test reads from top to bottom. Each daemon has a directory of its own, and what a
+//! test started ends with it; nothing else is ever signalled.
+
+mod agent;
+mod daemon;
+mod host;
+mod http;
+mod operator;
+
+use std::time::{Duration, Instant};
+
+pub use agent::{Agent, key_of};
+pub use daemon::{Daemon, Settings, binary};
+pub use host::{Scratch, Tmpfs, installed, is_root, skip};
+pub use http::{Answer, Request, exchange};
+pub use operator::Operator;
+
+/// How long a state may take to come about on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again until there is an answer; the test ends when there is none within [`PATIENCE`].
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
