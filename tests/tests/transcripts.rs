@@ -83,7 +83,7 @@ fn pages() -> Result<Vec<Page>> {
     for entry in std::fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".md") && name != "README.md" {
+        if path.extension().is_some_and(|extension| extension == "md") && name != "README.md" {
             pages.push(read(&name, &std::fs::read_to_string(&path)?).with_context(|| name.clone())?);
         }
     }
@@ -199,7 +199,7 @@ impl Host {
         let log = std::fs::File::create(host.folder.join("agentd.log"))?;
         let mut daemon = host.command("agentd");
         daemon.arg("--state").arg(host.folder.join("state")).env("NOTIFY_SOCKET", host.folder.join("notify"));
-        host.daemon = Some(daemon.stderr(log).spawn().context("agentd cannot be started")?);
+        host.daemon = Some(daemon.stdout(Stdio::null()).stderr(log).spawn().context("agentd cannot be started")?);
         let mut message = [0; 64];
         let count = told.recv(&mut message).with_context(|| {
             format!(
@@ -228,7 +228,7 @@ impl Host {
             let mut serve = self.command("agentctl");
             serve.args(["agent", "serve", name, "--", "sh", "-c", answer]);
             let log = std::fs::File::create(self.folder.join(format!("{name}.log")))?;
-            self.agents.borrow_mut().push(serve.stderr(log).spawn()?);
+            self.agents.borrow_mut().push(serve.stdout(Stdio::null()).stderr(log).spawn()?);
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl Host {
     /// Runs one line; gives what it printed on both streams.
     fn run(&self, line: &str) -> Result<String> {
         let mut shell = self.command("sh");
-        let output = shell.args(["-c", &format!("{{ {line}\n}} 2>&1")]).stdout(Stdio::piped()).output()?;
+        let output = shell.args(["-c", &format!("{{ {line}\n}} 2>&1")]).output()?;
         let mut printed = String::from_utf8(output.stdout).context("the output is not UTF-8")?;
         match output.status.code() {
             Some(0) => {}
@@ -249,7 +249,7 @@ impl Host {
     /// A command in the page's directory and in an environment that is the same everywhere.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.folder.join("here")).env_clear().stdout(Stdio::null()).stdin(Stdio::null());
+        command.current_dir(self.folder.join("here")).env_clear().stdin(Stdio::null());
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", binaries().display()));
         command.env("HOME", &self.folder).env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("COLUMNS", "100");
         command.env("AGENTD_ADDRESS", self.folder.join("state/run/control.sock"));

@@ -184,8 +184,10 @@ impl Config {
         }
         let bytes = std::fs::read(path).with_context(|| format!("configuration {} cannot be read", path.display()))?;
         let config: Self = strict::toml::from_slice(&bytes, &strict::Limits::DEFAULT).map_err(|error| {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            anyhow!("configuration {}: {error}{hint}", path.display())
+            let said = error.to_string();
+            let hint = error.hint().filter(|hint| !said.contains(*hint));
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            anyhow!("configuration {}: {said}{hint}", path.display())
         })?;
         config.check().with_context(|| format!("configuration {}", path.display()))?;
         Ok(config)
