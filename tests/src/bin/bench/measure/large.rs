@@ -63,7 +63,8 @@ fn fill(options: &Options, figures: &mut Figures, daemon: &Daemon) -> anyhow::Re
     let task = Task::Concurrent { control: daemon.control(), submitters: FILLERS, calls, works: FILL };
     let (sample, foreign) = watched(&task)?;
     let works = count(options.large);
-    let mut rate = Series::new(format!("4 submitters, 1000 works a call, up to {works}"), "works/s", Better::More, None);
+    let mut rate =
+        Series::new(format!("4 submitters, 1000 works a call, up to {works}"), "works/s", Better::More, None);
     rate.add(sample.rate(), foreign);
     figures.take(rate, STAGE);
     memory(figures, format!("resident memory, {works}, after their submit"), Some(48.0), daemon)
@@ -122,13 +123,7 @@ fn starts(options: &Options, figures: &mut Figures, state: &Path) -> anyhow::Res
     Ok(daemon)
 }
 
-fn cli(
-    options: &Options,
-    figures: &mut Figures,
-    name: &str,
-    floor: f64,
-    command: &mut Command,
-) -> anyhow::Result<()> {
+fn cli(options: &Options, figures: &mut Figures, name: &str, floor: f64, command: &mut Command) -> anyhow::Result<()> {
     let mut p50 = Series::new(name, "ms", Better::Less, Some(floor));
     for _ in 0..options.repetitions {
         let (sample, foreign) = cold(command, COLD)?;
@@ -138,13 +133,7 @@ fn cli(
     Ok(())
 }
 
-fn warm(
-    options: &Options,
-    figures: &mut Figures,
-    name: &str,
-    floor: Option<f64>,
-    task: &Task,
-) -> anyhow::Result<()> {
+fn warm(options: &Options, figures: &mut Figures, name: &str, floor: Option<f64>, task: &Task) -> anyhow::Result<()> {
     let mut p50 = Series::new(name, "ms", Better::Less, floor);
     for _ in 0..options.repetitions {
         let (sample, foreign) = watched(task)?;

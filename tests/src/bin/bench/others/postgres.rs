@@ -74,7 +74,12 @@ fn measure(options: &Options, figures: &mut Figures, server: &Server) -> anyhow:
     let mut p50 = Series::new("PostgreSQL: sequential submit, p50", "ms", Better::Less, None);
     let mut rates = [
         (Series::new("PostgreSQL: 64 concurrent submitters", "works/s", Better::More, None), &submit, 64, 400),
-        (Series::new("PostgreSQL: submit, claim, complete: 16 workers", "works/s", Better::More, None), &life, 16, 1024),
+        (
+            Series::new("PostgreSQL: submit, claim, complete: 16 workers", "works/s", Better::More, None),
+            &life,
+            16,
+            1024,
+        ),
         (Series::new("PostgreSQL: submit, claim, complete: 64 workers", "works/s", Better::More, None), &life, 64, 256),
     ];
     for _ in 0..options.repetitions {
@@ -136,7 +141,16 @@ impl Server {
 
     fn psql(&self, sql: &str) -> anyhow::Result<String> {
         let mut psql = Command::new("psql");
-        psql.arg("-h").arg(&self.directory).args(["-U", "bench", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-qc", sql]);
+        psql.arg("-h").arg(&self.directory).args([
+            "-U",
+            "bench",
+            "-d",
+            "postgres",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-qc",
+            sql,
+        ]);
         process::output(&mut psql)
     }
 
