@@ -41,22 +41,26 @@ impl Engine {
         }
         let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
         let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
+        let command = || Command::ClaimWork { agent: agent.clone(), lease_ms };
         let mut passed = None;
         loop {
-            let woken = if request.wait_s > 0 { self.0.waiters.register(self.waiter(&agent)?) } else { None };
-            let command = Command::ClaimWork { agent: agent.clone(), lease_ms };
-            let done = self.execute(caller, command, None).await?;
-            if let Some(event) = done.events.first() {
-                return self.claimed(event.envelope.index).map(Some);
+            // Mostly there is work. Only who gets none takes a place among those who wait, and asks once more: a work
+            // that became ready in between woke somebody else, or nobody.
+            if let Some(claim) = self.claim_now(caller, command()).await? {
+                return Ok(Some(claim));
             }
             if let Some(wake) = passed.take() {
                 self.0.waiters.pass_on(wake);
             }
-            let Some(woken) = woken else {
-                if request.wait_s > 0 {
-                    return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
-                }
+            if request.wait_s == 0 {
                 return Ok(None);
+            }
+            let woken = self.0.waiters.register(self.waiter(&agent)?);
+            if let Some(claim) = self.claim_now(caller, command()).await? {
+                return Ok(Some(claim));
+            }
+            let Some(woken) = woken else {
+                return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
             };
             match tokio::time::timeout_at(until, woken).await {
                 Ok(Ok(wake)) => passed = Some(wake),
@@ -64,6 +68,11 @@ impl Engine {
                 Err(_) => return Ok(None),
             }
         }
+    }
+
+    async fn claim_now(&self, caller: &Caller, command: Command) -> Result<Option<Claim>, Problem> {
+        let done = self.execute(caller, command, None).await?;
+        done.events.first().map(|event| self.claimed(event.envelope.index)).transpose()
     }
 
     fn waiter(&self, agent: &Slug) -> Result<Waiter, Problem> {
