@@ -55,14 +55,14 @@ impl Engine {
             if request.wait_s == 0 {
                 return Ok(None);
             }
-            let woken = self.0.waiters.register(self.waiter(&agent)?);
+            let waiting = self.0.waiters.register(self.waiter(&agent)?);
             if let Some(claim) = self.claim_now(caller, command()).await? {
                 return Ok(Some(claim));
             }
-            let Some(woken) = woken else {
+            let Some(mut waiting) = waiting else {
                 return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
             };
-            match tokio::time::timeout_at(until, woken).await {
+            match tokio::time::timeout_at(until, waiting.woken()).await {
                 Ok(Ok(wake)) => passed = Some(wake),
                 Ok(Err(_)) => return Err(Problem::new(Code::Stopping, "agentd is stopping").hint("try again")),
                 Err(_) => return Ok(None),
