@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentd_schemas::event::{EventData, WaitReason, WorkState};
+use agentd_schemas::event::{Criterion, EventData, WaitReason, WorkState};
 use agentd_schemas::http::{
     Children, Claim, ClaimRequest, Complete, Completed, Cost, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES,
     MAX_POLL_S, MAX_PROGRESS_BYTES, MAX_RESULT_BYTES, Note, Reserve, RunStatus,
@@ -248,8 +248,7 @@ impl Engine {
         let epoch = facts.live(&run)?.epoch;
         self.own(caller, agent, &run)?;
         let signed_by = self.check_statement(caller, &facts, &run, epoch, &complete)?;
-        let content = self.0.readers.with(|conn| load::content::of_work(conn, facts.key).map_err(Problem::internal))?;
-        let schemas = content.map(|content| content.schemas).unwrap_or_default();
+        let schemas = self.schemas(&facts)?;
         let judged = self.0.validators.judge(&facts.spec.acceptance, &schemas, &complete.result)?;
         let completion = Completion {
             statement: complete.statement.to_json().map_err(Problem::internal)?.into_bytes(),
@@ -263,6 +262,15 @@ impl Engine {
         let command = Command::CompleteWork { run, completion: Box::new(completion) };
         let done = self.execute(caller, command, None).await?;
         Ok(outcome(&done, judged.message))
+    }
+
+    /// The schemas that judge a work; its content is read only where there are some.
+    fn schemas(&self, work: &WorkFacts) -> Result<Vec<Option<serde_json::Value>>, Problem> {
+        if !work.spec.acceptance.iter().any(|criterion| matches!(criterion, Criterion::JsonSchema { .. })) {
+            return Ok(Vec::new());
+        }
+        let content = self.0.readers.with(|conn| load::content::of_work(conn, work.key).map_err(Problem::internal))?;
+        Ok(content.map(|content| content.schemas).unwrap_or_default())
     }
 
     /// The statement must be by the agent's key and speak of exactly this run and result.
