@@ -38,6 +38,29 @@ struct Place {
     wake: oneshot::Sender<Wake>,
 }
 
+/// A place in the queue, as who waits holds it. Who leaves, for whatever reason, passes on a wake that came meanwhile:
+/// the work that it is for would lie unseen.
+pub(crate) struct Waiting<'a> {
+    waiters: &'a Waiters,
+    wake: oneshot::Receiver<Wake>,
+}
+
+impl Waiting<'_> {
+    /// Waits for a wake; an error when the queue is gone.
+    pub(crate) async fn woken(&mut self) -> Result<Wake, oneshot::error::RecvError> {
+        (&mut self.wake).await
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.wake.close();
+        if let Ok(wake) = self.wake.try_recv() {
+            self.waiters.pass_on(wake);
+        }
+    }
+}
+
 /// The queue of those who wait, longest first.
 #[derive(Default)]
 pub(crate) struct Waiters {
@@ -52,7 +75,7 @@ impl Waiters {
 
     /// Takes a place in the queue. Ask the ledger after this, not before, so that no wake is missed. `None` when too
     /// many wait.
-    pub(crate) fn register(&self, waiter: Waiter) -> Option<oneshot::Receiver<Wake>> {
+    pub(crate) fn register(&self, waiter: Waiter) -> Option<Waiting<'_>> {
         let (wake, woken) = oneshot::channel();
         self.with(|places| {
             places.retain(|place| !place.wake.is_closed());
@@ -60,7 +83,7 @@ impl Waiters {
                 return None;
             }
             places.push_back(Place { waiter, wake });
-            Some(woken)
+            Some(Waiting { waiters: self, wake: woken })
         })
     }
 
@@ -129,4 +152,44 @@ fn fits(waiter: &Waiter, demand: Option<&(u32, Option<Slug>, Vec<Skill>)>) -> bo
     (waiter.shared || waiter.owner == *owner)
         && agent.as_ref().is_none_or(|agent| *agent == waiter.agent)
         && skills.iter().all(|skill| waiter.skills.binary_search(skill).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiter(name: &str) -> Waiter {
+        Waiter { agent: name.parse().unwrap(), owner: 1000, shared: false, skills: Vec::new() }
+    }
+
+    fn wake() -> Wake {
+        Wake { demand: Some((1000, None, Vec::new())), left: MAX_WAITERS }
+    }
+
+    #[tokio::test]
+    async fn a_wake_goes_to_who_waits_longest() {
+        let waiters = Waiters::default();
+        let (first, second) = (waiters.register(waiter("a")), waiters.register(waiter("b")));
+        waiters.wake_one(wake());
+        assert!(first.unwrap().woken().await.is_ok());
+        assert!(second.unwrap().wake.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_with_a_wake_passes_it_on() {
+        let waiters = Waiters::default();
+        let (first, second) = (waiters.register(waiter("a")), waiters.register(waiter("b")));
+        waiters.wake_one(wake());
+        drop(first);
+        assert!(second.unwrap().woken().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_left_before_the_wake_is_passed_over() {
+        let waiters = Waiters::default();
+        let (first, second) = (waiters.register(waiter("a")), waiters.register(waiter("b")));
+        drop(first);
+        waiters.wake_one(wake());
+        assert!(second.unwrap().woken().await.is_ok());
+    }
 }

@@ -3,6 +3,8 @@
 //! The [`Appender`] belongs to the one writer and holds the right-hand edge of the tree. Invariant: it is exactly as far
 //! as the transaction that it writes into. Who rolls a transaction or a savepoint back rolls the appender back too.
 
+use std::collections::HashMap;
+
 use agentd_schemas::event::envelope::EventError;
 use agentd_schemas::event::{
     Actor, Assurance, BlobRef, Decided, Envelope, Event, MAX_EVENT_BYTES, RequestKey, Subject,
@@ -98,6 +100,18 @@ struct Place {
     version: u64,
 }
 
+/// An event that can be written, with all that is stored for it.
+struct Ready {
+    event: Event,
+    bytes: Vec<u8>,
+    blobs: Vec<Salted>,
+    /// Index of the subject's first event.
+    subject: u64,
+}
+
+/// A blob with its row and its salt.
+type Salted = (u64, Salt, Vec<u8>);
+
 impl Appender {
     /// The index that the next event gets; events so far.
     pub const fn size(&self) -> u64 {
@@ -125,7 +139,8 @@ impl Appender {
     }
 
     /// Appends the events of one command within the transaction `tx`. `salts` gives 32 fresh random bytes a call. After
-    /// an error the appender stands where it stood; what was written must be rolled back by the caller.
+    /// an error the appender stands where it stood. Of an event or a blob that is too large nothing was written; after
+    /// every other error the caller must roll back.
     pub fn append(
         &mut self,
         tx: &Connection,
@@ -157,34 +172,50 @@ impl Appender {
         writing: &Writing<'_>,
         salts: &mut dyn FnMut() -> [u8; 32],
     ) -> Result<Vec<Event>, AppendError> {
-        let count = u32::try_from(drafts.len()).unwrap_or(u32::MAX);
+        let ready = self.prepare(tx, drafts, writing, salts)?;
+        let mut events = Vec::with_capacity(ready.len());
+        for each in ready {
+            self.write(tx, &each)?;
+            events.push(each.event);
+        }
+        Ok(events)
+    }
+
+    /// Gives every draft its place, its version, its salts and its bytes. Nothing is written yet, so that a command of
+    /// which one event is too large leaves no trace.
+    fn prepare(
+        &self,
+        tx: &Connection,
+        drafts: Vec<Draft>,
+        writing: &Writing<'_>,
+        salts: &mut dyn FnMut() -> [u8; 32],
+    ) -> Result<Vec<Ready>, AppendError> {
         let mut request = writing.request.map(|(key, digest)| RequestKey {
             key: key.to_owned(),
             digest: digest.to_owned(),
-            events: count,
+            events: u32::try_from(drafts.len()).unwrap_or(u32::MAX),
         });
-        let mut events: Vec<Event> = Vec::with_capacity(drafts.len());
-        let mut before: Option<Place> = None;
-        for mut draft in drafts {
-            let index = self.frontier.size();
-            let same = events.last().is_some_and(|last| last.envelope.subject == draft.subject);
-            let place = match before.filter(|_| same) {
-                Some(place) => Some(place),
+        let mut ready = Vec::with_capacity(drafts.len());
+        let mut places: HashMap<Subject, Place> = HashMap::new();
+        for (index, mut draft) in (self.frontier.size()..).zip(drafts) {
+            let before = match places.get(&draft.subject) {
+                Some(place) => Some(*place),
                 None => find(tx, &draft.subject)?,
             };
-            let place = place.map_or(Place { key: index, version: 1 }, |p| Place { version: p.version + 1, ..p });
-            let blobs = store_blobs(tx, index, std::mem::take(&mut draft.blobs), salts)?;
-            let event = self.event(draft, place.version, blobs, writing, request.take());
-            self.write(tx, &event, place.key)?;
-            before = Some(place);
-            events.push(event);
+            let place = before.map_or(Place { key: index, version: 1 }, |p| Place { version: p.version + 1, ..p });
+            places.insert(draft.subject.clone(), place);
+            let (references, blobs) = salted(index, std::mem::take(&mut draft.blobs), salts)?;
+            let event = self.event(draft, index, place.version, references, writing, request.take());
+            let bytes = event.to_bytes().map_err(|source| AppendError::Event { index, source })?;
+            ready.push(Ready { event, bytes, blobs, subject: place.key });
         }
-        Ok(events)
+        Ok(ready)
     }
 
     fn event(
         &self,
         draft: Draft,
+        index: u64,
         version: u64,
         blobs: Vec<BlobRef>,
         writing: &Writing<'_>,
@@ -194,7 +225,7 @@ impl Appender {
         let actor = draft.actor.unwrap_or_else(|| writing.caller.actor.clone());
         let assurance = if actor == Actor::Host { Assurance::Internal } else { writing.caller.assurance };
         let envelope = Envelope {
-            index: self.frontier.size(),
+            index,
             subject: draft.subject,
             version,
             time: writing.moment.wall,
@@ -213,18 +244,19 @@ impl Appender {
         Event { envelope, data: draft.data }
     }
 
-    /// Stores the event and its leaf, and lets the tables follow.
-    fn write(&mut self, tx: &Connection, event: &Event, subject: u64) -> Result<(), AppendError> {
-        let index = event.envelope.index;
-        let unwritable = |source| AppendError::Event { index, source };
-        let bytes = event.to_bytes().map_err(unwritable)?;
-        let leaf = leaf_hash(&bytes);
-        let body = std::str::from_utf8(&bytes).map_err(rusqlite::Error::from)?;
+    /// Stores the blobs, the event and its leaf, and lets the tables follow.
+    fn write(&mut self, tx: &Connection, ready: &Ready) -> Result<(), AppendError> {
+        let index = ready.event.envelope.index;
+        for (id, salt, bytes) in &ready.blobs {
+            blobs::insert(tx, *id, salt, bytes)?;
+        }
+        let leaf = leaf_hash(&ready.bytes);
+        let body = std::str::from_utf8(&ready.bytes).map_err(rusqlite::Error::from)?;
         let sql = "INSERT INTO events (idx, subject, version, leaf, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-        tx.prepare_cached(sql)?.execute(params![index, subject, event.envelope.version, leaf.0, body])?;
+        tx.prepare_cached(sql)?.execute(params![index, ready.subject, ready.event.envelope.version, leaf.0, body])?;
         self.push(tx, leaf)?;
-        let kind = event.data.type_name();
-        project::project(tx, event).map_err(|source| AppendError::Project { index, kind, source })
+        let kind = ready.event.data.type_name();
+        project::project(tx, &ready.event).map_err(|source| AppendError::Project { index, kind, source })
     }
 
     fn push(&mut self, tx: &Connection, leaf: Hash) -> rusqlite::Result<()> {
@@ -238,16 +270,16 @@ impl Appender {
     }
 }
 
-/// Salts and stores the blobs of the event at `index`; the references come in the order of their slots.
-fn store_blobs(
-    tx: &Connection,
+/// Salts the blobs of the event at `index`; the references come in the order of their slots.
+fn salted(
     index: u64,
     mut new: Vec<NewBlob>,
     salts: &mut dyn FnMut() -> [u8; 32],
-) -> Result<Vec<BlobRef>, AppendError> {
+) -> Result<(Vec<BlobRef>, Vec<Salted>), AppendError> {
     new.sort_by_key(|blob| blob.slot);
     let mut least = 0;
     let mut references = Vec::with_capacity(new.len());
+    let mut blobs = Vec::with_capacity(new.len());
     for NewBlob { slot, media_type, bytes } in new {
         if slot < least || slot >= SLOTS {
             return Err(AppendError::Slot { index, slot });
@@ -257,15 +289,15 @@ fn store_blobs(
         }
         least = slot + 1;
         let salt = Salt(salts());
-        blobs::insert(tx, blobs::id(index, slot), &salt, &bytes)?;
         references.push(BlobRef {
             slot,
             commitment: commit(&salt, &bytes),
             size: bytes.len() as u64,
             media_type: media_type.to_owned(),
         });
+        blobs.push((blobs::id(index, slot), salt, bytes));
     }
-    Ok(references)
+    Ok((references, blobs))
 }
 
 /// Where a subject stands; `None` before its first event.

@@ -152,8 +152,6 @@ impl SqliteStore {
         drafts: Vec<crate::domain::Draft>,
         world: &World,
     ) -> Result<Answer, Failure> {
-        let mark = self.appender.mark();
-        self.conn.prepare_cached("SAVEPOINT command")?.execute([])?;
         let writing = Writing {
             caller: &request.caller,
             decided: Some(&request.decided),
@@ -172,14 +170,9 @@ impl SqliteStore {
             return Err(Failure::Other(error));
         }
         match appended {
-            Ok(events) => {
-                self.conn.prepare_cached("RELEASE command")?.execute([])?;
-                Ok(Answer::Committed(events.into()))
-            }
+            Ok(events) => Ok(Answer::Committed(events.into())),
+            // Nothing of the command was written: its neighbours go on.
             Err(error @ (AppendError::Event { .. } | AppendError::BlobTooLarge { .. })) => {
-                self.conn.prepare_cached("ROLLBACK TO command")?.execute([])?;
-                self.conn.prepare_cached("RELEASE command")?.execute([])?;
-                self.appender.rollback(mark);
                 let problem = Problem::new(Code::TooLarge, error.to_string());
                 Ok(Answer::Refused(problem.hint("put long lists into the inputs, or split the work")))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentd_schemas::event::{EventData, WaitReason, WorkState};
+use agentd_schemas::event::{Criterion, EventData, WaitReason, WorkState};
 use agentd_schemas::http::{
     Children, Claim, ClaimRequest, Complete, Completed, Cost, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES,
     MAX_POLL_S, MAX_PROGRESS_BYTES, MAX_RESULT_BYTES, Note, Reserve, RunStatus,
@@ -41,29 +41,38 @@ impl Engine {
         }
         let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
         let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
+        let command = || Command::ClaimWork { agent: agent.clone(), lease_ms };
         let mut passed = None;
         loop {
-            let woken = if request.wait_s > 0 { self.0.waiters.register(self.waiter(&agent)?) } else { None };
-            let command = Command::ClaimWork { agent: agent.clone(), lease_ms };
-            let done = self.execute(caller, command, None).await?;
-            if let Some(event) = done.events.first() {
-                return self.claimed(event.envelope.index).map(Some);
+            // Mostly there is work. Only who gets none takes a place among those who wait, and asks once more: a work
+            // that became ready in between woke somebody else, or nobody.
+            if let Some(claim) = self.claim_now(caller, command()).await? {
+                return Ok(Some(claim));
             }
             if let Some(wake) = passed.take() {
                 self.0.waiters.pass_on(wake);
             }
-            let Some(woken) = woken else {
-                if request.wait_s > 0 {
-                    return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
-                }
+            if request.wait_s == 0 {
                 return Ok(None);
+            }
+            let waiting = self.0.waiters.register(self.waiter(&agent)?);
+            if let Some(claim) = self.claim_now(caller, command()).await? {
+                return Ok(Some(claim));
+            }
+            let Some(mut waiting) = waiting else {
+                return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
             };
-            match tokio::time::timeout_at(until, woken).await {
+            match tokio::time::timeout_at(until, waiting.woken()).await {
                 Ok(Ok(wake)) => passed = Some(wake),
                 Ok(Err(_)) => return Err(Problem::new(Code::Stopping, "agentd is stopping").hint("try again")),
                 Err(_) => return Ok(None),
             }
         }
+    }
+
+    async fn claim_now(&self, caller: &Caller, command: Command) -> Result<Option<Claim>, Problem> {
+        let done = self.execute(caller, command, None).await?;
+        done.events.first().map(|event| self.claimed(event.envelope.index)).transpose()
     }
 
     fn waiter(&self, agent: &Slug) -> Result<Waiter, Problem> {
@@ -239,8 +248,7 @@ impl Engine {
         let epoch = facts.live(&run)?.epoch;
         self.own(caller, agent, &run)?;
         let signed_by = self.check_statement(caller, &facts, &run, epoch, &complete)?;
-        let content = self.0.readers.with(|conn| load::content::of_work(conn, facts.key).map_err(Problem::internal))?;
-        let schemas = content.map(|content| content.schemas).unwrap_or_default();
+        let schemas = self.schemas(&facts)?;
         let judged = self.0.validators.judge(&facts.spec.acceptance, &schemas, &complete.result)?;
         let completion = Completion {
             statement: complete.statement.to_json().map_err(Problem::internal)?.into_bytes(),
@@ -254,6 +262,15 @@ impl Engine {
         let command = Command::CompleteWork { run, completion: Box::new(completion) };
         let done = self.execute(caller, command, None).await?;
         Ok(outcome(&done, judged.message))
+    }
+
+    /// The schemas that judge a work; its content is read only where there are some.
+    fn schemas(&self, work: &WorkFacts) -> Result<Vec<Option<serde_json::Value>>, Problem> {
+        if !work.spec.acceptance.iter().any(|criterion| matches!(criterion, Criterion::JsonSchema { .. })) {
+            return Ok(Vec::new());
+        }
+        let content = self.0.readers.with(|conn| load::content::of_work(conn, work.key).map_err(Problem::internal))?;
+        Ok(content.map(|content| content.schemas).unwrap_or_default())
     }
 
     /// The statement must be by the agent's key and speak of exactly this run and result.

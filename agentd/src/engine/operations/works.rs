@@ -110,11 +110,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         self.0.readers.with(|conn| {
-            let agents = load::agents::candidates_for(conn, caller.uid).map_err(Problem::internal)?;
-            let lacking = skills.iter().filter(|needed| {
-                !agents.iter().any(|agent| needed.iter().all(|skill| agent.skills.binary_search(skill).is_ok()))
-            });
-            Ok(lacking.take(5).map(|needed| lacking_note(needed)).collect())
+            let lacking = load::agents::lacking(conn, caller.uid, skills).map_err(Problem::internal)?;
+            Ok(lacking.into_iter().take(5).map(|needed| lacking_note(needed)).collect())
         })
     }
 

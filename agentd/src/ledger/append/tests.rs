@@ -85,7 +85,7 @@ fn a_command_rolled_back_leaves_no_trace_in_the_tree() {
 }
 
 #[test]
-fn a_refused_event_leaves_the_appender_where_it_stood() {
+fn a_refused_event_leaves_nothing_and_the_appender_where_it_stood() {
     let mut small = Small::new();
     let caller = Caller::host();
     let long = "x".repeat(MAX_EVENT_BYTES);
@@ -95,7 +95,9 @@ fn a_refused_event_leaves_the_appender_where_it_stood() {
         let tx = small.db.transaction().unwrap();
         let error =
             small.log.append(&tx, vec![stopped("first"), draft], &writing(&caller), &mut || [0; 32]).unwrap_err();
+        let written: i64 = tx.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
         tx.rollback().unwrap();
+        assert_eq!(written, 1, "{error}");
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(small.log.size(), 1);
     }

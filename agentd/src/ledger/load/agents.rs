@@ -28,6 +28,23 @@ pub fn candidates_for(tx: &Connection, owner: u32) -> Loaded<Vec<Candidate>> {
     stored.iter().map(|stored| stored.candidate(tx)).collect()
 }
 
+/// Those of the sorted skill sets that no agent of [`candidates_for`] claims whole. Ends with the first agents that
+/// claim them: mostly there is one.
+pub fn lacking<'a>(tx: &Connection, owner: u32, sets: &'a [Vec<Skill>]) -> Loaded<Vec<&'a Vec<Skill>>> {
+    let mut lacking: Vec<&Vec<Skill>> = sets.iter().collect();
+    let sql = "SELECT key, skills FROM agents WHERE (owner = ?1 OR shared = 1) AND state <> 'retired'";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([owner])?;
+    while let Some(row) = rows.next()?.filter(|_| !lacking.is_empty()) {
+        let claimed: Vec<Skill> =
+            serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?).map_err(|error| {
+                LoadError::Table { table: "agents", row: row.get(0).unwrap_or(-1), what: format!("skills: {error}") }
+            })?;
+        lacking.retain(|needed| !needed.iter().all(|skill| claimed.binary_search(skill).is_ok()));
+    }
+    Ok(lacking)
+}
+
 /// What is known when an agent is enrolled.
 pub fn enrol(tx: &Connection, new: &NewAgent) -> Loaded<EnrolFacts> {
     let sql = "SELECT COUNT(*) FILTER (WHERE state <> 'retired'),

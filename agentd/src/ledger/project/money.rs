@@ -44,7 +44,7 @@ fn apply(tx: &Connection, work: i64, accounts: &[String], change: Change) -> Res
 pub(super) fn reserved(tx: &Connection, event: &Event, row: &Row, data: &CostReserved) -> Result<()> {
     let accounts = serde_json::to_string(&data.accounts).unwrap_or_default();
     let sql = "INSERT INTO reservations (idx, run, micro_usd, tokens, accounts) VALUES (?1, ?2, ?3, ?4, ?5)";
-    exec(tx, sql, params![event.envelope.index, row.run, data.micro_usd, data.tokens, accounts])?;
+    exec(tx, sql, params![event.envelope.index, row.run_key(), data.micro_usd, data.tokens, accounts])?;
     let change = Change { reserved: signed(data.micro_usd), reserved_tokens: signed(data.tokens), ..Change::default() };
     apply(tx, row.key, &data.accounts, change)
 }
@@ -78,7 +78,7 @@ pub(super) fn settled(tx: &Connection, row: &Row, data: &CostSettled) -> Result<
                WHERE key = ?1 RETURNING agent, epoch";
     let (agent, epoch): (i64, i64) = tx
         .prepare_cached(sql)?
-        .query_row(params![row.run, micro_usd, tokens, bit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(params![row.run_key(), micro_usd, tokens, bit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let sql = "UPDATE epochs SET spent = spent + ?3 WHERE agent = ?1 AND epoch = ?2";
     exec(tx, sql, params![agent, epoch, micro_usd])?;
     let sql = "INSERT INTO spending (day, owner, agent, source, micro_usd, tokens, unpriced) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

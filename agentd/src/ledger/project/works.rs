@@ -11,22 +11,46 @@ use rusqlite::{Connection, Result, params};
 
 use super::{exec, misplaced, money, state_number};
 
-/// The row that an event changes, as far as projecting needs it.
+/// The row that an event changes, as far as projecting needs it: all as it was before the event.
 pub(super) struct Row {
     /// Internal key.
     pub(super) key: i64,
-    /// State before the event.
+    /// State.
     pub(super) state: i64,
     /// Owner.
     pub(super) owner: u32,
     /// Queue.
     pub(super) queue: i64,
-    /// Attempts before the event.
+    /// Attempts.
     pub(super) attempts: i64,
-    /// Key of the current or last run.
-    pub(super) run: Option<i64>,
+    /// Bits of the levels that were breached.
+    pub(super) breached: i64,
+    /// Latest start, or the largest integer.
+    pub(super) latest_start: i64,
     /// Whether somebody waits for it, or it has parts.
     pub(super) linked: bool,
+    /// The current or last run.
+    pub(super) run: Option<Run>,
+}
+
+/// The run of a work, as far as projecting needs it.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    /// Internal key.
+    pub(super) key: i64,
+    /// Key of its agent.
+    pub(super) agent: i64,
+    /// Model epoch.
+    pub(super) epoch: i64,
+    /// Outcome before the event.
+    pub(super) outcome: i64,
+}
+
+impl Row {
+    /// Key of the run.
+    pub(super) fn run_key(&self) -> Option<i64> {
+        self.run.map(|run| run.key)
+    }
 }
 
 /// Applies an event about a work.
@@ -35,22 +59,18 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> 
         return submitted::project(tx, event, id, data);
     }
     let row = row(tx, id)?;
-    touch(tx, event, &row)?;
+    go_on(tx, event, &row)?;
     match &event.data {
         EventData::WorkReadied(_) => ready(tx, &row),
-        EventData::WorkScheduled(data) => {
-            set_state(tx, &row, WorkState::Scheduled)?;
-            timer::set(tx, data.not_before, timer::WAKE, row.key)
-        }
+        EventData::WorkScheduled(data) => timer::set(tx, data.not_before, timer::WAKE, row.key),
         EventData::WorkBlocked(data) => blocked(tx, &row, data.by),
         EventData::WorkClaimed(data) => run::claimed(tx, event, &row, data),
-        EventData::RunStarted(_) => set_state(tx, &row, WorkState::Running),
+        EventData::RunStarted(_) | EventData::ModelMismatched(_) => Ok(()),
         EventData::RunWaiting(data) => run::waiting(tx, event, &row, data),
         EventData::RunResumed(_) => run::resumed(tx, event, &row),
         EventData::NoteAdded(_) => note(tx, event, &row),
         EventData::CostReserved(data) => money::reserved(tx, event, &row, data),
         EventData::CostSettled(data) => money::settled(tx, &row, data),
-        EventData::ModelMismatched(_) => Ok(()),
         EventData::LimitsRaised(data) => raised(tx, &row, data),
         EventData::ResultJudged(_) => run::judged(tx, event, &row),
         EventData::WorkCompleted(data) => ended::completed(tx, event, &row, data),
@@ -58,7 +78,7 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> 
         EventData::WorkFailed(_) => ended::without_success(tx, event, &row, WorkState::Failed),
         EventData::WorkCancelled(_) => ended::without_success(tx, event, &row, WorkState::Cancelled),
         EventData::WorkExpired(_) => ended::without_success(tx, event, &row, WorkState::Expired),
-        EventData::WorkRetried(data) => ended::retried(tx, event, &row, data),
+        EventData::WorkRetried(data) => ended::retried(tx, &row, data),
         EventData::LeaseVoided(_) => run::voided(tx, event, &row),
         EventData::ServiceLevelBreached(data) => breached(tx, event, &row, data.level),
         EventData::HoldPlaced(_) => held(tx, &row, true),
@@ -67,36 +87,69 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> 
     }
 }
 
+/// The state that an event leads to; `None` when it leaves the work where it is.
+const fn leads_to(data: &EventData) -> Option<WorkState> {
+    match data {
+        EventData::WorkReadied(_) | EventData::LeaseVoided(_) => Some(WorkState::Ready),
+        EventData::WorkScheduled(_) => Some(WorkState::Scheduled),
+        EventData::AttemptFailed(data) if data.retry_after_ms.is_some() => Some(WorkState::Scheduled),
+        EventData::WorkBlocked(_) => Some(WorkState::Blocked),
+        EventData::WorkClaimed(_) => Some(WorkState::Claimed),
+        EventData::RunStarted(_) | EventData::RunResumed(_) => Some(WorkState::Running),
+        EventData::RunWaiting(_) => Some(WorkState::Waiting),
+        EventData::ResultJudged(_) => Some(WorkState::Verifying),
+        EventData::WorkCompleted(_) => Some(WorkState::Completed),
+        EventData::WorkFailed(_) => Some(WorkState::Failed),
+        EventData::WorkCancelled(_) => Some(WorkState::Cancelled),
+        EventData::WorkExpired(_) => Some(WorkState::Expired),
+        EventData::WorkRetried(data) => Some(data.state),
+        _ => None,
+    }
+}
+
 fn row(tx: &Connection, id: WorkId) -> Result<Row> {
-    let sql = "SELECT key, state, owner, queue, attempts, run, dependants + children FROM works WHERE id = ?1";
+    let sql = "SELECT w.key, w.state, w.owner, w.queue, w.attempts, w.breached, w.latest_start,
+                 w.dependants + w.children, r.key, r.agent, r.epoch, r.outcome
+               FROM works w LEFT JOIN runs r ON r.key = w.run WHERE w.id = ?1";
     tx.prepare_cached(sql)?.query_row([id.as_bytes()], |row| {
+        let run = match row.get::<_, Option<i64>>(8)? {
+            Some(key) => Some(Run { key, agent: row.get(9)?, epoch: row.get(10)?, outcome: row.get(11)? }),
+            None => None,
+        };
         Ok(Row {
             key: row.get(0)?,
             state: row.get(1)?,
             owner: row.get(2)?,
             queue: row.get(3)?,
             attempts: row.get(4)?,
-            run: row.get(5)?,
-            linked: row.get::<_, i64>(6)? > 0,
+            breached: row.get(5)?,
+            latest_start: row.get(6)?,
+            linked: row.get::<_, i64>(7)? > 0,
+            run,
         })
     })
 }
 
-fn touch(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
-    let sql = "UPDATE works SET version = ?2, changed = ?3, changed_by = ?4 WHERE key = ?1";
+/// Writes what every event changes, the state, and what a claim adds, in one statement: each would touch the same page
+/// and the same indexes again. Keeps every count that depends on the state.
+fn go_on(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     let envelope = &event.envelope;
-    exec(tx, sql, params![row.key, envelope.version, envelope.time.as_ms(), envelope.index])
-}
-
-/// Moves a work to another state and keeps every count that depends on it.
-pub(super) fn set_state(tx: &Connection, row: &Row, to: WorkState) -> Result<()> {
-    let to = state_number(to);
-    if to == row.state {
-        return Ok(());
+    let (version, changed, by) = (envelope.version, envelope.time.as_ms(), envelope.index);
+    let Some(to) = leads_to(&event.data).map(state_number).filter(|to| *to != row.state) else {
+        let sql = "UPDATE works SET version = ?2, changed = ?3, changed_by = ?4 WHERE key = ?1";
+        return exec(tx, sql, params![row.key, version, changed, by]);
+    };
+    if let EventData::WorkClaimed(data) = &event.data {
+        let sql = "UPDATE works SET version = ?2, changed = ?3, changed_by = ?4, state = ?5, attempts = ?6, run = ?4
+                   WHERE key = ?1";
+        exec(tx, sql, params![row.key, version, changed, by, to, data.attempt])?;
+    } else {
+        let sql = "UPDATE works SET version = ?2, changed = ?3, changed_by = ?4, state = ?5 WHERE key = ?1";
+        exec(tx, sql, params![row.key, version, changed, by, to])?;
     }
-    exec(tx, "UPDATE works SET state = ?2 WHERE key = ?1", params![row.key, to])?;
-    count(tx, row.owner, row.state, -1)?;
-    count(tx, row.owner, to, 1)?;
+    let sql = "INSERT INTO counts (owner, state, n) VALUES (?1, ?2, -1), (?1, ?3, 1)
+               ON CONFLICT (owner, state) DO UPDATE SET n = n + excluded.n";
+    exec(tx, sql, params![row.owner, row.state, to])?;
     let ready = state_number(WorkState::Ready);
     if row.state == ready {
         queue(tx, row.queue, -1)?;
@@ -121,15 +174,13 @@ pub(super) fn queue(tx: &Connection, id: i64, by: i64) -> Result<()> {
 
 fn ready(tx: &Connection, row: &Row) -> Result<()> {
     timer::clear(tx, row.key, timer::WAKE)?;
-    exec(tx, "DELETE FROM backoffs WHERE work = ?1", [row.key])?;
-    set_state(tx, row, WorkState::Ready)
+    exec(tx, "DELETE FROM backoffs WHERE work = ?1", [row.key])
 }
 
 fn blocked(tx: &Connection, row: &Row, by: WorkId) -> Result<()> {
     let sql = "UPDATE dependencies SET status = 2
                WHERE work = ?1 AND on_work = (SELECT key FROM works WHERE id = ?2)";
-    exec(tx, sql, params![row.key, by.as_bytes()])?;
-    set_state(tx, row, WorkState::Blocked)
+    exec(tx, sql, params![row.key, by.as_bytes()])
 }
 
 fn note(tx: &Connection, event: &Event, row: &Row) -> Result<()> {

@@ -4,7 +4,7 @@ use agentd_schemas::event::{Event, WorkCompleted, WorkRetried, WorkState};
 use rusqlite::{Connection, Result, params};
 
 use super::super::{exec, objectives, state_number};
-use super::{Row, run, set_state, timer};
+use super::{Row, run, timer};
 use crate::domain::objective::Moment;
 
 pub(super) fn completed(tx: &Connection, event: &Event, row: &Row, data: &WorkCompleted) -> Result<()> {
@@ -26,9 +26,7 @@ pub(super) fn completed(tx: &Connection, event: &Event, row: &Row, data: &WorkCo
 
 /// When it should be over, as the timer has it or as the breach remembers it.
 fn finish_by(tx: &Connection, row: &Row) -> Result<Option<i64>> {
-    let breached: i64 =
-        tx.prepare_cached("SELECT breached FROM works WHERE key = ?1")?.query_row([row.key], |row| row.get(0))?;
-    if breached & 2 != 0 {
+    if row.breached & 2 != 0 {
         return Ok(Some(i64::MIN));
     }
     timer::due(tx, row.key, timer::FINISH)
@@ -38,9 +36,10 @@ fn finish_by(tx: &Connection, row: &Row) -> Result<Option<i64>> {
 pub(super) fn without_success(tx: &Connection, event: &Event, row: &Row, to: WorkState) -> Result<()> {
     if to == WorkState::Cancelled && (WorkState::is_leased(state(row)) || state(row) == WorkState::Verifying) {
         run::end(tx, event, row, run::CANCELLED, false)?;
+        run::free(tx, row)?;
     }
     if to != WorkState::Cancelled {
-        let start_missed = row.attempts == 0 && has_start_level(tx, row)?;
+        let start_missed = row.attempts == 0 && row.latest_start != i64::MAX;
         let finish_missed = finish_by(tx, row)?.is_some();
         let moment = Moment::Failed { start_missed, finish_missed };
         objectives::count(tx, row.owner, row.key, moment, event.envelope.time)?;
@@ -63,22 +62,15 @@ fn state(row: &Row) -> WorkState {
     super::super::state_of(row.state).unwrap_or(WorkState::Failed)
 }
 
-fn has_start_level(tx: &Connection, row: &Row) -> Result<bool> {
-    let sql = "SELECT latest_start < ?2 FROM works WHERE key = ?1";
-    tx.prepare_cached(sql)?.query_row(params![row.key, i64::MAX], |row| row.get(0))
-}
-
 fn finish(tx: &Connection, event: &Event, row: &Row, to: WorkState) -> Result<()> {
     timer::clear_all(tx, row.key)?;
     let sql = "INSERT INTO ends (idx, work, owner, state) VALUES (?1, ?2, ?3, ?4)";
-    exec(tx, sql, params![event.envelope.index, row.key, row.owner, state_number(to)])?;
-    set_state(tx, row, to)
+    exec(tx, sql, params![event.envelope.index, row.key, row.owner, state_number(to)])
 }
 
 /// A person wants another attempt: dependants that were blocked by the failure wait again.
-pub(super) fn retried(tx: &Connection, _: &Event, row: &Row, data: &WorkRetried) -> Result<()> {
+pub(super) fn retried(tx: &Connection, row: &Row, data: &WorkRetried) -> Result<()> {
     exec(tx, "UPDATE works SET max_attempts = ?2 WHERE key = ?1", params![row.key, data.max_attempts])?;
     exec(tx, "DELETE FROM outbox WHERE work = ?1 AND kind = 'cascade'", [row.key])?;
-    exec(tx, "UPDATE dependencies SET status = 0 WHERE on_work = ?1 AND status = 2", [row.key])?;
-    set_state(tx, row, data.state)
+    exec(tx, "UPDATE dependencies SET status = 0 WHERE on_work = ?1 AND status = 2", [row.key])
 }

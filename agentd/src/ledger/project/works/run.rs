@@ -1,10 +1,10 @@
 //! Runs: claimed, waiting, over.
 
-use agentd_schemas::event::{AttemptFailed, Event, FailureReason, RunWaiting, WorkClaimed, WorkState};
+use agentd_schemas::event::{AttemptFailed, Event, FailureReason, RunWaiting, WorkClaimed};
 use rusqlite::{Connection, Result, params};
 
 use super::super::{exec, money, objectives};
-use super::{Row, set_state, timer};
+use super::{Row, timer};
 use crate::domain::objective::Moment;
 use crate::domain::work::ending::counts_against;
 
@@ -43,56 +43,53 @@ pub(super) fn claimed(tx: &Connection, event: &Event, row: &Row, data: &WorkClai
             data.lease_ms,
         ],
     )?;
-    let sql = "UPDATE works SET attempts = ?2, run = ?3 WHERE key = ?1 RETURNING latest_start, breached";
-    let (latest_start, breached): (i64, i64) = tx
-        .prepare_cached(sql)?
-        .query_row(params![row.key, data.attempt, envelope.index], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if row.attempts == 0 {
-        if latest_start != i64::MAX {
+        let asked = row.latest_start != i64::MAX;
+        if asked {
             timer::clear(tx, row.key, timer::START)?;
         }
-        let in_time = (latest_start != i64::MAX).then_some(breached & 1 == 0 && envelope.time.as_ms() <= latest_start);
+        let in_time = asked.then_some(row.breached & 1 == 0 && envelope.time.as_ms() <= row.latest_start);
         objectives::count(tx, row.owner, row.key, Moment::Started(in_time), envelope.time)?;
     }
-    set_state(tx, row, WorkState::Claimed)
+    Ok(())
 }
 
 pub(super) fn waiting(tx: &Connection, event: &Event, row: &Row, data: &RunWaiting) -> Result<()> {
     let reason =
         serde_json::to_string(&data.reason).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let sql = "UPDATE runs SET waiting = ?2, waiting_since_boot_ms = ?3 WHERE key = ?1";
-    exec(tx, sql, params![row.run, reason, event.envelope.boot_ms])?;
-    set_state(tx, row, WorkState::Waiting)
+    exec(tx, sql, params![row.run_key(), reason, event.envelope.boot_ms])
 }
 
 pub(super) fn resumed(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     let sql = "UPDATE runs SET waiting = NULL, waiting_since_boot_ms = NULL,
                  waited_ms = waited_ms + max(0, ?2 - coalesce(waiting_since_boot_ms, ?2)) WHERE key = ?1";
-    exec(tx, sql, params![row.run, event.envelope.boot_ms])?;
-    set_state(tx, row, WorkState::Running)
+    exec(tx, sql, params![row.run_key(), event.envelope.boot_ms])
 }
 
 /// A result waits for a person: the lease is over, the agent is free.
 pub(super) fn judged(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     end(tx, event, row, VERIFYING, true)?;
-    set_state(tx, row, WorkState::Verifying)
+    free(tx, row)
 }
 
-/// Ends the current run. The agent is free again when it held the lease until now.
+/// Ends the current run. What it had set aside is free again when it held the lease until now.
 pub(super) fn end(tx: &Connection, event: &Event, row: &Row, outcome: i64, result: bool) -> Result<()> {
     let Some(run) = row.run else { return Ok(()) };
     let envelope = &event.envelope;
-    let was: i64 = tx.prepare_cached("SELECT outcome FROM runs WHERE key = ?1")?.query_row([run], |row| row.get(0))?;
     let sql =
         "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL, waiting_since_boot_ms = NULL,
                  result_by = CASE WHEN ?5 THEN ?4 ELSE result_by END WHERE key = ?1";
-    exec(tx, sql, params![run, outcome, envelope.time.as_ms(), envelope.index, result])?;
-    if was == LIVE {
-        let sql = "UPDATE agents SET live = live - 1 WHERE key = (SELECT agent FROM runs WHERE key = ?1)";
-        exec(tx, sql, [run])?;
-        money::release(tx, row, run)?;
+    exec(tx, sql, params![run.key, outcome, envelope.time.as_ms(), envelope.index, result])?;
+    if run.outcome == LIVE { money::release(tx, row, run.key) } else { Ok(()) }
+}
+
+/// Frees the agent of a run that ended without credit, when the run held the lease until now.
+pub(super) fn free(tx: &Connection, row: &Row) -> Result<()> {
+    match row.run {
+        Some(run) if run.outcome == LIVE => exec(tx, "UPDATE agents SET live = live - 1 WHERE key = ?1", [run.agent]),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) fn failed(tx: &Connection, event: &Event, row: &Row, data: &AttemptFailed) -> Result<()> {
@@ -100,34 +97,30 @@ pub(super) fn failed(tx: &Connection, event: &Event, row: &Row, data: &AttemptFa
     end(tx, event, row, FAILED, has_result)?;
     let judged = data.reason == FailureReason::Rejected;
     credit(tx, row, judged, false, counts_against(data.reason))?;
-    match data.retry_after_ms {
-        None => Ok(()),
-        Some(after) => {
-            let sql = "INSERT INTO backoffs (work, boot, due_boot_ms) VALUES (?1, ?2, ?3)";
-            let due = event.envelope.boot_ms.saturating_add(after);
-            exec(tx, sql, params![row.key, event.envelope.boot, due])?;
-            set_state(tx, row, WorkState::Scheduled)
-        }
-    }
+    let Some(after) = data.retry_after_ms else { return Ok(()) };
+    let sql = "INSERT INTO backoffs (work, boot, due_boot_ms) VALUES (?1, ?2, ?3)";
+    let due = event.envelope.boot_ms.saturating_add(after);
+    exec(tx, sql, params![row.key, event.envelope.boot, due])
 }
 
 pub(super) fn voided(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     end(tx, event, row, VOIDED, false)?;
+    free(tx, row)?;
     // The attempt is not used up: the next one may be tried in its place.
-    exec(tx, "UPDATE works SET max_attempts = max_attempts + 1 WHERE key = ?1", [row.key])?;
-    set_state(tx, row, WorkState::Ready)
+    exec(tx, "UPDATE works SET max_attempts = max_attempts + 1 WHERE key = ?1", [row.key])
 }
 
-/// Credits the agent of the current run: evidence for the skills of judged works, and the series of failures.
+/// Credits the agent of a run that ended and frees it: evidence for the skills of judged works, and the series of
+/// failures.
 pub(super) fn credit(tx: &Connection, row: &Row, judged: bool, accepted: bool, counts: bool) -> Result<()> {
     let Some(run) = row.run else { return Ok(()) };
-    let (agent, epoch): (i64, i64) = tx
-        .prepare_cached("SELECT agent, epoch FROM runs WHERE key = ?1")?
-        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (agent, epoch) = (run.agent, run.epoch);
     let sql = "UPDATE agents SET completed = completed + ?2, failed = failed + ?3,
                  failures_in_a_row = CASE WHEN ?2 THEN 0 ELSE failures_in_a_row + ?4 END,
-                 judged = judged + (?5 AND epoch = ?6), accepted = accepted + (?2 AND ?5 AND epoch = ?6) WHERE key = ?1";
-    exec(tx, sql, params![agent, accepted, !accepted, counts && !accepted, judged, epoch])?;
+                 judged = judged + (?5 AND epoch = ?6), accepted = accepted + (?2 AND ?5 AND epoch = ?6),
+                 live = live - ?7 WHERE key = ?1";
+    let held = run.outcome == LIVE;
+    exec(tx, sql, params![agent, accepted, !accepted, counts && !accepted, judged, epoch, held])?;
     let sql = "UPDATE epochs SET completed = completed + ?3, failed = failed + ?4 WHERE agent = ?1 AND epoch = ?2";
     exec(tx, sql, params![agent, epoch, accepted, !accepted])?;
     if !judged {
