@@ -62,7 +62,7 @@ fn agentctl_enrols_an_agent_with_a_key_of_its_own_and_submits_work_for_it() {
 
 #[test]
 fn a_result_that_its_schema_refuses_comes_back_with_the_verdict() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "Number", "acceptance": [number_schema()]}));
     let first = agent.claim();
     let refused = agent.complete(&first, r#"{"n": "two"}"#);
@@ -79,7 +79,7 @@ fn a_result_that_its_schema_refuses_comes_back_with_the_verdict() {
 
 #[test]
 fn attempts_run_out_and_a_person_grants_one_more() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "Hard", "limits": {"max_attempts": 1}}));
     agent.say(&agent.claim(), "fail", json!({"message": "no idea"})).read::<Value>();
     let failed = operator.until(&id, "failed");
@@ -93,7 +93,7 @@ fn attempts_run_out_and_a_person_grants_one_more() {
 
 #[test]
 fn a_dependant_is_handed_the_result_it_waited_for() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let works = json!([{"title": "first", "ref": "a"}, {"title": "second", "depends_on": ["ref:a"]}]);
     let submitted = operator.ask("Works", "SubmitMany", &(works.to_string(), "")).unwrap();
     let second = submitted["works"][1]["id"].as_str().unwrap();
@@ -106,7 +106,7 @@ fn a_dependant_is_handed_the_result_it_waited_for() {
 
 #[test]
 fn a_cancelled_work_takes_its_dependants_along() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let works = json!([{"title": "a", "ref": "a"}, {"title": "b", "ref": "b", "depends_on": ["ref:a"]},
         {"title": "c", "depends_on": ["ref:b"]}, {"title": "d", "depends_on": ["ref:a"], "on_dependency_failure": "run"}]);
     let submitted = operator.ask("Works", "SubmitMany", &(works.to_string(), "")).unwrap();
@@ -122,7 +122,7 @@ fn a_cancelled_work_takes_its_dependants_along() {
 
 #[test]
 fn a_dependency_on_nothing_or_on_itself_is_refused_whole() {
-    let (daemon, operator, _agent) = scene(&[]);
+    let (_daemon, operator, _agent) = scene(&[]);
     let before = operator.events().len();
     for works in [
         json!([{"title": "a", "ref": "a", "depends_on": ["ref:b"]}, {"title": "b", "ref": "b", "depends_on": ["ref:a"]}]),
@@ -138,7 +138,7 @@ fn a_dependency_on_nothing_or_on_itself_is_refused_whole() {
 
 #[test]
 fn a_person_judges_what_a_person_must_judge() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "Write", "acceptance": [{"person": "owner"}]}));
     assert_eq!(agent.complete(&agent.claim(), "draft").state, WorkState::Verifying);
     operator.ask("Works", "Reject", &(id.as_str(), "too short")).unwrap();
@@ -153,7 +153,7 @@ fn a_person_judges_what_a_person_must_judge() {
 
 #[test]
 fn work_that_must_wait_or_that_nobody_can_do_says_so() {
-    let (daemon, operator, agent) = scene(&["rust"]);
+    let (_daemon, operator, agent) = scene(&["rust"]);
     let later = operator.submit(&json!({"title": "later", "not_before": "2199-01-01T00:00:00Z"}));
     assert_eq!(operator.state(&later), "scheduled");
     let parked = operator.submit(&json!({"title": "odd", "required_skills": ["juggling"]}));
@@ -188,7 +188,7 @@ fn a_run_submits_parts_of_its_work() {
 
 #[test]
 fn a_run_beyond_its_budget_waits_until_it_is_raised() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "dear", "limits": {"max_cost": "1.00 USD"}}));
     let claim = agent.claim();
     let asked = agent.say(&claim, "reserve", json!({"micro_usd": 2_000_000}));
@@ -211,7 +211,7 @@ fn a_run_beyond_its_budget_waits_until_it_is_raised() {
 
 #[test]
 fn a_run_that_asks_a_person_waits_for_the_answer() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "unclear"}));
     let claim = agent.claim();
     let asked: RunStatus = agent.say(&claim, "ask", json!({"text": "red or blue?"})).read();
@@ -265,7 +265,7 @@ fn a_lease_without_heartbeats_passes_to_another_agent_and_its_fence_is_stale() {
 
 #[test]
 fn a_run_beyond_its_timeout_is_ended() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "slow", "limits": {"timeout": "1s", "max_attempts": 1}}));
     let claim = agent.claim();
     let _: RunStatus = agent.say(&claim, "start", json!({})).read();
@@ -276,7 +276,7 @@ fn a_run_beyond_its_timeout_is_ended() {
 
 #[test]
 fn a_schedule_knows_its_next_ticks_and_refuses_what_never_comes() {
-    let (daemon, operator, _agent) = scene(&[]);
+    let (_daemon, operator, _agent) = scene(&[]);
     let document =
         json!({"name": "nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "work": {"title": "t"}});
     let added = operator.ask("Schedules", "Add", &(document.to_string(), "")).unwrap();
@@ -297,7 +297,7 @@ fn a_schedule_knows_its_next_ticks_and_refuses_what_never_comes() {
 
 #[test]
 fn an_objective_counts_what_ended_well_and_what_did_not() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     let objective = json!({"name": "builds", "labels": {"kind": "build"}, "target_percent": "90", "window": "7d"});
     operator.call::<()>("Objectives", "Set", &objective.to_string()).unwrap();
     for (title, well) in [("a", true), ("b", true), ("c", false)] {
@@ -318,7 +318,7 @@ fn an_objective_counts_what_ended_well_and_what_did_not() {
 
 #[test]
 fn a_change_of_model_begins_an_epoch_that_every_later_claim_carries() {
-    let (daemon, operator, agent) = scene(&[]);
+    let (_daemon, operator, agent) = scene(&[]);
     operator.submit(&json!({"title": "before"}));
     let before = agent.claim();
     agent.complete(&before, "x");

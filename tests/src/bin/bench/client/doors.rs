@@ -39,7 +39,7 @@ pub(super) async fn works(connection: &Connection) -> anyhow::Result<WorksProxy<
 pub(super) struct Agent {
     key: PrivateKey,
     token: String,
-    agent_id: String,
+    spiffe_id: String,
     origin: String,
     door: SendRequest<Full<Bytes>>,
 }
@@ -77,7 +77,7 @@ impl Agent {
             bail!("agent {name} was not let in: {}", String::from_utf8_lossy(&body));
         }
         let TokenResponse { token, agent_id, origin, .. } = serde_json::from_slice(&body)?;
-        Ok(Self { key, token: format!("Bearer {token}"), agent_id, origin, door })
+        Ok(Self { key, token: format!("Bearer {token}"), spiffe_id: agent_id, origin, door })
     }
 
     /// Claims a work; waits for one that long.
@@ -103,7 +103,7 @@ impl Agent {
             work: claim.work.to_string(),
             run: claim.run.to_string(),
             fence: claim.fence.n,
-            agent: self.agent_id.clone(),
+            agent: self.spiffe_id.clone(),
             epoch: u64::from(claim.epoch),
             acceptance: claim.acceptance.parse()?,
             finished_at: None,
