@@ -66,4 +66,7 @@ pub struct Restore {
     /// Why it is restored; stands in the first event of the new incarnation
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// The highest incarnation that this ledger ever had, when the backup is older than that: it was restored before
+    #[arg(long, value_name = "N")]
+    pub last_incarnation: Option<u32>,
 }

@@ -142,7 +142,8 @@ pub(super) fn restore(args: &Args, wanted: &Restore) -> anyhow::Result<()> {
         bail!("{} exists: move the state directory away, or name another with --state DIR", target.display());
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let restored = restore::restore(&wanted.backup, &target, None, &wanted.reason, threads, &progress())?;
+    let restored =
+        restore::restore(&wanted.backup, &target, wanted.last_incarnation, &wanted.reason, threads, &progress())?;
     HostKeys::open(&state, true)?;
     println!(
         "restored {} events into {}; incarnation {} begins with the next start, as {}",

@@ -13,7 +13,7 @@ use super::{LoadError, Loaded, accounts, agents, host};
 use crate::domain::Env;
 use crate::domain::command::{RunRef, Submitter};
 use crate::domain::matching::{self, Candidate, Demand};
-use crate::domain::work::claim::ClaimFacts;
+use crate::domain::work::claim::{ClaimFacts, exhausted};
 use crate::domain::work::recover::CascadeFacts;
 use crate::domain::work::spend::SpendFacts;
 use crate::domain::work::submit::{LinkedWork, SubmitFacts};
@@ -210,18 +210,20 @@ pub fn claim_facts(tx: &Connection, agent: &Slug, env: &Env) -> Loaded<Option<Cl
         return Ok(Some(facts));
     }
     let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).collect();
-    let mut best: Option<(i64, i64, i64)> = None;
+    let mut heads = Vec::new();
     for queue in able_queues(tx, &facts.agent, env)? {
-        if let Some(head) = queue_head(tx, queue, &frozen)?
-            && best.is_none_or(|best| head < best)
-        {
-            best = Some(head);
-        }
+        heads.extend(queue_head(tx, queue, &frozen)?);
     }
-    if let Some((_, _, key)) = best {
-        facts.first = work_by_key(tx, key, false)?;
-        if let Some(work) = &facts.first {
-            facts.accounts = accounts::above(tx, work.spec.owner, Some(&facts.agent.name), env)?;
+    heads.sort_unstable();
+    // An owner whose accounts are empty does not stand before the works of another one.
+    for (_, _, key) in heads {
+        let Some(work) = work_by_key(tx, key, false)? else { continue };
+        let accounts = accounts::above(tx, work.spec.owner, Some(&facts.agent.name), env)?;
+        let empty = exhausted(&accounts).is_some();
+        facts.first = Some(work);
+        facts.accounts = accounts;
+        if !empty {
+            break;
         }
     }
     Ok(Some(facts))
