@@ -17,7 +17,7 @@ quickstart-clean:
 	examples/quickstart/run.sh --clean
 
 test: lint
-	cargo build --locked --workspace --features agentd/failpoints
+	cargo build --locked --workspace --features agentd/failpoints,agentd-schemas/schema
 	cargo test --locked --workspace --features agentd/failpoints,agentd-schemas/schema
 
 lint:

@@ -6,6 +6,7 @@
 mod denials;
 mod execute;
 mod jobs;
+mod journal;
 mod live;
 pub mod operations;
 mod readers;
@@ -106,6 +107,7 @@ impl Observer for Inner {
             self.live.observe(event);
             self.waiters.observe(event);
             self.observe_identity(event);
+            journal::write(event);
             timer |= sets_a_timer(&event.data);
         }
         self.size.send_replace(size);
