@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::id::WorkId;
@@ -44,7 +44,9 @@ pub(crate) fn remember(work: WorkId) -> Result<(), Failure> {
     let mut directories = load(&file);
     note(&mut directories, here()?, Remembered { work, at_ms: ambient::now().as_ms() });
     let parent = file.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(|error| Failure::file(parent, "create", &error))?;
+    // Perhaps the daemon's own state directory, which nobody else may look into.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
+    made.map_err(|error| Failure::file(parent, "create", &error))?;
     let text = crate::context::document(&directories)?;
     // Written beside and renamed, so that two submits at a time leave one of the two whole.
     let beside = file.with_extension(std::process::id().to_string());

@@ -137,7 +137,9 @@ impl Watched {
 fn change(view: &WorkView) -> String {
     let row = &view.row;
     let mut text = plain(&row.state);
-    if let Some(agent) = row.agent.as_ref().filter(|_| !matches!(row.state.as_str(), "ready" | "parked")) {
+    if let Some(agent) =
+        row.agent.as_ref().filter(|_| !matches!(row.state.as_str(), "ready" | "parked" | "scheduled" | "blocked"))
+    {
         text.push_str(&format!(" by {agent}, attempt {} of {}", row.attempts, view.max_attempts));
     }
     if let Some(reason) = &row.reason {

@@ -6,6 +6,7 @@
 
 mod details;
 mod fields;
+mod indent;
 mod table;
 mod text;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use crate::error::Failure;
 
 pub(crate) use details::Details;
+pub(crate) use indent::indented;
 pub(crate) use table::{Cell, Table};
 pub(crate) use text::{bytes, count, elapsed, money, plain, plain_lines, shell_word, span_ms, state_colour};
 

@@ -25,6 +25,9 @@ const RUN: &str = "w-aaaaaaaaaaaaaaaa.1";
 /// A route with the answers that it gives, in order.
 type Scripted = (&'static str, VecDeque<(u16, Value)>);
 
+/// The end of a path, and its answers in turn: status and body.
+type Answers<T> = (&'static str, T);
+
 /// A door with answers for each path, the last of which is given again and again, and a record of what was asked.
 #[derive(Clone)]
 struct Script {
@@ -33,17 +36,26 @@ struct Script {
     socket: Arc<Socket>,
 }
 
-/// A socket whose file is gone with the last who knows it.
+/// A socket whose files are gone with the last who knows it.
 struct Socket(PathBuf);
+
+impl Socket {
+    /// A file that is there once the last heartbeat of the script was answered.
+    fn go_on(&self) -> PathBuf {
+        self.0.with_extension("go")
+    }
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        for file in [self.0.clone(), self.go_on()] {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 
 impl Script {
-    fn open(name: &str, answers: Vec<(&'static str, Vec<(u16, Value)>)>) -> Self {
+    fn open(name: &str, answers: Vec<Answers<Vec<(u16, Value)>>>) -> Self {
         let random = data_encoding::HEXLOWER.encode(&crate::ambient::random::<8>().unwrap());
         let socket = std::env::temp_dir().join(format!("agentctl-{name}-{random}.sock"));
         let listener = UnixListener::bind(&socket).unwrap();
@@ -71,6 +83,9 @@ impl Script {
         let (status, answer) = {
             let mut answers = self.answers.lock().unwrap();
             let (_, queue) = answers.iter_mut().find(|(known, _)| path.ends_with(known)).unwrap();
+            if queue.len() == 1 && path.ends_with("/heartbeat") {
+                std::fs::write(self.socket.go_on(), "").unwrap();
+            }
             if queue.len() > 1 { queue.pop_front().unwrap() } else { queue[0].clone() }
         };
         let text = if answer.is_null() { String::new() } else { answer.to_string() };
@@ -89,7 +104,7 @@ fn key() -> PrivateKey {
 }
 
 /// What a daemon answers about everything but the run itself.
-fn around(run: Vec<(&'static str, Vec<(u16, Value)>)>) -> Vec<(&'static str, Vec<(u16, Value)>)> {
+fn around(run: Vec<Answers<Vec<(u16, Value)>>>) -> Vec<Answers<Vec<(u16, Value)>>> {
     let public_key = &key().public_key();
     let (kind, trust_domain) = (PossessionKind::Authenticate, "h-1.agentd.internal");
     let possession = Possession { kind, trust_domain, name: "fixer", nonce: "n1", public_key };
@@ -152,7 +167,8 @@ async fn a_frozen_run_says_that_it_stands_still_and_goes_on_when_told() {
     let freeze = json!({ "directive": "freeze", "reason": "frozen", "lease_s": 1 });
     let beats = vec![(200, freeze.clone()), (200, freeze), (200, go_on())];
     let script = Script::open("freeze", around(vec![("/heartbeat", beats)]));
-    serve(&script, "sleep 0.6; echo done").await.unwrap();
+    let go_on = script.socket.go_on();
+    serve(&script, &format!("until [ -e {} ]; do sleep 0.02; done; echo done", go_on.display())).await.unwrap();
     let beats: Vec<Heartbeat> = script.asked("/heartbeat");
     let frozen: Vec<bool> = beats.iter().take(4).map(|beat| beat.frozen).collect();
     assert_eq!(frozen, [false, true, true, false]);

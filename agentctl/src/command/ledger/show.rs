@@ -5,7 +5,7 @@ use agentd_schemas::view::{EventView, PageOfEvents};
 
 use crate::context::{Context, document, read};
 use crate::error::Failure;
-use crate::output::{Colour, Output, plain, plain_lines};
+use crate::output::{Colour, Output, indented, plain, plain_lines};
 use crate::story;
 
 /// Show one event in full
@@ -58,8 +58,8 @@ fn words(out: &Output, event: &EventView) -> Result<(), Failure> {
             if told.subject == "host" { told.subject.clone() } else { format!("{} {}", told.subject, told.id) };
         out.line(out.paint(Colour::Bold, &format!("{subject}: {}", told.words)))?;
     }
-    let value: serde_json::Value = read(&event.body)?;
-    out.line(plain_lines(&crate::command::work::show::pretty(&value)))
+    // The exact bytes with blanks between them: nothing is sorted, escaped or rounded on the way.
+    out.line(plain_lines(&indented(&event.body)))
 }
 
 async fn contents(context: &Context, event: &EventView) -> Result<(), Failure> {
