@@ -19,6 +19,9 @@ while [ $# -gt 0 ]; do
 done
 
 try=$here/target/quickstart
+socket=$try/state/run/control.sock
+# The path of a unix socket has at most 107 bytes.
+[ ${#socket} -le 100 ] || try=${TMPDIR:-/tmp}/agentd-quickstart-$(id -u)
 PATH=$bin:$PATH
 export AGENTD_STATE=$try/state AGENTD_ADDRESS=$try/state/run/control.sock XDG_CONFIG_HOME=$try/config XDG_STATE_HOME=$try/cli
 
