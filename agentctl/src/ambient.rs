@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use agentd_schemas::unit::time::WallMs;
+use jiff::tz::TimeZone;
 
 use crate::error::Failure;
 
@@ -23,6 +24,21 @@ pub(crate) fn text(name: &str) -> Option<String> {
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub(crate) fn now() -> WallMs {
     WallMs::try_from(jiff::Timestamp::now()).unwrap_or(WallMs::EPOCH)
+}
+
+/// The zone of the person: `TZ`, or `/etc/localtime`. Without `TZ` that one file is read; asking for the zone by name
+/// would first look through every directory of the zone database, which costs more than all the rest of a command.
+pub(crate) fn zone() -> TimeZone {
+    local_zone().unwrap_or_else(TimeZone::system)
+}
+
+fn local_zone() -> Option<TimeZone> {
+    if var("TZ").is_some() {
+        return None;
+    }
+    let file = std::fs::canonicalize("/etc/localtime").ok()?;
+    let name = file.strip_prefix("/usr/share/zoneinfo").ok()?.to_str()?;
+    TimeZone::tzif(name, &std::fs::read(&file).ok()?).ok()
 }
 
 /// `N` bytes from the kernel's random source.

@@ -9,12 +9,12 @@ use crate::ambient;
 
 /// Reads a time ahead for a flag: see [`ahead_of`].
 pub(crate) fn ahead(text: &str) -> Result<WallMs, String> {
-    ahead_of(text, ambient::now(), &TimeZone::system())
+    ahead_of(text, ambient::now(), &ambient::zone())
 }
 
 /// Reads a time back for a flag: a duration (`7d`), `today`, `yesterday`, a date, or an RFC 3339 time.
 pub(crate) fn back(text: &str) -> Result<WallMs, String> {
-    parse_since(text, ambient::now(), &TimeZone::system()).map_err(|error| error.to_string())
+    parse_since(text, ambient::now(), &ambient::zone()).map_err(|error| error.to_string())
 }
 
 /// A point in time seen from `now`: a duration from now (`2h`), a time of day (`22:00`, the next one), `tomorrow`, a

@@ -120,7 +120,7 @@ impl Output {
 
     /// The zone of the person.
     pub(crate) fn zone(&self) -> &TimeZone {
-        self.zone.get_or_init(TimeZone::system)
+        self.zone.get_or_init(crate::ambient::zone)
     }
 
     /// A time for people: local, with its zone.

@@ -122,7 +122,7 @@ impl Pause {
 /// One line about what this agent does, on stderr.
 pub(crate) fn log(words: &str) {
     use std::io::Write;
-    let time = crate::ambient::now().local(&jiff::tz::TimeZone::system());
+    let time = crate::ambient::now().local(&crate::ambient::zone());
     // Nobody to tell when stderr is gone; the work goes on.
     let _ = writeln!(std::io::stderr(), "{time}  {}", plain(words));
 }

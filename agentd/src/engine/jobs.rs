@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use super::{Engine, timers};
 use crate::ledger::open::{fold_wal, open_writer};
 
-/// WAL pages above which the WAL is folded into the database: 16 MiB.
-const FOLD_PAGES: u64 = 4096;
+/// WAL pages above which the WAL is folded into the database: 4 MiB.
+const FOLD_PAGES: u64 = 1024;
 
 /// The running loops.
 pub struct Jobs {

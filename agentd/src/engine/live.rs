@@ -2,7 +2,7 @@
 //! lease gets one full period.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use agentd_schemas::event::{Event, EventData, Subject, WaitReason};
 use agentd_schemas::id::WorkId;
@@ -10,6 +10,7 @@ use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
 
 use crate::domain::command::RunRef;
+use crate::ledger::query::claim::Terms;
 
 /// A living run.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct LiveRun {
     pub progress: Option<String>,
     /// When it said anything last.
     pub heartbeat_at: Option<WallMs>,
+    /// What was agreed; unknown after a restart.
+    pub terms: Option<Arc<Terms>>,
 }
 
 impl LiveRun {
@@ -84,13 +87,22 @@ impl LiveRuns {
         self.with(|runs| runs.insert(run.run.work, run));
     }
 
-    /// Sets the timeout of a run that was just claimed.
-    pub(crate) fn set_timeout(&self, work: WorkId, timeout_ms: Option<u64>) {
+    /// Completes what is known of a run that was just claimed.
+    pub(crate) fn agree(&self, work: WorkId, timeout_ms: Option<u64>, terms: Terms) {
         self.with(|runs| {
             if let Some(run) = runs.get_mut(&work) {
                 run.timeout_ms = timeout_ms;
+                run.terms = Some(Arc::new(terms));
             }
         });
+    }
+
+    /// The terms of a run that lives under this fence, and its agent.
+    pub(crate) fn terms(&self, named: &RunRef) -> Option<(Slug, Arc<Terms>)> {
+        self.with(|runs| {
+            let run = runs.get(&named.work).filter(|run| run.run == *named)?;
+            Some((run.agent.clone(), run.terms.clone()?))
+        })
     }
 
     /// Renews a lease. `None` when no such run lives under this fence.
@@ -200,6 +212,7 @@ impl LiveRuns {
                 frozen: false,
                 progress: None,
                 heartbeat_at: None,
+                terms: None,
             }),
             EventData::RunWaiting(data) => self.with(|runs| {
                 if let Some(run) = runs.get_mut(&work) {

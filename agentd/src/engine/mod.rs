@@ -69,6 +69,7 @@ pub struct Inner {
     pub(crate) waiters: waiters::Waiters,
     pub(crate) challenges: Mutex<Challenges>,
     pub(crate) tokens: Mutex<Tokens>,
+    pub(crate) known: operations::sessions::KnownAgents,
     pub(crate) denials: denials::Denials,
     pub(crate) parked: operations::parked::ParkedCache,
     pub(crate) validators: operations::judge::Validators,
@@ -129,6 +130,7 @@ impl Inner {
             return;
         };
         self.agents_changed.fetch_add(1, Ordering::Relaxed);
+        self.known.forget(name);
         if matches!(
             event.data,
             EventData::KeyRotated(_)

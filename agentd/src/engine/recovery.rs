@@ -111,6 +111,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         boot,
         mailbox: OnceLock::new(),
         live: LiveRuns::default(),
+        known: super::operations::sessions::KnownAgents::default(),
         waiters: waiters::Waiters::default(),
         challenges: Mutex::new(Challenges::default()),
         tokens: Mutex::new(Tokens::default()),
@@ -252,6 +253,7 @@ fn put_back(conn: &Connection, boot: &str, incarnation: u32, now: u64) -> Result
                 frozen: false,
                 progress: None,
                 heartbeat_at: None,
+                terms: None,
             });
         }
     }

@@ -15,6 +15,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 pub const APPLICATION_ID: i32 = 0x6167_6e74;
 /// Migrations in their order; `user_version` says how many a database has had.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+/// Pages in the WAL from which on a commit folds what the thread that folds has left over, so that the WAL begins anew:
+/// 8 MiB. Without it a WAL under steady load would grow for ever.
+const RESTART_PAGES: u32 = 2048;
 /// How long a connection waits for another one that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -234,6 +237,8 @@ fn connect_immutable(path: &Path) -> Result<Connection, OpenError> {
 fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // Without it a plan may depend on what is bound to its parameters, and is made anew for each binding.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map(drop)
 }
 
@@ -243,9 +248,9 @@ fn prepare_writer(connection: &mut Connection, path: &Path) -> Result<(), OpenEr
         connection.execute_batch("PRAGMA page_size = 4096")?;
         connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))?;
         connection.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -16384; PRAGMA mmap_size = 0;",
+            "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA mmap_size = 0;",
         )?;
+        connection.pragma_update(None, "wal_autocheckpoint", RESTART_PAGES)?;
         connection.set_prepared_statement_cache_capacity(256);
         migrate(connection)
     };

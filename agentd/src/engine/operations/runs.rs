@@ -1,5 +1,6 @@
 //! Runs, as their agents handle them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentd_schemas::event::{Criterion, EventData, WaitReason, WorkState};
@@ -21,18 +22,34 @@ use crate::domain::work::WorkFacts;
 use crate::domain::work::judge::acceptance_digest;
 use crate::engine::waiters::Waiter;
 use crate::engine::{Done, Engine, LiveRun};
+use crate::ledger::query::claim::Terms;
 use crate::ledger::{load, query};
 use crate::policy::{Action, Caller, Resource};
-
-const fn named(run: RunId, fence: Fence) -> RunRef {
-    RunRef { work: run.work, attempt: run.attempt, fence }
-}
 
 fn name(caller: &Caller) -> Result<&Slug, Problem> {
     caller.agent_name().ok_or_else(|| Problem::new(Code::Denied, "this is the door of agents"))
 }
 
 impl Engine {
+    /// A run as its agent names it. A fence of an earlier incarnation is stale whatever the ledger knows of its run: the
+    /// host was restored from a backup, and nothing of then lives.
+    fn named(&self, run: RunId, fence: Fence) -> Result<RunRef, Problem> {
+        let now = self.0.host.incarnation;
+        if fence.incarnation != now {
+            return Err(Problem::new(
+                Code::StaleFence,
+                format!(
+                    "fence {fence} of run {}.{} is stale: this ledger is incarnation {now}, restored from a backup",
+                    run.work, run.attempt
+                ),
+            )
+            .hint("stop this attempt, discard what it made, and claim again")
+            .detail("work", run.work.to_string())
+            .detail("fence", fence.to_string()));
+        }
+        Ok(RunRef { work: run.work, attempt: run.attempt, fence })
+    }
+
     /// Gives the agent its next work; waits for one when there is none.
     pub async fn claim(&self, caller: &Caller, request: &ClaimRequest) -> Result<Option<Claim>, Problem> {
         let agent = name(caller)?.clone();
@@ -86,21 +103,21 @@ impl Engine {
 
     fn claimed(&self, key: u64) -> Result<Claim, Problem> {
         let key = i64::try_from(key).map_err(Problem::internal)?;
-        let claim = self.0.readers.with(|conn| Ok(query::claim::claim_document(conn, key)?))?;
-        self.0.live.set_timeout(claim.work, claim.timeout_s.map(|seconds| seconds * 1000));
+        let (claim, terms) = self.0.readers.with(|conn| Ok(query::claim::claim_document(conn, key)?))?;
+        self.0.live.agree(claim.work, claim.timeout_s.map(|seconds| seconds * 1000), terms);
         Ok(claim)
     }
 
     /// The agent began.
     pub async fn start(&self, caller: &Caller, run: RunId, fenced: &Fenced) -> Result<RunStatus, Problem> {
-        let run = named(run, fenced.fence);
+        let run = self.named(run, fenced.fence)?;
         self.execute(caller, Command::StartRun { run }, None).await?;
         self.status_of(&run)
     }
 
     /// Renews the lease.
     pub fn heartbeat(&self, caller: &Caller, run: RunId, beat: Heartbeat) -> Result<RunStatus, Problem> {
-        let run = named(run, beat.fence);
+        let run = self.named(run, beat.fence)?;
         let agent = name(caller)?;
         if let Some(progress) = &beat.progress
             && (progress.len() > MAX_PROGRESS_BYTES || progress.chars().any(char::is_control))
@@ -120,7 +137,7 @@ impl Engine {
     /// A run may be spoken for by its own agent alone.
     fn own(&self, caller: &Caller, agent: &Slug, run: &RunRef) -> Result<(), Problem> {
         let live = self.0.live.get(run.work);
-        if live.as_ref().is_none_or(|live| live.agent == *agent) {
+        if live.is_some_and(|live| live.run == *run && live.agent == *agent) {
             return Ok(());
         }
         let resource = self.0.readers.with(|conn| load::resource::run(conn, run).map_err(Problem::internal))?;
@@ -165,7 +182,7 @@ impl Engine {
 
     /// Sets money and tokens aside, or makes the run wait for them.
     pub async fn reserve(&self, caller: &Caller, run: RunId, reserve: &Reserve) -> Result<RunStatus, Problem> {
-        let run = named(run, reserve.fence);
+        let run = self.named(run, reserve.fence)?;
         let command = Command::ReserveCost { run, micro_usd: reserve.micro_usd, tokens: reserve.tokens };
         let done = self.execute(caller, command, None).await?;
         let mut status = self.status_of(&run)?;
@@ -178,7 +195,7 @@ impl Engine {
 
     /// Records what was spent.
     pub async fn cost(&self, caller: &Caller, run: RunId, cost: &Cost) -> Result<RunStatus, Problem> {
-        let run = named(run, cost.fence);
+        let run = self.named(run, cost.fence)?;
         if let Some(model) = &cost.effective_model
             && (model.is_empty() || model.len() > 256 || model.chars().any(char::is_control))
         {
@@ -199,23 +216,24 @@ impl Engine {
 
     /// Adds a note of the run.
     pub async fn run_note(&self, caller: &Caller, run: RunId, note: &Note) -> Result<RunStatus, Problem> {
-        let run = named(run, note.fence);
+        let run = self.named(run, note.fence)?;
         self.execute(caller, Command::AddRunNote { run, text: note.text.clone() }, None).await?;
         self.status_of(&run)
     }
 
     /// Asks a person and waits.
     pub async fn ask(&self, caller: &Caller, run: RunId, note: &Note) -> Result<RunStatus, Problem> {
-        let run = named(run, note.fence);
+        let run = self.named(run, note.fence)?;
         self.execute(caller, Command::AskPerson { run, text: note.text.clone() }, None).await?;
         self.status_of(&run)
     }
 
     /// Submits works as parts of the run's own.
     pub async fn children(&self, caller: &Caller, run: RunId, children: Children) -> Result<SubmittedView, Problem> {
-        let run = named(run, children.fence);
+        let run = self.named(run, children.fence)?;
         let body = serde_json::to_vec(&children.works).map_err(Problem::internal)?;
         let key = keyed(children.key.as_deref(), "children", &body)?;
+        self.own(caller, name(caller)?, &run)?;
         let facts = self.facts(&run)?;
         facts.live(&run)?;
         let owner = facts.spec.owner;
@@ -232,7 +250,7 @@ impl Engine {
 
     /// Takes a signed result, judges it, and completes the work or says why not.
     pub async fn complete(&self, caller: &Caller, run: RunId, complete: Complete) -> Result<Completed, Problem> {
-        let run = named(run, complete.fence);
+        let run = self.named(run, complete.fence)?;
         let agent = name(caller)?;
         if complete.result.len() > MAX_RESULT_BYTES {
             return Err(Problem::new(
@@ -241,21 +259,22 @@ impl Engine {
             )
             .hint("hand in a summary, and say in it where the rest is"));
         }
-        let facts = self.facts(&run)?;
-        if let Some(done) = already(&facts, &run, agent) {
-            return Ok(done);
-        }
-        let epoch = facts.live(&run)?.epoch;
-        self.own(caller, agent, &run)?;
-        let signed_by = self.check_statement(caller, &facts, &run, epoch, &complete)?;
-        let schemas = self.schemas(&facts)?;
-        let judged = self.0.validators.judge(&facts.spec.acceptance, &schemas, &complete.result)?;
+        let terms = match self.0.live.terms(&run).filter(|(holder, _)| holder == agent) {
+            Some((_, terms)) => terms,
+            None => match self.terms_of(caller, agent, &run)? {
+                Ok(terms) => Arc::new(terms),
+                Err(done) => return Ok(done),
+            },
+        };
+        let signed_by = self.check_statement(caller, &terms, &run, &complete)?;
+        let schemas = self.schemas(&terms)?;
+        let judged = self.0.validators.judge(&terms.acceptance, &schemas, &complete.result)?;
         let completion = Completion {
             statement: complete.statement.to_json().map_err(Problem::internal)?.into_bytes(),
             result: complete.result.into_bytes(),
             json: judged.json,
             verdicts: judged.verdicts,
-            judged_work: facts.key,
+            judged_work: terms.work_key,
             signed_by,
             message: judged.message.clone(),
         };
@@ -264,12 +283,26 @@ impl Engine {
         Ok(outcome(&done, judged.message))
     }
 
+    /// The terms of a run as the ledger has them; the answer of then for a completion that arrived before, when its
+    /// answer was lost.
+    fn terms_of(&self, caller: &Caller, agent: &Slug, run: &RunRef) -> Result<Result<Terms, Completed>, Problem> {
+        self.own(caller, agent, run)?;
+        let facts = self.facts(run)?;
+        if let Some(done) = already(&facts, run, agent) {
+            return Ok(Err(done));
+        }
+        let epoch = facts.live(run)?.epoch;
+        let (owner, acceptance) = (facts.spec.owner, facts.spec.acceptance.clone());
+        Ok(Ok(Terms { work_key: facts.key, owner, epoch, acceptance }))
+    }
+
     /// The schemas that judge a work; its content is read only where there are some.
-    fn schemas(&self, work: &WorkFacts) -> Result<Vec<Option<serde_json::Value>>, Problem> {
-        if !work.spec.acceptance.iter().any(|criterion| matches!(criterion, Criterion::JsonSchema { .. })) {
+    fn schemas(&self, terms: &Terms) -> Result<Vec<Option<serde_json::Value>>, Problem> {
+        if !terms.acceptance.iter().any(|criterion| matches!(criterion, Criterion::JsonSchema { .. })) {
             return Ok(Vec::new());
         }
-        let content = self.0.readers.with(|conn| load::content::of_work(conn, work.key).map_err(Problem::internal))?;
+        let content =
+            self.0.readers.with(|conn| load::content::of_work(conn, terms.work_key).map_err(Problem::internal))?;
         Ok(content.map(|content| content.schemas).unwrap_or_default())
     }
 
@@ -277,9 +310,8 @@ impl Engine {
     fn check_statement(
         &self,
         caller: &Caller,
-        work: &WorkFacts,
+        terms: &Terms,
         run: &RunRef,
-        epoch: u32,
         complete: &Complete,
     ) -> Result<String, Problem> {
         let agent = name(caller)?;
@@ -299,7 +331,7 @@ impl Engine {
         let payload =
             complete.statement.verify(&known.public_key, statement::PAYLOAD_TYPE).map_err(|error| refuse(&error))?;
         let said = statement::Completion::parse(payload).map_err(|error| refuse(&error))?;
-        let acceptance = acceptance_digest(&work.spec.acceptance);
+        let acceptance = acceptance_digest(&terms.acceptance);
         let expected = statement::Completion {
             artefacts: vec![Artefact {
                 name: "result".to_owned(),
@@ -310,7 +342,7 @@ impl Engine {
             run: format!("{}.{}", run.work, run.attempt),
             fence: run.fence.n,
             agent: known.agent_id.clone(),
-            epoch: u64::from(epoch),
+            epoch: u64::from(terms.epoch),
             acceptance: acceptance.parse().map_err(Problem::internal)?,
             finished_at: None,
         };
@@ -320,7 +352,7 @@ impl Engine {
 
     /// Gives up.
     pub async fn fail(&self, caller: &Caller, run: RunId, fail: &Fail) -> Result<Completed, Problem> {
-        let run = named(run, fail.fence);
+        let run = self.named(run, fail.fence)?;
         if fail.message.len() > MAX_NOTE_BYTES {
             return Err(Problem::new(Code::TooLarge, format!("the message has more than {MAX_NOTE_BYTES} bytes")));
         }

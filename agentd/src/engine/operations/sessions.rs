@@ -1,5 +1,8 @@
 //! Agents that prove who they are: challenge, token, bearer.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use agentd_schemas::http::{ChallengeRequest, ChallengeResponse, TokenRequest, TokenResponse};
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::{Possession, PossessionKind, PossessionSignature};
@@ -12,7 +15,7 @@ use crate::identity::token::TOKEN_LIFE_MS;
 use crate::policy::Caller;
 
 /// What authentication needs to know of an agent.
-pub(super) struct Known {
+pub(crate) struct Known {
     /// Its key.
     pub(super) public_key: PublicKey,
     /// The uid that answers for it.
@@ -23,8 +26,56 @@ pub(super) struct Known {
     pub(super) shut_out: Option<&'static str>,
 }
 
+/// Agents that are remembered: as many as a host may have, and none longer than until its next event.
+#[derive(Default)]
+pub(crate) struct KnownAgents {
+    /// How often something was forgotten, and what is remembered.
+    inner: Mutex<(u64, HashMap<Slug, Arc<Known>>)>,
+}
+
+impl KnownAgents {
+    fn with<T>(&self, change: impl FnOnce(&mut u64, &mut HashMap<Slug, Arc<Known>>) -> T) -> T {
+        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (forgotten, agents) = &mut *inner;
+        change(forgotten, agents)
+    }
+
+    /// Forgets an agent of which there is a new event.
+    pub(crate) fn forget(&self, name: &Slug) {
+        self.with(|forgotten, agents| {
+            *forgotten += 1;
+            agents.remove(name);
+        });
+    }
+
+    fn get(&self, name: &Slug) -> (Option<Arc<Known>>, u64) {
+        self.with(|forgotten, agents| (agents.get(name).cloned(), *forgotten))
+    }
+
+    /// Remembers what was read, unless something was forgotten since: it may have been this.
+    fn remember(&self, name: &Slug, known: &Arc<Known>, since: u64) {
+        self.with(|forgotten, agents| {
+            if *forgotten == since {
+                agents.insert(name.clone(), known.clone());
+            }
+        });
+    }
+}
+
 impl Engine {
-    pub(super) fn known(&self, name: &Slug) -> Result<Option<Known>, Problem> {
+    pub(super) fn known(&self, name: &Slug) -> Result<Option<Arc<Known>>, Problem> {
+        let (known, since) = self.0.known.get(name);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let read = self.read_known(name)?.map(Arc::new);
+        if let Some(known) = &read {
+            self.0.known.remember(name, known, since);
+        }
+        Ok(read)
+    }
+
+    fn read_known(&self, name: &Slug) -> Result<Option<Known>, Problem> {
         let sql = "SELECT public_key, owner, agent_id, key_revoked, state FROM agents WHERE name = ?1";
         let found = self.0.readers.with(|conn| {
             let mut statement = conn.prepare_cached(sql).map_err(Problem::internal)?;
@@ -114,7 +165,7 @@ impl Engine {
         Ok(TokenResponse {
             token,
             expires_in_s: u32::try_from(TOKEN_LIFE_MS / 1000).unwrap_or(900),
-            agent_id: known.agent_id,
+            agent_id: known.agent_id.clone(),
             origin: self.host().origin.clone(),
         })
     }

@@ -81,20 +81,21 @@ pub fn work(tx: &Connection, id: WorkId) -> Loaded<Option<Resource>> {
 /// A run: its work, with the agent to which this very lease was given. An agent that lost its work to another one thus
 /// hears that its fence is stale, and not that there is no such work.
 pub fn run(tx: &Connection, named: &RunRef) -> Loaded<Option<Resource>> {
-    let Some(resource) = work(tx, named.work)? else { return Ok(None) };
-    let sql = "SELECT a.name, a.state FROM runs r JOIN works w ON w.key = r.work JOIN agents a ON a.key = r.agent
+    let sql =
+        "SELECT w.owner, a.name, a.state FROM runs r JOIN works w ON w.key = r.work JOIN agents a ON a.key = r.agent
                WHERE r.key = ?1 AND r.incarnation = ?2 AND r.attempt = ?3 AND w.id = ?4";
-    let given: Option<(String, String)> = tx
+    let given: Option<(u32, String, String)> = tx
         .prepare_cached(sql)?
         .query_row(params![named.fence.n, named.fence.incarnation, named.attempt, named.work.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    Ok(Some(match given {
-        Some((agent, state)) => {
-            Resource { agent: agent.parse().ok(), suspended: is_shut_out(Some(&state)), ..resource }
-        }
-        None => resource,
+    let Some((owner, agent, state)) = given else { return work(tx, named.work) };
+    Ok(Some(Resource {
+        name: format!("work {}", named.work),
+        owner: Some(owner),
+        agent: agent.parse().ok(),
+        suspended: is_shut_out(Some(&state)),
     }))
 }
 

@@ -23,8 +23,21 @@ struct Run {
     lease_ms: u64,
 }
 
-/// The document for the claim with this run key, as of now: limits are those that are left.
-pub fn claim_document(conn: &Connection, run_key: i64) -> Result<Claim, QueryError> {
+/// What was agreed when a run was given away; none of it changes while the run lives.
+#[derive(Debug)]
+pub struct Terms {
+    /// Internal key of the work.
+    pub work_key: u64,
+    /// Owner of the work.
+    pub owner: u32,
+    /// Model epoch of the agent.
+    pub epoch: u32,
+    /// What the result is judged by.
+    pub acceptance: Vec<Criterion>,
+}
+
+/// The document for the claim with this run key, as of now: limits are those that are left. With it come the terms.
+pub fn claim_document(conn: &Connection, run_key: i64) -> Result<(Claim, Terms), QueryError> {
     let sql = "SELECT work, attempt, epoch, incarnation, lease_ms FROM runs WHERE key = ?1";
     let found = conn.prepare_cached(sql)?.query_row([run_key], run).optional()?;
     let Some(run) = found else { return Err(QueryError::not_found("run", run_key)) };
@@ -36,7 +49,7 @@ pub fn claim_document(conn: &Connection, run_key: i64) -> Result<Claim, QueryErr
         content.map_or((None, None, Vec::new()), |content| (content.instructions, content.inputs, content.schemas));
     let left =
         |most: Option<u64>, spent: u64, held: u64| most.map(|most| most.saturating_sub(spent.saturating_add(held)));
-    Ok(Claim {
+    let claim = Claim {
         work: work.id,
         run: RunId { work: work.id, attempt: run.attempt },
         fence: Fence { incarnation: run.incarnation, n: read::count(run_key) },
@@ -57,7 +70,10 @@ pub fn claim_document(conn: &Connection, run_key: i64) -> Result<Claim, QueryErr
         cost_left_micro_usd: left(work.max_cost, work.spent, work.reserved),
         tokens_left: left(work.max_tokens, work.tokens, work.reserved_tokens),
         finish_by: spec.finish_by,
-    })
+    };
+    let terms =
+        Terms { work_key: read::count(run.work), owner: spec.owner, epoch: run.epoch, acceptance: spec.acceptance };
+    Ok((claim, terms))
 }
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {

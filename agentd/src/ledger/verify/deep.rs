@@ -57,14 +57,34 @@ pub fn verify_deep(
     let report = verify_in(&tx, path, given, threads, progress)?;
     let made = rebuild::schema_made()?;
     check_schema(&tx, &made)?;
-    check_file(&tx)?;
-    shadow(&tx, &made)?;
-    let mut content = Content::new(&tx);
+    // Pages and indexes are looked at beside the replay. A fault of the file is told first: it explains the others.
+    std::thread::scope(|scope| {
+        let file = scope.spawn(|| check_file(path));
+        let replayed = replay(&tx, &made, progress);
+        file.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let Replayed { rows, blobs, erased, statements } = replayed?;
+        Ok(DeepReport { report, rows, blobs, erased, statements })
+    })
+}
+
+/// What replaying has counted; see [`DeepReport`].
+struct Replayed {
+    rows: u64,
+    blobs: u64,
+    erased: u64,
+    statements: u64,
+}
+
+/// Replays every event and compares what it makes with what is stored.
+fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Result<Replayed, VerifyError> {
+    random_access(tx)?;
+    shadow(tx, made)?;
+    let mut content = Content::new(tx);
     let mut statements = 0;
-    let events = rebuild::replay(&tx, |event| {
+    let events = rebuild::replay(tx, |event| {
         content.check(event, |envelope| {
             statements += 1;
-            check_statement(&tx, event, envelope)
+            check_statement(tx, event, envelope)
         })?;
         if (event.envelope.index + 1).is_multiple_of(STEP) {
             progress(STEP);
@@ -75,10 +95,16 @@ pub fn verify_deep(
     let (blobs, erased) = content.finish()?;
     let mut rows = 0;
     for table in made.iter().filter(|made| made.kind == "table" && made.is_projection()) {
-        rows += compare::table(&tx, &table.name, "")?;
+        rows += compare::table(tx, &table.name, "")?;
     }
-    rows += compare::table(&tx, "meta", "WHERE key NOT IN ('started', 'restored')")?;
-    Ok(DeepReport { report, rows, blobs, erased, statements })
+    rows += compare::table(tx, "meta", "WHERE key NOT IN ('started', 'restored')")?;
+    Ok(Replayed { rows, blobs, erased, statements })
+}
+
+/// A page of a mapped file is checked anew at each visit: good for one reading from the first to the last, and dear for
+/// what goes to and fro.
+fn random_access(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA main.mmap_size = 0; PRAGMA main.cache_size = -65536;")
 }
 
 /// Triggers, views and indexes of somebody else would make tables say what no event says.
@@ -93,7 +119,9 @@ fn check_schema(connection: &Connection, made: &[Made]) -> Result<(), VerifyErro
 }
 
 /// Lets the database look at its pages, and at every index against its table.
-fn check_file(connection: &Connection) -> Result<(), VerifyError> {
+fn check_file(path: &Path) -> Result<(), VerifyError> {
+    let connection = open::open_for_verify(path)?;
+    random_access(&connection)?;
     let what: String = connection.query_row("PRAGMA main.integrity_check(1)", [], |row| row.get(0))?;
     if what == "ok" { Ok(()) } else { Err(VerifyError::File { what }) }
 }

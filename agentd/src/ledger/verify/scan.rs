@@ -20,6 +20,8 @@ const STEP: u64 = 1 << 14;
 /// Fewer events than this are not worth a second thread.
 const PARALLEL: u64 = 1 << 16;
 
+/// Events that a subject has, at a guess: room is made for that many subjects at once.
+const EVENTS_A_SUBJECT: u64 = 3;
 /// Threads, at most.
 const MAX_THREADS: usize = 16;
 
@@ -91,6 +93,7 @@ impl<'a> Scan<'a> {
         let from = self.sizes.partition_point(|size| *size <= range.start);
         let mut sizes = self.sizes[from..].iter().copied().peekable();
         let (mut part, mut block) = (self.empty(), Frontier::new());
+        part.subjects.reserve(usize::try_from((range.end - range.start) / EVENTS_A_SUBJECT).unwrap_or(0));
         for index in range.clone() {
             let fault = |fault| VerifyError::Event { index, fault };
             let row = rows.next().map_err(|error| fault(EventFault::Unreadable(error)))?;

@@ -35,6 +35,11 @@ impl<'a> Subjects<'a> {
         Self { hasher, tracks: HashMap::default() }
     }
 
+    /// Makes room for as many more.
+    pub(super) fn reserve(&mut self, subjects: usize) {
+        self.tracks.reserve(subjects);
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> u64 {
         self.tracks.len() as u64

@@ -31,7 +31,7 @@ fn a_claim_carries_all_that_the_agent_needs() {
             [work.key],
         )
         .unwrap();
-    let claim = claim_document(&log.conn, run).unwrap();
+    let (claim, _) = claim_document(&log.conn, run).unwrap();
     assert_eq!((claim.work, claim.run.attempt, claim.attempt, claim.max_attempts), (work.id, 1, 1, 3));
     assert_eq!((claim.fence.incarnation, claim.fence.n, claim.lease_s), (1, run.unsigned_abs(), 60));
     assert_eq!((claim.title.as_str(), claim.instructions.as_deref()), ("work", Some("do work")));
@@ -55,7 +55,7 @@ fn the_next_attempt_learns_what_became_of_the_one_before() {
     log.reject(work, "fixer", "[1]", Some(5));
     log.ready(work);
     let run = log.claim(work, "fixer", 2);
-    let previous = claim_document(&log.conn, run).unwrap().previous.unwrap();
+    let previous = claim_document(&log.conn, run).unwrap().0.previous.unwrap();
     assert_eq!(previous.reason, FailureReason::Rejected);
     assert_eq!(previous.verdicts[0].met, Some(false));
     assert_eq!(previous.message.as_deref(), Some("/: not an object"));
@@ -76,7 +76,7 @@ fn dependency_results_beyond_the_bound_are_left_out() {
     }
     let work = log.submit(1000, "work", |spec| spec.depends_on.clone_from(&ids));
     let run = log.claim(work, "fixer", 1);
-    let claim = claim_document(&log.conn, run).unwrap();
+    let (claim, _) = claim_document(&log.conn, run).unwrap();
     let given: Vec<bool> = claim.dependencies.iter().map(|dependency| dependency.result.is_some()).collect();
     assert_eq!(given, [true, true, false]);
 }
