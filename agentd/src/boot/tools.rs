@@ -87,6 +87,9 @@ fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) 
             deep.blobs, deep.erased
         )?;
         writeln!(out, "signatures   {} completions signed by their agents' keys of the time", deep.statements)?;
+        let custody: Vec<String> = deep.custody.iter().map(|(who, agents)| format!("{agents} {who}")).collect();
+        let custody = if custody.is_empty() { "no agent".to_owned() } else { custody.join(", ") };
+        writeln!(out, "keys         {} proofs of possession, held by: {custody}", deep.possessions)?;
     }
     if report.given == 0 {
         writeln!(out, "note: without a checkpoint kept elsewhere, who is root here could have rewritten all of it")?;
@@ -116,7 +119,7 @@ fn json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -
     });
     if let Some(deep) = deep {
         document["deep"] = serde_json::json!({"rows": deep.rows, "blobs": deep.blobs, "erased": deep.erased,
-            "statements": deep.statements});
+            "statements": deep.statements, "possessions": deep.possessions, "custody": deep.custody});
     }
     document
 }

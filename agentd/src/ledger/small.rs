@@ -7,22 +7,25 @@ use agentd_schemas::content::{DSSE_ENVELOPE, TEXT};
 use agentd_schemas::document::work::{OnDeadline, OnDependencyFailure};
 use agentd_schemas::event::{
     AccessDenied, AgentEnrolled, AgentPaused, AgentResumed, AgentState, ContentRedacted, Custody, Event, EventData,
-    NoteAdded, RunStarted, Subject, WorkClaimed, WorkCompleted, WorkState, WorkSubmitted,
+    KeyRotated, NoteAdded, RunStarted, Subject, WorkClaimed, WorkCompleted, WorkState, WorkSubmitted,
 };
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::openssh::PrivateKey;
+use agentd_schemas::key::possession::{Possession, PossessionKind};
 use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
 use ed25519_dalek::SigningKey;
 use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
 
 use super::append::{Appender, Writing};
 use super::checkpoint::Moment;
 use super::incarnation::{HostKeys, Opened};
 use super::open;
 use crate::domain::Draft;
+use crate::domain::work::judge::acceptance_digest;
 use crate::policy::Caller;
 
 /// The boot that writes.
@@ -69,11 +72,18 @@ pub(in crate::ledger) struct Signed {
     pub(in crate::ledger) fence: Option<u64>,
     /// Agent in the statement.
     pub(in crate::ledger) agent: &'static str,
+    /// SHA-256 of the result in the statement.
+    pub(in crate::ledger) result: [u8; 32],
+    /// Whether the statement is handed in at all.
+    pub(in crate::ledger) handed_in: bool,
 }
+
+/// What every work of the fixture results in.
+const RESULT: &str = "the result";
 
 impl Default for Signed {
     fn default() -> Self {
-        Self { key: 2, fence: None, agent: AGENT_ID }
+        Self { key: 2, fence: None, agent: AGENT_ID, result: Sha256::digest(RESULT).into(), handed_in: true }
     }
 }
 
@@ -162,7 +172,7 @@ impl Small {
             public_key: agent_key().public_key().to_string(),
             custody: Custody::Resident,
             nonce: "n".into(),
-            signature: "s".into(),
+            signature: possession(),
             skills: Vec::new(),
             shared: false,
             max_concurrency: 1,
@@ -173,6 +183,18 @@ impl Small {
         let about = |data: EventData| Draft::new(Subject::Agent(fixer()), data);
         let caller = Caller::person(1000, false, false);
         self.commit(&caller, vec![about(data.into()), about(paused.into()), about(resumed.into())]);
+    }
+
+    /// A new key for `fixer` that comes with this for a proof.
+    pub(in crate::ledger) fn rotate(&mut self, signature: &str) {
+        let data = KeyRotated {
+            from: agent_key().public_key().to_string(),
+            to: PrivateKey::from_seed(&[4; 32]).public_key().to_string(),
+            nonce: "n".into(),
+            signature: signature.into(),
+            reason: "lost".into(),
+        };
+        self.commit(&Caller::person(1000, false, false), vec![Draft::new(Subject::Agent(fixer()), data)]);
     }
 
     /// A work from submit to completion, and a note.
@@ -196,8 +218,11 @@ impl Small {
         let note = about(NoteAdded {}.into()).with_blob(0, TEXT, "half of it is done");
         self.commit(&agent, vec![note.in_run(run, 1)]);
         let done = WorkCompleted { agent: fixer(), verdicts: Vec::new() };
-        let done = about(done.into()).in_run(run, 1).with_blob(0, DSSE_ENVELOPE, self.statement(run, fence, signed));
-        self.commit(&agent, vec![done.with_blob(1, TEXT, "the result")]);
+        let mut done = about(done.into()).in_run(run, 1);
+        if signed.handed_in {
+            done = done.with_blob(0, DSSE_ENVELOPE, self.statement(run, fence, signed));
+        }
+        self.commit(&agent, vec![done.with_blob(1, TEXT, RESULT)]);
         id
     }
 
@@ -209,14 +234,14 @@ impl Small {
 
     fn statement(&self, run: RunId, fence: Fence, signed: &Signed) -> String {
         let completion = Completion {
-            artefacts: vec![Artefact { name: "result".into(), sha256: Sha256Digest([7; 32]) }],
+            artefacts: vec![Artefact { name: "result".into(), sha256: Sha256Digest(signed.result) }],
             origin: self.log.origin().to_owned(),
             work: run.work.to_string(),
             run: run.to_string(),
             fence: signed.fence.unwrap_or(fence.n),
             agent: signed.agent.into(),
             epoch: 1,
-            acceptance: Sha256Digest([8; 32]),
+            acceptance: acceptance_digest(&[]).parse().unwrap(),
             finished_at: None,
         };
         let payload = completion.to_json().unwrap();
@@ -228,6 +253,15 @@ impl Small {
 pub(in crate::ledger) fn tamper(path: &Path, sql: &str) {
     let db = Connection::open(path).unwrap();
     db.execute_batch(sql).unwrap();
+}
+
+/// That somebody holds the key of `fixer`.
+fn possession() -> String {
+    let (key, trust_domain) = (agent_key(), "h-0.agentd.internal");
+    let public_key = key.public_key();
+    let possession =
+        Possession { kind: PossessionKind::Enroll, trust_domain, name: "fixer", nonce: "n", public_key: &public_key };
+    possession.sign(&key).unwrap().to_string()
 }
 
 pub(in crate::ledger) fn fixer() -> Slug {

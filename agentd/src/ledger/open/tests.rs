@@ -16,7 +16,7 @@ fn a_new_ledger_is_private_durable_and_marked() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let expected = [
         ("synchronous", 2),
-        ("wal_autocheckpoint", 0),
+        ("wal_autocheckpoint", 2048),
         ("user_version", 1),
         ("page_size", 4096),
         ("cache_size", -16384),

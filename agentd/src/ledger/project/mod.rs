@@ -8,7 +8,7 @@ mod objectives;
 mod plans;
 #[cfg(test)]
 pub(in crate::ledger) mod told;
-mod works;
+pub(in crate::ledger) mod works;
 
 use agentd_schemas::event::{Event, EventData, Subject};
 use rusqlite::{Connection, Result, params};

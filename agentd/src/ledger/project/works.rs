@@ -5,6 +5,8 @@ mod run;
 mod submitted;
 mod timer;
 
+pub(in crate::ledger) use run::VERIFYING;
+
 use agentd_schemas::event::{Event, EventData, ServiceLevelKind, WorkState};
 use agentd_schemas::id::WorkId;
 use rusqlite::{Connection, Result, params};

@@ -1,17 +1,16 @@
-//! Content against the commitments of its event, and signed statements against the key that the agent had.
+//! Content against the commitments of its event.
 
 use std::collections::BTreeSet;
 
 use agentd_schemas::content::DSSE_ENVELOPE;
 use agentd_schemas::event::{BlobRef, Event, EventData};
-use agentd_schemas::key::dsse::Envelope;
-use agentd_schemas::key::openssh::PublicKey;
-use agentd_schemas::key::statement::{Completion, PAYLOAD_TYPE};
 use agentd_schemas::log::commitment::Salt;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use sha2::{Digest as _, Sha256};
 
-use super::fault::{BlobFault, EventFault, VerifyError};
+use super::fault::{BlobFault, VerifyError};
+use super::signed::Carried;
 use crate::ledger::blobs::{self, SLOTS};
 
 /// What was found of content so far.
@@ -31,17 +30,14 @@ impl<'c> Content<'c> {
         Self { connection, events: 0, blobs: 0, erased: BTreeSet::new(), redacted: BTreeSet::new() }
     }
 
-    /// Compares the blobs of the next event with its commitments, and shows signed statements to `statement`.
-    pub(super) fn check(
-        &mut self,
-        event: &Event,
-        mut statement: impl FnMut(&[u8]) -> Result<(), VerifyError>,
-    ) -> Result<(), VerifyError> {
+    /// Compares the blobs of the next event with its commitments. Gives what it carries of a result.
+    pub(super) fn check(&mut self, event: &Event) -> Result<Carried, VerifyError> {
         let index = event.envelope.index;
         self.events = index + 1;
         let sql = "SELECT id, salt, data FROM main.blobs WHERE id >= ?1 AND id < ?2 ORDER BY id";
         let mut query = self.connection.prepare_cached(sql)?;
         let mut rows = query.query(params![blobs::id(index, 0), blobs::id(index + 1, 0)])?;
+        let mut carried = Carried::default();
         for expected in &event.envelope.blobs {
             let fault = |fault| VerifyError::Blob { event: index, slot: expected.slot.into(), fault };
             let id = blobs::id(index, expected.slot);
@@ -51,11 +47,15 @@ impl<'c> Content<'c> {
                 found if found < id => return Err(located(found, BlobFault::Extra)),
                 _ => {}
             }
+            let signed = expected.slot == 0 && expected.media_type == DSSE_ENVELOPE;
+            carried.signed |= signed;
             match content(row, expected).map_err(fault)? {
                 Some(data) => {
                     self.blobs += 1;
-                    if expected.media_type == DSSE_ENVELOPE {
-                        statement(data)?;
+                    if signed {
+                        carried.envelope = Some(data.to_vec());
+                    } else if expected.slot == 1 && carried.signed {
+                        carried.result = Some(Sha256::digest(data).into());
                     }
                 }
                 None => drop(self.erased.insert(id)),
@@ -69,7 +69,7 @@ impl<'c> Content<'c> {
         {
             self.redacted.insert(blobs::id(data.event, data.slot));
         }
-        Ok(())
+        Ok(carried)
     }
 
     /// Compares what was erased with what events say was. Gives the numbers of blobs that are here and that are not.
@@ -107,46 +107,4 @@ fn content<'r>(row: &'r Row<'_>, expected: &BlobRef) -> Result<Option<&'r [u8]>,
     let salt = Salt(salt.try_into().map_err(|_| BlobFault::Commitment)?);
     let holds = data.len() as u64 == expected.size && expected.commitment.check(&salt, data);
     if holds { Ok(Some(data)) } else { Err(BlobFault::Commitment) }
-}
-
-/// A run as the tables have it when its result comes.
-struct Run {
-    fence: u64,
-    agent: i64,
-    agent_id: String,
-}
-
-/// Checks a signed statement: made with the key that the run's agent had at this event, about this run of this work.
-/// The connection has the tables as they were before the event.
-pub(super) fn check_statement(connection: &Connection, event: &Event, json: &[u8]) -> Result<(), VerifyError> {
-    let index = event.envelope.index;
-    let fault = |why: String| VerifyError::Event { index, fault: EventFault::Statement(why) };
-    let Some(named) = event.envelope.run else {
-        return Err(fault("the event names no run".to_owned()));
-    };
-    let sql = "SELECT runs.key, agents.key, agents.agent_id FROM works JOIN runs ON runs.key = works.run
-               JOIN agents ON agents.key = runs.agent WHERE works.id = ?1 AND runs.attempt = ?2";
-    let read = |row: &Row<'_>| Ok(Run { fence: row.get(0)?, agent: row.get(1)?, agent_id: row.get(2)? });
-    let run = connection.prepare_cached(sql)?.query_row(params![named.work.as_bytes(), named.attempt], read);
-    let run = run.optional()?.ok_or_else(|| fault(format!("{named} is not the work's run")))?;
-    let sql = "SELECT public_key FROM agent_keys
-               WHERE agent = ?1 AND valid_from <= ?2 AND (valid_until IS NULL OR valid_until > ?2)";
-    let key: Option<String> =
-        connection.prepare_cached(sql)?.query_row(params![run.agent, index], |row| row.get(0)).optional()?;
-    let key: PublicKey = key
-        .ok_or_else(|| fault(format!("{} had no valid key", run.agent_id)))?
-        .parse()
-        .map_err(|error: agentd_schemas::key::openssh::KeyError| fault(error.to_string()))?;
-    let envelope = Envelope::parse(json).map_err(|error| fault(error.to_string()))?;
-    let payload = envelope.verify(&key, PAYLOAD_TYPE).map_err(|error| fault(error.to_string()))?;
-    let said = Completion::parse(payload).map_err(|error| fault(error.to_string()))?;
-    let (work, expected) = (named.work.to_string(), (run.fence, &run.agent_id));
-    if said.work != work || (said.fence, &said.agent) != expected {
-        let (fence, agent) = expected;
-        return Err(fault(format!(
-            "it is about {} under fence {} by {}, not about {work} under fence {fence} by {agent}",
-            said.work, said.fence, said.agent
-        )));
-    }
-    Ok(())
 }

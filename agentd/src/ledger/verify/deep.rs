@@ -4,14 +4,16 @@
 //! Every event is replayed into temporary tables that lie in front of the real ones on a read-only connection; then
 //! both are compared row by row.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use agentd_schemas::log::note::SignedNote;
 use rusqlite::Connection;
 
 use super::compare;
-use super::content::{Content, check_statement};
+use super::content::Content;
 use super::fault::{EventFault, VerifyError};
+use super::signed::{check_possession, check_result};
 use super::{Report, verify_in};
 use crate::ledger::open;
 use crate::ledger::rebuild::{self, Made, RebuildError};
@@ -30,8 +32,12 @@ pub struct DeepReport {
     pub blobs: u64,
     /// Blobs that were erased, as events say.
     pub erased: u64,
-    /// Signed statements that verify under the agent's key of their time.
+    /// Signed statements that verify under the agent's key of their time, and say what the ledger says.
     pub statements: u64,
+    /// Proofs that somebody held a new key.
+    pub possessions: u64,
+    /// Agents by who holds their keys: `resident`, `host`, `owner`.
+    pub custody: BTreeMap<String, u64>,
 }
 
 impl From<RebuildError> for VerifyError {
@@ -62,8 +68,8 @@ pub fn verify_deep(
         let file = scope.spawn(|| check_file(path));
         let replayed = replay(&tx, &made, progress);
         file.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let Replayed { rows, blobs, erased, statements } = replayed?;
-        Ok(DeepReport { report, rows, blobs, erased, statements })
+        let Replayed { rows, blobs, erased, statements, possessions, custody } = replayed?;
+        Ok(DeepReport { report, rows, blobs, erased, statements, possessions, custody })
     })
 }
 
@@ -73,6 +79,8 @@ struct Replayed {
     blobs: u64,
     erased: u64,
     statements: u64,
+    possessions: u64,
+    custody: BTreeMap<String, u64>,
 }
 
 /// Replays every event and compares what it makes with what is stored.
@@ -80,12 +88,11 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
     random_access(tx)?;
     shadow(tx, made)?;
     let mut content = Content::new(tx);
-    let mut statements = 0;
+    let (mut statements, mut possessions) = (0, 0);
     let events = rebuild::replay(tx, |event| {
-        content.check(event, |envelope| {
-            statements += 1;
-            check_statement(tx, event, envelope)
-        })?;
+        let carried = content.check(event)?;
+        statements += u64::from(check_result(tx, event, &carried)?);
+        possessions += u64::from(check_possession(tx, event)?);
         if (event.envelope.index + 1).is_multiple_of(STEP) {
             progress(STEP);
         }
@@ -98,7 +105,13 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
         rows += compare::table(tx, &table.name, "")?;
     }
     rows += compare::table(tx, "meta", "WHERE key NOT IN ('started', 'restored')")?;
-    Ok(Replayed { rows, blobs, erased, statements })
+    Ok(Replayed { rows, blobs, erased, statements, possessions, custody: custody(tx)? })
+}
+
+/// Agents by who holds their keys.
+fn custody(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let mut statement = connection.prepare("SELECT custody, count(*) FROM agents GROUP BY custody")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// A page of a mapped file is checked anew at each visit: good for one reading from the first to the last, and dear for

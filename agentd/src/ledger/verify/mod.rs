@@ -12,6 +12,7 @@ mod fault;
 mod prefix;
 mod roots;
 mod scan;
+mod signed;
 mod subjects;
 
 use std::hash::RandomState;

@@ -23,6 +23,7 @@ fn a_good_ledger_holds_in_depth_while_it_is_in_use() {
     let deep = check(&small.path()).unwrap();
     assert_eq!(deep.report.size, 21);
     assert_eq!((deep.blobs, deep.erased, deep.statements), (11, 1, 3));
+    assert_eq!((deep.possessions, &deep.custody), (1, &BTreeMap::from([("resident".to_owned(), 1)])));
     assert!(deep.rows > 10, "{}", deep.rows);
     assert_eq!(checkpoint::head(&small.db).unwrap().unwrap().size, 21);
 }
@@ -103,8 +104,13 @@ fn a_statement_of_another_key_or_another_run_is_named() {
     use crate::ledger::small::Signed;
     let cases = [
         (Signed { key: 9, ..Signed::default() }, "event 8: its signed statement: envelope is signed by key"),
-        (Signed { fence: Some(4), ..Signed::default() }, "event 8: its signed statement: it is about w-"),
-        (Signed { agent: "spiffe://h-0.agentd.internal/agent/other", ..Signed::default() }, "event 8: its signed"),
+        (Signed { fence: Some(4), ..Signed::default() }, "event 8: its signed statement: statement field `predicate.fence"),
+        (
+            Signed { agent: "spiffe://h-0.agentd.internal/agent/other", ..Signed::default() },
+            "event 8: its signed statement: statement field `predicate.agent",
+        ),
+        (Signed { result: [7; 32], ..Signed::default() }, "event 8: its signed statement: statement field `subject[result].digest"),
+        (Signed { handed_in: false, ..Signed::default() }, "event 8: its signed statement: it is missing"),
     ];
     for (signed, expected) in cases {
         let mut small = Small::with_works(0);
@@ -112,6 +118,13 @@ fn a_statement_of_another_key_or_another_run_is_named() {
         let told = check(&small.path()).unwrap_err().to_string();
         assert!(told.starts_with(expected), "{told}");
     }
+}
+
+#[test]
+fn a_key_that_nobody_showed_to_hold_is_named() {
+    let mut small = Small::with_works(0);
+    small.rotate("bm8=");
+    assert!(check(&small.path()).unwrap_err().to_string().starts_with("event 4: its proof of possession: "));
 }
 
 #[test]

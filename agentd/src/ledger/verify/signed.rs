@@ -1,0 +1,140 @@
+//! What was signed: a completion against the run, the terms and the result that it speaks of, and a new key against the
+//! proof that somebody held it. The connection has the tables as they were before the event.
+
+use agentd_schemas::event::{Event, EventData, EventData as Data, Subject};
+use agentd_schemas::id::RunId;
+use agentd_schemas::key::dsse::Envelope;
+use agentd_schemas::key::openssh::PublicKey;
+use agentd_schemas::key::possession::{Possession, PossessionKind, PossessionSignature};
+use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::fault::{EventFault, VerifyError};
+use crate::domain::work::judge::acceptance_digest;
+use crate::ledger::project::works::VERIFYING;
+
+/// A run as the tables have it when its result comes.
+struct Run {
+    fence: u64,
+    epoch: u64,
+    outcome: i64,
+    has_result: bool,
+    agent: i64,
+    agent_id: String,
+    submitted: String,
+}
+
+/// What an event carries of a result: the envelope in slot 0 and the digest of slot 1, unless they were erased.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// The event commits to an envelope.
+    pub(super) signed: bool,
+    /// The envelope.
+    pub(super) envelope: Option<Vec<u8>>,
+    /// SHA-256 of the result.
+    pub(super) result: Option<[u8; 32]>,
+}
+
+/// Checks the signed statement of a result: made with the key that the run's agent had at this event, about this run,
+/// what it was to be judged by, and this very result. Whether there was one to check.
+pub(super) fn check_result(connection: &Connection, event: &Event, carried: &Carried) -> Result<bool, VerifyError> {
+    let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Statement(why) };
+    let must = match &event.data {
+        Data::ResultJudged(_) | Data::WorkCompleted(_) => true,
+        _ if !carried.signed => return Ok(false),
+        _ => false,
+    };
+    let named = event.envelope.run.ok_or_else(|| fault("the event names no run".to_owned()))?;
+    let run = run(connection, named)?.ok_or_else(|| fault(format!("{named} is not the work's run")))?;
+    if must && !carried.signed {
+        // A person took a result that was handed in, and signed, before.
+        let before = matches!(event.data, Data::WorkCompleted(_)) && run.outcome == VERIFYING && run.has_result;
+        return if before { Ok(false) } else { Err(fault("it is missing".to_owned())) };
+    }
+    let Some(envelope) = &carried.envelope else { return Ok(false) };
+    let said = opened(connection, event.envelope.index, &run, envelope).map_err(fault)?;
+    let expected = expected(connection, named, &run, carried, &said).map_err(fault)?;
+    said.check(&expected).map(|()| true).map_err(|error| fault(error.to_string()))
+}
+
+fn run(connection: &Connection, named: RunId) -> rusqlite::Result<Option<Run>> {
+    let sql = "SELECT r.key, r.epoch, r.outcome, r.result_by IS NOT NULL, a.key, a.agent_id, e.body
+               FROM works w JOIN runs r ON r.key = w.run JOIN agents a ON a.key = r.agent
+               JOIN main.events e ON e.idx = w.key WHERE w.id = ?1 AND r.attempt = ?2";
+    let read = |row: &Row<'_>| {
+        Ok(Run {
+            fence: row.get(0)?,
+            epoch: row.get(1)?,
+            outcome: row.get(2)?,
+            has_result: row.get(3)?,
+            agent: row.get(4)?,
+            agent_id: row.get(5)?,
+            submitted: row.get(6)?,
+        })
+    };
+    connection.prepare_cached(sql)?.query_row(params![named.work.as_bytes(), named.attempt], read).optional()
+}
+
+/// The statement in an envelope that the agent's key of the time has signed.
+fn opened(connection: &Connection, index: u64, run: &Run, envelope: &[u8]) -> Result<Completion, String> {
+    let sql = "SELECT public_key FROM agent_keys
+               WHERE agent = ?1 AND valid_from <= ?2 AND (valid_until IS NULL OR valid_until > ?2)";
+    let key: Option<String> = connection
+        .prepare_cached(sql)
+        .and_then(|mut found| found.query_row(params![run.agent, index], |row| row.get(0)).optional())
+        .map_err(|error| error.to_string())?;
+    let key = key.ok_or_else(|| format!("{} had no valid key", run.agent_id))?;
+    let key: PublicKey = key.parse().map_err(|error| format!("{error}"))?;
+    let envelope = Envelope::parse(envelope).map_err(|error| error.to_string())?;
+    let payload = envelope.verify(&key, PAYLOAD_TYPE).map_err(|error| error.to_string())?;
+    Completion::parse(payload).map_err(|error| error.to_string())
+}
+
+/// What the statement must say. Of an erased result nothing is known any more, so what it says of it is taken.
+fn expected(
+    connection: &Connection,
+    named: RunId,
+    run: &Run,
+    carried: &Carried,
+    said: &Completion,
+) -> Result<Completion, String> {
+    let event = Event::from_bytes(run.submitted.as_bytes()).map_err(|error| error.to_string())?;
+    let EventData::WorkSubmitted(spec) = event.data else {
+        return Err("the work does not begin with its submit".to_owned());
+    };
+    let result = |sha256| vec![Artefact { name: "result".to_owned(), sha256: Sha256Digest(sha256) }];
+    Ok(Completion {
+        artefacts: carried.result.map_or_else(|| said.artefacts.clone(), result),
+        origin: meta(connection, "origin").map_err(|error| error.to_string())?,
+        work: named.work.to_string(),
+        run: named.to_string(),
+        fence: run.fence,
+        agent: run.agent_id.clone(),
+        epoch: run.epoch,
+        acceptance: acceptance_digest(&spec.acceptance).parse().map_err(|error| format!("{error}"))?,
+        finished_at: None,
+    })
+}
+
+/// Checks that a new key came with a proof of possession. Whether the event has one.
+pub(super) fn check_possession(connection: &Connection, event: &Event) -> Result<bool, VerifyError> {
+    let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Possession(why) };
+    let (kind, key, nonce, signature) = match &event.data {
+        Data::AgentEnrolled(data) => (PossessionKind::Enroll, &data.public_key, &data.nonce, &data.signature),
+        Data::KeyRotated(data) => (PossessionKind::Rotate, &data.to, &data.nonce, &data.signature),
+        _ => return Ok(false),
+    };
+    let Subject::Agent(name) = &event.envelope.subject else {
+        return Err(fault("the event is about no agent".to_owned()));
+    };
+    let trust_domain = meta(connection, "trust_domain")?;
+    let public_key: PublicKey = key.parse().map_err(|error| fault(format!("{error}")))?;
+    let signature: PossessionSignature = signature.parse().map_err(|error| fault(format!("{error}")))?;
+    let possession =
+        Possession { kind, trust_domain: &trust_domain, name: name.as_str(), nonce, public_key: &public_key };
+    possession.verify(&signature).map(|()| true).map_err(|error| fault(error.to_string()))
+}
+
+fn meta(connection: &Connection, key: &str) -> rusqlite::Result<String> {
+    connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0))
+}
