@@ -2,7 +2,10 @@
 #   make quickstart    builds release binaries and runs the main job on real input
 #   make test          runs all tests
 # CARGO_TARGET_DIR is honoured; binaries and results are under $(TARGET).
+#
+# Tests with random input start from one seed, so that every run tests the same; PROPTEST_RNG_SEED= picks another.
 
+export PROPTEST_RNG_SEED ?= 20261122
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
 .PHONY: quickstart quickstart-clean test lint bench build
@@ -23,7 +26,7 @@ test: lint
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features agentd/failpoints,agentd-schemas/schema -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; else echo "cargo-deny is not installed: bans, licences and sources are not checked"; fi
+	@if command -v cargo-deny >/dev/null; then cargo fetch --locked && cargo deny --offline check --hide-inclusion-graph bans licenses sources; else echo "cargo-deny is not installed: bans, licences and sources are not checked"; fi
 
 bench:
 	cargo build --release --locked -p agentd -p agentctl -p agentd-tests
