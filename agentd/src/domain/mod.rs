@@ -9,6 +9,8 @@ pub mod agent;
 pub mod command;
 pub mod draft;
 pub mod env;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod host;
 pub mod matching;
 pub mod objective;

@@ -63,6 +63,7 @@ pub struct Inner {
     pub(crate) zone: jiff::tz::TimeZone,
     pub(crate) clock: Clock,
     pub(crate) boot: BootId,
+    pub(crate) request_key: String,
     pub(crate) mailbox: std::sync::OnceLock<Mailbox>,
     pub(crate) readers: readers::Readers,
     pub(crate) live: live::LiveRuns,

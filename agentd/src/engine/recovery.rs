@@ -109,6 +109,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         zone: settings.zone.clone(),
         clock,
         boot,
+        request_key: incarnation::request_key(&conn)?,
         mailbox: OnceLock::new(),
         live: LiveRuns::default(),
         known: super::operations::sessions::KnownAgents::default(),

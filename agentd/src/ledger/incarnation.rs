@@ -22,6 +22,8 @@ use crate::policy::Caller;
 const STARTED: &str = "started";
 /// Key in `meta`: the database was restored and waits for its new incarnation.
 const RESTORED: &str = "restored";
+/// Key in `meta`: the secret that keys the digests of requests. A backup has it, an export has not.
+const REQUEST_KEY: &str = "request_key";
 
 /// Why the log cannot be gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -263,11 +265,11 @@ pub(super) fn mark_restored(tx: &Connection, incarnation: u32, reason: &str) -> 
 }
 
 /// The keys in `meta` that are kept beside the log; all others are projected from it.
-pub(super) const KEPT: [&str; 2] = [STARTED, RESTORED];
+pub(super) const KEPT: [&str; 3] = [STARTED, RESTORED, REQUEST_KEY];
 
 /// Removes from `meta` what is projected.
 pub(super) fn forget_projected(tx: &Connection) -> rusqlite::Result<()> {
-    tx.execute("DELETE FROM meta WHERE key NOT IN (?1, ?2)", KEPT).map(drop)
+    tx.execute("DELETE FROM meta WHERE key NOT IN (?1, ?2, ?3)", KEPT).map(drop)
 }
 
 /// Checks the end of the log against its signed head. Gives the number of events; `None` when there are none.
@@ -313,6 +315,11 @@ fn recover(connection: &Connection) -> Result<Option<(Announced, Frontier)>, Log
         )));
     }
     Ok(Some((announced, frontier)))
+}
+
+/// The secret that keys the digests of requests.
+pub fn request_key(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT value FROM meta WHERE key = ?1", [REQUEST_KEY], |row| row.get(0))
 }
 
 /// Whether the database is a restored backup that waits for its new incarnation.

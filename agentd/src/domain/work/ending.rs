@@ -14,13 +14,16 @@ use crate::domain::{Draft, Env};
 
 /// The work is done: hand-off to dependants, and the end of a probation that it decides.
 pub fn completed(work: &WorkFacts, agent: &AgentFacts, verdicts: Vec<Verdict>, env: &Env) -> Vec<Draft> {
+    // As the projection credits it: what nobody judged shows nothing, nor does what another model did.
+    let shows = !verdicts.is_empty() && work.run.as_ref().is_some_and(|run| run.epoch == agent.candidate.epoch);
     let Some(data) = judge::completed_data(work, verdicts) else { return Vec::new() };
     let mut drafts = Vec::with_capacity(1 + work.dependants.len());
     drafts.push(work.draft(data).on_behalf_of(work.spec.owner));
     drafts.extend(work.dependants.iter().filter_map(|dependant| hand_off(dependant, "dependencies_completed", env)));
     let judged = agent.judged_in_epoch + 1;
     let accepted = agent.accepted_in_epoch + 1;
-    if agent.candidate.state == AgentState::Probation
+    if shows
+        && agent.candidate.state == AgentState::Probation
         && judged >= env.defaults.judged_works
         && lower_bound_percent(accepted, judged) >= env.defaults.skill_bound_percent
     {
@@ -85,3 +88,6 @@ pub fn backoff_ms(attempts: u32, env: &Env) -> u64 {
     let longest = doubled.min(env.defaults.max_backoff_ms);
     longest / 2 + env.ids.jitter(longest / 2 + 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,16 +10,21 @@ pub mod runs;
 pub mod sessions;
 pub mod works;
 
+use super::Inner;
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
-/// An idempotency key with the digest of the body it belongs to.
-fn keyed(key: Option<&str>, operation: &str, body: &[u8]) -> Result<Option<(String, String)>, Problem> {
-    let Some(key) = key.filter(|key| !key.is_empty()) else { return Ok(None) };
-    if key.len() > agentd_schemas::dbus::MAX_KEY_BYTES || key.chars().any(char::is_control) {
-        return Err(Problem::new(Code::InvalidDocument, "the idempotency key is not usable")
-            .hint(format!("at most {} bytes, without controls", agentd_schemas::dbus::MAX_KEY_BYTES)));
+impl Inner {
+    /// An idempotency key with the keyed digest of the body it belongs to. Without the host's secret nobody can tell by
+    /// trying what the body was, although the digest stays in the log for ever.
+    fn keyed(&self, key: Option<&str>, operation: &str, body: &[u8]) -> Result<Option<(String, String)>, Problem> {
+        let Some(key) = key.filter(|key| !key.is_empty()) else { return Ok(None) };
+        if key.len() > agentd_schemas::dbus::MAX_KEY_BYTES || key.chars().any(char::is_control) {
+            return Err(Problem::new(Code::InvalidDocument, "the idempotency key is not usable")
+                .hint(format!("at most {} bytes, without controls", agentd_schemas::dbus::MAX_KEY_BYTES)));
+        }
+        let said = Sha256::new().chain_update(operation).chain_update([0]).chain_update(body).finalize();
+        let digest = Sha256::new().chain_update(&self.request_key).chain_update(said).finalize();
+        Ok(Some((key.to_owned(), data_encoding::HEXLOWER.encode(&digest))))
     }
-    let digest = Sha256::new().chain_update(operation).chain_update([0]).chain_update(body).finalize();
-    Ok(Some((key.to_owned(), data_encoding::HEXLOWER.encode(&digest))))
 }

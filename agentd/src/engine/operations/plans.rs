@@ -8,7 +8,6 @@ use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{ObjectiveView, ScheduleView};
 use jiff::tz::TimeZone;
 
-use super::keyed;
 use crate::domain::{Command, schedule};
 use crate::engine::Engine;
 use crate::ledger::{load, query};
@@ -26,7 +25,7 @@ impl Engine {
         key: Option<&str>,
         body: &[u8],
     ) -> Result<ScheduleView, Problem> {
-        let key = keyed(key, "schedule", body)?;
+        let key = self.0.keyed(key, "schedule", body)?;
         let name = document.time_zone.clone().unwrap_or_else(|| self.host().time_zone.clone());
         let zone = TimeZone::get(&name).map_err(|_| {
             Problem::new(Code::InvalidDocument, format!("no time zone is named {name:?}"))

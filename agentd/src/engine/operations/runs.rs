@@ -15,7 +15,6 @@ use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::SubmittedView;
 use sha2::{Digest as _, Sha256};
 
-use super::keyed;
 use crate::domain::Command;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
 use crate::domain::work::WorkFacts;
@@ -232,7 +231,7 @@ impl Engine {
     pub async fn children(&self, caller: &Caller, run: RunId, children: Children) -> Result<SubmittedView, Problem> {
         let run = self.named(run, children.fence)?;
         let body = serde_json::to_vec(&children.works).map_err(Problem::internal)?;
-        let key = keyed(children.key.as_deref(), "children", &body)?;
+        let key = self.0.keyed(children.key.as_deref(), "children", &body)?;
         self.own(caller, name(caller)?, &run)?;
         let facts = self.facts(&run)?;
         facts.live(&run)?;

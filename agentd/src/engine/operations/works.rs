@@ -11,7 +11,6 @@ use agentd_schemas::view::work::{AgentVerdict, SubmittedWork};
 use agentd_schemas::view::{SubmittedView, WhyView, WorkPage, WorkView};
 use rusqlite::Connection;
 
-use super::keyed;
 use crate::domain::command::Submitter;
 use crate::domain::work::{self, NewWork};
 use crate::domain::{Command, Env, Ids};
@@ -28,7 +27,7 @@ impl Engine {
         key: Option<&str>,
         body: &[u8],
     ) -> Result<SubmittedView, Problem> {
-        let key = keyed(key, "submit", body)?;
+        let key = self.0.keyed(key, "submit", body)?;
         let works = self.prepare(caller, documents)?;
         let skills = skills(&works);
         let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };

@@ -4,6 +4,8 @@ CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Keys the digests of requests: who has an export cannot find out by trying what a request said.
+INSERT INTO meta (key, value) VALUES ('request_key', lower(hex(randomblob(32))));
 
 CREATE TABLE events (
     idx INTEGER PRIMARY KEY,             -- place in the log, from 0

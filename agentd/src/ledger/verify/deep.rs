@@ -104,7 +104,7 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
     for table in made.iter().filter(|made| made.kind == "table" && made.is_projection()) {
         rows += compare::table(tx, &table.name, "")?;
     }
-    rows += compare::table(tx, "meta", "WHERE key NOT IN ('started', 'restored')")?;
+    rows += compare::table(tx, "meta", "WHERE key NOT IN ('started', 'restored', 'request_key')")?;
     Ok(Replayed { rows, blobs, erased, statements, possessions, custody: custody(tx)? })
 }
 

@@ -104,12 +104,18 @@ fn a_statement_of_another_key_or_another_run_is_named() {
     use crate::ledger::small::Signed;
     let cases = [
         (Signed { key: 9, ..Signed::default() }, "event 8: its signed statement: envelope is signed by key"),
-        (Signed { fence: Some(4), ..Signed::default() }, "event 8: its signed statement: statement field `predicate.fence"),
+        (
+            Signed { fence: Some(4), ..Signed::default() },
+            "event 8: its signed statement: statement field `predicate.fence",
+        ),
         (
             Signed { agent: "spiffe://h-0.agentd.internal/agent/other", ..Signed::default() },
             "event 8: its signed statement: statement field `predicate.agent",
         ),
-        (Signed { result: [7; 32], ..Signed::default() }, "event 8: its signed statement: statement field `subject[result].digest"),
+        (
+            Signed { result: [7; 32], ..Signed::default() },
+            "event 8: its signed statement: statement field `subject[result].digest",
+        ),
         (Signed { handed_in: false, ..Signed::default() }, "event 8: its signed statement: it is missing"),
     ];
     for (signed, expected) in cases {
