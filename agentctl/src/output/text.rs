@@ -13,9 +13,17 @@ fn is_active(character: char) -> bool {
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The text on one line with everything visible: controls are escaped.
+/// The text on one line with everything visible: lines are joined with semicolons, controls are escaped.
 pub(crate) fn plain(text: &str) -> String {
-    escaped(text, is_active)
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let mut joined = String::with_capacity(text.len());
+    for line in lines {
+        if !joined.is_empty() {
+            joined.push_str("; ");
+        }
+        joined.push_str(line);
+    }
+    escaped(&joined, is_active)
 }
 
 /// The same, with its line breaks and tabs.
@@ -111,7 +119,7 @@ mod tests {
         for (text, shown) in [
             ("fix the test", "fix the test"),
             ("a\u{1b}[31mb", "a\\u{1b}[31mb"),
-            ("a\nb", "a\\nb"),
+            ("2 errors\n/: no files\r\n\n/n: no number\n", "2 errors; /: no files; /n: no number"),
             ("a\u{202e}b", "a\\u{202e}b"),
             ("a\u{9b}b", "a\\u{9b}b"),
             ("größer 漢字", "größer 漢字"),

@@ -2,7 +2,8 @@
 //!
 //! An event is stored once, as the exact bytes of one JSON object, and hashed as those bytes. The envelope says what
 //! changed (subject and version), who did it, under which decision, and when; `data` says the rest and depends on
-//! `type`. Free text and content never stand in an event: `blobs` holds salted commitments to them.
+//! `type`. Content never stands in an event: `blobs` holds salted commitments to it. The one free text that does is a
+//! `reason`, a short line that people write to be kept.
 //!
 //! Money is integer micro-USD, durations are milliseconds, times are RFC 3339 in UTC.
 

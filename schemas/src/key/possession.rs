@@ -13,7 +13,7 @@
 //!
 //! Each line ends with one newline. Values are printable ASCII without spaces (the key's own single space apart), so no
 //! value can end its line or look like another. `public-key` is the key whose possession is proven; in a rotation
-//! that is the new key, and the old key signs the same text to consent.
+//! that is the new key. The old key need not agree, for it may be lost: the owner's uid decides.
 //!
 //! Two signatures are taken: 64 raw Ed25519 bytes over the text, in base64; or the armored output of
 //! `ssh-keygen -Y sign -n agentd-<kind>`.

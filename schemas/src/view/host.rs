@@ -148,6 +148,9 @@ pub struct DigestView {
     pub cost_per_completed: Option<Usd>,
     /// Service levels missed.
     pub breaches: u64,
+    /// Works that are ready now and that no agent is able to take.
+    #[serde(default)]
+    pub parked: u64,
     /// What to type next.
     pub next: Vec<String>,
 }

@@ -110,7 +110,10 @@ async fn done(context: &Context, documents: &[WorkDocument], submitted: &Submitt
         if let Ok(why) = context.works().await?.why(&work.id.to_string()).await
             && let Ok(why) = read::<WhyView>(&why)
         {
-            out.note(why.summary);
+            // Of a parked work the notes above have said what it lacks.
+            if submitted.notes.is_empty() {
+                out.note(why.summary);
+            }
         }
         out.note(bounds(document));
         out.hint(format!("agentctl watch {}", work.short));

@@ -57,7 +57,7 @@ pub struct AgentActivated {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentPaused {
-    /// Why: a person's words, `three_failures_in_a_row`, `model_mismatch`.
+    /// Why: a person's words, `3 failures in a row`, or which model was reported in place of the bound one.
     pub reason: String,
 }
 

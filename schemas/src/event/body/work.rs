@@ -212,7 +212,7 @@ pub struct WorkClaimed {
     pub fence: Fence,
     /// How long the lease lives without a heartbeat.
     pub lease_ms: u64,
-    /// `demonstrated` or `claimed`: what the match rests on.
+    /// What the match rests on: `demonstrated`, `claimed` or `no_skill_needed`.
     pub matched_by: String,
 }
 
@@ -249,7 +249,7 @@ pub struct RunWaiting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunResumed {
-    /// `raised`, `answered`, `thawed`, `period_began`.
+    /// `raised`, `answered`, `account_has_room`.
     pub because: String,
 }
 
@@ -408,7 +408,7 @@ pub struct WorkFailed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkCancelled {
-    /// A person's words, `dependency_failed`, `parent_cancelled`, `replaced`.
+    /// A person's words, or which dependency, parent or later tick ended it.
     pub reason: String,
 }
 

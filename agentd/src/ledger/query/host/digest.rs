@@ -53,6 +53,7 @@ pub fn digest(
     let money = moneys(conn, viewer, window.first_day, window.last_day)?;
     let waiting = waiting(conn, viewer)?;
     let failed_works = span.newest(conn, &failed, parked)?;
+    let parked_now = super::works(conn, viewer, parked)?.get("parked").copied().unwrap_or(0);
     Ok(DigestView {
         since: window.since,
         until: window.until,
@@ -60,7 +61,8 @@ pub fn digest(
         completed: span.newest(conn, &completed, parked)?,
         completed_count,
         failed_count: span.count(conn, &failed)?,
-        next: next(&waiting, &failed_works),
+        next: next(&waiting, &failed_works, parked_now),
+        parked: parked_now,
         failed: failed_works,
         waiting,
         cost_per_completed: cost_per(money.spent, completed_count),
@@ -136,9 +138,10 @@ fn cost_per(spent: Usd, works: u64) -> Option<Usd> {
 }
 
 /// What to type next: first what waits, then why the newest failures failed.
-fn next(waiting: &[WaitingForPerson], failed: &[WorkRow]) -> Vec<String> {
+fn next(waiting: &[WaitingForPerson], failed: &[WorkRow], parked: u64) -> Vec<String> {
     let answers = waiting.iter().map(|waits| waits.command.clone());
     let questions =
         failed.iter().filter(|work| work.state == "failed").map(|work| format!("agentctl why {}", work.short));
-    answers.chain(questions).take(MAX_NEXT).collect()
+    let nobody = (parked > 0).then(|| "agentctl work list --state parked".to_owned());
+    answers.chain(nobody).chain(questions).take(MAX_NEXT).collect()
 }

@@ -230,6 +230,9 @@ fn a_digest_tells_what_happened_in_its_window_alone() {
     assert_eq!(view.failed[0].reason.as_deref(), Some("rejected"));
     assert_eq!(view.cost_per_completed.unwrap().0.as_micro(), 200);
     assert_eq!(view.next, [format!("agentctl why {}", view.failed[0].short)]);
+    assert_eq!(view.parked, 0);
+    let foreign = digest(&log.conn, &person(1001), window, &|_| true).unwrap();
+    assert_eq!((foreign.parked, foreign.next), (1, vec!["agentctl work list --state parked".to_owned()]));
     assert_eq!(told(&operator()).submitted, 4);
     let stranger = told(&person(1001));
     assert_eq!((stranger.submitted, stranger.completed_count, stranger.failed_count), (1, 0, 0));
