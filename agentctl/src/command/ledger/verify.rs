@@ -29,9 +29,10 @@ const DATABASE: &[u8] = b"SQLite format 3\0";
 pub(crate) struct Args {
     /// An export, or a copy of the database; the ledger of this host without
     file: Option<PathBuf>,
-    /// The log's key, or a file that holds it; an export is else held against the key that it names itself
-    #[arg(long, value_name = "VKEY")]
-    key: Option<String>,
+    /// The log's key, or a file that holds it; an export is else held against the key that it names itself. Once more
+    /// for each earlier incarnation of which a checkpoint is given
+    #[arg(long = "key", value_name = "VKEY")]
+    keys: Vec<String>,
     /// A checkpoint that was kept elsewhere; shows whether the log was cut back or written anew
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<String>,
@@ -58,13 +59,14 @@ impl Args {
         if self.deep {
             return Err(Failure::usage("--deep is for a ledger or a copy of its database, not for an export"));
         }
-        let key = match &self.key {
-            Some(key) => trust::key(key)?,
-            None => own_key(&mut reader, file)?,
+        let keys = if self.keys.is_empty() {
+            vec![own_key(&mut reader, file)?]
+        } else {
+            self.keys.iter().map(|key| trust::key(key)).collect::<Result<Vec<_>, _>>()?
         };
         let given = self.checkpoints.iter().map(|file| trust::checkpoint(file)).collect::<Result<Vec<_>, _>>()?;
-        let report = verify_export(reader, vec![key], &given).map_err(|error| refused(file, &error))?;
-        if self.key.is_none() {
+        let report = verify_export(reader, keys, &given).map_err(|error| refused(file, &error))?;
+        if self.keys.is_empty() {
             context
                 .out
                 .note("held against the key that the export names itself; --key holds it against one that you know");
@@ -82,7 +84,7 @@ impl Args {
 
     /// Becomes `agentd verify`; comes back only with a failure.
     fn by_the_daemon(&self, context: &Context, what: Vec<OsString>) -> Failure {
-        if self.key.is_some() {
+        if !self.keys.is_empty() {
             return Failure::usage("--key is for an export: a database announces its keys, and they are printed")
                 .hint("compare the last log key with the one that you know, or give --checkpoint");
         }
@@ -127,7 +129,7 @@ fn refused(file: &std::path::Path, error: &ReadError) -> Failure {
             }
         }
         ReadError::Given(error) => Failure::usage(format!("a checkpoint is refused: {error}"))
-            .hint("--key must be the key of the log that signed it"),
+            .hint("give the key that signed it with --key, and that of the export with another --key"),
         ReadError::Io(error) => Failure::file(file, "read", error),
     }
 }

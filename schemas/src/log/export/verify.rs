@@ -40,7 +40,8 @@ enum State {
 
 impl ExportVerifier {
     /// A verifier that trusts `keys` and holds the export against the checkpoints `given` from outside, which are what
-    /// shows that a log was cut back or written anew. Refused when one of those is not signed by one of `keys`.
+    /// shows that a log was cut back or written anew. Refused when one of those is not signed by one of `keys`. A
+    /// checkpoint of an earlier incarnation needs that incarnation's key among them, and a whole export.
     pub fn new(keys: Vec<VerifierKey>, given: &[SignedNote]) -> Result<Self, NoteError> {
         let mut given = given.iter().map(|note| Checkpoint::open(note, &keys)).collect::<Result<Vec<_>, _>>()?;
         given.sort_by_key(|checkpoint| checkpoint.size);
@@ -134,7 +135,11 @@ impl ExportVerifier {
             return Err(Fault::TreeTooLarge { size });
         }
         for given in &self.given {
-            same_origin(&given.origin, &header.origin)?;
+            // Incarnations continue one tree, each under an origin and a key of its own: who trusts the key of an earlier
+            // one may hold its checkpoints against what the log became.
+            if !(header.whole && header.incarnation > 1) {
+                same_origin(&given.origin, &header.origin)?;
+            }
             if given.size > size {
                 return Err(Fault::Behind { size, outside: given.size });
             }
