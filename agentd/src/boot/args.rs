@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use agentd_schemas::log::note::VerifierKey;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 /// The service that knows AI agents, their work, and proves what they did.
@@ -40,8 +41,8 @@ pub enum Command {
 /// Verify a ledger.
 #[derive(Debug, ClapArgs)]
 pub struct Verify {
-    /// A backup to verify in place of the ledger in the state directory
-    #[arg(value_name = "DATABASE")]
+    /// A backup or an export to verify in place of the ledger in the state directory
+    #[arg(value_name = "FILE")]
     pub database: Option<PathBuf>,
     /// Also rebuild the projections and compare, and check content and signatures
     #[arg(long)]
@@ -49,6 +50,9 @@ pub struct Verify {
     /// A checkpoint that was given out earlier; the log must still contain it (repeatable)
     #[arg(long = "checkpoint", value_name = "FILE")]
     pub checkpoints: Vec<PathBuf>,
+    /// A log key that an export is held against; the key that it names itself without (repeatable)
+    #[arg(long = "key", value_name = "VKEY")]
+    pub keys: Vec<VerifierKey>,
     /// Threads
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: u16,

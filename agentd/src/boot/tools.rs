@@ -1,5 +1,6 @@
 //! What the binary does besides serving: verify, rebuild, restore, print the configuration.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use crate::engine::database;
 use crate::identity::HostKeys;
 use crate::ledger::open::open_writer;
 use crate::ledger::verify::deep::{DeepReport, verify_deep};
+use crate::ledger::verify::export::{is_database, verify_export_deep};
 use crate::ledger::verify::{self, Report};
 use crate::ledger::{rebuild, restore};
 use crate::sys::directory::{Directory, Visibility};
@@ -54,6 +56,12 @@ pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
         bail!("there is no ledger at {}: name the state directory with --state DIR", path.display());
     }
     let given: Vec<SignedNote> = verify.checkpoints.iter().map(checkpoint).collect::<anyhow::Result<_>>()?;
+    if !is_database(&path).with_context(|| format!("file {}", path.display()))? {
+        return export(&path, verify, &given);
+    }
+    if !verify.keys.is_empty() {
+        bail!("--key is for an export: a database announces its keys, and they are printed");
+    }
     let threads = usize::from(verify.threads);
     let began = crate::sys::clock::Clock::system().monotonic_ms();
     let (report, deep) = if verify.deep {
@@ -68,6 +76,49 @@ pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
         return Ok(());
     }
     print(&path, &report, deep.as_ref(), took)
+}
+
+/// Verifies an export in depth; everything else about exports agentctl does itself.
+fn export(path: &Path, verify: &Verify, given: &[SignedNote]) -> anyhow::Result<()> {
+    if !verify.deep {
+        bail!("{} is no database; an export is verified with: agentctl ledger verify FILE", path.display());
+    }
+    let deep = verify_export_deep(path, verify.keys.clone(), given)?;
+    let report = &deep.report;
+    if verify.json {
+        let document = serde_json::json!({
+            "export": path.display().to_string(), "verified": true, "events": report.events,
+            "subjects": report.subjects, "origin": report.header.origin, "log_key": report.header.log_key.to_string(),
+            "checkpoints_given": report.given,
+            "deep": {"blobs": report.blobs, "erased": report.erased, "withheld": report.withheld,
+                "statements": deep.statements, "possessions": deep.possessions, "custody": deep.custody},
+        });
+        println!("{document}");
+        return Ok(());
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} verifies: {} events, {} subjects", path.display(), report.events, report.subjects)?;
+    writeln!(out, "log key      {}", report.header.log_key)?;
+    writeln!(out, "checkpoints  {} in it, {} given from outside", report.checkpoints, report.given)?;
+    let (blobs, erased, withheld) = (report.blobs, report.erased, report.withheld);
+    writeln!(out, "content      {blobs} blobs fit their commitments, {erased} erased by events, {withheld} withheld")?;
+    print_signed(&mut out, deep.statements, deep.possessions, &deep.custody)?;
+    if verify.keys.is_empty() {
+        writeln!(out, "note: held against the key that the export names itself; --key holds it against one you know")?;
+    }
+    Ok(())
+}
+
+fn print_signed(
+    out: &mut impl std::io::Write,
+    statements: u64,
+    possessions: u64,
+    custody: &BTreeMap<String, u64>,
+) -> std::io::Result<()> {
+    writeln!(out, "signatures   {statements} completions signed by their agents' keys of the time")?;
+    let held: Vec<String> = custody.iter().map(|(who, agents)| format!("{agents} {who}")).collect();
+    let held = if held.is_empty() { "no agent".to_owned() } else { held.join(", ") };
+    writeln!(out, "keys         {possessions} proofs of possession, held by: {held}")
 }
 
 fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> anyhow::Result<()> {
@@ -86,10 +137,7 @@ fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) 
             "content      {} blobs fit their commitments, {} were erased by events",
             deep.blobs, deep.erased
         )?;
-        writeln!(out, "signatures   {} completions signed by their agents' keys of the time", deep.statements)?;
-        let custody: Vec<String> = deep.custody.iter().map(|(who, agents)| format!("{agents} {who}")).collect();
-        let custody = if custody.is_empty() { "no agent".to_owned() } else { custody.join(", ") };
-        writeln!(out, "keys         {} proofs of possession, held by: {custody}", deep.possessions)?;
+        print_signed(&mut out, deep.statements, deep.possessions, &deep.custody)?;
     }
     if report.given == 0 {
         writeln!(out, "note: without a checkpoint kept elsewhere, who is root here could have rewritten all of it")?;

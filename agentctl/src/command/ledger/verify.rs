@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agentd_schemas::log::export::{ExportLine, ExportReport, MAX_LINE_BYTES, ReadError, verify_export};
 use agentd_schemas::log::note::VerifierKey;
@@ -20,8 +20,8 @@ const DATABASE: &[u8] = b"SQLite format 3\0";
 
 /// Verify the ledger of this host, an export, or a copy of the database
 ///
-/// An export is verified by agentctl itself, on any machine, with no daemon. The ledger of this host and copies of its
-/// database are verified by `agentd verify`, which only reads.
+/// An export is verified by agentctl itself, on any machine, with no daemon. The ledger of this host, copies of its
+/// database, and exports in depth are verified by `agentd verify`, which only reads.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl ledger verify --deep\n  \
     agentctl ledger verify ledger.jsonl --key log.vkey --checkpoint kept-elsewhere.txt\n  \
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// State directory of the ledger; the one of the daemon by default
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     state: Option<PathBuf>,
-    /// Also rebuild what is derived from the log and compare, and check all content
+    /// Also replay every event, compare what is derived from the log, and check content and signatures
     #[arg(long)]
     deep: bool,
 }
@@ -57,7 +57,7 @@ impl Args {
             return Err(self.by_the_daemon(context, vec![file.into()]));
         }
         if self.deep {
-            return Err(Failure::usage("--deep is for a ledger or a copy of its database, not for an export"));
+            return Err(self.in_depth(context, file));
         }
         let keys = if self.keys.is_empty() {
             vec![own_key(&mut reader, file)?]
@@ -82,12 +82,29 @@ impl Args {
         Ok(host.state_directory().await?.into())
     }
 
-    /// Becomes `agentd verify`; comes back only with a failure.
+    /// Has `agentd verify` replay an export.
+    fn in_depth(&self, context: &Context, file: &Path) -> Failure {
+        let keys = self.keys.iter().map(|key| trust::key(key)).collect::<Result<Vec<_>, _>>();
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(failure) => return failure,
+        };
+        let mut what: Vec<OsString> = vec![file.into()];
+        what.extend(keys.into_iter().flat_map(|key| ["--key".into(), key.to_string().into()]));
+        self.become_verify(context, what)
+    }
+
+    /// Has `agentd verify` read a database.
     fn by_the_daemon(&self, context: &Context, what: Vec<OsString>) -> Failure {
         if !self.keys.is_empty() {
             return Failure::usage("--key is for an export: a database announces its keys, and they are printed")
                 .hint("compare the last log key with the one that you know, or give --checkpoint");
         }
+        self.become_verify(context, what)
+    }
+
+    /// Becomes `agentd verify`; comes back only with a failure.
+    fn become_verify(&self, context: &Context, what: Vec<OsString>) -> Failure {
         let mut arguments = vec![OsString::from("verify")];
         arguments.extend(what);
         if self.deep {

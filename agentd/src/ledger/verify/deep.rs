@@ -109,7 +109,7 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
 }
 
 /// Agents by who holds their keys.
-fn custody(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+pub(super) fn custody(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
     let mut statement = connection.prepare("SELECT custody, count(*) FROM agents GROUP BY custody")?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }

@@ -8,6 +8,7 @@
 mod compare;
 mod content;
 pub mod deep;
+pub mod export;
 mod fault;
 mod prefix;
 mod roots;
