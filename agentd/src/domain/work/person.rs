@@ -11,7 +11,7 @@ use agentd_schemas::http::MAX_NOTE_BYTES;
 use agentd_schemas::problem::{Code, Problem};
 
 use super::WorkFacts;
-use crate::domain::account::AccountFacts;
+use crate::domain::account::{AccountFacts, check_amount};
 use crate::domain::command::RunRef;
 use crate::domain::{Decision, Draft, Rejection};
 
@@ -43,6 +43,7 @@ pub fn raise(work: &WorkFacts, raise: &Raise, accounts: &[AccountFacts]) -> Deci
         return Err(work.wrong_state("raise the limits of", "a work that is over has no limits"));
     }
     let max_cost = raised("max_cost", work.max_cost, raise.max_cost.map(|cost| cost.0.as_micro()))?;
+    check_amount("max_tokens", raise.max_tokens)?;
     let max_tokens = raised("max_tokens", work.max_tokens, raise.max_tokens)?;
     let max_attempts = raised("max_attempts", Some(u64::from(work.max_attempts)), raise.max_attempts.map(u64::from))?;
     if max_cost.is_none() && max_tokens.is_none() && max_attempts.is_none() {

@@ -8,7 +8,7 @@ use agentd_schemas::event::{
 use agentd_schemas::problem::{Code, Problem};
 
 use super::{WorkFacts, ending};
-use crate::domain::account::AccountFacts;
+use crate::domain::account::{AccountFacts, check_amount};
 use crate::domain::agent::AgentFacts;
 use crate::domain::command::{RunRef, Spending};
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -48,6 +48,8 @@ pub fn reserve(facts: &SpendFacts, named: &RunRef, micro_usd: u64, tokens: u64) 
     if micro_usd == 0 && tokens == 0 {
         return Err(Problem::new(Code::InvalidDocument, "nothing to reserve: micro_usd and tokens are both 0"));
     }
+    check_amount("micro_usd", Some(micro_usd))?;
+    check_amount("tokens", Some(tokens))?;
     let own = own_account(&facts.work);
     let full = std::iter::once(&own).chain(&facts.accounts).find(|account| !account.has_room(micro_usd, tokens));
     if let Some(full) = full {
@@ -90,6 +92,8 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
     if cost.source == AmountSource::Metered {
         return Err(Problem::new(Code::Denied, "only agentd's own gateway meters").hint("say reported or estimated"));
     }
+    check_amount("micro_usd", cost.micro_usd)?;
+    check_amount("tokens", Some(cost.tokens))?;
     if cost.reservation.is_some() && facts.reservation.is_none() {
         return Err(Problem::new(Code::NotFound, "no such reservation of this run is open")
             .hint("settle a reservation once, or leave it out"));
