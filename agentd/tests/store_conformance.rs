@@ -19,7 +19,7 @@ use agentd::ledger::store::{Answer, Request, Store, StoreError, World};
 use agentd::policy::{Caller, Resource};
 use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::{Period, Raise};
-use agentd_schemas::event::{AmountSource, Custody, Decided, Event, EventData};
+use agentd_schemas::event::{AmountSource, Custody, Decided, Event, EventData, RunWaiting, WaitReason};
 use agentd_schemas::id::{Fence, WorkId};
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::unit::time::WallMs;
@@ -192,6 +192,59 @@ fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Ground) {
         let command = format!("{:?}", request.command);
         let Answer::Refused(problem) = commit(&mut *store, request) else { panic!("{command}") };
         assert_eq!(problem.code.as_str(), code, "{command}: {}", problem.message);
+    }
+}
+
+/// A run of an agent on a new ledger.
+fn running(store: &mut dyn Store) -> RunRef {
+    enrol(store);
+    done(store, person(titled("x")));
+    claim(store)
+}
+
+fn limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Request {
+    person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens })
+}
+
+fn reserve(run: RunRef, micro_usd: u64, tokens: u64) -> Request {
+    agent(Command::ReserveCost { run, micro_usd, tokens })
+}
+
+/// The account that a reservation waits for.
+fn waits_for(events: &[Event]) -> Option<&str> {
+    match &events[0].data {
+        EventData::RunWaiting(RunWaiting { reason: WaitReason::Budget { account, .. } }) => Some(account),
+        EventData::CostReserved(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn a_limit_that_is_not_given_stays(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let run = running(&mut *store);
+    let own = |micro_usd, tokens| limit("agent:worker", Period::Day, micro_usd, tokens);
+    done(&mut *store, own(Some(10), Some(5)));
+    done(&mut *store, own(Some(MAX_AMOUNT), None));
+    assert_eq!(waits_for(&done(&mut *store, reserve(run, 15, 6))), Some("agent:worker/day"), "the tokens stay");
+    done(&mut *store, own(None, Some(MAX_AMOUNT)));
+    done(&mut *store, person(Command::ResumeBudget { work: run.work }));
+    done(&mut *store, limit("owner:1000", Period::Day, None, Some(5)));
+    let too_much = Defaults::default().owner_day_micro_usd + 1;
+    assert_eq!(waits_for(&done(&mut *store, reserve(run, too_much, 0))), Some("owner:1000/day"), "the default stays");
+    assert!(matches!(commit(&mut *store, own(None, None)), Answer::Refused(_)));
+}
+
+fn a_month_of_every_account_is_a_limit(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let run = running(&mut *store);
+    assert_eq!(waits_for(&done(&mut *store, reserve(run, 0, 4))), None);
+    for (nth, account) in ["agent:worker", "owner:1000", "host"].into_iter().enumerate() {
+        let store = &mut *store;
+        // What was set aside before there was a limit counts.
+        done(store, limit(account, Period::Month, None, Some(5)));
+        assert_eq!(waits_for(&done(store, reserve(run, 0, 2))), Some(format!("{account}/month").as_str()), "{nth}");
+        done(store, limit(account, Period::Month, None, Some(MAX_AMOUNT)));
+        assert_eq!(kinds(&done(store, person(Command::ResumeBudget { work: run.work }))), ["RunResumed"]);
     }
 }
 
@@ -434,6 +487,8 @@ conformance! { Sqlite:
     a_command_that_cannot_be_stored_fails_alone
     a_list_may_name_its_works_before_they_stand_in_it
     an_amount_beyond_every_table_is_refused_by_name
+    a_limit_that_is_not_given_stays
+    a_month_of_every_account_is_a_limit
     sums_stop_where_no_amount_goes_further
     a_batch_of_refusals_writes_nothing
     what_was_answered_is_there_when_it_is_opened_again

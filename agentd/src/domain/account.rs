@@ -1,5 +1,5 @@
 //! Accounts: nested limits on money and tokens. A work spends within its own limit and within every account above it:
-//! its agent's day, its owner's day and month, the host's day. Setting aside comes before spending, so parallel
+//! the day and the month of its agent, of its owner and of the host. Setting aside comes before spending, so parallel
 //! spenders cannot overspend the last unit.
 
 use agentd_schemas::document::request::Period;
@@ -90,9 +90,13 @@ pub fn parse_scope(text: &str) -> Result<AccountScope, Rejection> {
     }
 }
 
-/// Sets the limits of an account; what was spent in the period stays.
+/// Sets limits of an account; one that is not given stays, and what was spent in the period too.
 pub fn set_limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Decision {
     parse_scope(account)?;
+    if micro_usd.is_none() && tokens.is_none() {
+        return Err(Problem::new(Code::InvalidDocument, format!("no limit of {account} was given"))
+            .hint("give max_cost, max_tokens, or both"));
+    }
     check_amount("max_cost", micro_usd)?;
     check_amount("max_tokens", tokens)?;
     let word = match period {

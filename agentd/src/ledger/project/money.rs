@@ -7,11 +7,12 @@ use super::works::Row;
 use super::{exec, misplaced};
 use crate::domain::account::MAX_AMOUNT;
 
-/// A limit of an account; `id` is its family: `owner:1000/day`.
+/// Limits of an account; `id` is its family: `owner:1000/day`. One that is not given stays.
 pub(super) fn project_limit(tx: &Connection, event: &Event, id: &str) -> Result<()> {
     let EventData::AccountLimitSet(data) = &event.data else { return Err(misplaced(&event.data)) };
     let sql = "INSERT INTO account_limits (family, max_cost, max_tokens) VALUES (?1, ?2, ?3)
-               ON CONFLICT (family) DO UPDATE SET max_cost = excluded.max_cost, max_tokens = excluded.max_tokens";
+               ON CONFLICT (family) DO UPDATE SET max_cost = coalesce(excluded.max_cost, max_cost),
+                 max_tokens = coalesce(excluded.max_tokens, max_tokens)";
     exec(tx, sql, params![id, data.max_cost_micro_usd, data.max_tokens])
 }
 
