@@ -248,6 +248,37 @@ fn a_month_of_every_account_is_a_limit(ground: &dyn Ground) {
     }
 }
 
+fn a_waiting_run_goes_on_when_what_it_asked_for_fits(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let store = &mut *store;
+    enrol(store);
+    done(store, person(submit(json!([{"title": "x", "limits": {"max_cost": "2.00 USD", "max_tokens": 10}}]))));
+    let run = claim(store);
+    let cost = |micro_usd| Spending {
+        reservation: None,
+        micro_usd: Some(micro_usd),
+        tokens: 0,
+        source: AmountSource::Reported,
+        effective_model: None,
+    };
+    done(store, agent(Command::SettleCost { run, cost: cost(1_500_000) }));
+    assert_eq!(waits_for(&done(store, reserve(run, 1_000_000, 0))), Some("work"));
+    let resume = || person(Command::ResumeBudget { work: run.work });
+    let raise = |usd: &str| {
+        let raise = Raise { max_cost: Some(usd.parse().unwrap()), ..Raise::default() };
+        person(Command::RaiseLimits { work: run.work, raise })
+    };
+    assert!(done(store, resume()).is_empty(), "half a dollar is left of one that was asked for");
+    assert_eq!(kinds(&done(store, raise("2.40 USD"))), ["LimitsRaised"]);
+    assert_eq!(kinds(&done(store, raise("2.50 USD"))), ["LimitsRaised", "RunResumed"]);
+    assert_eq!(waits_for(&done(store, reserve(run, 1_000_000, 0))), None);
+    // What was spent reached the limit and nothing was asked for: something must be left.
+    let over = done(store, agent(Command::SettleCost { run, cost: cost(500_000) }));
+    assert_eq!(kinds(&over), ["CostSettled", "RunWaiting"]);
+    assert_eq!(kinds(&done(store, raise("3.00 USD"))), ["LimitsRaised"]);
+    assert_eq!(kinds(&done(store, raise("3.01 USD"))), ["LimitsRaised", "RunResumed"]);
+}
+
 fn sums_stop_where_no_amount_goes_further(ground: &dyn Ground) {
     let mut store = ground.open(None);
     enrol(&mut *store);
@@ -489,6 +520,7 @@ conformance! { Sqlite:
     an_amount_beyond_every_table_is_refused_by_name
     a_limit_that_is_not_given_stays
     a_month_of_every_account_is_a_limit
+    a_waiting_run_goes_on_when_what_it_asked_for_fits
     sums_stop_where_no_amount_goes_further
     a_batch_of_refusals_writes_nothing
     what_was_answered_is_there_when_it_is_opened_again

@@ -170,7 +170,7 @@ impl Engine {
             match &live.waiting {
                 None => (Directive::Continue, None),
                 Some(WaitReason::Person) => (Directive::Wait, Some("waits for a person's answer".to_owned())),
-                Some(WaitReason::Budget { account }) => {
+                Some(WaitReason::Budget { account, .. }) => {
                     (Directive::Wait, Some(format!("waits for budget: {account} has too little left")))
                 }
                 Some(WaitReason::Frozen) => (Directive::Freeze, None),
