@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agentd::domain::command::{Completion, NewAgent, RunRef, Submitter};
+use agentd::domain::account::MAX_AMOUNT;
+use agentd::domain::command::{Completion, NewAgent, RunRef, Spending, Submitter};
 use agentd::domain::work::prepare::prepare;
 use agentd::domain::{Command, Defaults};
 use agentd::ledger::append::Appender;
@@ -17,7 +18,8 @@ use agentd::ledger::sqlite::SqliteStore;
 use agentd::ledger::store::{Answer, Request, Store, StoreError, World};
 use agentd::policy::{Caller, Resource};
 use agentd_schemas::document::WorkDocument;
-use agentd_schemas::event::{Custody, Decided, Event, EventData};
+use agentd_schemas::document::request::{Period, Raise};
+use agentd_schemas::event::{AmountSource, Custody, Decided, Event, EventData, RunWaiting, WaitReason};
 use agentd_schemas::id::{Fence, WorkId};
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::unit::time::WallMs;
@@ -116,6 +118,184 @@ fn a_batch_of_refusals_writes_nothing(ground: &dyn Ground) {
     assert_eq!(store.size(), before);
     drop(store);
     assert_eq!(ground.open(None).size(), before);
+}
+
+/// Two works, of which no table takes the second: past the doors, which refuse it.
+fn unstorable() -> Command {
+    let mut command = submit(json!([{"title": "fine"}, {"title": "not so"}]));
+    let Command::SubmitWorks { works, .. } = &mut command else { panic!() };
+    works[1].spec.max_tokens = Some(u64::MAX);
+    command
+}
+
+fn a_command_that_cannot_be_stored_fails_alone(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let before = store.size();
+    let batch =
+        [person(titled("a")), keyed(unstorable(), "k", "d"), person(titled("b")), keyed(unstorable(), "l", "d")];
+    let answers = store.commit(&batch, &world()).unwrap();
+    let (first, last) = (committed(&answers[0]), committed(&answers[2]));
+    for failed in [&answers[1], &answers[3]] {
+        let Answer::Refused(problem) = failed else { panic!("{answers:?}") };
+        assert_eq!(problem.code.as_str(), "internal");
+    }
+    assert_eq!((first[0].envelope.index, last[0].envelope.index), (before, before + 1));
+    assert!(matches!(commit(&mut *store, person(unstorable())), Answer::Refused(_)), "alone in its batch, too");
+    assert_eq!(done(&mut *store, keyed(titled("c"), "k", "another"))[0].envelope.index, before + 2, "no key was kept");
+    drop(store);
+    assert_eq!(ground.open(None).size(), before + 3, "the tree is as far as the events");
+}
+
+fn a_list_may_name_its_works_before_they_stand_in_it(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let works = json!([
+        {"title": "c", "ref": "c", "depends_on": ["ref:b"]},
+        {"title": "part", "parent": "ref:whole"},
+        {"title": "b", "ref": "b", "depends_on": ["ref:a"]},
+        {"title": "a", "ref": "a"},
+        {"title": "whole", "ref": "whole"},
+    ]);
+    let events = done(&mut *store, person(submit(works)));
+    assert_eq!(events.len(), 5);
+    let mut seen = Vec::new();
+    for event in &events {
+        let EventData::WorkSubmitted(spec) = &event.data else { panic!("{event:?}") };
+        assert!(spec.depends_on.iter().chain(&spec.parent).all(|id| seen.contains(id)), "{events:?}");
+        seen.push(work_of(event));
+    }
+}
+
+fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Ground) {
+    let documents = serde_json::from_value(json!([{"title": "x", "limits": {"max_tokens": u64::MAX}}])).unwrap();
+    let problem = prepare(documents, &Defaults::default(), &mut |text| Ok(text.parse().unwrap())).unwrap_err();
+    assert_eq!(problem.code.as_str(), "out_of_bounds");
+    let mut store = ground.open(None);
+    enrol(&mut *store);
+    done(&mut *store, person(submit(json!([{"title": "x", "limits": {"max_tokens": 5}}]))));
+    let run = claim(&mut *store);
+    let (micro_usd, source, effective_model) = (Some(1), AmountSource::Reported, None);
+    let settled = Spending { reservation: Some(u64::MAX), micro_usd, tokens: 0, source, effective_model };
+    let raise = Raise { max_tokens: Some(u64::MAX), ..Raise::default() };
+    let (account, period) = ("owner:1000".to_owned(), Period::Day);
+    let mut second = worker("second", 10);
+    second.document.limits.max_tokens_per_day = Some(u64::MAX);
+    for (request, code) in [
+        (agent(Command::ReserveCost { run, micro_usd: 0, tokens: u64::MAX }), "out_of_bounds"),
+        (agent(Command::SettleCost { run, cost: settled }), "not_found"),
+        (person(Command::RaiseLimits { work: run.work, raise }), "out_of_bounds"),
+        (
+            person(Command::SetAccountLimit { account, period, micro_usd: None, tokens: Some(u64::MAX) }),
+            "out_of_bounds",
+        ),
+        (person(Command::EnrolAgent { agent: Box::new(second) }), "out_of_bounds"),
+    ] {
+        let command = format!("{:?}", request.command);
+        let Answer::Refused(problem) = commit(&mut *store, request) else { panic!("{command}") };
+        assert_eq!(problem.code.as_str(), code, "{command}: {}", problem.message);
+    }
+}
+
+/// A run of an agent on a new ledger.
+fn running(store: &mut dyn Store) -> RunRef {
+    enrol(store);
+    done(store, person(titled("x")));
+    claim(store)
+}
+
+fn limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Request {
+    person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens })
+}
+
+fn reserve(run: RunRef, micro_usd: u64, tokens: u64) -> Request {
+    agent(Command::ReserveCost { run, micro_usd, tokens })
+}
+
+/// The account that a reservation waits for.
+fn waits_for(events: &[Event]) -> Option<&str> {
+    match &events[0].data {
+        EventData::RunWaiting(RunWaiting { reason: WaitReason::Budget { account, .. } }) => Some(account),
+        EventData::CostReserved(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn a_limit_that_is_not_given_stays(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let run = running(&mut *store);
+    let own = |micro_usd, tokens| limit("agent:worker", Period::Day, micro_usd, tokens);
+    done(&mut *store, own(Some(10), Some(5)));
+    done(&mut *store, own(Some(MAX_AMOUNT), None));
+    assert_eq!(waits_for(&done(&mut *store, reserve(run, 15, 6))), Some("agent:worker/day"), "the tokens stay");
+    done(&mut *store, own(None, Some(MAX_AMOUNT)));
+    done(&mut *store, person(Command::ResumeBudget { work: run.work }));
+    done(&mut *store, limit("owner:1000", Period::Day, None, Some(5)));
+    let too_much = Defaults::default().owner_day_micro_usd + 1;
+    assert_eq!(waits_for(&done(&mut *store, reserve(run, too_much, 0))), Some("owner:1000/day"), "the default stays");
+    assert!(matches!(commit(&mut *store, own(None, None)), Answer::Refused(_)));
+}
+
+fn a_month_of_every_account_is_a_limit(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let run = running(&mut *store);
+    assert_eq!(waits_for(&done(&mut *store, reserve(run, 0, 4))), None);
+    for (nth, account) in ["agent:worker", "owner:1000", "host"].into_iter().enumerate() {
+        let store = &mut *store;
+        // What was set aside before there was a limit counts.
+        done(store, limit(account, Period::Month, None, Some(5)));
+        assert_eq!(waits_for(&done(store, reserve(run, 0, 2))), Some(format!("{account}/month").as_str()), "{nth}");
+        done(store, limit(account, Period::Month, None, Some(MAX_AMOUNT)));
+        assert_eq!(kinds(&done(store, person(Command::ResumeBudget { work: run.work }))), ["RunResumed"]);
+    }
+}
+
+fn a_waiting_run_goes_on_when_what_it_asked_for_fits(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    let store = &mut *store;
+    enrol(store);
+    done(store, person(submit(json!([{"title": "x", "limits": {"max_cost": "2.00 USD", "max_tokens": 10}}]))));
+    let run = claim(store);
+    let cost = |micro_usd| Spending {
+        reservation: None,
+        micro_usd: Some(micro_usd),
+        tokens: 0,
+        source: AmountSource::Reported,
+        effective_model: None,
+    };
+    done(store, agent(Command::SettleCost { run, cost: cost(1_500_000) }));
+    assert_eq!(waits_for(&done(store, reserve(run, 1_000_000, 0))), Some("work"));
+    let resume = || person(Command::ResumeBudget { work: run.work });
+    let raise = |usd: &str| {
+        let raise = Raise { max_cost: Some(usd.parse().unwrap()), ..Raise::default() };
+        person(Command::RaiseLimits { work: run.work, raise })
+    };
+    assert!(done(store, resume()).is_empty(), "half a dollar is left of one that was asked for");
+    assert_eq!(kinds(&done(store, raise("2.40 USD"))), ["LimitsRaised"]);
+    assert_eq!(kinds(&done(store, raise("2.50 USD"))), ["LimitsRaised", "RunResumed"]);
+    assert_eq!(waits_for(&done(store, reserve(run, 1_000_000, 0))), None);
+    // What was spent reached the limit and nothing was asked for: something must be left.
+    let over = done(store, agent(Command::SettleCost { run, cost: cost(500_000) }));
+    assert_eq!(kinds(&over), ["CostSettled", "RunWaiting"]);
+    assert_eq!(kinds(&done(store, raise("3.00 USD"))), ["LimitsRaised"]);
+    assert_eq!(kinds(&done(store, raise("3.01 USD"))), ["LimitsRaised", "RunResumed"]);
+}
+
+fn sums_stop_where_no_amount_goes_further(ground: &dyn Ground) {
+    let mut store = ground.open(None);
+    enrol(&mut *store);
+    done(&mut *store, person(titled("dear")));
+    let run = claim(&mut *store);
+    let spend = |amount| {
+        let (reservation, effective_model, source) = (None, None, AmountSource::Reported);
+        let cost = Spending { reservation, micro_usd: Some(amount), tokens: amount, source, effective_model };
+        agent(Command::SettleCost { run, cost })
+    };
+    assert!(matches!(commit(&mut *store, spend(MAX_AMOUNT + 1)), Answer::Refused(_)));
+    for _ in 0..80 {
+        let batch: Vec<Request> = (0..128).map(|_| spend(MAX_AMOUNT)).collect();
+        for answer in store.commit(&batch, &world()).unwrap() {
+            assert_eq!(committed(&answer)[0].data.type_name(), "CostSettled");
+        }
+    }
 }
 
 fn what_was_answered_is_there_when_it_is_opened_again(ground: &dyn Ground) {
@@ -234,18 +414,21 @@ fn a_checkpoint_that_is_given_out_is_kept(ground: &dyn Ground) {
     done(&mut *store, person(titled("y")));
 }
 
-fn enrol(store: &mut dyn Store) {
-    let key = PrivateKey::from_seed(&[9; 32]).public_key();
-    let new = NewAgent {
-        document: serde_json::from_value(json!({"name": "worker"})).unwrap(),
+fn worker(name: &str, seed: u8) -> NewAgent {
+    NewAgent {
+        document: serde_json::from_value(json!({"name": name})).unwrap(),
         owner: OWNER,
-        agent_id: "spiffe://h-0.agentd.internal/agent/worker".to_owned(),
-        public_key: key.to_string(),
+        agent_id: format!("spiffe://h-0.agentd.internal/agent/{name}"),
+        public_key: PrivateKey::from_seed(&[seed; 32]).public_key().to_string(),
         custody: Custody::Resident,
         nonce: "nonce".to_owned(),
         signature: "signature".to_owned(),
-    };
-    assert!(!done(store, person(Command::EnrolAgent { agent: Box::new(new) })).is_empty());
+    }
+}
+
+fn enrol(store: &mut dyn Store) {
+    let agent = Box::new(worker("worker", 9));
+    assert!(!done(store, person(Command::EnrolAgent { agent })).is_empty());
 }
 
 fn claim(store: &mut dyn Store) -> RunRef {
@@ -332,6 +515,13 @@ macro_rules! conformance {
 
 conformance! { Sqlite:
     a_refused_neighbour_does_not_disturb_a_batch
+    a_command_that_cannot_be_stored_fails_alone
+    a_list_may_name_its_works_before_they_stand_in_it
+    an_amount_beyond_every_table_is_refused_by_name
+    a_limit_that_is_not_given_stays
+    a_month_of_every_account_is_a_limit
+    a_waiting_run_goes_on_when_what_it_asked_for_fits
+    sums_stop_where_no_amount_goes_further
     a_batch_of_refusals_writes_nothing
     what_was_answered_is_there_when_it_is_opened_again
     a_later_command_of_a_batch_sees_what_an_earlier_one_wrote

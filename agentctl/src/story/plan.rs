@@ -37,11 +37,11 @@ pub(super) fn words(data: &EventData) -> Option<String> {
 }
 
 fn limit(event: &AccountLimitSet) -> String {
-    let money = match event.max_cost_micro_usd.map(MicroUsd::new) {
-        Some(Ok(money)) => money.to_string(),
-        Some(Err(error)) => error.to_string(),
-        None => "no limit of money".to_owned(),
-    };
-    let tokens = event.max_tokens.map_or_else(|| "no limit of tokens".to_owned(), |tokens| count(tokens, "token"));
-    format!("limit for each {}: {money}, {tokens}", serde_word(&event.period))
+    let money = event.max_cost_micro_usd.map(|micro| match MicroUsd::new(micro) {
+        Ok(money) => money.to_string(),
+        Err(error) => error.to_string(),
+    });
+    let tokens = event.max_tokens.map(|tokens| count(tokens, "token"));
+    let limits: Vec<String> = money.into_iter().chain(tokens).collect();
+    format!("limit for each {}: {}", serde_word(&event.period), limits.join(", "))
 }

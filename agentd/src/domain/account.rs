@@ -1,12 +1,28 @@
 //! Accounts: nested limits on money and tokens. A work spends within its own limit and within every account above it:
-//! its agent's day, its owner's day and month, the host's day. Setting aside comes before spending, so parallel
+//! the day and the month of its agent, of its owner and of the host. Setting aside comes before spending, so parallel
 //! spenders cannot overspend the last unit.
 
 use agentd_schemas::document::request::Period;
 use agentd_schemas::event::{AccountLimitSet, Subject};
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::money::MicroUsd;
 
 use super::{Decision, Draft, Rejection};
+
+/// Micro-USD, or tokens, of one limit, one amount and one sum, at most: a billion dollars, or as many millions of
+/// tokens. Sums stop there, so no table overflows.
+pub const MAX_AMOUNT: u64 = MicroUsd::MAX.as_micro();
+
+/// Refuses an amount that no account can hold.
+pub fn check_amount(what: &str, amount: Option<u64>) -> Result<(), Rejection> {
+    match amount {
+        Some(amount) if amount > MAX_AMOUNT => {
+            Err(Problem::new(Code::OutOfBounds, format!("{what} {amount} is above {MAX_AMOUNT}"))
+                .hint("give less; without a limit, leave it out"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// One account in its current period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +90,15 @@ pub fn parse_scope(text: &str) -> Result<AccountScope, Rejection> {
     }
 }
 
-/// Sets the limits of an account; what was spent in the period stays.
+/// Sets limits of an account; one that is not given stays, and what was spent in the period too.
 pub fn set_limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Decision {
     parse_scope(account)?;
+    if micro_usd.is_none() && tokens.is_none() {
+        return Err(Problem::new(Code::InvalidDocument, format!("no limit of {account} was given"))
+            .hint("give max_cost, max_tokens, or both"));
+    }
+    check_amount("max_cost", micro_usd)?;
+    check_amount("max_tokens", tokens)?;
     let word = match period {
         Period::Day => "day",
         Period::Month => "month",
@@ -108,6 +130,15 @@ mod tests {
         assert!(account(10, 4, 6).is_exhausted());
         assert!(!account(10, 4, 5).is_exhausted());
         assert!(account(10, 4, 6).has_room(0, 99));
+    }
+
+    #[test]
+    fn a_limit_that_no_table_takes_is_refused() {
+        for (micro_usd, tokens) in [(None, Some(MAX_AMOUNT + 1)), (Some(u64::MAX), None)] {
+            let problem = set_limit("host", Period::Day, micro_usd, tokens).unwrap_err();
+            assert_eq!(problem.code, Code::OutOfBounds, "{}", problem.message);
+        }
+        assert!(set_limit("host", Period::Day, Some(MAX_AMOUNT), Some(MAX_AMOUNT)).is_ok());
     }
 
     #[test]

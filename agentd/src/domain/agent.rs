@@ -125,6 +125,8 @@ pub fn check_document(document: &AgentDocument) -> Result<(), Rejection> {
             format!("max_concurrency {most} is outside 1 to {MAX_CONCURRENCY}"),
         ));
     }
+    let limits = &document.limits;
+    super::account::check_amount("max_tokens_per_day", limits.max_tokens_per_day)?;
     document.model.as_ref().map_or(Ok(()), check_binding)
 }
 

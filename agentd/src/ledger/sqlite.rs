@@ -43,44 +43,70 @@ impl Salts {
     }
 }
 
-/// What ends a batch early.
+/// What ends a command, or its whole batch, early.
+#[derive(thiserror::Error, Debug)]
 enum Failure {
-    Sqlite(rusqlite::Error),
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Load(#[from] LoadError),
+    #[error("{0}")]
+    Append(#[from] AppendError),
+    /// A stored event cannot be read.
+    #[error("{0}")]
+    Event(String),
     /// A step outside SQLite.
+    #[error("{0}")]
     Step(std::io::Error),
-    Other(String),
+    #[error("{0}")]
+    Random(String),
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<LoadError> for Failure {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Sqlite(error) => Self::Sqlite(error),
-            other => Self::Other(other.to_string()),
+impl Failure {
+    fn sqlite(&self) -> Option<&rusqlite::Error> {
+        match self {
+            Self::Sqlite(error) | Self::Load(LoadError::Sqlite(error)) => Some(error),
+            Self::Append(AppendError::Sqlite(error) | AppendError::Project { source: error, .. }) => Some(error),
+            _ => None,
         }
+    }
+
+    /// Whether the failure is of one command and its neighbours may go on: a value that no table takes, a row that is
+    /// not there. What concerns the whole database (full, read-only, damaged, unreadable) is everybody's.
+    fn is_of_one(&self) -> bool {
+        if let Some(error) = self.sqlite() {
+            use ErrorCode::{ConstraintViolation, TooBig, TypeMismatch, Unknown};
+            let code = error.sqlite_error_code();
+            return code.is_none_or(|code| matches!(code, ConstraintViolation | TooBig | TypeMismatch | Unknown));
+        }
+        matches!(self, Self::Load(_) | Self::Event(_) | Self::Append(AppendError::Slot { .. }))
     }
 }
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Other(what) => Self::Failed(what),
-            Failure::Step(error) if error.kind() == std::io::ErrorKind::StorageFull => Self::DiskFull,
-            Failure::Step(error) => Self::Failed(error.to_string()),
-            Failure::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => Self::DiskFull,
-                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                    Self::ReadOnly(error.to_string())
-                }
-                _ => Self::Failed(error.to_string()),
-            },
+        if let Failure::Step(error) = &failure
+            && error.kind() == std::io::ErrorKind::StorageFull
+        {
+            return Self::DiskFull;
+        }
+        match failure.sqlite().and_then(rusqlite::Error::sqlite_error_code) {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::ReadOnly(failure.to_string())
+            }
+            _ => Self::Failed(failure.to_string()),
         }
     }
+}
+
+/// How a batch is gone through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// The first failure ends it.
+    Straight,
+    /// Each command that writes has a savepoint of its own: when it fails, it fails alone.
+    Guarded,
 }
 
 impl SqliteStore {
@@ -94,23 +120,42 @@ impl SqliteStore {
         &self.appender
     }
 
-    fn batch(&mut self, batch: &[Request], world: &World) -> Result<(Vec<Answer>, bool), Failure> {
+    /// Hardly any command fails, and a savepoint copies every page that its command touches: so the batch goes without
+    /// first, and again with them when a command failed that is alone to blame.
+    fn decided(&mut self, batch: &[Request], world: &World) -> Result<(Vec<Answer>, bool), Failure> {
+        let mark = self.appender.mark();
+        match self.batch(batch, world, Pass::Straight) {
+            Err(failure) if failure.is_of_one() => {
+                self.undo(mark);
+                self.batch(batch, world, Pass::Guarded)
+            }
+            done => done,
+        }
+    }
+
+    fn batch(&mut self, batch: &[Request], world: &World, pass: Pass) -> Result<(Vec<Answer>, bool), Failure> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         failpoint::check("commit.begin").map_err(Failure::Step)?;
         let mut answers = Vec::with_capacity(batch.len());
         let mut wrote = false;
         for request in batch {
-            let answer = self.one(request, world)?;
+            let answer = match self.one(request, world, pass) {
+                Err(failure) if pass == Pass::Guarded && failure.is_of_one() && !self.conn.is_autocommit() => {
+                    tracing::error!("a command by {} was refused: {failure}", request.caller.actor);
+                    Answer::Refused(Problem::internal(failure))
+                }
+                answer => answer?,
+            };
             wrote |= matches!(&answer, Answer::Committed(events) if !events.is_empty());
             answers.push(answer);
         }
         if wrote {
-            self.appender.checkpoint(&self.conn, moment(world)).map_err(append_failure)?;
+            self.appender.checkpoint(&self.conn, moment(world))?;
         }
         Ok((answers, wrote))
     }
 
-    fn one(&mut self, request: &Request, world: &World) -> Result<Answer, Failure> {
+    fn one(&mut self, request: &Request, world: &World, pass: Pass) -> Result<Answer, Failure> {
         if let Some(answer) = repeated(&self.conn, request)? {
             return Ok(answer);
         }
@@ -129,11 +174,14 @@ impl SqliteStore {
         if drafts.is_empty() {
             return Ok(Answer::Committed(Arc::from([])));
         }
-        self.append(request, drafts, world)
+        match pass {
+            Pass::Straight => self.append(request, drafts, world),
+            Pass::Guarded => self.append_guarded(request, drafts, world),
+        }
     }
 
     fn env(&self, world: &World) -> Result<Env, Failure> {
-        let seed = random::bytes::<32>().map_err(|error| Failure::Other(error.to_string()))?;
+        let seed = random::bytes::<32>().map_err(|error| Failure::Random(error.to_string()))?;
         Ok(Env {
             wall: WallMs::saturating(world.wall_ms),
             boot_ms: world.boot_ms,
@@ -167,7 +215,7 @@ impl SqliteStore {
             })
         });
         if let Some(error) = dry {
-            return Err(Failure::Other(error));
+            return Err(Failure::Random(error));
         }
         match appended {
             Ok(events) => Ok(Answer::Committed(events.into())),
@@ -176,8 +224,30 @@ impl SqliteStore {
                 let problem = Problem::new(Code::TooLarge, error.to_string());
                 Ok(Answer::Refused(problem.hint("put long lists into the inputs, or split the work")))
             }
-            Err(other) => Err(append_failure(other)),
+            Err(other) => Err(other.into()),
         }
+    }
+
+    /// Appends under a savepoint, so that nothing is left of a command that fails half-way.
+    fn append_guarded(
+        &mut self,
+        request: &Request,
+        drafts: Vec<crate::domain::Draft>,
+        world: &World,
+    ) -> Result<Answer, Failure> {
+        let mark = self.appender.mark();
+        self.conn.prepare_cached("SAVEPOINT command")?.execute([])?;
+        let answer = self.append(request, drafts, world);
+        if answer.is_err() {
+            self.appender.rollback(mark);
+            // The transaction may be gone already, and the savepoint with it.
+            if self.conn.is_autocommit() {
+                return answer;
+            }
+            self.conn.prepare_cached("ROLLBACK TO command")?.execute([])?;
+        }
+        self.conn.prepare_cached("RELEASE command")?.execute([])?;
+        answer
     }
 
     fn undo(&mut self, mark: super::append::Mark) {
@@ -191,13 +261,6 @@ impl SqliteStore {
 
 fn moment(world: &World) -> Moment {
     Moment { wall: WallMs::saturating(world.wall_ms), boot_ms: world.boot_ms }
-}
-
-fn append_failure(error: AppendError) -> Failure {
-    match error {
-        AppendError::Sqlite(error) | AppendError::Project { source: error, .. } => Failure::Sqlite(error),
-        other => Failure::Other(other.to_string()),
-    }
 }
 
 /// The answer to a repeated idempotency key.
@@ -225,13 +288,13 @@ fn repeated(conn: &Connection, request: &Request) -> Result<Option<Answer>, Fail
 fn read_event(conn: &Connection, index: u64) -> Result<Event, Failure> {
     let body: String =
         conn.prepare_cached("SELECT body FROM events WHERE idx = ?1")?.query_row([index], |row| row.get(0))?;
-    Event::from_bytes(body.as_bytes()).map_err(|error| Failure::Other(format!("event {index}: {error}")))
+    Event::from_bytes(body.as_bytes()).map_err(|error| Failure::Event(format!("event {index}: {error}")))
 }
 
 impl Store for SqliteStore {
     fn commit(&mut self, batch: &[Request], world: &World) -> Result<Vec<Answer>, StoreError> {
         let mark = self.appender.mark();
-        let (answers, wrote) = match self.batch(batch, world) {
+        let (answers, wrote) = match self.decided(batch, world) {
             Ok(done) => done,
             Err(failure) => {
                 self.undo(mark);

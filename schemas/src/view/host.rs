@@ -117,7 +117,7 @@ pub struct AccountView {
     pub tokens: u64,
     /// Set aside.
     pub reserved_tokens: u64,
-    /// `default` or `set`.
+    /// `set` once a limit of it was set, else `default`.
     pub limit_source: String,
 }
 

@@ -11,7 +11,8 @@ use agentd_schemas::http::MAX_NOTE_BYTES;
 use agentd_schemas::problem::{Code, Problem};
 
 use super::WorkFacts;
-use crate::domain::account::AccountFacts;
+use super::spend::{may_go_on, own_account};
+use crate::domain::account::{AccountFacts, check_amount};
 use crate::domain::command::RunRef;
 use crate::domain::{Decision, Draft, Rejection};
 
@@ -37,12 +38,13 @@ pub fn retry(work: &WorkFacts, reason: &str) -> Decision {
     Ok(vec![work.draft(WorkRetried { state, max_attempts, reason: reason.to_owned() })])
 }
 
-/// Raises limits; a run that waits for budget goes on when every account above it has room.
+/// Raises limits; a run that waits for budget goes on when what it asked for fits.
 pub fn raise(work: &WorkFacts, raise: &Raise, accounts: &[AccountFacts]) -> Decision {
     if work.state.is_past() {
         return Err(work.wrong_state("raise the limits of", "a work that is over has no limits"));
     }
     let max_cost = raised("max_cost", work.max_cost, raise.max_cost.map(|cost| cost.0.as_micro()))?;
+    check_amount("max_tokens", raise.max_tokens)?;
     let max_tokens = raised("max_tokens", work.max_tokens, raise.max_tokens)?;
     let max_attempts = raised("max_attempts", Some(u64::from(work.max_attempts)), raise.max_attempts.map(u64::from))?;
     if max_cost.is_none() && max_tokens.is_none() && max_attempts.is_none() {
@@ -58,14 +60,12 @@ pub fn raise(work: &WorkFacts, raise: &Raise, accounts: &[AccountFacts]) -> Deci
         max_attempts: max_attempts.and_then(|attempts| u32::try_from(attempts).ok()),
     };
     let mut drafts = vec![work.draft(raised)];
-    let room_for_money = max_cost.or(work.max_cost).is_none_or(|most| work.spent + work.reserved < most);
-    let room_for_tokens = max_tokens.or(work.max_tokens).is_none_or(|most| work.tokens + work.reserved_tokens < most);
-    let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
-    if matches!(waits, Some(WaitReason::Budget { .. }))
-        && room_for_money
-        && room_for_tokens
-        && super::claim::exhausted(accounts).is_none()
-    {
+    let own = AccountFacts {
+        max_cost: max_cost.or(work.max_cost),
+        max_tokens: max_tokens.or(work.max_tokens),
+        ..own_account(work)
+    };
+    if work.state.is_leased() && may_go_on(work, &own, accounts) {
         drafts.push(work.draft(RunResumed { because: "raised".to_owned() }));
     }
     Ok(drafts)

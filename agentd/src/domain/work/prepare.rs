@@ -13,6 +13,7 @@ use agentd_schemas::unit::name::Slug;
 use sha2::{Digest as _, Sha256};
 
 use super::judge;
+use crate::domain::account::check_amount;
 use crate::domain::{Defaults, Rejection};
 
 /// A work that another one refers to.
@@ -181,6 +182,7 @@ fn check_bounds(document: &WorkDocument) -> Result<(), Rejection> {
     {
         return Err(Problem::new(Code::OutOfBounds, format!("max_attempts {attempts} is outside 1 to {MAX_ATTEMPTS}")));
     }
+    check_amount("max_tokens", document.limits.max_tokens)?;
     if let (Some(from), Some(until)) = (document.not_before, document.deadline)
         && from >= until
     {

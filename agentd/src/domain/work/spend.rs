@@ -8,7 +8,7 @@ use agentd_schemas::event::{
 use agentd_schemas::problem::{Code, Problem};
 
 use super::{WorkFacts, ending};
-use crate::domain::account::AccountFacts;
+use crate::domain::account::{AccountFacts, check_amount};
 use crate::domain::agent::AgentFacts;
 use crate::domain::command::{RunRef, Spending};
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -48,25 +48,27 @@ pub fn reserve(facts: &SpendFacts, named: &RunRef, micro_usd: u64, tokens: u64) 
     if micro_usd == 0 && tokens == 0 {
         return Err(Problem::new(Code::InvalidDocument, "nothing to reserve: micro_usd and tokens are both 0"));
     }
+    check_amount("micro_usd", Some(micro_usd))?;
+    check_amount("tokens", Some(tokens))?;
     let own = own_account(&facts.work);
     let full = std::iter::once(&own).chain(&facts.accounts).find(|account| !account.has_room(micro_usd, tokens));
     if let Some(full) = full {
-        return Ok(vec![waits(&facts.work, full)]);
+        return Ok(vec![waits(&facts.work, full, micro_usd, tokens)]);
     }
     let accounts = facts.accounts.iter().map(|account| account.name.clone()).collect();
     Ok(vec![facts.work.draft(CostReserved { micro_usd, tokens, accounts })])
 }
 
-fn waits(work: &WorkFacts, full: &AccountFacts) -> Draft {
+fn waits(work: &WorkFacts, full: &AccountFacts, micro_usd: u64, tokens: u64) -> Draft {
     let account = full.family().to_owned();
-    work.draft(RunWaiting { reason: WaitReason::Budget { account } })
+    work.draft(RunWaiting { reason: WaitReason::Budget { account, micro_usd, tokens } })
 }
 
 /// Refuses what a waiting run may not do.
 pub fn must_wait(work: &WorkFacts, waiting: &WaitReason) -> Rejection {
     let id = work.id;
     match waiting {
-        WaitReason::Budget { account } => {
+        WaitReason::Budget { account, .. } => {
             let command = if account == "work" {
                 format!("agentctl work raise {id} --max-cost …")
             } else {
@@ -90,6 +92,8 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
     if cost.source == AmountSource::Metered {
         return Err(Problem::new(Code::Denied, "only agentd's own gateway meters").hint("say reported or estimated"));
     }
+    check_amount("micro_usd", cost.micro_usd)?;
+    check_amount("tokens", Some(cost.tokens))?;
     if cost.reservation.is_some() && facts.reservation.is_none() {
         return Err(Problem::new(Code::NotFound, "no such reservation of this run is open")
             .hint("settle a reservation once, or leave it out"));
@@ -119,7 +123,7 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
     if let Some(full) = over
         && run.waiting.is_none()
     {
-        drafts.push(waits(work, full));
+        drafts.push(waits(work, full, 0, 0));
     }
     Ok(drafts)
 }
@@ -203,16 +207,21 @@ fn mismatch(facts: &SpendFacts, effective: &str, drafts: &mut Vec<Draft>, env: &
 
 /// A run that waits for budget goes on when a new period, or a raised account, has room.
 pub fn resume_budget(work: &WorkFacts, accounts: &[AccountFacts]) -> Decision {
-    let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
-    let own = own_account(work);
-    if !work.state.is_leased()
-        || !matches!(waits, Some(WaitReason::Budget { .. }))
-        || own.is_exhausted()
-        || super::claim::exhausted(accounts).is_some()
-    {
+    if !work.state.is_leased() || !may_go_on(work, &own_account(work), accounts) {
         return Ok(Vec::new());
     }
     Ok(vec![work.draft(RunResumed { because: "account_has_room".to_owned() }).by_host()])
+}
+
+/// Whether a run waits for budget and would get it now: what it asked for fits, or, where it asked for nothing, something
+/// is left. Going on with less it would ask the same again, and wait again.
+pub fn may_go_on(work: &WorkFacts, own: &AccountFacts, accounts: &[AccountFacts]) -> bool {
+    let waits = work.run.as_ref().and_then(|run| run.waiting.as_ref());
+    let Some(WaitReason::Budget { micro_usd, tokens, .. }) = waits else { return false };
+    std::iter::once(own).chain(accounts).all(|account| match (micro_usd, tokens) {
+        (0, 0) => !account.is_exhausted(),
+        _ => account.has_room(*micro_usd, *tokens),
+    })
 }
 
 #[cfg(test)]

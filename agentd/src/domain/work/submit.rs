@@ -1,6 +1,7 @@
 //! Submitting works: one, or many at once, all or nothing.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use agentd_schemas::content::WORK_CONTENT;
 use agentd_schemas::document::request::Scope;
@@ -47,16 +48,16 @@ pub struct LinkedWork {
 /// Depth of works below works, at most.
 pub const MAX_DEPTH: u32 = 8;
 
-/// Decides on a submit.
+/// Decides on a submit. The works come in the order of [`order`].
 pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitter, env: &Env) -> Decision {
     check_room(facts, works, env)?;
-    check_cycle(works)?;
+    let order = order(works)?;
     let ids: Vec<WorkId> =
         (0..works.len()).map(|nth| WorkId::from_bytes(env.ids.id(u32::try_from(nth).unwrap_or(u32::MAX)))).collect();
     let mut added = Added::default();
     let mut drafts = Vec::with_capacity(works.len());
-    for (place, work) in works.iter().enumerate() {
-        let draft = one(facts, owner, work, from, &ids, place, &mut added, env);
+    for place in order {
+        let draft = one(facts, owner, &works[place], from, &ids, place, &mut added, env);
         drafts.push(draft.map_err(|problem| if works.len() > 1 { at(problem, place) } else { problem })?);
     }
     Ok(drafts)
@@ -234,8 +235,10 @@ fn child(facts: &SubmitFacts, owner: u32, id: WorkId, added: &mut Added) -> Resu
     Ok(id)
 }
 
-/// References within one submit must not form a cycle (Kahn's algorithm); older works cannot point at new ones.
-fn check_cycle(works: &[NewWork]) -> Result<(), Rejection> {
+/// The places of the list in the order in which its works enter the ledger: each behind those that it refers to, else as
+/// they stand in the list (Kahn's algorithm). The same list has the same order always. References must not form a cycle;
+/// older works cannot point at new ones.
+pub fn order(works: &[NewWork]) -> Result<Vec<usize>, Rejection> {
     let mut waits: Vec<usize> = vec![0; works.len()];
     let mut unlocks: Vec<Vec<usize>> = vec![Vec::new(); works.len()];
     for (place, work) in works.iter().enumerate() {
@@ -248,19 +251,20 @@ fn check_cycle(works: &[NewWork]) -> Result<(), Rejection> {
             unlocks[other].push(place);
         }
     }
-    let mut free: Vec<usize> = (0..works.len()).filter(|place| waits[*place] == 0).collect();
-    let mut done = 0;
-    while let Some(place) = free.pop() {
-        done += 1;
+    let mut free: BinaryHeap<Reverse<usize>> =
+        (0..works.len()).filter(|place| waits[*place] == 0).map(Reverse).collect();
+    let mut order = Vec::with_capacity(works.len());
+    while let Some(Reverse(place)) = free.pop() {
+        order.push(place);
         for &next in &unlocks[place] {
             waits[next] -= 1;
             if waits[next] == 0 {
-                free.push(next);
+                free.push(Reverse(next));
             }
         }
     }
-    if done == works.len() {
-        return Ok(());
+    if order.len() == works.len() {
+        return Ok(order);
     }
     let stuck: Vec<String> =
         waits.iter().enumerate().filter(|(_, n)| **n > 0).take(8).map(|(place, _)| (place + 1).to_string()).collect();

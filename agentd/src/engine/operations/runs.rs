@@ -17,8 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::Command;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
-use crate::domain::work::WorkFacts;
 use crate::domain::work::judge::acceptance_digest;
+use crate::domain::work::{WorkFacts, submit};
 use crate::engine::waiters::Waiter;
 use crate::engine::{Done, Engine, LiveRun};
 use crate::ledger::query::claim::Terms;
@@ -169,7 +169,7 @@ impl Engine {
             match &live.waiting {
                 None => (Directive::Continue, None),
                 Some(WaitReason::Person) => (Directive::Wait, Some("waits for a person's answer".to_owned())),
-                Some(WaitReason::Budget { account }) => {
+                Some(WaitReason::Budget { account, .. }) => {
                     (Directive::Wait, Some(format!("waits for budget: {account} has too little left")))
                 }
                 Some(WaitReason::Frozen) => (Directive::Freeze, None),
@@ -204,8 +204,8 @@ impl Engine {
         }
         let spending = Spending {
             reservation: cost.reservation,
-            micro_usd: cost.micro_usd.map(|micro| micro.min(MAX_AMOUNT)),
-            tokens: cost.tokens.min(MAX_AMOUNT),
+            micro_usd: cost.micro_usd,
+            tokens: cost.tokens,
             source: cost.source.unwrap_or(agentd_schemas::event::AmountSource::Reported),
             effective_model: cost.effective_model.clone(),
         };
@@ -237,9 +237,10 @@ impl Engine {
         facts.live(&run)?;
         let owner = facts.spec.owner;
         let works = self.prepare(&Caller::person(owner, false, false), children.works)?;
+        let order = submit::order(&works)?;
         let command = Command::SubmitWorks { owner, works, from: Submitter::Run(run) };
         let done = self.execute(caller, command, key).await?;
-        self.submitted(caller, &done, &[])
+        self.submitted(caller, &done, &order, &[])
     }
 
     fn facts(&self, run: &RunRef) -> Result<WorkFacts, Problem> {
@@ -359,9 +360,6 @@ impl Engine {
         Ok(outcome(&done, None))
     }
 }
-
-/// Amounts beyond this are no amounts: a billion dollars, in micro-USD.
-const MAX_AMOUNT: u64 = 1_000_000_000_000_000;
 
 /// A completion that arrived before, when its answer was lost.
 fn already(work: &WorkFacts, run: &RunRef, agent: &Slug) -> Option<Completed> {

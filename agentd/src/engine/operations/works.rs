@@ -29,17 +29,17 @@ impl Engine {
     ) -> Result<SubmittedView, Problem> {
         let key = self.0.keyed(key, "submit", body)?;
         let works = self.prepare(caller, documents)?;
-        let skills = skills(&works);
+        let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };
         let done = self.execute(caller, command, key).await?;
-        self.submitted(caller, &done, &skills)
+        self.submitted(caller, &done, &order, &skills)
     }
 
     /// What a submit would do; nothing is written.
     pub fn check(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<SubmittedView, Problem> {
         let works = self.prepare(caller, documents)?;
         self.permit(caller, Action::WorkSubmit, &Resource::owned("works of one's own", caller.uid))?;
-        let skills = skills(&works);
+        let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
         let drafts = self.0.readers.with(|conn| {
             let facts = load::works::submit_facts(conn, &works, &Submitter::Person);
@@ -51,7 +51,7 @@ impl Engine {
             }
             _ => None,
         });
-        let works = works.collect();
+        let works = as_listed(works.collect(), &order);
         Ok(SubmittedView { works, repeated: false, notes: self.notes(caller, &skills)? })
     }
 
@@ -87,10 +87,12 @@ impl Engine {
         })
     }
 
+    /// The answer to a submit. `order` is that of the ledger, as places of the list.
     pub(super) fn submitted(
         &self,
         caller: &Caller,
         done: &Done,
+        order: &[usize],
         skills: &[Vec<Skill>],
     ) -> Result<SubmittedView, Problem> {
         let works = self.0.readers.with(|conn| {
@@ -100,6 +102,7 @@ impl Engine {
             });
             each.map(|(id, state)| submitted_row(conn, id, state, done.repeated)).collect()
         })?;
+        let works = as_listed(works, order);
         Ok(SubmittedView { works, repeated: done.repeated, notes: self.notes(caller, skills)? })
     }
 
@@ -222,6 +225,14 @@ impl Engine {
     }
 }
 
+/// Works in the order of the list that they were submitted with.
+fn as_listed(works: Vec<SubmittedWork>, order: &[usize]) -> Vec<SubmittedWork> {
+    let mut placed: Vec<(usize, SubmittedWork)> =
+        works.into_iter().enumerate().map(|(nth, work)| (order.get(nth).copied().unwrap_or(nth), work)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, work)| work).collect()
+}
+
 fn skills(works: &[NewWork]) -> Vec<Vec<Skill>> {
     let mut skills: Vec<Vec<Skill>> = works.iter().map(|work| work.spec.required_skills.clone()).collect();
     skills.retain(|needed| !needed.is_empty());
@@ -247,4 +258,20 @@ fn submitted_row(conn: &Connection, id: WorkId, then: WorkState, repeated: bool)
         state = now.map_or(state, |work| work.state.as_str().to_owned());
     }
     Ok(SubmittedWork { id, short: query::resolve::short(conn, &id).map_err(Problem::internal)?, state })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_in_the_order_of_the_list() {
+        let work = |n: u8| {
+            let id = WorkId::from_bytes([n; 10]);
+            SubmittedWork { id, short: id.short(4), state: "ready".to_owned() }
+        };
+        // The ledger took the third of the list first.
+        let works = as_listed(vec![work(3), work(1), work(2)], &[2, 0, 1]);
+        assert_eq!(works, [work(1), work(2), work(3)]);
+    }
 }

@@ -290,6 +290,8 @@ pub fn spend_facts(tx: &Connection, named: &RunRef, reservation: Option<u64>, en
     let Some(name) = work.run.as_ref().map(|run| run.agent.clone()) else { return Ok(None) };
     let Some(agent) = agents::facts(tx, &name)? else { return Ok(None) };
     let accounts = accounts::above(tx, work.spec.owner, Some(&name), env)?;
+    // An index beyond what a column holds is nobody's.
+    let reservation = reservation.filter(|index| i64::try_from(*index).is_ok());
     let reservation = match (reservation, &work.run) {
         (Some(index), Some(run)) => reserved(tx, index, run.fence.n)?,
         _ => None,

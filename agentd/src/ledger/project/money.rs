@@ -5,12 +5,14 @@ use rusqlite::{Connection, Result, params};
 
 use super::works::Row;
 use super::{exec, misplaced};
+use crate::domain::account::MAX_AMOUNT;
 
-/// A limit of an account; `id` is its family: `owner:1000/day`.
+/// Limits of an account; `id` is its family: `owner:1000/day`. One that is not given stays.
 pub(super) fn project_limit(tx: &Connection, event: &Event, id: &str) -> Result<()> {
     let EventData::AccountLimitSet(data) = &event.data else { return Err(misplaced(&event.data)) };
     let sql = "INSERT INTO account_limits (family, max_cost, max_tokens) VALUES (?1, ?2, ?3)
-               ON CONFLICT (family) DO UPDATE SET max_cost = excluded.max_cost, max_tokens = excluded.max_tokens";
+               ON CONFLICT (family) DO UPDATE SET max_cost = coalesce(excluded.max_cost, max_cost),
+                 max_tokens = coalesce(excluded.max_tokens, max_tokens)";
     exec(tx, sql, params![id, data.max_cost_micro_usd, data.max_tokens])
 }
 
@@ -24,19 +26,22 @@ struct Change {
 }
 
 fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX)
+    i64::try_from(amount.min(MAX_AMOUNT)).unwrap_or(i64::MAX)
 }
 
+/// Adds to the sums of a work and its accounts. A sum stops at the largest amount, and none falls below nothing: more
+/// than that no ledger means, and an overflow would end everybody's spending for the day.
 fn apply(tx: &Connection, work: i64, accounts: &[String], change: Change) -> Result<()> {
     let Change { spent, reserved, tokens, reserved_tokens } = change;
-    let sql = "UPDATE works SET spent = spent + ?2, reserved = reserved + ?3, tokens = tokens + ?4,
-                 reserved_tokens = reserved_tokens + ?5 WHERE key = ?1";
-    exec(tx, sql, params![work, spent, reserved, tokens, reserved_tokens])?;
+    let sql = "UPDATE works SET spent = min(spent + ?2, ?6), reserved = max(0, min(reserved + ?3, ?6)),
+                 tokens = min(tokens + ?4, ?6), reserved_tokens = max(0, min(reserved_tokens + ?5, ?6)) WHERE key = ?1";
+    exec(tx, sql, params![work, spent, reserved, tokens, reserved_tokens, MAX_AMOUNT])?;
     for account in accounts {
-        let sql = "INSERT INTO accounts (name, spent, reserved, tokens, reserved_tokens) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT (name) DO UPDATE SET spent = spent + excluded.spent, reserved = reserved + excluded.reserved,
-                     tokens = tokens + excluded.tokens, reserved_tokens = reserved_tokens + excluded.reserved_tokens";
-        exec(tx, sql, params![account, spent, reserved, tokens, reserved_tokens])?;
+        let sql =
+            "INSERT INTO accounts (name, spent, reserved, tokens, reserved_tokens) VALUES (?1, ?2, max(0, ?3), ?4, max(0, ?5))
+                   ON CONFLICT (name) DO UPDATE SET spent = min(spent + ?2, ?6), reserved = max(0, min(reserved + ?3, ?6)),
+                     tokens = min(tokens + ?4, ?6), reserved_tokens = max(0, min(reserved_tokens + ?5, ?6))";
+        exec(tx, sql, params![account, spent, reserved, tokens, reserved_tokens, MAX_AMOUNT])?;
     }
     Ok(())
 }
@@ -74,17 +79,17 @@ pub(super) fn settled(tx: &Connection, row: &Row, data: &CostSettled) -> Result<
     let unpriced = i64::from(data.micro_usd.is_none());
     exec(tx, "UPDATE works SET unpriced = unpriced + ?2 WHERE key = ?1", params![row.key, unpriced])?;
     let bit = source_bit(data.source);
-    let sql = "UPDATE runs SET spent = spent + ?2, tokens = tokens + ?3, sources = sources | ?4
+    let sql = "UPDATE runs SET spent = min(spent + ?2, ?5), tokens = min(tokens + ?3, ?5), sources = sources | ?4
                WHERE key = ?1 RETURNING agent, epoch";
     let (agent, epoch): (i64, i64) = tx
         .prepare_cached(sql)?
-        .query_row(params![row.run_key(), micro_usd, tokens, bit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sql = "UPDATE epochs SET spent = spent + ?3 WHERE agent = ?1 AND epoch = ?2";
-    exec(tx, sql, params![agent, epoch, micro_usd])?;
+        .query_row(params![row.run_key(), micro_usd, tokens, bit, MAX_AMOUNT], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "UPDATE epochs SET spent = min(spent + ?3, ?4) WHERE agent = ?1 AND epoch = ?2";
+    exec(tx, sql, params![agent, epoch, micro_usd, MAX_AMOUNT])?;
     let sql = "INSERT INTO spending (day, owner, agent, source, micro_usd, tokens, unpriced) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-               ON CONFLICT (day, owner, agent, source) DO UPDATE SET micro_usd = micro_usd + excluded.micro_usd,
-                 tokens = tokens + excluded.tokens, unpriced = unpriced + excluded.unpriced";
-    exec(tx, sql, params![day(data), row.owner, agent, bit, micro_usd, tokens, unpriced])
+               ON CONFLICT (day, owner, agent, source) DO UPDATE SET micro_usd = min(micro_usd + excluded.micro_usd, ?8),
+                 tokens = min(tokens + excluded.tokens, ?8), unpriced = unpriced + excluded.unpriced";
+    exec(tx, sql, params![day(data), row.owner, agent, bit, micro_usd, tokens, unpriced, MAX_AMOUNT])
 }
 
 /// The day that was charged, in the host's zone, as the accounts name it.

@@ -101,8 +101,8 @@ pub struct ObjectiveRemoved {}
 pub struct AccountLimitSet {
     /// Day or month.
     pub period: Period,
-    /// Money; absent for none.
+    /// Money; absent when it stays as it was.
     pub max_cost_micro_usd: Option<u64>,
-    /// Tokens; absent for none.
+    /// Tokens; absent when they stay as they were.
     pub max_tokens: Option<u64>,
 }

@@ -228,8 +228,12 @@ pub struct RunStarted {}
 pub enum WaitReason {
     /// An account has too little left.
     Budget {
-        /// The account: `work`, `owner:1000/day`, `host/day`, `agent:NAME/day`.
+        /// The account: `work`, `owner:1000/day`, `host/day`, `agent:NAME/month`.
         account: String,
+        /// Money that was asked for and did not fit; 0 where what was spent reached the limit.
+        micro_usd: u64,
+        /// Tokens that were asked for and did not fit.
+        tokens: u64,
     },
     /// A person must answer.
     Person,

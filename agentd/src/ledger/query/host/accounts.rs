@@ -24,7 +24,7 @@ pub struct Today<'a> {
 }
 
 /// The accounts that the viewer may see: the host's for who sees all, those of owners with works, and those of agents
-/// that have a limit or spent today. An account without a limit of its own has the configured one.
+/// that have a limit or spent today. Where no limit of money was set, the configured one holds.
 pub fn accounts(
     conn: &Connection,
     viewer: &Viewer,
@@ -34,6 +34,7 @@ pub fn accounts(
     let mut families = BTreeSet::new();
     if viewer.all {
         families.insert(("host".to_owned(), Period::Day));
+        families.insert(("host".to_owned(), Period::Month));
     }
     for uid in owners(conn, viewer)? {
         families.insert((format!("owner:{uid}"), Period::Day));
@@ -41,6 +42,7 @@ pub fn accounts(
     }
     for name in agents(conn, viewer, today.day)? {
         families.insert((format!("agent:{name}"), Period::Day));
+        families.insert((format!("agent:{name}"), Period::Month));
     }
     families.extend(limited(conn, viewer)?);
     families.into_iter().map(|(account, period)| Ok(one(conn, account, period, defaults, today)?)).collect()
@@ -106,7 +108,8 @@ fn one(
         (Some(("owner", _)), Period::Month) => Some(defaults.owner_month_micro_usd),
         _ => None,
     };
-    let (max_cost, max_tokens) = set.unwrap_or((default, None));
+    let (max_cost, max_tokens) = set.unwrap_or_default();
+    let max_cost = max_cost.or(default);
     let sql = "SELECT spent, reserved, tokens, reserved_tokens FROM accounts WHERE name = ?1";
     let amounts = |row: &Row<'_>| {
         Ok((read::unsigned(row, 0)?, read::unsigned(row, 1)?, read::unsigned(row, 2)?, read::unsigned(row, 3)?))

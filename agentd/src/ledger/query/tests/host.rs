@@ -45,9 +45,11 @@ fn spend(log: &mut Log, work: super::Work) {
             released_tokens: 0,
             accounts: [
                 "agent:fixer/day/2026-11-22",
+                "agent:fixer/month/2026-11",
                 "owner:1000/day/2026-11-22",
                 "owner:1000/month/2026-11",
                 "host/day/2026-11-22",
+                "host/month/2026-11",
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -98,8 +100,8 @@ fn what_waits_for_a_person_names_the_command_that_answers() {
         (claimed("accept"), claimed("answer"), claimed("own"), claimed("above"), claimed("frozen"));
     let judged = log.judge(accept, "{}");
     log.wait(answer, WaitReason::Person);
-    log.wait(own, WaitReason::Budget { account: "work".to_owned() });
-    log.wait(above, WaitReason::Budget { account: "owner:1000/day".to_owned() });
+    log.wait(own, WaitReason::Budget { account: "work".to_owned(), micro_usd: 1, tokens: 0 });
+    log.wait(above, WaitReason::Budget { account: "owner:1000/day".to_owned(), micro_usd: 1, tokens: 0 });
     log.wait(frozen, WaitReason::Frozen);
     let waiting = status_of(&log, &person(1000)).waiting;
     let says: Vec<_> = waiting.iter().map(|waits| (waits.work, waits.what.as_str(), waits.command.clone())).collect();
@@ -178,15 +180,38 @@ fn accounts_show_their_period_and_where_the_limit_comes_from() {
     };
     let own = [
         line("agent:fixer", DAY, None, 200, "default"),
+        line("agent:fixer", "2026-11", None, 200, "default"),
         line("owner:1000", DAY, Some(5), 200, "set"),
         line("owner:1000", "2026-11", Some(defaults.owner_month_micro_usd), 200, "default"),
     ];
     assert_eq!(shown(&person(1000)), own);
     let all = shown(&operator());
     assert!(all.contains(&line("host", DAY, Some(defaults.host_day_micro_usd), 200, "default")));
+    assert!(all.contains(&line("host", "2026-11", None, 200, "default")));
     assert!(own.iter().all(|account| all.contains(account)));
     let strangers = shown(&person(1001));
     assert!(strangers.iter().all(|account| account.0 == "owner:1001" && account.3 == 0), "{strangers:?}");
+}
+
+#[test]
+fn a_limit_that_was_not_given_is_shown_as_it_stays() {
+    let mut log = Log::new();
+    let today = Today { day: DAY, month: "2026-11" };
+    let defaults = Defaults::default();
+    let shown = |log: &Log| {
+        let viewer = operator();
+        let accounts = accounts(&log.conn, &viewer, &defaults, today).unwrap();
+        let host = accounts.into_iter().find(|of| of.account == "host" && of.period == Period::Day).unwrap();
+        (host.max_cost.map(|most| most.0.as_micro()), host.max_tokens, host.limit_source)
+    };
+    let mut set = |max_cost_micro_usd, max_tokens| {
+        let limit = AccountLimitSet { period: Period::Day, max_cost_micro_usd, max_tokens };
+        log.tell(Subject::Account("host/day".to_owned()), limit);
+        shown(&log)
+    };
+    assert_eq!(set(None, Some(5)), (Some(defaults.host_day_micro_usd), Some(5), "set".to_owned()));
+    assert_eq!(set(Some(7), None), (Some(7), Some(5), "set".to_owned()));
+    assert_eq!(set(None, Some(0)), (Some(7), Some(0), "set".to_owned()));
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn a_live_run_shows_what_memory_knows_of_it() {
     log.agent("fixer", 1000, &[]);
     let work = log.submit(1000, "work", |_| {});
     log.claim(work, "fixer", 1);
-    log.wait(work, WaitReason::Budget { account: "work".to_owned() });
+    log.wait(work, WaitReason::Budget { account: "work".to_owned(), micro_usd: 1, tokens: 0 });
     let live = |run: RunId| {
         assert_eq!(run, RunId { work: work.id, attempt: 1 });
         Some(Pulse { progress: Some("reading".to_owned()), heartbeat_at: at(77) })
@@ -146,7 +146,7 @@ fn a_live_run_shows_what_memory_knows_of_it() {
     let view = show(&log.conn, &person(1000), &work.text(), &never, &live).unwrap();
     assert_eq!(view.runs[0].progress.as_deref(), Some("reading"));
     assert_eq!(view.runs[0].heartbeat_at, Some(at(77)));
-    assert_eq!(view.waiting_for, Some(WaitReason::Budget { account: "work".to_owned() }));
+    assert_eq!(view.waiting_for, Some(WaitReason::Budget { account: "work".to_owned(), micro_usd: 1, tokens: 0 }));
 }
 
 #[test]

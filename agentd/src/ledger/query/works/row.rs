@@ -155,7 +155,7 @@ impl Stored {
                 n => format!("waits for {n} other works"),
             }),
             WorkState::Waiting => run.and_then(|run| run.waiting.as_ref()).map(|waiting| match waiting {
-                WaitReason::Budget { account } => format!("waits for budget: {account} has too little left"),
+                WaitReason::Budget { account, .. } => format!("waits for budget: {account} has too little left"),
                 WaitReason::Person => "waits for a person's answer".to_owned(),
                 WaitReason::Frozen => "is frozen".to_owned(),
             }),
