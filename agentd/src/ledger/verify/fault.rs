@@ -181,6 +181,12 @@ pub enum CheckpointFault {
         /// The note.
         note: u64,
     },
+    /// The moment beside the note, which recovery compares clocks with, is not that of the last event.
+    #[error("its row has another moment than event {event}")]
+    Moment {
+        /// The last event.
+        event: u64,
+    },
     /// Not a name that this log ever had.
     #[error("it is of {origin}, which this log never was")]
     Origin {

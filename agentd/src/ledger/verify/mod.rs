@@ -19,6 +19,7 @@ mod subjects;
 use std::hash::RandomState;
 use std::path::Path;
 
+use agentd_schemas::event::Event;
 use agentd_schemas::log::note::{Checkpoint, SignedNote};
 use agentd_schemas::log::tree::Hash;
 use rusqlite::Connection;
@@ -148,11 +149,24 @@ impl Check<'_> {
                 return Err(VerifyError::Head(CheckpointFault::Origin { origin: opened.origin }));
             }
             roots.check(&opened).map_err(|fault| self.changed(confirmed, head.size, nodes.as_ref(), fault))?;
+            self.moment(head)?;
         }
         if let Some(fault) = nodes {
             return Err(fault.error(self.size));
         }
         self.beginning(incarnations).map(|()| kept)
+    }
+
+    /// The head was written with the last event, and no signature covers the moment beside it.
+    fn moment(&self, head: &checkpoint::Head) -> Result<(), VerifyError> {
+        let Some(index) = head.size.checked_sub(1) else { return Ok(()) };
+        let sql = "SELECT body FROM main.events WHERE idx = ?1";
+        let body: String = self.connection.query_row(sql, [index], |row| row.get(0))?;
+        let event = Event::from_bytes(body.as_bytes())
+            .map_err(|error| VerifyError::Event { index, fault: EventFault::Body(error.to_string()) })?;
+        let last = &event.envelope;
+        let same = (last.time, last.boot_ms) == (head.moment.wall, head.moment.boot_ms) && last.boot == head.boot;
+        if same { Ok(()) } else { Err(VerifyError::Head(CheckpointFault::Moment { event: index })) }
     }
 
     /// The mark of the current incarnation is that of the last one that began.

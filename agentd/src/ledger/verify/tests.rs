@@ -165,7 +165,9 @@ fn what_was_done_to_the_tables_of_the_log_is_told() {
         ("UPDATE head SET size = 619", "event 619: no checkpoint covers it"),
         ("UPDATE head SET size = 621", "event 620: it is missing"),
         (
-            "UPDATE head SET size = c.size, note = c.note FROM (SELECT * FROM checkpoints WHERE size = 600) AS c;
+            "UPDATE head SET size = c.size, note = c.note, boot_ms = json_extract(body, '$.boot_ms'),
+                 wall_ms = CAST(round(unixepoch(json_extract(body, '$.time'), 'subsec') * 1000) AS INTEGER)
+             FROM checkpoints AS c, events WHERE c.size = 600 AND idx = 599;
              DELETE FROM events WHERE idx >= 600",
             "it holds",
         ),
@@ -272,5 +274,14 @@ fn threads_join_at_the_same_root() {
         assert_eq!(split.blocks, part.blocks);
         assert_eq!(split.peaks, part.peaks);
         assert_eq!(split.subjects.len(), part.subjects.len());
+    }
+}
+
+#[test]
+fn a_head_that_was_written_at_another_moment_is_named() {
+    let small = Small::with_works(1);
+    for column in ["wall_ms = wall_ms + 1", "boot_ms = 0", "boot = 'ffeeddccbbaa99887766554433221100'"] {
+        let told = says(&small, &format!("UPDATE head SET {column}"));
+        assert_eq!(told, "the head: its row has another moment than event 8", "{column}");
     }
 }
