@@ -2,7 +2,7 @@
 //! a crash and after a clean stop.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use agentd_schemas::event::Decided;
@@ -23,7 +23,7 @@ use crate::identity::{Challenges, HostKeys, Tokens, trust_domain};
 use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
 use crate::ledger::incarnation::{self, LogError, Opened};
-use crate::ledger::load::{LoadError, works};
+use crate::ledger::load::{self, LoadError, works};
 use crate::ledger::open::{OpenError, open_writer};
 use crate::ledger::sqlite::SqliteStore;
 use crate::ledger::store::Request;
@@ -84,9 +84,11 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let database = settings.state.join("ledger.db");
     let fresh = !database.exists();
     let mut conn = open_writer(&database)?;
+    // Before anything is committed: the next commit makes the present moment the one that counts.
+    let jumped = wall_jump(&conn, clock, boot)?;
     let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot, fresh)?;
     let recovered = last_event_is_no_stop(&conn)?;
-    let held = clock_held(&conn)?;
+    let held = load::host::clock_held(&conn)?;
     let log_key = incarnation::current(&conn)?.map(|announced| announced.log_key.to_string()).unwrap_or_default();
     let host = Host {
         mode: settings.mode,
@@ -100,7 +102,6 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         since: WallMs::saturating(clock.wall_ms()),
     };
     let voided = put_back(&conn, &boot.to_string(), appender.incarnation(), clock.boot_ms())?;
-    let jumped = wall_jump(&conn, clock, boot)?;
     let size = appender.size();
     let inner = Arc::new(Inner {
         readers: Readers::open(&database)?,
@@ -120,7 +121,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         validators: operations::judge::Validators::default(),
         timer: Notify::new(),
         size: watch::Sender::new(size),
-        clock_held: AtomicI64::new(held),
+        clock_held: AtomicBool::new(held),
         agents_changed: AtomicU64::new(1),
     });
     for run in voided.living {
@@ -197,10 +198,6 @@ fn last_event_is_no_stop(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(!matches!(last.as_str(), "DaemonStopped" | "LogStarted" | "IncarnationStarted"))
 }
 
-fn clock_held(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.query_row("SELECT coalesce((SELECT held_ms FROM clock), 0)", [], |row| row.get(0))
-}
-
 /// How far the wall clock moved against what the last commit knew, when that is more than a clock does by itself.
 fn wall_jump(conn: &Connection, clock: Clock, boot: BootId) -> rusqlite::Result<Option<i64>> {
     let Some(head) = head(conn)? else { return Ok(None) };
@@ -269,16 +266,17 @@ impl Engine {
     ) -> Result<(), StartError> {
         let host = Caller::host();
         let failed = |problem: Problem| StartError::System(problem.to_string());
-        let agentd = env!("CARGO_PKG_VERSION").to_owned();
-        self.execute(&host, Command::RecordStart { agentd, recovered }, None).await.map_err(failed)?;
-        for (run, because) in lost {
-            self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
-        }
+        // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.
         if let Some(by_ms) = jumped {
             tracing::error!(
                 "the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept"
             );
             self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
+        }
+        let agentd = env!("CARGO_PKG_VERSION").to_owned();
+        self.execute(&host, Command::RecordStart { agentd, recovered }, None).await.map_err(failed)?;
+        for (run, because) in lost {
+            self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }
         Ok(())
     }

@@ -89,7 +89,7 @@ fn due(engine: &Engine, moment: Moment, budget_at: &mut u64) -> (Vec<Command>, O
         commands.extend(waiting.map(|run| Command::ResumeBudget { work: run.run.work }));
     }
     let boot = engine.0.boot.to_string();
-    let held = engine.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) != 0;
+    let held = engine.0.clock_held.load(std::sync::atomic::Ordering::Relaxed);
     let found = engine.0.readers.with(|conn| {
         let mut commands = backoffs(conn, &boot, now).map_err(Problem::internal)?;
         commands.extend(outbox(conn).map_err(Problem::internal)?);

@@ -175,7 +175,7 @@ fn decide_work(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         }
         Command::RetryWork { work, reason } => {
             agent::check_reason("the reason", reason, false)?;
-            Ok(work::person::retry(&load_work(tx, *work, false)?, reason)?)
+            Ok(work::person::retry(&load_work(tx, *work, false)?, reason, env)?)
         }
         Command::AcceptResult { work, note } => judge(tx, *work, true, note.as_deref(), operator, env),
         Command::RejectResult { work, reason } => {

@@ -115,7 +115,7 @@ fn one(
     }
     spec.state = match spec.not_before {
         _ if open => WorkState::Blocked,
-        Some(time) if time > env.wall => WorkState::Scheduled,
+        Some(time) if !env.has_come(time) => WorkState::Scheduled,
         _ => WorkState::Ready,
     };
     if let Submitter::Schedule { schedule, tick } = from {
