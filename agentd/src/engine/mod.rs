@@ -9,6 +9,8 @@ mod jobs;
 mod journal;
 mod live;
 pub mod operations;
+mod pace;
+mod put_back;
 mod readers;
 mod recovery;
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use agentd_schemas::event::Decided;
-use agentd_schemas::id::Fence;
 use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::time::WallMs;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
-use super::live::{LiveRun, LiveRuns};
+use super::live::LiveRuns;
+use super::put_back::{self, Now};
 use super::readers::Readers;
 use super::{Engine, Host, Inner, denials, operations, waiters, world};
 use crate::domain::command::RunRef;
@@ -23,7 +23,7 @@ use crate::identity::{Challenges, HostKeys, Tokens, trust_domain};
 use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
 use crate::ledger::incarnation::{self, LogError, Opened};
-use crate::ledger::load::{self, LoadError, works};
+use crate::ledger::load::{self, LoadError};
 use crate::ledger::open::{OpenError, open_writer};
 use crate::ledger::sqlite::SqliteStore;
 use crate::ledger::store::Request;
@@ -101,7 +101,8 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         time_zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
         since: WallMs::saturating(clock.wall_ms()),
     };
-    let voided = put_back(&conn, &boot.to_string(), appender.incarnation(), clock.boot_ms())?;
+    let now = Now { boot: boot.to_string(), boot_ms: clock.boot_ms(), slept_ms: clock.suspended_ms() };
+    let voided = put_back::put_back(&conn, &now, appender.incarnation())?;
     let size = appender.size();
     let inner = Arc::new(Inner {
         readers: Readers::open(&database)?,
@@ -211,50 +212,6 @@ fn wall_jump(conn: &Connection, clock: Clock, boot: BootId) -> rusqlite::Result<
     let boot_moved = i64::try_from(now.boot_ms).unwrap_or(i64::MAX) - i64::try_from(head.moment.boot_ms).unwrap_or(0);
     let jumped = wall_moved - boot_moved;
     Ok((jumped.abs() > limit).then_some(jumped))
-}
-
-/// Runs that were live when the daemon stopped.
-struct PutBack {
-    living: Vec<LiveRun>,
-    lost: Vec<(RunRef, &'static str)>,
-}
-
-/// In the same boot every living lease gets one full period; a new boot, or a restore, voids it.
-fn put_back(conn: &Connection, boot: &str, incarnation: u32, now: u64) -> Result<PutBack, StartError> {
-    let sql = "SELECT r.work, r.attempt, r.incarnation, r.key, r.boot, r.lease_ms, r.claimed_boot_ms, r.waited_ms,
-                 r.waiting_since_boot_ms FROM runs r WHERE r.outcome = 0";
-    let mut statement = conn.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let mut back = PutBack { living: Vec::new(), lost: Vec::new() };
-    while let Some(row) = rows.next()? {
-        let Some(work) = works::work_by_key(conn, row.get(0)?, false)? else { continue };
-        let Some(holder) = &work.run else { continue };
-        let fence = Fence { incarnation: row.get(2)?, n: row.get(3)? };
-        let run = RunRef { work: work.id, attempt: row.get(1)?, fence };
-        if fence.incarnation != incarnation {
-            back.lost.push((run, "new_incarnation"));
-        } else if row.get::<_, String>(4)? != boot {
-            back.lost.push((run, "new_boot"));
-        } else {
-            let lease_ms: u64 = row.get(5)?;
-            back.living.push(LiveRun {
-                run,
-                agent: holder.agent.clone(),
-                lease_ms,
-                lease_until: now + lease_ms,
-                timeout_ms: work.spec.timeout_ms,
-                since: row.get(6)?,
-                paused_ms: row.get(7)?,
-                paused_since: row.get(8)?,
-                waiting: holder.waiting.clone(),
-                frozen: false,
-                progress: None,
-                heartbeat_at: None,
-                terms: None,
-            });
-        }
-    }
-    Ok(back)
 }
 
 impl Engine {

@@ -127,6 +127,7 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
     match command {
         Command::ReserveCost { run, micro_usd, tokens } => {
             let facts = load::works::spend_facts(tx, run, None, env)?.ok_or_else(|| no_work(run.work))?;
+            work::frozen::refuse(&facts.work, run, &load::host::frozen(tx)?)?;
             Ok(work::spend::reserve(&facts, run, *micro_usd, *tokens)?)
         }
         Command::SettleCost { run, cost } => {

@@ -146,7 +146,6 @@ fn leased(work: &WorkFacts, why: &mut Why) {
             let problem = super::spend::must_wait(work, reason);
             why.summary = match reason {
                 WaitReason::Person => format!("agent {agent} asked a person and waits for the answer"),
-                WaitReason::Frozen => format!("agent {agent} has it, and it is frozen"),
                 WaitReason::Budget { account } => {
                     format!("agent {agent} waits for budget: {account} has too little left")
                 }

@@ -1,7 +1,10 @@
 //! What time does, on a ledger whose clocks the test sets.
 
 mod clock;
+mod frozen;
+mod pauses;
 mod retry;
+mod timers;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -233,8 +233,6 @@ pub enum WaitReason {
     },
     /// A person must answer.
     Person,
-    /// Frozen by a person.
-    Frozen,
 }
 
 /// The run waits; waiting costs no running time.
