@@ -2,6 +2,7 @@
 
 use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::Scope;
+use agentd_schemas::event::{EventData, TickOutcome};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -11,11 +12,11 @@ use crate::domain::{Command, Defaults, schedule};
 use crate::engine::timers::look;
 use crate::sys::clock::Moment;
 
-fn hourly(scene: &mut Scene) {
+fn hourly(scene: &mut Scene, missed: &str) {
     let work: Value = json!({"title": "sweep"});
     let documents: Vec<WorkDocument> = vec![serde_json::from_value(work.clone()).unwrap()];
     let mut works = prepare(documents, &Defaults::default(), &mut |text| Ok(text.parse().unwrap())).unwrap();
-    let document = json!({"name": "sweep", "cron": "0 * * * *", "time_zone": "UTC", "work": work});
+    let document = json!({"name": "sweep", "cron": "0 * * * *", "time_zone": "UTC", "missed": missed, "work": work});
     let new = schedule::prepare(OWNER, serde_json::from_value(document).unwrap(), TimeZone::UTC, works.remove(0));
     scene.run(Command::AddSchedule { schedule: Box::new(new.unwrap()) });
 }
@@ -28,7 +29,7 @@ fn found(scene: &Scene) -> (Vec<Command>, Option<u64>) {
 #[test]
 fn ticks_of_a_frozen_host_are_not_due() {
     let mut scene = Scene::new();
-    hourly(&mut scene);
+    hourly(&mut scene, "once");
     assert_eq!(found(&scene), (Vec::new(), Some(scene.boot + HOUR)));
     scene.run(Command::Freeze { scope: Scope::All, reason: "look".to_owned() });
     scene.pass(2 * HOUR);
@@ -45,4 +46,27 @@ fn what_is_due_is_not_the_next_thing() {
     let (commands, next) = found(&scene);
     assert!(matches!(&commands[..], [Command::PassDeadline { .. }]), "{commands:?}");
     assert_eq!(next, Some(scene.boot + HOUR), "a deadline that cannot be written makes no haste");
+}
+
+#[test]
+fn a_tick_says_how_many_before_it_were_missed() {
+    for (missed, minutes, submits, before) in
+        [("once", 0, true, 4), ("skip", 0, true, 4), ("skip", 30, false, 4), ("once", 1_999 * 60, true, 1_000)]
+    {
+        let mut scene = Scene::new();
+        hourly(&mut scene, missed);
+        scene.pass(5 * HOUR + minutes * 60_000);
+        let [Command::TickSchedule { schedule }] = found(&scene).0[..] else { panic!("nothing is due") };
+        let events = scene.run(Command::TickSchedule { schedule });
+        let ticked = events.iter().find_map(|event| match &event.data {
+            EventData::ScheduleTicked(ticked) => Some(ticked),
+            _ => None,
+        });
+        let ticked = ticked.unwrap();
+        let submitted = matches!(ticked.outcome, TickOutcome::Submitted { .. });
+        assert_eq!((submitted, ticked.missed), (submits, before), "{missed} {minutes}");
+        let counts = "SELECT submitted, skipped FROM schedules";
+        let counted = scene.db().query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(counted, (u64::from(submits), before + u64::from(!submits)), "{missed} {minutes}");
+    }
 }
