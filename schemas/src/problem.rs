@@ -72,8 +72,6 @@ codes! {
     BudgetExhausted = "budget_exhausted", 402, 1;
     /// Starts are frozen.
     Frozen = "frozen", 409, 1;
-    /// The wall clock jumped; what depends on it is held for an operator.
-    ClockHeld = "clock_held", 409, 1;
     /// A queue is full, or a rate is exceeded; try again later.
     Busy = "busy", 429, 1;
     /// The message is larger than its bound.
@@ -84,8 +82,6 @@ codes! {
     DiskFull = "disk_full", 507, 1;
     /// What the request was decided on changed too often meanwhile.
     Conflict = "conflict", 409, 1;
-    /// The ledger does not verify.
-    Corrupt = "corrupt", 500, 1;
     /// The content was redacted.
     Redacted = "redacted", 410, 6;
     /// The daemon is stopping.

@@ -123,16 +123,32 @@ fn sessions(document: &mut Document) {
 fn runs(document: &mut Document) {
     let path = |what: &str| format!("/v1/runs/{{run}}/{what}");
     let money: Vec<Code> = OF_A_RUN.into_iter().chain([Code::BudgetExhausted]).collect();
-    let parts: Vec<Code> = OF_A_RUN.into_iter().chain([Code::Cycle, Code::KeyReused]).collect();
+    let aside: Vec<Code> = money.iter().copied().chain([Code::Frozen]).collect();
+    let parts: Vec<Code> = OF_A_RUN.into_iter().chain([Code::Cycle, Code::KeyReused, Code::Frozen]).collect();
     let result: Vec<Code> = OF_A_RUN.into_iter().chain([Code::BadSignature]).collect();
     document.post::<Fenced, RunStatus>(&Door::Run, &path("start"), "The agent began", &OF_A_RUN);
     document.post::<Heartbeat, RunStatus>(&Door::Run, &path("heartbeat"), "The lease begins anew", &OF_A_RUN);
-    document.post::<Reserve, RunStatus>(&Door::Run, &path("reserve"), "Sets money and tokens aside", &money);
-    document.post::<Cost, RunStatus>(&Door::Run, &path("cost"), "Says what was spent", &money);
+    document.post::<Reserve, RunStatus>(
+        &Door::Run,
+        &path("reserve"),
+        "Sets money and tokens aside; not while frozen",
+        &aside,
+    );
+    document.post::<Cost, RunStatus>(&Door::Run, &path("cost"), "Says what was spent, also while frozen", &money);
     document.post::<Note, RunStatus>(&Door::Run, &path("note"), "Adds a note", &OF_A_RUN);
     document.post::<Note, RunStatus>(&Door::Run, &path("ask"), "Asks a person and waits", &OF_A_RUN);
-    document.post::<Children, SubmittedView>(&Door::Run, &path("children"), "Submits works as parts", &parts);
-    document.post::<Complete, Completed>(&Door::Run, &path("complete"), "Hands in the signed result", &result);
+    document.post::<Children, SubmittedView>(
+        &Door::Run,
+        &path("children"),
+        "Submits works as parts; not while frozen",
+        &parts,
+    );
+    document.post::<Complete, Completed>(
+        &Door::Run,
+        &path("complete"),
+        "Hands in the signed result, also while frozen",
+        &result,
+    );
     document.post::<Fail, Completed>(&Door::Run, &path("fail"), "Gives up", &OF_A_RUN);
 }
 

@@ -72,7 +72,6 @@ pub(crate) fn waits_for(reason: &WaitReason) -> String {
     match reason {
         WaitReason::Budget { account, .. } => format!("budget: account {account} has too little left"),
         WaitReason::Person => "a person to answer".to_owned(),
-        WaitReason::Frozen => "a thaw".to_owned(),
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Env {
     pub wall: WallMs,
     /// Milliseconds since boot, sleep included: for leases, timeouts and backoff.
     pub boot_ms: u64,
+    /// The wall clock jumped and nobody looked yet: what it triggers is held.
+    pub clock_held: bool,
     /// Incarnation of the ledger.
     pub incarnation: u32,
     /// The log index that the first event of this decision gets.
@@ -25,6 +27,11 @@ pub struct Env {
 }
 
 impl Env {
+    /// Whether a time has come for sure: while the clock is held, none has.
+    pub fn has_come(&self, time: WallMs) -> bool {
+        !self.clock_held && time <= self.wall
+    }
+
     /// The fence of a claim whose event is the `nth` of this decision.
     pub const fn fence(&self, nth: u64) -> Fence {
         Fence { incarnation: self.incarnation, n: self.next_index + nth }

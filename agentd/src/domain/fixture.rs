@@ -21,6 +21,7 @@ pub(crate) fn env() -> Env {
         next_index: 100,
         day: "2026-11-22".to_owned(),
         month: "2026-11".to_owned(),
+        clock_held: false,
         ids: Ids::new([7; 32]),
         defaults: Arc::new(Defaults::default()),
     }

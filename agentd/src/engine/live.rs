@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use agentd_schemas::event::{Event, EventData, Subject, WaitReason};
 use agentd_schemas::id::WorkId;
+use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
 
@@ -39,6 +40,8 @@ pub struct LiveRun {
     pub progress: Option<String>,
     /// When it said anything last.
     pub heartbeat_at: Option<WallMs>,
+    /// Its lease ran out and its end is on the way to the ledger: no heartbeat renews it any more.
+    pub ending: bool,
     /// What was agreed; unknown after a restart.
     pub terms: Option<Arc<Terms>>,
 }
@@ -59,6 +62,16 @@ impl LiveRun {
             self.paused_ms += now.saturating_sub(since);
         }
     }
+}
+
+/// What a run is told whose lease ran out, though the ledger does not say so yet.
+pub(crate) fn ran_out(run: &RunRef) -> Problem {
+    let RunRef { work, attempt, fence } = run;
+    let message = format!("fence {fence} of run {work}.{attempt} is stale: no heartbeat came for a whole lease");
+    Problem::new(Code::StaleFence, message)
+        .hint("stop this attempt, discard what it made, and claim again")
+        .detail("work", work.to_string())
+        .detail("fence", fence.to_string())
 }
 
 /// What has run out.
@@ -88,10 +101,10 @@ impl LiveRuns {
     }
 
     /// Completes what is known of a run that was just claimed.
-    pub(crate) fn agree(&self, work: WorkId, timeout_ms: Option<u64>, terms: Terms) {
+    pub(crate) fn agree(&self, named: &RunRef, terms: Terms) {
         self.with(|runs| {
-            if let Some(run) = runs.get_mut(&work) {
-                run.timeout_ms = timeout_ms;
+            if let Some(run) = runs.get_mut(&named.work).filter(|run| run.run == *named) {
+                run.timeout_ms = terms.timeout_ms;
                 run.terms = Some(Arc::new(terms));
             }
         });
@@ -105,7 +118,7 @@ impl LiveRuns {
         })
     }
 
-    /// Renews a lease. `None` when no such run lives under this fence.
+    /// Renews a lease. `None` when no such run lives under this fence, or its lease ran out before.
     pub(crate) fn heartbeat(
         &self,
         named: &RunRef,
@@ -115,7 +128,7 @@ impl LiveRuns {
         frozen: bool,
     ) -> Option<LiveRun> {
         self.with(|runs| {
-            let run = runs.get_mut(&named.work).filter(|run| run.run == *named)?;
+            let run = runs.get_mut(&named.work).filter(|run| run.run == *named && !run.ending)?;
             run.lease_until = now + run.lease_ms;
             run.heartbeat_at = Some(wall);
             run.frozen = frozen;
@@ -159,27 +172,38 @@ impl LiveRuns {
         });
     }
 
-    /// Running time that passed while the machine slept does not count.
+    /// Running time that passed while the machine slept does not count. What stood still meanwhile did not run anyway.
     pub(crate) fn forgive(&self, slept_ms: u64) {
         self.with(|runs| {
-            for run in runs.values_mut() {
+            for run in runs.values_mut().filter(|run| run.paused_since.is_none()) {
                 run.paused_ms += slept_ms;
             }
         });
     }
 
-    /// What has run out, at most `limit`, and when to look again.
+    /// The end of a lease could not be written: the run may send heartbeats again.
+    pub(crate) fn spare(&self, named: &RunRef) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(&named.work).filter(|run| run.run == *named) {
+                run.ending = false;
+            }
+        });
+    }
+
+    /// What has run out, at most `limit`, and when something else does. A lease that ran out is over from here on: a
+    /// heartbeat that comes while its end waits to be written must not be told to go on.
     pub(crate) fn ran_out(&self, now: u64, limit: usize) -> (Vec<RanOut>, Option<u64>) {
         self.with(|runs| {
             let mut out = Vec::new();
             let mut next: Option<u64> = None;
-            for run in runs.values() {
+            for run in runs.values_mut() {
                 let timeout = run
                     .timeout_ms
                     .filter(|_| run.paused_since.is_none())
                     .map(|most| now + most.saturating_sub(run.ran_ms(now)));
                 let due = timeout.map_or(run.lease_until, |timeout| timeout.min(run.lease_until));
                 if run.lease_until <= now {
+                    run.ending = true;
                     out.push(RanOut::Lease(run.run));
                 } else if timeout.is_some_and(|timeout| timeout <= now) {
                     out.push(RanOut::Timeout(run.run));
@@ -187,7 +211,7 @@ impl LiveRuns {
                     next = Some(next.map_or(due, |next| next.min(due)));
                 }
                 if out.len() >= limit {
-                    return (out, Some(now));
+                    break;
                 }
             }
             (out, next)
@@ -212,6 +236,7 @@ impl LiveRuns {
                 frozen: false,
                 progress: None,
                 heartbeat_at: None,
+                ending: false,
                 terms: None,
             }),
             EventData::RunWaiting(data) => self.with(|runs| {
@@ -237,3 +262,6 @@ impl LiveRuns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

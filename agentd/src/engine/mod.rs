@@ -9,14 +9,18 @@ mod jobs;
 mod journal;
 mod live;
 pub mod operations;
+mod pace;
+mod put_back;
 mod readers;
 mod recovery;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod waiters;
 mod world;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use agentd_schemas::event::{Event, EventData};
@@ -76,7 +80,7 @@ pub struct Inner {
     pub(crate) validators: operations::judge::Validators,
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
-    pub(crate) clock_held: AtomicI64,
+    pub(crate) clock_held: AtomicBool,
     pub(crate) agents_changed: AtomicU64,
 }
 
@@ -123,10 +127,10 @@ impl Inner {
     fn observe_identity(&self, event: &Event) {
         let agentd_schemas::event::Subject::Agent(name) = &event.envelope.subject else {
             if let EventData::ClockAccepted(_) = event.data {
-                self.clock_held.store(0, Ordering::Relaxed);
+                self.clock_held.store(false, Ordering::Relaxed);
             }
-            if let EventData::ClockJumped(data) = &event.data {
-                self.clock_held.store(data.by_ms, Ordering::Relaxed);
+            if let EventData::ClockJumped(_) = event.data {
+                self.clock_held.store(true, Ordering::Relaxed);
             }
             return;
         };

@@ -2,18 +2,18 @@
 //! a crash and after a clean stop.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use agentd_schemas::event::Decided;
-use agentd_schemas::id::Fence;
 use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::time::WallMs;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
-use super::live::{LiveRun, LiveRuns};
+use super::live::LiveRuns;
+use super::put_back::{self, Now};
 use super::readers::Readers;
 use super::{Engine, Host, Inner, denials, operations, waiters, world};
 use crate::domain::command::RunRef;
@@ -23,7 +23,7 @@ use crate::identity::{Challenges, HostKeys, Tokens, trust_domain};
 use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
 use crate::ledger::incarnation::{self, LogError, Opened};
-use crate::ledger::load::{LoadError, works};
+use crate::ledger::load::{self, LoadError};
 use crate::ledger::open::{OpenError, open_writer};
 use crate::ledger::sqlite::SqliteStore;
 use crate::ledger::store::Request;
@@ -84,9 +84,11 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let database = settings.state.join("ledger.db");
     let fresh = !database.exists();
     let mut conn = open_writer(&database)?;
+    // Before anything is committed: the next commit makes the present moment the one that counts.
+    let jumped = wall_jump(&conn, clock, boot)?;
     let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot, fresh)?;
     let recovered = last_event_is_no_stop(&conn)?;
-    let held = clock_held(&conn)?;
+    let held = load::host::clock_held(&conn)?;
     let log_key = incarnation::current(&conn)?.map(|announced| announced.log_key.to_string()).unwrap_or_default();
     let host = Host {
         mode: settings.mode,
@@ -99,8 +101,8 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         time_zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
         since: WallMs::saturating(clock.wall_ms()),
     };
-    let voided = put_back(&conn, &boot.to_string(), appender.incarnation(), clock.boot_ms())?;
-    let jumped = wall_jump(&conn, clock, boot)?;
+    let now = Now { boot: boot.to_string(), boot_ms: clock.boot_ms(), slept_ms: clock.suspended_ms() };
+    let voided = put_back::put_back(&conn, &now, appender.incarnation())?;
     let size = appender.size();
     let inner = Arc::new(Inner {
         readers: Readers::open(&database)?,
@@ -121,7 +123,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         validators: operations::judge::Validators::default(),
         timer: Notify::new(),
         size: watch::Sender::new(size),
-        clock_held: AtomicI64::new(held),
+        clock_held: AtomicBool::new(held),
         agents_changed: AtomicU64::new(1),
     });
     for run in voided.living {
@@ -198,10 +200,6 @@ fn last_event_is_no_stop(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(!matches!(last.as_str(), "DaemonStopped" | "LogStarted" | "IncarnationStarted"))
 }
 
-fn clock_held(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.query_row("SELECT coalesce((SELECT held_ms FROM clock), 0)", [], |row| row.get(0))
-}
-
 /// How far the wall clock moved against what the last commit knew, when that is more than a clock does by itself.
 fn wall_jump(conn: &Connection, clock: Clock, boot: BootId) -> rusqlite::Result<Option<i64>> {
     let Some(head) = head(conn)? else { return Ok(None) };
@@ -217,50 +215,6 @@ fn wall_jump(conn: &Connection, clock: Clock, boot: BootId) -> rusqlite::Result<
     Ok((jumped.abs() > limit).then_some(jumped))
 }
 
-/// Runs that were live when the daemon stopped.
-struct PutBack {
-    living: Vec<LiveRun>,
-    lost: Vec<(RunRef, &'static str)>,
-}
-
-/// In the same boot every living lease gets one full period; a new boot, or a restore, voids it.
-fn put_back(conn: &Connection, boot: &str, incarnation: u32, now: u64) -> Result<PutBack, StartError> {
-    let sql = "SELECT r.work, r.attempt, r.incarnation, r.key, r.boot, r.lease_ms, r.claimed_boot_ms, r.waited_ms,
-                 r.waiting_since_boot_ms FROM runs r WHERE r.outcome = 0";
-    let mut statement = conn.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let mut back = PutBack { living: Vec::new(), lost: Vec::new() };
-    while let Some(row) = rows.next()? {
-        let Some(work) = works::work_by_key(conn, row.get(0)?, false)? else { continue };
-        let Some(holder) = &work.run else { continue };
-        let fence = Fence { incarnation: row.get(2)?, n: row.get(3)? };
-        let run = RunRef { work: work.id, attempt: row.get(1)?, fence };
-        if fence.incarnation != incarnation {
-            back.lost.push((run, "new_incarnation"));
-        } else if row.get::<_, String>(4)? != boot {
-            back.lost.push((run, "new_boot"));
-        } else {
-            let lease_ms: u64 = row.get(5)?;
-            back.living.push(LiveRun {
-                run,
-                agent: holder.agent.clone(),
-                lease_ms,
-                lease_until: now + lease_ms,
-                timeout_ms: work.spec.timeout_ms,
-                since: row.get(6)?,
-                paused_ms: row.get(7)?,
-                paused_since: row.get(8)?,
-                waiting: holder.waiting.clone(),
-                frozen: false,
-                progress: None,
-                heartbeat_at: None,
-                terms: None,
-            });
-        }
-    }
-    Ok(back)
-}
-
 impl Engine {
     async fn first_commands(
         &self,
@@ -270,16 +224,17 @@ impl Engine {
     ) -> Result<(), StartError> {
         let host = Caller::host();
         let failed = |problem: Problem| StartError::System(problem.to_string());
-        let agentd = env!("CARGO_PKG_VERSION").to_owned();
-        self.execute(&host, Command::RecordStart { agentd, recovered }, None).await.map_err(failed)?;
-        for (run, because) in lost {
-            self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
-        }
+        // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.
         if let Some(by_ms) = jumped {
             tracing::error!(
                 "the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept"
             );
             self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
+        }
+        let agentd = env!("CARGO_PKG_VERSION").to_owned();
+        self.execute(&host, Command::RecordStart { agentd, recovered }, None).await.map_err(failed)?;
+        for (run, because) in lost {
+            self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }
         Ok(())
     }

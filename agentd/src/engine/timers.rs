@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{ServiceLevelKind, WaitReason};
 use agentd_schemas::id::{ID_BYTES, ScheduleId, WorkId};
 use agentd_schemas::problem::Problem;
@@ -11,14 +12,14 @@ use tokio::sync::watch;
 
 use super::Engine;
 use super::live::RanOut;
+use super::pace::{LONGEST_MS, Pace};
 use crate::domain::Command;
+use crate::ledger::load::{self, Loaded};
 use crate::policy::Caller;
 use crate::sys::clock::{Discontinuity, JumpDetector, Moment, WALL_JUMP_LIMIT_MS};
 
 /// Commands of one look, at most; the next look follows at once.
 const MAX_DUE: i64 = 256;
-/// Longest pause between two looks.
-const LONGEST_MS: u64 = 1_000;
 /// How often runs that wait for budget are looked at again.
 const BUDGET_MS: u64 = 30_000;
 
@@ -26,19 +27,17 @@ const BUDGET_MS: u64 = 30_000;
 pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let clock = engine.0.clock;
     let mut detector = JumpDetector::new(clock.moment(), clock.suspended_ms(), WALL_JUMP_LIMIT_MS);
-    let mut budget_at = 0;
+    let mut looking = Looking::default();
+    let mut pace = Pace::default();
     while !*stopped.borrow() {
         let moment = clock.moment();
-        let mut busy = notice_clock(&engine, &mut detector, moment).await;
-        let (due, next) = due(&engine, moment, &mut budget_at);
-        busy |= !due.is_empty();
-        let did = fire(&engine, due).await;
+        notice_clock(&engine, &mut detector, moment).await;
+        let (due, next) = looking.due(&engine, moment);
+        let any = !due.is_empty();
+        let changed = fire(&engine, due).await;
         record_denials(&engine, moment.boot_ms).await;
-        let pause = match next {
-            _ if busy && did => 1,
-            Some(next) => next.saturating_sub(moment.boot_ms).clamp(1, LONGEST_MS),
-            None => LONGEST_MS,
-        };
+        let next = next.map_or(LONGEST_MS, |next| next.saturating_sub(moment.boot_ms));
+        let pause = pace.pause(any, changed, next);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             () = engine.0.timer.notified() => {}
@@ -49,10 +48,8 @@ pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
 }
 
 /// Sleep expires nothing; a jump of the wall clock holds what wall time triggers.
-async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Moment) -> bool {
-    let found = detector.observe(moment, engine.0.clock.suspended_ms());
-    let any = !found.is_empty();
-    for discontinuity in found {
+async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Moment) {
+    for discontinuity in detector.observe(moment, engine.0.clock.suspended_ms()) {
         match discontinuity {
             Discontinuity::Suspended { by_ms } => {
                 tracing::info!("the machine slept for {by_ms} ms: leases begin anew");
@@ -67,52 +64,82 @@ async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Mome
             }
         }
     }
-    any
 }
 
-/// What is due, and the boot time of the next look.
-fn due(engine: &Engine, moment: Moment, budget_at: &mut u64) -> (Vec<Command>, Option<u64>) {
-    let now = moment.boot_ms;
+/// What one look remembers for the next.
+#[derive(Default)]
+struct Looking {
+    /// When runs that wait for budget are looked at again, on boot time.
+    budget_at: u64,
+    /// The tables could not be read the last time, and it was said.
+    unread: bool,
+}
+
+impl Looking {
+    /// What is due, and the boot time of the next thing that will be.
+    fn due(&mut self, engine: &Engine, moment: Moment) -> (Vec<Command>, Option<u64>) {
+        let now = moment.boot_ms;
+        let (mut commands, mut next) = in_memory(engine, now);
+        if now >= self.budget_at {
+            self.budget_at = now + BUDGET_MS;
+            let waiting = engine.0.live.all().into_iter();
+            let waiting = waiting.filter(|run| matches!(run.waiting, Some(WaitReason::Budget { .. })));
+            commands.extend(waiting.map(|run| Command::ResumeBudget { work: run.run.work }));
+        }
+        match in_tables(engine, moment) {
+            Ok((more, soonest)) => {
+                self.unread = false;
+                commands.extend(more);
+                next = [next, soonest].into_iter().flatten().min();
+            }
+            Err(problem) if self.unread => tracing::debug!("timers cannot be read: {problem}"),
+            Err(problem) => {
+                self.unread = true;
+                tracing::error!("timers cannot be read: {problem}");
+            }
+        }
+        (commands, next)
+    }
+}
+
+/// Leases and timeouts.
+fn in_memory(engine: &Engine, now: u64) -> (Vec<Command>, Option<u64>) {
     freeze(engine, now);
-    let (ran_out, mut next) = engine.0.live.ran_out(now, usize::try_from(MAX_DUE).unwrap_or(64));
-    let mut commands: Vec<Command> = ran_out
-        .into_iter()
-        .map(|each| match each {
-            RanOut::Lease(run) => Command::ExpireLease { run },
-            RanOut::Timeout(run) => Command::TimeOutRun { run },
-        })
-        .collect();
-    if now >= *budget_at {
-        *budget_at = now + BUDGET_MS;
-        let waiting = engine.0.live.all().into_iter();
-        let waiting = waiting.filter(|run| matches!(run.waiting, Some(WaitReason::Budget { .. })));
-        commands.extend(waiting.map(|run| Command::ResumeBudget { work: run.run.work }));
-    }
-    let boot = engine.0.boot.to_string();
-    let held = engine.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) != 0;
-    let found = engine.0.readers.with(|conn| {
-        let mut commands = backoffs(conn, &boot, now).map_err(Problem::internal)?;
-        commands.extend(outbox(conn).map_err(Problem::internal)?);
-        if !held {
-            commands.extend(wall(conn, moment.wall_ms).map_err(Problem::internal)?);
-            commands.extend(schedules(conn, moment.wall_ms).map_err(Problem::internal)?);
-        }
-        let soonest = soonest(conn, &boot, moment, held).map_err(Problem::internal)?;
-        Ok((commands, soonest))
+    let (ran_out, next) = engine.0.live.ran_out(now, usize::try_from(MAX_DUE).unwrap_or(64));
+    let commands = ran_out.into_iter().map(|each| match each {
+        RanOut::Lease(run) => Command::ExpireLease { run },
+        RanOut::Timeout(run) => Command::TimeOutRun { run },
     });
-    match found {
-        Ok((more, soonest)) => {
-            commands.extend(more);
-            next = [next, soonest].into_iter().flatten().min();
-        }
-        Err(problem) => tracing::error!("timers cannot be read: {problem}"),
+    (commands.collect(), next)
+}
+
+/// What the ledger's tables say.
+fn in_tables(engine: &Engine, moment: Moment) -> Result<(Vec<Command>, Option<u64>), Problem> {
+    let boot = engine.0.boot.to_string();
+    let held = engine.0.clock_held.load(std::sync::atomic::Ordering::Relaxed);
+    engine.0.readers.with(|conn| look(conn, &boot, moment, held).map_err(Problem::internal))
+}
+
+/// What is due by the tables, and the boot time of the next thing that will be.
+pub(super) fn look(conn: &Connection, boot: &str, moment: Moment, held: bool) -> Loaded<(Vec<Command>, Option<u64>)> {
+    let mut commands = backoffs(conn, boot, moment.boot_ms)?;
+    commands.extend(outbox(conn)?);
+    if held {
+        return Ok((commands, next_backoff(conn, boot, moment.boot_ms)?));
     }
-    (commands, next)
+    commands.extend(wall(conn, moment.wall_ms)?);
+    let mut next = [next_backoff(conn, boot, moment.boot_ms)?, next_timer(conn, moment)?, None];
+    // Ticks of a frozen host are due, and nothing comes of them before the thaw.
+    if !load::host::frozen(conn)?.contains(&Scope::All) {
+        commands.extend(schedules(conn, moment.wall_ms)?);
+        next[2] = next_tick(conn, moment)?;
+    }
+    Ok((commands, next.into_iter().flatten().min()))
 }
 
 /// Running time of frozen runs does not count.
 fn freeze(engine: &Engine, now: u64) {
-    let frozen = engine.0.readers.with(|conn| crate::ledger::load::host::frozen(conn).map_err(Problem::internal));
+    let frozen = engine.0.readers.with(|conn| load::host::frozen(conn).map_err(Problem::internal));
     if let Ok(frozen) = frozen {
         engine.0.live.freeze(now, |run| super::operations::host::is_frozen(&frozen, run));
     }
@@ -164,26 +191,40 @@ fn schedules(conn: &Connection, now: i64) -> rusqlite::Result<Vec<Command>> {
     rows.collect()
 }
 
-/// Boot time of the next thing that time triggers.
-fn soonest(conn: &Connection, boot: &str, moment: Moment, held: bool) -> rusqlite::Result<Option<u64>> {
-    let backoff: Option<u64> = conn
-        .prepare_cached("SELECT min(due_boot_ms) FROM backoffs WHERE boot = ?1")?
-        .query_row([boot], |row| row.get(0))?;
-    if held {
-        return Ok(backoff);
-    }
-    let timer: Option<i64> = conn.prepare_cached("SELECT min(due) FROM timers")?.query_row([], |row| row.get(0))?;
-    let tick: Option<i64> =
-        conn.prepare_cached("SELECT min(next) FROM schedules WHERE state = 0")?.query_row([], |row| row.get(0))?;
-    let wall = [timer, tick].into_iter().flatten().min();
-    let wall = wall.map(|due| moment.boot_ms + u64::try_from(due - moment.wall_ms).unwrap_or(0));
-    Ok([backoff, wall].into_iter().flatten().min())
+/// Boot time of the next backoff that ends.
+fn next_backoff(conn: &Connection, boot: &str, now: u64) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT min(due_boot_ms) FROM backoffs WHERE boot = ?1 AND due_boot_ms > ?2";
+    conn.prepare_cached(sql)?.query_row(params![boot, now], |row| row.get(0))
+}
+
+/// Boot time of the next timer of a work. What is due already is not the next thing, whatever comes of it.
+fn next_timer(conn: &Connection, moment: Moment) -> rusqlite::Result<Option<u64>> {
+    on_boot_time(conn, "SELECT min(due) FROM timers WHERE due > ?1", moment)
+}
+
+/// Boot time of the next tick of a schedule.
+fn next_tick(conn: &Connection, moment: Moment) -> rusqlite::Result<Option<u64>> {
+    on_boot_time(conn, "SELECT min(next) FROM schedules WHERE state = 0 AND next > ?1", moment)
+}
+
+fn on_boot_time(conn: &Connection, sql: &str, moment: Moment) -> rusqlite::Result<Option<u64>> {
+    let due: Option<i64> = conn.prepare_cached(sql)?.query_row([moment.wall_ms], |row| row.get(0))?;
+    Ok(due.map(|due| moment.boot_ms.saturating_add(due.abs_diff(moment.wall_ms))))
 }
 
 /// Runs what is due, all at once, so that it shares commits. Whether anything changed.
 async fn fire(engine: &Engine, due: Vec<Command>) -> bool {
-    let fired = due.into_iter().map(|command| execute(engine, command));
+    let fired = due.into_iter().map(|command| fire_one(engine, command));
     futures_util::future::join_all(fired).await.into_iter().any(|changed| changed)
+}
+
+async fn fire_one(engine: &Engine, command: Command) -> bool {
+    let expires = if let Command::ExpireLease { run } = &command { Some(*run) } else { None };
+    let changed = execute(engine, command).await;
+    if let Some(run) = expires.filter(|_| !changed) {
+        engine.0.live.spare(&run);
+    }
+    changed
 }
 
 async fn execute(engine: &Engine, command: Command) -> bool {

@@ -127,6 +127,7 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
     match command {
         Command::ReserveCost { run, micro_usd, tokens } => {
             let facts = load::works::spend_facts(tx, run, None, env)?.ok_or_else(|| no_work(run.work))?;
+            work::frozen::refuse(&facts.work, run, &load::host::frozen(tx)?)?;
             Ok(work::spend::reserve(&facts, run, *micro_usd, *tokens)?)
         }
         Command::SettleCost { run, cost } => {
@@ -175,7 +176,7 @@ fn decide_work(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         }
         Command::RetryWork { work, reason } => {
             agent::check_reason("the reason", reason, false)?;
-            Ok(work::person::retry(&load_work(tx, *work, false)?, reason)?)
+            Ok(work::person::retry(&load_work(tx, *work, false)?, reason, env)?)
         }
         Command::AcceptResult { work, note } => judge(tx, *work, true, note.as_deref(), operator, env),
         Command::RejectResult { work, reason } => {

@@ -185,6 +185,7 @@ impl SqliteStore {
         Ok(Env {
             wall: WallMs::saturating(world.wall_ms),
             boot_ms: world.boot_ms,
+            clock_held: load::host::clock_held(&self.conn)?,
             incarnation: self.appender.incarnation(),
             next_index: self.appender.size(),
             day: world.day.clone(),

@@ -88,6 +88,7 @@ fn run(
     let mut requests = Vec::with_capacity(MAX_BATCH);
     let mut replies = Vec::with_capacity(MAX_BATCH);
     let mut keeps = Vec::new();
+    let mut failing = Failing::default();
     while let Some(first) = receiver.blocking_recv() {
         let mut next = Some(first);
         while let Some(mail) = next {
@@ -102,7 +103,7 @@ fn run(
         }
         if !requests.is_empty() {
             let outcome = store.commit(&requests, &world());
-            answer(outcome, &mut replies, observer, store.size());
+            answer(outcome, &mut replies, observer, store.size(), &mut failing);
             requests.clear();
         }
         for keep in keeps.drain(..) {
@@ -112,11 +113,25 @@ fn run(
     }
 }
 
+/// Why commits fail, since the last one that did not.
+#[derive(Default)]
+struct Failing(Option<String>);
+
+impl Failing {
+    /// Whether this is news: what fails again for the same reason was said.
+    fn is_news(&mut self, why: &str) -> bool {
+        let news = self.0.as_deref() != Some(why);
+        self.0 = Some(why.to_owned());
+        news
+    }
+}
+
 fn answer(
     outcome: Result<Vec<Answer>, StoreError>,
     replies: &mut Vec<oneshot::Sender<Answer>>,
     observer: &dyn Observer,
     size: u64,
+    failing: &mut Failing,
 ) {
     match outcome {
         Ok(answers) => {
@@ -128,6 +143,7 @@ fn answer(
                 })
                 .collect();
             if !committed.is_empty() {
+                failing.0 = None;
                 failpoint::hit("outbox.before");
                 observer.committed(&committed, size);
             }
@@ -141,7 +157,9 @@ fn answer(
             std::process::abort();
         }
         Err(error) => {
-            tracing::error!("a batch of {} commands was undone: {error}", replies.len());
+            if failing.is_news(&error.to_string()) {
+                tracing::error!("a batch of {} commands was undone: {error}", replies.len());
+            }
             let problem = problem(&error);
             for reply in replies.drain(..) {
                 let _ = reply.send(Answer::Refused(problem.clone()));
@@ -157,5 +175,19 @@ fn problem(error: &StoreError) -> Problem {
         StoreError::ReadOnly(what) => Problem::new(Code::ReadOnly, format!("the ledger cannot be written: {what}"))
             .hint("see the permissions of the state directory, and whether its file system is mounted read-only"),
         StoreError::Failed(what) | StoreError::UnknownOutcome(what) => Problem::internal(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failing;
+
+    #[test]
+    fn a_failure_that_repeats_is_news_once() {
+        let mut failing = Failing::default();
+        let said: Vec<bool> = ["full", "full", "read-only", "full", "full"].map(|why| failing.is_news(why)).to_vec();
+        assert_eq!(said, [true, false, true, true, false]);
+        failing.0 = None;
+        assert!(failing.is_news("full"), "a commit in between makes it news");
     }
 }

@@ -16,8 +16,10 @@ pub const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
 pub struct CatchUp {
     /// Ticks to run now, in order.
     pub due: Vec<Timestamp>,
-    /// Whether ticks before these passed that will never run.
-    pub skipped: bool,
+    /// The newest tick that passed, when none of those that passed is to run.
+    pub passed: Option<Timestamp>,
+    /// How many ticks before the first of these passed and will never run, counted up to [`MAX_CATCH_UP`].
+    pub skipped: u64,
     /// The next tick to wait for; none once the timetable has ended.
     pub next: Option<Timestamp>,
 }
@@ -28,13 +30,22 @@ impl Timetable {
     ///
     /// A clock set back before `last` makes nothing due: no tick is dealt with twice.
     pub fn catch_up(&self, missed: Missed, bound: usize, last: Timestamp, now: Timestamp) -> CatchUp {
-        let due = match missed {
+        let due: Vec<Timestamp> = match missed {
             Missed::Skip => self.newest(1, last, now).into_iter().filter(|tick| on_time(*tick, now)).collect(),
             Missed::Once => self.newest(1, last, now),
             Missed::All => self.newest(bound.clamp(1, MAX_CATCH_UP), last, now),
         };
-        let oldest = self.next_after(last).filter(|tick| *tick <= now);
-        CatchUp { skipped: oldest.as_ref() != due.first(), due, next: self.next_after(last.max(now)) }
+        let passed = if due.is_empty() { self.last_between(last, now) } else { None };
+        let skipped = due.first().or(passed.as_ref()).map_or(0, |first| self.count_between(last, *first));
+        CatchUp { due, passed, skipped, next: self.next_after(last.max(now)) }
+    }
+
+    /// Ticks after one instant and before another, counted up to [`MAX_CATCH_UP`].
+    fn count_between(&self, after: Timestamp, before: Timestamp) -> u64 {
+        std::iter::successors(self.next_after(after), |tick| self.next_after(*tick))
+            .take_while(|tick| *tick < before)
+            .take(MAX_CATCH_UP)
+            .fold(0, |count, _| count + 1)
     }
 
     /// The newest ticks after `last` up to `now`, oldest first.

@@ -183,18 +183,13 @@ pub fn tick(schedule: &ScheduleFacts, env: &Env) -> Decision {
     let found = timetable.catch_up(schedule.added.missed, MAX_CATCH_UP as usize, last, now);
     let next = found.next.map(wall);
     let mut drafts = Vec::new();
-    if found.due.is_empty() {
-        if found.skipped
-            && let Some(passed) = timetable.last_between(last, now)
-        {
-            let outcome = TickOutcome::Skipped { because: "missed".to_owned() };
-            drafts.push(ticked(schedule, wall(passed), 1, outcome, next));
-        }
-        return Ok(drafts);
+    if let Some(passed) = found.passed {
+        let outcome = TickOutcome::Skipped { because: "missed".to_owned() };
+        drafts.push(ticked(schedule, wall(passed), found.skipped, outcome, next));
     }
     let mut unfinished = schedule.unfinished.clone();
     for (nth, due) in found.due.into_iter().enumerate() {
-        let missed = u64::from(nth == 0 && found.skipped);
+        let missed = if nth == 0 { found.skipped } else { 0 };
         one(schedule, wall(due), missed, next, &mut unfinished, &mut drafts, nth, env);
     }
     Ok(drafts)

@@ -6,6 +6,7 @@ use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
 
 use super::WorkFacts;
+use super::frozen::covers;
 use crate::domain::account::AccountFacts;
 use crate::domain::command::RunRef;
 use crate::domain::matching::{self, Candidate, Demand, MatchedBy};
@@ -39,11 +40,7 @@ pub fn claim(facts: &ClaimFacts, lease_ms: u64, env: &Env) -> Decision {
         ));
     }
     let Some(work) = &facts.first else { return Ok(Vec::new()) };
-    let frozen = facts.frozen.iter().any(|scope| match scope {
-        Scope::All => true,
-        Scope::Agent(name) => *name == facts.agent.name,
-        Scope::Work(id) => *id == work.id,
-    });
+    let frozen = facts.frozen.iter().any(|scope| covers(scope, work.id, &facts.agent.name));
     if frozen || matching::room(&facts.agent).is_err() || exhausted(&facts.accounts).is_some() {
         return Ok(Vec::new());
     }

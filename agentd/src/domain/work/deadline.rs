@@ -9,7 +9,7 @@ use crate::domain::{Decision, Draft, Env};
 
 /// The deadline came: not started means expired; running means a breach, or the end where the work says `stop`.
 pub fn pass(work: &WorkFacts, agent: Option<&AgentFacts>, env: &Env) -> Decision {
-    let Some(due) = work.spec.deadline.filter(|due| *due <= env.wall) else { return Ok(Vec::new()) };
+    let Some(due) = work.spec.deadline.filter(|due| env.has_come(*due)) else { return Ok(Vec::new()) };
     if work.state.is_past() {
         return Ok(Vec::new());
     }
@@ -46,7 +46,7 @@ pub fn breach(work: &WorkFacts, level: ServiceLevelKind, env: &Env) -> Decision 
         ServiceLevelKind::Deadline => return Ok(Vec::new()),
     };
     match due {
-        Some(due) if missed && due <= env.wall && work.state != WorkState::Completed => {
+        Some(due) if missed && env.has_come(due) && work.state != WorkState::Completed => {
             Ok(vec![work.draft(ServiceLevelBreached { level, due }).by_host()])
         }
         _ => Ok(Vec::new()),

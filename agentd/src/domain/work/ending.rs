@@ -40,7 +40,7 @@ pub fn hand_off(dependant: &Dependant, because: &str, env: &Env) -> Option<Draft
     }
     let subject = Subject::Work(dependant.id);
     Some(match dependant.not_before {
-        Some(not_before) if not_before > env.wall => Draft::new(subject, WorkScheduled { not_before }).by_host(),
+        Some(not_before) if !env.has_come(not_before) => Draft::new(subject, WorkScheduled { not_before }).by_host(),
         _ => Draft::new(subject, WorkReadied { because: because.to_owned() }).by_host(),
     })
 }

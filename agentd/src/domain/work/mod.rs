@@ -7,6 +7,7 @@ pub mod claim;
 pub mod deadline;
 pub mod ending;
 pub mod facts;
+pub mod frozen;
 pub mod judge;
 pub mod person;
 pub mod prepare;

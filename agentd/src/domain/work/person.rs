@@ -14,7 +14,7 @@ use super::WorkFacts;
 use super::spend::{may_go_on, own_account};
 use crate::domain::account::{AccountFacts, check_amount};
 use crate::domain::command::RunRef;
-use crate::domain::{Decision, Draft, Rejection};
+use crate::domain::{Decision, Draft, Env, Rejection};
 
 /// Calls the work off.
 pub fn cancel(work: &WorkFacts, reason: &str) -> Decision {
@@ -24,8 +24,9 @@ pub fn cancel(work: &WorkFacts, reason: &str) -> Decision {
     Ok(vec![work.draft(WorkCancelled { reason: reason.to_owned() })])
 }
 
-/// One more attempt for a work that ended without success.
-pub fn retry(work: &WorkFacts, reason: &str) -> Decision {
+/// One more attempt for a work that ended without success. The times that it was submitted with are in force again; what
+/// was missed before is not missed twice.
+pub fn retry(work: &WorkFacts, reason: &str, env: &Env) -> Decision {
     if !matches!(work.state, WorkState::Failed | WorkState::Cancelled | WorkState::Expired) {
         return Err(work.wrong_state("retry", "only a work that failed, expired or was cancelled can be retried"));
     }
@@ -33,9 +34,32 @@ pub fn retry(work: &WorkFacts, reason: &str) -> Decision {
         return Err(Problem::new(Code::OutOfBounds, format!("work {} had {MAX_ATTEMPTS} attempts", work.id))
             .hint("submit it anew"));
     }
-    let state = if work.unmet > 0 { WorkState::Blocked } else { WorkState::Ready };
-    let max_attempts = work.max_attempts.max(work.attempts + 1);
-    Ok(vec![work.draft(WorkRetried { state, max_attempts, reason: reason.to_owned() })])
+    let spec = &work.spec;
+    if let Some(deadline) = spec.deadline.filter(|deadline| *deadline <= env.wall) {
+        return Err(Problem::new(
+            Code::WrongState,
+            format!("cannot retry work {}: its deadline {deadline} has passed", work.id),
+        )
+        .hint("submit it anew with a later deadline, or with none")
+        .detail("work", work.id.to_string())
+        .detail("deadline", deadline.to_string()));
+    }
+    // Its time binds until it was handed out once.
+    let not_before = spec.not_before.filter(|time| work.unmet == 0 && work.attempts == 0 && !env.has_come(*time));
+    let state = match not_before {
+        _ if work.unmet > 0 => WorkState::Blocked,
+        Some(_) => WorkState::Scheduled,
+        None => WorkState::Ready,
+    };
+    Ok(vec![work.draft(WorkRetried {
+        state,
+        max_attempts: work.max_attempts.max(work.attempts + 1),
+        not_before,
+        deadline: spec.deadline.filter(|_| !work.breached_deadline),
+        latest_start: spec.latest_start.filter(|_| work.attempts == 0 && !work.breached_start),
+        finish_by: spec.finish_by.filter(|_| !work.breached_finish),
+        reason: reason.to_owned(),
+    })])
 }
 
 /// Raises limits; a run that waits for budget goes on when what it asked for fits.

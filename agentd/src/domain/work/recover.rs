@@ -58,7 +58,7 @@ pub fn wake(work: &WorkFacts, env: &Env) -> Decision {
         return Ok(Vec::new());
     }
     let because = match work.spec.not_before {
-        Some(time) if work.attempts == 0 && time > env.wall => return Ok(Vec::new()),
+        Some(time) if work.attempts == 0 && !env.has_come(time) => return Ok(Vec::new()),
         _ if work.attempts > 0 => "backoff_over",
         _ => "time_came",
     };

@@ -80,7 +80,6 @@ pub fn must_wait(work: &WorkFacts, waiting: &WaitReason) -> Rejection {
         }
         WaitReason::Person => Problem::new(Code::WrongState, format!("work {id} waits for a person's answer"))
             .hint(format!("a person can answer: agentctl work answer {id} …")),
-        WaitReason::Frozen => Problem::new(Code::Frozen, format!("work {id} is frozen")).hint("agentctl thaw"),
     }
     .detail("work", id.to_string())
 }

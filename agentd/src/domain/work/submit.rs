@@ -11,6 +11,7 @@ use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::time::WallMs;
 
+use super::frozen;
 use super::prepare::{NewWork, Reference, at};
 use crate::domain::command::Submitter;
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -26,7 +27,7 @@ pub struct SubmitFacts {
     pub agents: HashMap<String, AgentState>,
     /// For submits by a run: the work of the run.
     pub run: Option<super::WorkFacts>,
-    /// What is frozen.
+    /// For submits by a run: what is frozen.
     pub frozen: Vec<Scope>,
 }
 
@@ -116,7 +117,7 @@ fn one(
     }
     spec.state = match spec.not_before {
         _ if open => WorkState::Blocked,
-        Some(time) if time > env.wall => WorkState::Scheduled,
+        Some(time) if !env.has_come(time) => WorkState::Scheduled,
         _ => WorkState::Ready,
     };
     if let Submitter::Schedule { schedule, tick } = from {
@@ -201,7 +202,7 @@ fn parent(
 ) -> Result<Option<WorkId>, Rejection> {
     if let Submitter::Run(named) = from {
         let run = facts.run.as_ref().ok_or_else(|| Problem::internal("a submit by a run has no run"))?;
-        run.live(named)?;
+        frozen::refuse(run, named, &facts.frozen)?;
         if work.parent.is_some() {
             return Err(
                 Problem::new(Code::InvalidDocument, "a run's works are parts of its own work").hint("leave parent out")

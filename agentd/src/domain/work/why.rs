@@ -62,7 +62,7 @@ pub fn why(facts: &WhyFacts, env: &Env) -> Why {
             "its result waits for a person".clone_into(&mut why.summary);
             why.hint = Some(format!("agentctl work accept {0}, or agentctl work reject {0} --reason …", work.id));
         }
-        _ => past(facts, &mut why),
+        _ => past(facts, env, &mut why),
     }
     why
 }
@@ -92,6 +92,10 @@ fn verdicts(facts: &WhyFacts, env: &Env) -> Vec<(Slug, bool, String)> {
 fn scheduled(work: &WorkFacts, env: &Env, why: &mut Why) {
     why.summary = match work.spec.not_before {
         Some(time) if work.attempts == 0 && time > env.wall => format!("it is not handed out before {time}"),
+        Some(_) if work.attempts == 0 && env.clock_held => {
+            why.hint = Some("agentctl clock accept".to_owned());
+            "its time has come by a clock that jumped: it is held until somebody looks".to_owned()
+        }
         _ => format!("attempt {} of {} failed; the next one follows after a backoff", work.attempts, work.max_attempts),
     };
 }
@@ -142,7 +146,6 @@ fn leased(work: &WorkFacts, why: &mut Why) {
             let problem = super::spend::must_wait(work, reason);
             why.summary = match reason {
                 WaitReason::Person => format!("agent {agent} asked a person and waits for the answer"),
-                WaitReason::Frozen => format!("agent {agent} has it, and it is frozen"),
                 WaitReason::Budget { account, .. } => {
                     format!("agent {agent} waits for budget: {account} has too little left")
                 }
@@ -152,7 +155,7 @@ fn leased(work: &WorkFacts, why: &mut Why) {
     }
 }
 
-fn past(facts: &WhyFacts, why: &mut Why) {
+fn past(facts: &WhyFacts, env: &Env, why: &mut Why) {
     let work = &facts.work;
     why.summary = match work.state {
         WorkState::Completed => "it is done, and every criterion was met".to_owned(),
@@ -165,6 +168,9 @@ fn past(facts: &WhyFacts, why: &mut Why) {
     }
     why.reasons.extend(facts.last_words.clone());
     if work.state != WorkState::Completed {
-        why.hint = Some(format!("agentctl work retry {}", work.id));
+        why.hint = Some(match work.spec.deadline {
+            Some(deadline) if deadline <= env.wall => "submit it anew with a later deadline".to_owned(),
+            _ => format!("agentctl work retry {}", work.id),
+        });
     }
 }

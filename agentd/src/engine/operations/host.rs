@@ -38,7 +38,7 @@ impl Engine {
         if disk_free_percent < LOW_DISK_PERCENT {
             health.push(format!("only {disk_free_percent} % of the disk is free"));
         }
-        if self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) != 0 {
+        if self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) {
             health.push("the wall clock jumped: schedules and deadlines are held (agentctl clock accept)".to_owned());
         }
         let database = host.state.join("ledger.db");

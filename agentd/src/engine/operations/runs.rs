@@ -19,6 +19,7 @@ use crate::domain::Command;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
 use crate::domain::work::judge::acceptance_digest;
 use crate::domain::work::{WorkFacts, submit};
+use crate::engine::live::ran_out;
 use crate::engine::waiters::Waiter;
 use crate::engine::{Done, Engine, LiveRun};
 use crate::ledger::query::claim::Terms;
@@ -103,7 +104,7 @@ impl Engine {
     fn claimed(&self, key: u64) -> Result<Claim, Problem> {
         let key = i64::try_from(key).map_err(Problem::internal)?;
         let (claim, terms) = self.0.readers.with(|conn| Ok(query::claim::claim_document(conn, key)?))?;
-        self.0.live.agree(claim.work, claim.timeout_s.map(|seconds| seconds * 1000), terms);
+        self.0.live.agree(&RunRef { work: claim.work, attempt: claim.run.attempt, fence: claim.fence }, terms);
         Ok(claim)
     }
 
@@ -147,7 +148,7 @@ impl Engine {
     fn why_stale(&self, run: &RunRef) -> Result<Problem, Problem> {
         let work = self.0.readers.with(|conn| load::works::work(conn, run.work, false).map_err(Problem::internal))?;
         let missing = || Problem::new(Code::NotFound, format!("no work {}", run.work));
-        Ok(work.ok_or_else(missing)?.live(run).err().unwrap_or_else(|| Problem::new(Code::Conflict, "try again")))
+        Ok(work.ok_or_else(missing)?.live(run).err().unwrap_or_else(|| ran_out(run)))
     }
 
     fn status_of(&self, run: &RunRef) -> Result<RunStatus, Problem> {
@@ -172,7 +173,6 @@ impl Engine {
                 Some(WaitReason::Budget { account, .. }) => {
                     (Directive::Wait, Some(format!("waits for budget: {account} has too little left")))
                 }
-                Some(WaitReason::Frozen) => (Directive::Freeze, None),
             }
         };
         let lease_s = u32::try_from(live.lease_ms / 1000).unwrap_or(u32::MAX);
@@ -292,8 +292,8 @@ impl Engine {
             return Ok(Err(done));
         }
         let epoch = facts.live(run)?.epoch;
-        let (owner, acceptance) = (facts.spec.owner, facts.spec.acceptance.clone());
-        Ok(Ok(Terms { work_key: facts.key, owner, epoch, acceptance }))
+        let (owner, timeout_ms, acceptance) = (facts.spec.owner, facts.spec.timeout_ms, facts.spec.acceptance.clone());
+        Ok(Ok(Terms { work_key: facts.key, owner, epoch, timeout_ms, acceptance }))
     }
 
     /// The schemas that judge a work; its content is read only where there are some.

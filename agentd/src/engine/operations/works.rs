@@ -78,6 +78,7 @@ impl Engine {
         Ok(Env {
             wall: agentd_schemas::unit::time::WallMs::saturating(moment.wall_ms),
             boot_ms: moment.boot_ms,
+            clock_held: self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed),
             incarnation: self.host().incarnation,
             next_index: *self.0.size.borrow(),
             day,

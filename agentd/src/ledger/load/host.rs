@@ -17,6 +17,11 @@ pub fn facts(tx: &Connection, scope: Option<&Scope>) -> Loaded<HostFacts> {
     })
 }
 
+/// Whether the wall clock jumped and nobody looked yet. Jumps that add up to nothing hold it all the same.
+pub fn clock_held(tx: &Connection) -> rusqlite::Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM clock WHERE id = 1")?.exists([])
+}
+
 fn exists(tx: &Connection, scope: &Scope) -> Loaded<bool> {
     Ok(match scope {
         Scope::All => true,

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod agents;
 pub mod content;
 pub mod host;
+pub mod pauses;
 pub mod plans;
 pub mod resource;
 pub mod why;

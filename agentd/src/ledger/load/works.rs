@@ -148,6 +148,7 @@ pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loa
     let mut facts = SubmitFacts { open_works: open_works(tx)?, ..SubmitFacts::default() };
     if let Submitter::Run(named) = from {
         facts.run = work(tx, named.work, false)?;
+        facts.frozen = host::frozen(tx)?;
         link(tx, &mut facts.linked, named.work)?;
     }
     for new in works {

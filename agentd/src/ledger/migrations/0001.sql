@@ -118,8 +118,6 @@ CREATE TABLE runs (
     claimed_boot_ms INTEGER NOT NULL,
     lease_ms INTEGER NOT NULL,
     waiting TEXT,                        -- JSON of the wait reason
-    waiting_since_boot_ms INTEGER,
-    waited_ms INTEGER NOT NULL DEFAULT 0,
     ended_ms INTEGER,                    -- wall
     ended_by INTEGER,                    -- idx of the event that ended it
     result_by INTEGER,                   -- idx of the event whose blobs hold statement and result

@@ -32,6 +32,8 @@ pub struct Terms {
     pub owner: u32,
     /// Model epoch of the agent.
     pub epoch: u32,
+    /// Running time of the attempt, at most.
+    pub timeout_ms: Option<u64>,
     /// What the result is judged by.
     pub acceptance: Vec<Criterion>,
 }
@@ -66,13 +68,19 @@ pub fn claim_document(conn: &Connection, run_key: i64) -> Result<(Claim, Terms),
         acceptance: acceptance_digest(&spec.acceptance),
         previous: previous(conn, run.work, run_key)?,
         dependencies: dependencies(conn, run.work)?,
-        timeout_s: spec.timeout_ms.map(|ms| ms / 1000),
+        // Whole seconds for the agent, none longer than the timeout, but one at least: 0 would read as no time at all.
+        timeout_s: spec.timeout_ms.map(|ms| (ms / 1000).max(1)),
         cost_left_micro_usd: left(work.max_cost, work.spent, work.reserved),
         tokens_left: left(work.max_tokens, work.tokens, work.reserved_tokens),
         finish_by: spec.finish_by,
     };
-    let terms =
-        Terms { work_key: read::count(run.work), owner: spec.owner, epoch: run.epoch, acceptance: spec.acceptance };
+    let terms = Terms {
+        work_key: read::count(run.work),
+        owner: spec.owner,
+        epoch: run.epoch,
+        timeout_ms: spec.timeout_ms,
+        acceptance: spec.acceptance,
+    };
     Ok((claim, terms))
 }
 

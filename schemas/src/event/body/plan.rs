@@ -72,7 +72,7 @@ pub enum TickOutcome {
 pub struct ScheduleTicked {
     /// When it was due.
     pub tick: WallMs,
-    /// Ticks that passed before it without a work.
+    /// Ticks that passed before it without a work, since the one dealt with before; counted up to 1,000.
     pub missed: u64,
     /// What came of it.
     pub outcome: TickOutcome,

@@ -237,8 +237,6 @@ pub enum WaitReason {
     },
     /// A person must answer.
     Person,
-    /// Frozen by a person.
-    Frozen,
 }
 
 /// The run waits; waiting costs no running time.
@@ -425,10 +423,22 @@ pub struct WorkExpired {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkRetried {
-    /// Its state at once: `blocked` or `ready`.
+    /// Its state at once: `scheduled`, `blocked` or `ready`.
     pub state: WorkState,
     /// Attempts in all from now on.
     pub max_attempts: u32,
+    /// When it is handed out, where it is `scheduled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<WallMs>,
+    /// Its deadline, in force again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<WallMs>,
+    /// Its latest start, in force again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_start: Option<WallMs>,
+    /// When it should be over, in force again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_by: Option<WallMs>,
     /// Why.
     pub reason: String,
 }

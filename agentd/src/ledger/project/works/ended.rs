@@ -68,9 +68,21 @@ fn finish(tx: &Connection, event: &Event, row: &Row, to: WorkState) -> Result<()
     exec(tx, sql, params![event.envelope.index, row.key, row.owner, state_number(to)])
 }
 
-/// A person wants another attempt: dependants that were blocked by the failure wait again.
+/// A person wants another attempt: its times are in force again, and dependants that were blocked by the failure wait
+/// again.
 pub(super) fn retried(tx: &Connection, row: &Row, data: &WorkRetried) -> Result<()> {
     exec(tx, "UPDATE works SET max_attempts = ?2 WHERE key = ?1", params![row.key, data.max_attempts])?;
+    let times = [
+        (data.not_before, timer::WAKE),
+        (data.deadline, timer::DEADLINE),
+        (data.latest_start, timer::START),
+        (data.finish_by, timer::FINISH),
+    ];
+    for (due, kind) in times {
+        if let Some(due) = due {
+            timer::set(tx, due, kind, row.key)?;
+        }
+    }
     exec(tx, "DELETE FROM outbox WHERE work = ?1 AND kind = 'cascade'", [row.key])?;
     exec(tx, "UPDATE dependencies SET status = 0 WHERE on_work = ?1 AND status = 2", [row.key])
 }

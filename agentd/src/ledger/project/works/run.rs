@@ -54,17 +54,14 @@ pub(super) fn claimed(tx: &Connection, event: &Event, row: &Row, data: &WorkClai
     Ok(())
 }
 
-pub(super) fn waiting(tx: &Connection, event: &Event, row: &Row, data: &RunWaiting) -> Result<()> {
+pub(super) fn waiting(tx: &Connection, row: &Row, data: &RunWaiting) -> Result<()> {
     let reason =
         serde_json::to_string(&data.reason).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let sql = "UPDATE runs SET waiting = ?2, waiting_since_boot_ms = ?3 WHERE key = ?1";
-    exec(tx, sql, params![row.run_key(), reason, event.envelope.boot_ms])
+    exec(tx, "UPDATE runs SET waiting = ?2 WHERE key = ?1", params![row.run_key(), reason])
 }
 
-pub(super) fn resumed(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
-    let sql = "UPDATE runs SET waiting = NULL, waiting_since_boot_ms = NULL,
-                 waited_ms = waited_ms + max(0, ?2 - coalesce(waiting_since_boot_ms, ?2)) WHERE key = ?1";
-    exec(tx, sql, params![row.run_key(), event.envelope.boot_ms])
+pub(super) fn resumed(tx: &Connection, row: &Row) -> Result<()> {
+    exec(tx, "UPDATE runs SET waiting = NULL WHERE key = ?1", [row.run_key()])
 }
 
 /// A result waits for a person: the lease is over, the agent is free.
@@ -77,8 +74,7 @@ pub(super) fn judged(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
 pub(super) fn end(tx: &Connection, event: &Event, row: &Row, outcome: i64, result: bool) -> Result<()> {
     let Some(run) = row.run else { return Ok(()) };
     let envelope = &event.envelope;
-    let sql =
-        "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL, waiting_since_boot_ms = NULL,
+    let sql = "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL,
                  result_by = CASE WHEN ?5 THEN ?4 ELSE result_by END WHERE key = ?1";
     exec(tx, sql, params![run.key, outcome, envelope.time.as_ms(), envelope.index, result])?;
     if run.outcome == LIVE { money::release(tx, row, run.key) } else { Ok(()) }

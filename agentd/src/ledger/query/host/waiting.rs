@@ -43,7 +43,7 @@ fn one(conn: &Connection, work: &Stored) -> Result<Option<WaitingForPerson>, Que
         None if work.state == WorkState::Verifying => ("accept", format!("agentctl work accept {short}")),
         Some(WaitReason::Person) => ("answer", format!("agentctl work answer {short} …")),
         Some(WaitReason::Budget { account, .. }) => ("budget", raise(&short, &account)),
-        Some(WaitReason::Frozen) | None => return Ok(None),
+        None => return Ok(None),
     };
     let since = if what == "accept" { judged_at(conn, work)? } else { None };
     Ok(Some(WaitingForPerson {

@@ -96,13 +96,11 @@ fn what_waits_for_a_person_names_the_command_that_answers() {
         log.claim(work, "fixer", 1);
         work
     };
-    let (accept, answer, own, above, frozen) =
-        (claimed("accept"), claimed("answer"), claimed("own"), claimed("above"), claimed("frozen"));
+    let (accept, answer, own, above) = (claimed("accept"), claimed("answer"), claimed("own"), claimed("above"));
     let judged = log.judge(accept, "{}");
     log.wait(answer, WaitReason::Person);
     log.wait(own, WaitReason::Budget { account: "work".to_owned(), micro_usd: 1, tokens: 0 });
     log.wait(above, WaitReason::Budget { account: "owner:1000/day".to_owned(), micro_usd: 1, tokens: 0 });
-    log.wait(frozen, WaitReason::Frozen);
     let waiting = status_of(&log, &person(1000)).waiting;
     let says: Vec<_> = waiting.iter().map(|waits| (waits.work, waits.what.as_str(), waits.command.clone())).collect();
     let short = |place: usize| waiting[place].short.clone();

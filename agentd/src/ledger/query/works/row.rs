@@ -157,7 +157,6 @@ impl Stored {
             WorkState::Waiting => run.and_then(|run| run.waiting.as_ref()).map(|waiting| match waiting {
                 WaitReason::Budget { account, .. } => format!("waits for budget: {account} has too little left"),
                 WaitReason::Person => "waits for a person's answer".to_owned(),
-                WaitReason::Frozen => "is frozen".to_owned(),
             }),
             WorkState::Verifying => Some("its result waits for a person".to_owned()),
             WorkState::Failed => failure(conn, run)?.map(|reason| read::words(&reason)),
