@@ -188,6 +188,7 @@ fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Ground) {
             "out_of_bounds",
         ),
         (person(Command::EnrolAgent { agent: Box::new(second) }), "out_of_bounds"),
+        (person(Command::Redact { event: u64::MAX, slot: 0, reason: "personal".to_owned() }), "not_found"),
     ] {
         let command = format!("{:?}", request.command);
         let Answer::Refused(problem) = commit(&mut *store, request) else { panic!("{command}") };

@@ -65,8 +65,9 @@ enum Failure {
 impl Failure {
     fn sqlite(&self) -> Option<&rusqlite::Error> {
         match self {
-            Self::Sqlite(error) | Self::Load(LoadError::Sqlite(error)) => Some(error),
-            Self::Append(AppendError::Sqlite(error) | AppendError::Project { source: error, .. }) => Some(error),
+            Self::Sqlite(error)
+            | Self::Load(LoadError::Sqlite(error))
+            | Self::Append(AppendError::Sqlite(error) | AppendError::Project { source: error, .. }) => Some(error),
             _ => None,
         }
     }

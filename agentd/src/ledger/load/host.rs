@@ -49,6 +49,9 @@ pub fn frozen(tx: &Connection) -> Loaded<Vec<Scope>> {
 
 /// What is known of the content in `slot` of `event`.
 pub fn redact(tx: &Connection, event: u64, slot: u8) -> Loaded<RedactFacts> {
+    if i64::try_from(event).is_err() {
+        return Ok(RedactFacts { exists: false, erased: false, held: false });
+    }
     // The bound keeps a slot that no event has from naming content of the next event.
     let sql = "SELECT blobs.salt IS NULL, COALESCE(works.held, 0)
                FROM blobs JOIN events ON events.idx = ?1 LEFT JOIN works ON works.key = events.subject
