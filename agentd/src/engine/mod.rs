@@ -11,7 +11,10 @@ mod live;
 pub mod operations;
 mod readers;
 mod recovery;
+mod sight;
 mod timers;
+#[cfg(test)]
+pub(crate) mod trial;
 mod waiters;
 mod world;
 

@@ -9,17 +9,14 @@ use agentd_schemas::view::{HeadView, PageOfEvents};
 use crate::domain::Command;
 use crate::engine::Engine;
 use crate::ledger::open::{empty_wal, open_reader, open_writer};
+use crate::ledger::query::named::Named;
 use crate::ledger::{backup, export, prove, query};
 use crate::policy::{Action, Caller, Resource};
 
 impl Engine {
-    fn reads(&self, caller: &Caller) -> Result<bool, Problem> {
-        if caller.viewer().all {
-            self.permit(caller, Action::LedgerReadAll, &Resource::host())?;
-            return Ok(true);
-        }
-        self.permit(caller, Action::LedgerReadOwn, &Resource::host())?;
-        Ok(false)
+    fn reads(&self, caller: &Caller) -> Result<(), Problem> {
+        let action = if caller.viewer().all { Action::LedgerReadAll } else { Action::LedgerReadOwn };
+        self.permit(caller, action, &Resource::host()).map(drop)
     }
 
     /// The newest checkpoint; it is kept for ever, because it is given out.
@@ -32,6 +29,9 @@ impl Engine {
     /// Events that the caller may see.
     pub fn events(&self, caller: &Caller, filter: &EventFilter) -> Result<PageOfEvents, Problem> {
         self.reads(caller)?;
+        if let Some((kind, id)) = query::ledger::asked(filter)? {
+            self.read(caller, Named::Subject(kind, id))?;
+        }
         self.0.readers.with(|conn| Ok(query::ledger::events(conn, &caller.viewer(), filter)?))
     }
 
@@ -44,29 +44,17 @@ impl Engine {
     /// The proof of one event.
     pub async fn prove(&self, caller: &Caller, event: u64) -> Result<String, Problem> {
         self.reads(caller)?;
-        let viewer = caller.viewer();
-        self.0.readers.with(|conn| {
-            query::ledger::events(
-                conn,
-                &viewer,
-                &EventFilter { since: event, limit: Some(1), ..EventFilter::default() },
-            )?
-            .events
-            .first()
-            .filter(|found| found.index == event)
-            .map(drop)
-            .ok_or_else(|| Problem::new(Code::NotFound, format!("no event {event}")).hint("see: agentctl ledger log"))
-        })?;
+        self.read(caller, Named::Event(event))?;
         self.0.mailbox()?.keep_checkpoint().await?;
         self.0.readers.with(|conn| Ok(prove::prove(conn, event).map_err(Problem::internal)?.to_string()))
     }
 
     /// Writes an export into a file of the caller's.
     pub async fn export(&self, caller: &Caller, into: OwnedFd, mine: bool, content: bool) -> Result<u64, Problem> {
-        let all = self.reads(caller)?;
-        if !mine && !all {
-            return Err(Problem::new(Code::Denied, "the whole log is for operators and auditors")
-                .hint("export what is your own: agentctl ledger export --mine"));
+        self.reads(caller)?;
+        if !mine {
+            let whole = self.permit(caller, Action::LedgerReadAll, &Resource::host());
+            whole.map_err(|problem| problem.hint("export what is your own: agentctl ledger export --mine"))?;
         }
         self.0.mailbox()?.keep_checkpoint().await?;
         let owner = mine.then_some(caller.uid);
@@ -113,7 +101,7 @@ impl Engine {
 
     /// Keeps the content of a work, or no longer.
     pub async fn hold(&self, caller: &Caller, text: &str, held: bool, reason: &str) -> Result<(), Problem> {
-        let work = self.resolve(caller, text)?;
+        let work = self.resolve(caller, Action::ContentManage, text)?;
         self.execute(caller, Command::Hold { work, held, reason: reason.to_owned() }, None).await.map(drop)
     }
 }
