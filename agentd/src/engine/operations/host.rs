@@ -142,3 +142,6 @@ impl Engine {
         self.execute(caller, command, None).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

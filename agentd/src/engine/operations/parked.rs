@@ -42,3 +42,6 @@ impl Inner {
         Ok(ids)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,7 +108,7 @@ impl Engine {
     /// this uid.
     fn asked_key(&self, uid: u32, name: &Slug, known: Option<&Known>) -> Result<PublicKey, Problem> {
         let decoy = self.0.known.decoys.key(&self.host().state, name).map_err(Problem::internal)?;
-        Ok(known.filter(|known| known.owner == uid).map_or(decoy, |known| known.public_key.clone()))
+        Ok(known.filter(|known| known.owner == uid).map_or(decoy, |known| known.public_key))
     }
 
     /// Gives an agent a nonce, and the text to sign. Whether the agent exists does not show: where it does not, or is

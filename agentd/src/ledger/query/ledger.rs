@@ -121,7 +121,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// The only subject that a filter asks for; the host has no id.
-pub fn asked<'a>(filter: &'a EventFilter) -> Result<Option<(SubjectKind, &'a str)>, QueryError> {
+pub fn asked(filter: &EventFilter) -> Result<Option<(SubjectKind, &str)>, QueryError> {
     let Some(text) = filter.subject.as_deref() else { return Ok(None) };
     Ok(match (kind(text)?, filter.id.as_deref()) {
         (SubjectKind::Host, _) => Some((SubjectKind::Host, "host")),

@@ -28,9 +28,10 @@ async fn an_export_and_a_backup_go_into_a_pipe_and_leave_no_copy() {
             reader.read_to_end(&mut read).unwrap();
             read
         });
-        let events = match backup {
-            true => engine.backup(&OPERATOR, writer.into()).await.unwrap(),
-            false => engine.export(&OPERATOR, writer.into(), false, true).await.unwrap(),
+        let events = if backup {
+            engine.backup(&OPERATOR, writer.into()).await.unwrap()
+        } else {
+            engine.export(&OPERATOR, writer.into(), false, true).await.unwrap()
         };
         assert!(events > 0 && !reading.join().unwrap().is_empty());
     }
