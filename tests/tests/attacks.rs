@@ -107,7 +107,7 @@ fn a_nonce_is_good_once_and_for_its_own_name() {
     borrowed.message = borrowed.message.replace("name: other", "name: worker");
     assert_eq!(code(&agent.redeem(&borrowed, &agent.key).problem()), "unauthenticated");
     let stranger = Agent::stranger(&daemon, "nobody");
-    assert_eq!(code(&stranger.redeem(&stranger.challenge(), &stranger.key).problem()), "unauthenticated");
+    assert_eq!(code(&stranger.redeem(&stranger.challenge(), &stranger.key).problem()), "bad_signature");
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_thread_of_another_user_gets_nothing_at_either_door() {
         let claim = Request { method: "POST", path: "/v1/claim", token: Some(&token), body: b"{}" }.send(&socket);
         assert_eq!(claim.problem().code.as_str(), "unauthenticated", "a token of another uid");
         let signed = agent.redeem(&agent.challenge(), &agent.key).problem();
-        assert_eq!(signed.code.as_str(), "unauthenticated", "the right key under another uid");
+        assert_eq!(signed.code.as_str(), "bad_signature", "the right key under another uid");
         let operator = Operator::connect(&control);
         let hidden = operator.ask("Works", "Show", &id.as_str()).unwrap_err();
         assert!(["not_found", "denied"].contains(&hidden.code.as_str()), "{hidden:?}");

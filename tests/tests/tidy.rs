@@ -68,7 +68,7 @@ fn without_tests(text: &str) -> &str {
 
 /// Files that exist for tests alone: their `mod` line says so.
 const TEST_SUPPORT: &[&str] =
-    &["agentd/src/api/trial.rs", "agentd/src/ledger/small.rs", "agentd/src/ledger/project/told.rs"];
+    &["agentd/src/engine/trial.rs", "agentd/src/ledger/small.rs", "agentd/src/ledger/project/told.rs"];
 
 fn is_test_file(name: &str) -> bool {
     TEST_SUPPORT.contains(&name)

@@ -80,7 +80,8 @@ impl Session {
         let challenge: ChallengeResponse = whole(self.door.post("/v1/challenge", None, &asked, PATIENCE).await?)?;
         if !self.is_proof_of_possession(&challenge) {
             let words = "the text to sign is no proof of possession of this agent's key; nothing was signed";
-            return Err(Trouble::Refused(Problem::new(Code::Denied, words)));
+            let hint = format!("an agent of this user has to have this name and this key: agentctl agent show {agent}");
+            return Err(Trouble::Refused(Problem::new(Code::Denied, words).hint(hint)));
         }
         let signature = agent_key::sign(&self.key, challenge.message.as_bytes());
         let proof = TokenRequest { agent, nonce: challenge.nonce, signature };

@@ -12,7 +12,5 @@ pub mod dbus;
 mod document;
 pub mod http;
 mod stop;
-#[cfg(test)]
-mod trial;
 
 pub use callers::Callers;

@@ -1,6 +1,7 @@
 //! The daemon's life: lock, engine, doors, ready, wait, stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,9 @@ const OPEN_FILES: u64 = 16_384;
 /// Threads of the runtime.
 const WORKERS: usize = 2;
 
+/// How long exports and backups get to end once everything else has stopped.
+const LAST_TASKS: Duration = Duration::from_secs(2);
+
 /// Serves until told to stop.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let config = paths::config(args)?;
@@ -32,7 +36,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     process::forbid_core_dumps()?;
     process::raise_open_files_limit(OPEN_FILES)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    runtime.block_on(serve(args, &config))
+    let served = runtime.block_on(serve(args, &config));
+    // An export whose reader stands still must not keep the daemon from ending; what it wrote does not verify.
+    runtime.shutdown_timeout(LAST_TASKS);
+    served
 }
 
 async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
@@ -40,6 +47,9 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     let paths = paths::paths(args, config)?;
     Directory::ensure(&paths.state, Visibility::Private)?;
     let lock = DirectoryLock::acquire(&paths.state)?;
+    if let Err(error) = engine::operations::ledger::remove_copies(&paths.state) {
+        tracing::warn!("copies of unfinished backups could not be removed: {error}");
+    }
     let engine = start_engine(config, &paths).await?;
     let jobs = Jobs::start(&engine);
     let (stop, stopped) = watch::channel(false);

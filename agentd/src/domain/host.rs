@@ -23,13 +23,18 @@ pub struct HostFacts {
     pub clock_held: Option<i64>,
     /// The work or agent of a scope exists.
     pub scope_exists: bool,
+    /// The work of a scope is over.
+    pub scope_over: bool,
+    /// Freezes of works and agents of the scope's owner that are in force; counted to [`MAX_FROZEN`].
+    pub frozen_of_owner: usize,
 }
 
-/// Freezes at most, at a time.
+/// Freezes of works and agents of one owner at a time, at most. A freeze of a work ends with the work.
 pub const MAX_FROZEN: usize = 1024;
 
-/// Stops starts and runs in a scope. Saying it twice changes nothing.
-pub fn freeze(facts: &HostFacts, scope: &Scope, reason: &str) -> Decision {
+/// Stops starts and runs in a scope. Saying it twice changes nothing. Nothing that owners do keeps an operator from it,
+/// and least of all from a freeze of the whole host.
+pub fn freeze(facts: &HostFacts, scope: &Scope, reason: &str, operator: bool) -> Decision {
     check_reason("the reason", reason, false)?;
     if !facts.scope_exists {
         return Err(Problem::new(Code::NotFound, "there is no such work or agent to freeze"));
@@ -37,8 +42,17 @@ pub fn freeze(facts: &HostFacts, scope: &Scope, reason: &str) -> Decision {
     if facts.frozen.contains(scope) {
         return Ok(Vec::new());
     }
-    if facts.frozen.len() >= MAX_FROZEN {
-        return Err(Problem::new(Code::Busy, format!("{MAX_FROZEN} freezes are in force")).hint("use freeze --all"));
+    if let Scope::Work(id) = scope
+        && facts.scope_over
+    {
+        return Err(Problem::new(Code::WrongState, format!("work {id} is over: there is nothing to freeze"))
+            .hint(format!("see what became of it: agentctl work show {id}")));
+    }
+    let bounded = !operator && *scope != Scope::All;
+    if bounded && facts.frozen_of_owner >= MAX_FROZEN {
+        let message = format!("{MAX_FROZEN} freezes of works and agents of this owner are in force");
+        return Err(Problem::new(Code::Busy, message)
+            .hint("freeze the agent instead of its works, or thaw some: agentctl status lists what is frozen"));
     }
     Ok(vec![host(Frozen { scope: scope.clone(), reason: reason.to_owned() })])
 }
@@ -117,4 +131,41 @@ pub fn record_authentication_failure(claimed: &str, reason: &str) -> Decision {
 /// Denials beyond the rate.
 pub fn record_denials(principal: &str, count: u64, period_ms: u64) -> Decision {
     Ok(vec![host(DenialsSummarised { principal: principal.to_owned(), count, period_ms }).by_host()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(n: usize) -> Scope {
+        let mut id = [0; 10];
+        id[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        Scope::Work(agentd_schemas::id::WorkId::from_bytes(id))
+    }
+
+    fn full() -> HostFacts {
+        HostFacts {
+            frozen: (0..MAX_FROZEN).map(work).collect(),
+            scope_exists: true,
+            frozen_of_owner: MAX_FROZEN,
+            ..HostFacts::default()
+        }
+    }
+
+    #[test]
+    fn the_freezes_of_an_owner_are_bounded_and_keep_nobody_from_freezing_the_host() {
+        let full = full();
+        let problem = freeze(&full, &work(MAX_FROZEN), "more", false).unwrap_err();
+        assert_eq!(problem.code, Code::Busy);
+        assert_eq!(freeze(&full, &work(MAX_FROZEN), "more", true).unwrap().len(), 1);
+        assert_eq!(freeze(&full, &Scope::All, "stop", false).unwrap().len(), 1);
+        let other = HostFacts { frozen_of_owner: 0, ..full };
+        assert_eq!(freeze(&other, &work(MAX_FROZEN), "mine", false).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_work_that_is_over_is_not_frozen() {
+        let over = HostFacts { scope_exists: true, scope_over: true, ..HostFacts::default() };
+        assert_eq!(freeze(&over, &work(1), "late", true).unwrap_err().code, Code::WrongState);
+    }
 }

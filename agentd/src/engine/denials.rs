@@ -18,10 +18,17 @@ pub(super) const MAX_PRINCIPALS: usize = 1024;
 /// Refusals that wait to be written, at most.
 const MAX_PENDING: usize = 1024;
 
+/// Refusals of one principal in this period.
+#[derive(Default)]
+struct Tally {
+    seen: u64,
+    /// Those that are recorded one by one; the rest is summed.
+    alone: u64,
+}
+
 #[derive(Default)]
 struct State {
-    /// Refusals of each principal in this period.
-    seen: HashMap<String, u64>,
+    seen: HashMap<String, Tally>,
     began_ms: u64,
     pending: Vec<(Caller, Command)>,
 }
@@ -35,31 +42,35 @@ pub(crate) struct Denials {
 }
 
 impl Denials {
-    /// A rule said no.
-    pub(crate) fn denied(&self, caller: &Caller, action: &str, resource: &str, rule: &str) {
+    /// A rule said no. Whether it waits to be written one by one; otherwise it is in the next sum.
+    pub(crate) fn denied(&self, caller: &Caller, action: &str, resource: &str, rule: &str) -> bool {
         self.denied.fetch_add(1, Ordering::Relaxed);
         let command =
             Command::RecordDenial { action: action.to_owned(), resource: resource.to_owned(), rule: rule.to_owned() };
-        self.note(&caller.actor.to_string(), caller, command);
+        self.note(&caller.actor.to_string(), caller, command)
     }
 
-    /// A proof failed.
-    pub(crate) fn unauthenticated(&self, uid: u32, claimed: &str, reason: &str) {
+    /// A proof failed. Whether it waits to be written one by one.
+    pub(crate) fn unauthenticated(&self, uid: u32, claimed: &str, reason: &str) -> bool {
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         let claimed = claimed.chars().take(64).collect();
         let caller = Caller::person(uid, false, false);
         let command = Command::RecordAuthenticationFailure { claimed, reason: reason.to_owned() };
-        self.note(&format!("uid:{uid}"), &caller, command);
+        self.note(&format!("uid:{uid}"), &caller, command)
     }
 
-    fn note(&self, principal: &str, caller: &Caller, command: Command) {
+    fn note(&self, principal: &str, caller: &Caller, command: Command) -> bool {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = state.seen.len() < MAX_PRINCIPALS || state.seen.contains_key(principal);
-        let seen = state.seen.entry(if known { principal.to_owned() } else { "others".to_owned() }).or_default();
-        *seen += 1;
-        if *seen <= RATE && state.pending.len() < MAX_PENDING {
+        let room = state.pending.len() < MAX_PENDING;
+        let tally = state.seen.entry(if known { principal.to_owned() } else { "others".to_owned() }).or_default();
+        tally.seen += 1;
+        let alone = tally.alone < RATE && room;
+        if alone {
+            tally.alone += 1;
             state.pending.push((caller.clone(), command));
         }
+        alone
     }
 
     /// What is to be written now: refusals one by one, and once a period the sums of the rest.
@@ -70,9 +81,9 @@ impl Denials {
         if passed >= PERIOD_MS {
             state.began_ms = now_ms;
             let seen = std::mem::take(&mut state.seen);
-            out.extend(seen.into_iter().filter(|(_, count)| *count > RATE).map(|(principal, count)| {
-                let command =
-                    Command::RecordDenials { principal, count: count - RATE, period_ms: passed.min(PERIOD_MS * 2) };
+            let sums = seen.into_iter().map(|(principal, tally)| (principal, tally.seen - tally.alone));
+            out.extend(sums.filter(|(_, count)| *count > 0).map(|(principal, count)| {
+                let command = Command::RecordDenials { principal, count, period_ms: passed.min(PERIOD_MS * 2) };
                 (Caller::host(), command)
             }));
         }
@@ -103,5 +114,21 @@ mod tests {
         let summary = denials.take(PERIOD_MS);
         assert!(matches!(&summary[..], [(_, Command::RecordDenials { count: 5, .. })]), "{summary:?}");
         assert_eq!(denials.counts().denied, RATE + 5);
+    }
+
+    #[test]
+    fn what_finds_no_place_among_those_that_wait_is_in_the_sum() {
+        let denials = Denials::default();
+        let uids = u32::try_from(MAX_PENDING).unwrap() + 7;
+        for uid in 0..uids {
+            denials.denied(&Caller::person(uid, false, false), "work.cancel", "work w", "no_rule");
+        }
+        let taken = denials.take(PERIOD_MS);
+        let sum = |command: &Command| match command {
+            Command::RecordDenials { count, .. } => *count,
+            _ => 1,
+        };
+        assert_eq!(taken.iter().map(|(_, command)| sum(command)).sum::<u64>(), u64::from(uids));
+        assert!(denials.take(2 * PERIOD_MS).is_empty());
     }
 }

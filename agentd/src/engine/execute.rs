@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{Actor, Decided, Event};
 use agentd_schemas::problem::{Code, Problem};
 
@@ -14,6 +15,16 @@ use crate::policy::{self, Action, Caller, Decision, Resource};
 
 /// How often a decision is made anew when what it rested on changed.
 const MAX_STALE: usize = 3;
+
+/// A command that policy allowed.
+struct Allowed {
+    decided: Decided,
+    /// What the decision rests on, where an event can change it.
+    resource: Option<Resource>,
+    action: Action,
+    /// The name of what is acted on.
+    on: String,
+}
 
 /// What became of a command.
 #[derive(Debug, Clone)]
@@ -34,13 +45,19 @@ impl Engine {
     ) -> Result<Done, Problem> {
         for attempt in 0..MAX_STALE {
             let expected = if attempt == 0 { self.expected(caller, &command) } else { None };
-            let (decided, resource) = self.authorize(caller, &command, expected)?;
+            let Allowed { decided, resource, action, on } = self.authorize(caller, &command, expected)?;
             let request =
                 Request { caller: caller.clone(), command: command.clone(), decided, resource, key: key.clone() };
             match self.0.mailbox()?.send(request).await? {
                 Answer::Committed(events) => return Ok(Done { events, repeated: false }),
                 Answer::Repeated(events) => return Ok(Done { events, repeated: true }),
-                Answer::Refused(problem) => return Err(problem),
+                Answer::Refused(problem) => {
+                    // What a decision denies to this caller is a denial like any other.
+                    if problem.code == Code::Denied {
+                        self.record_denial(caller, action, &on, "decision");
+                    }
+                    return Err(problem);
+                }
                 Answer::Stale => {}
             }
         }
@@ -66,12 +83,7 @@ impl Engine {
     }
 
     /// Asks policy; a denial is recorded, and who may not see the thing does not learn that it exists.
-    fn authorize(
-        &self,
-        caller: &Caller,
-        command: &Command,
-        expected: Option<Resource>,
-    ) -> Result<(Decided, Option<Resource>), Problem> {
+    fn authorize(&self, caller: &Caller, command: &Command, expected: Option<Resource>) -> Result<Allowed, Problem> {
         let (resource, recheck) = if caller.actor == Actor::Host {
             (Resource::host(), false)
         } else if let Some(resource) = unchanging(command) {
@@ -80,27 +92,35 @@ impl Engine {
             (resource, true)
         } else {
             let found = self.0.readers.with(|conn| resource::of(conn, command).map_err(Problem::internal))?;
-            (found.ok_or_else(|| missing(command))?, true)
+            (found.ok_or_else(|| absent(&named(command)))?, true)
         };
         let action = action(command, &resource);
         let rule = self.permit(caller, action, &resource)?;
         let decided = Decided { rules: vec![rule.to_owned()], set: policy::set_digest().to_owned() };
-        Ok((decided, recheck.then_some(resource)))
+        let on = resource.name.clone();
+        Ok(Allowed { decided, resource: recheck.then_some(resource), action, on })
     }
 
-    /// Asks policy about a query or a command; `Err` is what the caller is told.
+    /// Asks policy about a query or a command; `Err` is what the caller is told, and the denial is on record.
     pub(crate) fn permit(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<&'static str, Problem> {
         match policy::authorize(caller, action, resource) {
             Decision::Allow(rule) => Ok(rule),
             Decision::Deny(rule) => {
-                self.0.denials.denied(caller, action.as_str(), &resource.name, rule);
+                self.record_denial(caller, action, &resource.name, rule);
                 let visible = resource.owner.is_none_or(|owner| caller.viewer().sees(owner));
                 Err(if visible || resource.agent.as_ref() == caller.agent_name() && caller.agent_name().is_some() {
                     denied(caller, action, resource, rule)
                 } else {
-                    Problem::new(Code::NotFound, format!("no {}", resource.name))
+                    absent(&resource.name)
                 })
             }
+        }
+    }
+
+    /// Puts a denial on record; the loop that writes it is woken.
+    pub(super) fn record_denial(&self, caller: &Caller, action: Action, on: &str, rule: &str) {
+        if self.0.denials.denied(caller, action.as_str(), on, rule) {
+            self.0.timer.notify_one();
         }
     }
 }
@@ -120,11 +140,22 @@ fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> P
         .detail("action", action)
 }
 
-fn missing(command: &Command) -> Problem {
-    let (what, hint) = match command {
+/// What is said of a thing that is not there, and word for word of one that the caller may not see.
+pub(super) fn absent(name: &str) -> Problem {
+    let hint = match name.split_once(' ').map_or(name, |(kind, _)| kind) {
+        "agent" => "see: agentctl agent list",
+        "schedule" => "see: agentctl schedule list",
+        _ => "see: agentctl work list",
+    };
+    Problem::new(Code::NotFound, format!("no {name}")).hint(hint)
+}
+
+/// The name of what a command acts on, as its resource would have it.
+fn named(command: &Command) -> String {
+    match command {
         Command::PauseSchedule { schedule, .. }
         | Command::ResumeSchedule { schedule }
-        | Command::RemoveSchedule { schedule } => (format!("schedule {schedule}"), "see: agentctl schedule list"),
+        | Command::RemoveSchedule { schedule } => format!("schedule {schedule}"),
         Command::ClaimWork { agent, .. }
         | Command::ActivateAgent { agent, .. }
         | Command::PauseAgent { agent, .. }
@@ -134,10 +165,29 @@ fn missing(command: &Command) -> Problem {
         | Command::DeclareSkills { agent, .. }
         | Command::RotateKey { agent, .. }
         | Command::RevokeKey { agent, .. }
-        | Command::BindModel { agent, .. } => (format!("agent {agent}"), "see: agentctl agent list"),
-        _ => ("such work".to_owned(), "see: agentctl work list"),
-    };
-    Problem::new(Code::NotFound, format!("no {what}")).hint(hint)
+        | Command::BindModel { agent, .. }
+        | Command::Freeze { scope: Scope::Agent(agent), .. }
+        | Command::Thaw { scope: Scope::Agent(agent) } => format!("agent {agent}"),
+        Command::CancelWork { work, .. }
+        | Command::RetryWork { work, .. }
+        | Command::AcceptResult { work, .. }
+        | Command::RejectResult { work, .. }
+        | Command::RaiseLimits { work, .. }
+        | Command::AddNote { work, .. }
+        | Command::AnswerRun { work, .. }
+        | Command::Hold { work, .. }
+        | Command::Freeze { scope: Scope::Work(work), .. }
+        | Command::Thaw { scope: Scope::Work(work) } => format!("work {work}"),
+        Command::StartRun { run }
+        | Command::ReserveCost { run, .. }
+        | Command::SettleCost { run, .. }
+        | Command::AddRunNote { run, .. }
+        | Command::AskPerson { run, .. }
+        | Command::CompleteWork { run, .. }
+        | Command::FailRun { run, .. }
+        | Command::SubmitWorks { from: Submitter::Run(run), .. } => format!("work {}", run.work),
+        _ => "such thing".to_owned(),
+    }
 }
 
 /// Resources that no event can change: nothing to read, nothing to check again.

@@ -13,9 +13,12 @@ mod pace;
 mod put_back;
 mod readers;
 mod recovery;
+mod sight;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[cfg(test)]
+pub(crate) mod trial;
 mod waiters;
 mod world;
 
@@ -23,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use agentd_schemas::event::{Event, EventData};
+use agentd_schemas::event::{Event, EventData, FailureReason};
 use agentd_schemas::unit::time::WallMs;
 use tokio::sync::{Notify, watch};
 
@@ -115,6 +118,9 @@ impl Observer for Inner {
             self.observe_identity(event);
             journal::write(event);
             timer |= sets_a_timer(&event.data);
+            if shows_skill(&event.data) {
+                self.agents_changed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         self.size.send_replace(size);
         if timer {
@@ -146,6 +152,15 @@ impl Inner {
         {
             tokens.revoke(name);
         }
+    }
+}
+
+/// Whether an event may change what an agent has shown that it can, and with it what it is given.
+fn shows_skill(data: &EventData) -> bool {
+    match data {
+        EventData::WorkCompleted(completed) => !completed.verdicts.is_empty(),
+        EventData::AttemptFailed(failed) => failed.reason == FailureReason::Rejected,
+        _ => false,
     }
 }
 

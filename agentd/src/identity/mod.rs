@@ -3,10 +3,12 @@
 //! Private keys never leave this room; tokens and nonces live in memory alone, so a restart asks for fresh proofs.
 
 pub mod challenge;
+pub mod decoy;
 pub mod keystore;
 pub mod token;
 pub mod trust_domain;
 
 pub use challenge::Challenges;
+pub use decoy::Decoys;
 pub use keystore::HostKeys;
 pub use token::Tokens;

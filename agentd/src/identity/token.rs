@@ -23,6 +23,31 @@ pub struct Bearer {
     until_boot_ms: u64,
 }
 
+/// Why a token is refused. Who sent it is told nothing of this; the record is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Never given out, or void since.
+    #[error("the token is unknown")]
+    Unknown,
+    /// Too old.
+    #[error("the token has expired")]
+    Expired,
+    /// Given out to another uid, for this agent.
+    #[error("the token of agent {0} is another uid's")]
+    WrongUid(Slug),
+}
+
+impl TokenError {
+    /// As recorded in events.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_token",
+            Self::Expired => "expired_token",
+            Self::WrongUid(_) => "wrong_uid",
+        }
+    }
+}
+
 /// Tokens that are good.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -45,9 +70,15 @@ impl Tokens {
     }
 
     /// Who a token stands for, when it is good for this uid now.
-    pub fn check(&self, token: &str, uid: u32, now_boot_ms: u64) -> Option<&Bearer> {
-        let bearer = self.by_digest.get(&digest(token))?;
-        (bearer.uid == uid && bearer.until_boot_ms > now_boot_ms).then_some(bearer)
+    pub fn check(&self, token: &str, uid: u32, now_boot_ms: u64) -> Result<&Bearer, TokenError> {
+        let bearer = self.by_digest.get(&digest(token)).ok_or(TokenError::Unknown)?;
+        if bearer.uid != uid {
+            return Err(TokenError::WrongUid(bearer.agent.clone()));
+        }
+        if bearer.until_boot_ms <= now_boot_ms {
+            return Err(TokenError::Expired);
+        }
+        Ok(bearer)
     }
 
     /// Voids every token of an agent: its key was rotated or revoked, or it was shut out.
@@ -69,11 +100,11 @@ mod tests {
         let agent: Slug = "fixer".parse().unwrap();
         let mut tokens = Tokens::default();
         let token = tokens.issue(&agent, 1000, 0).unwrap();
-        assert!(tokens.check(&token, 1000, 1).is_some());
-        assert!(tokens.check(&token, 1001, 1).is_none());
-        assert!(tokens.check(&token, 1000, TOKEN_LIFE_MS).is_none());
-        assert!(tokens.check("", 1000, 1).is_none());
+        assert_eq!(tokens.check(&token, 1000, 1).unwrap().agent, agent);
+        assert_eq!(tokens.check(&token, 1001, 1), Err(TokenError::WrongUid(agent.clone())));
+        assert_eq!(tokens.check(&token, 1000, TOKEN_LIFE_MS), Err(TokenError::Expired));
+        assert_eq!(tokens.check("", 1000, 1), Err(TokenError::Unknown));
         tokens.revoke(&agent);
-        assert!(tokens.check(&token, 1000, 1).is_none());
+        assert_eq!(tokens.check(&token, 1000, 1), Err(TokenError::Unknown));
     }
 }

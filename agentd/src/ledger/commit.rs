@@ -51,7 +51,7 @@ pub fn decide(tx: &Connection, command: &Command, operator: bool, env: &Env) -> 
         _ if is_run(command) => decide_run(tx, command, env),
         _ if is_work(command) => decide_work(tx, command, operator, env),
         _ if is_agent(command) => decide_agent(tx, command, env),
-        _ => decide_host(tx, command, env),
+        _ => decide_host(tx, command, operator, env),
     }
 }
 
@@ -268,7 +268,7 @@ fn shut_out(tx: &Connection, agent: &AgentFacts, mut drafts: Vec<Draft>, env: &E
     Ok(drafts)
 }
 
-fn decide_host(tx: &Connection, command: &Command, env: &Env) -> Decided {
+fn decide_host(tx: &Connection, command: &Command, operator: bool, env: &Env) -> Decided {
     Ok(match command {
         Command::Cascade { effect } => match load::works::cascade_facts(tx, *effect)? {
             Some(facts) => work::recover::cascade(&facts, env)?,
@@ -297,7 +297,9 @@ fn decide_host(tx: &Connection, command: &Command, env: &Env) -> Decided {
             }
             account::set_limit(account, *period, *micro_usd, *tokens)?
         }
-        Command::Freeze { scope, reason } => host::freeze(&load::host::facts(tx, Some(scope))?, scope, reason)?,
+        Command::Freeze { scope, reason } => {
+            host::freeze(&load::host::facts(tx, Some(scope))?, scope, reason, operator)?
+        }
         Command::Thaw { scope } => host::thaw(&load::host::facts(tx, Some(scope))?, scope)?,
         Command::AcceptClock { reason } => host::accept_clock(&load::host::facts(tx, None)?, reason)?,
         Command::NoticeClock { by_ms } => host::notice_clock(*by_ms)?,

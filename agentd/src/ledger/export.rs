@@ -55,6 +55,7 @@ pub enum ExportError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Only works, agents, schedules, objectives and accounts of this uid, and what it did to the host; `None` for all.
+    /// What was refused to it stays out: the record names what it may not know of.
     pub owner: Option<u32>,
     /// With content; otherwise it is withheld.
     pub content: bool,
@@ -92,7 +93,8 @@ const OF_OWNER: &str = "SELECT idx, body FROM events WHERE idx < ?3 AND (
             UNION ALL SELECT key FROM schedules WHERE owner = ?1
             UNION ALL SELECT key FROM subjects WHERE kind = 'objective' AND substr(id, 1, instr(id, '/') - 1) = ?1 || ''
             UNION ALL SELECT key FROM subjects WHERE kind = 'account' AND substr(id, 1, instr(id, '/') - 1) = 'owner:' || ?1)
-        OR subject IN (SELECT key FROM subjects WHERE kind = 'host') AND json_extract(body, '$.actor') = ?2)
+        OR subject IN (SELECT key FROM subjects WHERE kind = 'host') AND json_extract(body, '$.actor') = ?2
+            AND json_extract(body, '$.type') NOT IN ('AccessDenied', 'AuthenticationFailed'))
     ORDER BY idx";
 
 /// Writes an export of one snapshot to `out` and flushes it.

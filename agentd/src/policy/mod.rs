@@ -33,6 +33,11 @@ impl Resource {
         Self { name: "host".to_owned(), owner: None, agent: None, suspended: false }
     }
 
+    /// What is the caller's own: its part of a list, and what it is about to make.
+    pub fn own(name: impl Into<String>, caller: &Caller) -> Self {
+        Self { name: name.into(), owner: Some(caller.uid), agent: caller.agent_name().cloned(), suspended: false }
+    }
+
     /// Something of an owner.
     pub fn owned(name: impl Into<String>, owner: u32) -> Self {
         Self { name: name.into(), owner: Some(owner), agent: None, suspended: false }

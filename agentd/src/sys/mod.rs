@@ -13,6 +13,7 @@ pub mod env;
 pub mod failpoint;
 pub mod groups;
 pub mod lock;
+pub mod outlet;
 pub mod peer;
 mod proc_file;
 pub mod process;

@@ -67,7 +67,7 @@ pub struct Moneys {
     pub by_source: Vec<(AmountSource, Usd)>,
 }
 
-/// Counts of refusals.
+/// Counts of refusals, for who sees everything; for others they are 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Denials {

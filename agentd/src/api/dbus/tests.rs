@@ -11,8 +11,8 @@ use zbus::connection::Builder;
 
 use super::door::Door;
 use super::private::greet;
-use crate::api::trial;
 use crate::engine::Engine;
+use crate::engine::trial;
 use crate::policy::Caller;
 use crate::sys::scratch::Scratch;
 

@@ -42,26 +42,34 @@ impl FromRequestParts<Door> for Agent {
 
     async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Refusal> {
         let PeerUid(uid) = PeerUid::from_request_parts(parts, door).await?;
-        Ok(Self(door.engine.bearer(uid, token(parts)?)?))
+        let token = token(parts).map_err(|(word, problem)| {
+            door.engine.no_bearer(uid, word);
+            problem
+        });
+        Ok(Self(door.engine.bearer(uid, token?)?))
     }
 }
 
-/// The token of `authorization: Bearer TOKEN`; the word is read in any case, as RFC 9110 has it.
-fn token(parts: &Parts) -> Result<&str, Problem> {
-    let unauthenticated = |message: &str| {
-        Problem::new(Code::Unauthenticated, message)
-            .hint("get a token from POST /v1/token and send it as \"authorization: Bearer TOKEN\"")
+/// The token of `authorization: Bearer TOKEN`; the word is read in any case, as RFC 9110 has it. Without one, the word
+/// for the record, and the answer.
+fn token(parts: &Parts) -> Result<&str, (&'static str, Problem)> {
+    let unauthenticated = |word: &'static str, message: &str| {
+        let problem = Problem::new(Code::Unauthenticated, message)
+            .hint("get a token from POST /v1/token and send it as \"authorization: Bearer TOKEN\"");
+        (word, problem)
     };
     let mut values = parts.headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value,
-        (None, _) => return Err(unauthenticated("the request has no authorization header")),
-        (Some(_), Some(_)) => return Err(unauthenticated("the request has two authorization headers")),
+        (None, _) => return Err(unauthenticated("no_token", "the request has no authorization header")),
+        (Some(_), Some(_)) => {
+            return Err(unauthenticated("malformed_token", "the request has two authorization headers"));
+        }
     };
     let token = value.to_str().ok().and_then(|text| text.split_once(' '));
     match token {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_ascii()),
-        _ => Err(unauthenticated("the authorization header is no bearer token")),
+        _ => Err(unauthenticated("malformed_token", "the authorization header is no bearer token")),
     }
 }
 
@@ -122,21 +130,22 @@ mod tests {
     use axum::extract::FromRequest;
     use axum::http::Request;
 
-    fn bearer(values: &[&str]) -> Result<String, Code> {
+    fn bearer(values: &[&str]) -> Result<String, (&'static str, Code)> {
         let mut request = Request::builder();
         for value in values {
             request = request.header("authorization", *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        token(&parts).map(str::to_owned).map_err(|problem| problem.code)
+        token(&parts).map(str::to_owned).map_err(|(word, problem)| (word, problem.code))
     }
 
     #[test]
     fn a_token_comes_in_one_header_with_the_word_bearer() {
         assert_eq!(bearer(&["Bearer abc"]), Ok("abc".to_owned()));
         assert_eq!(bearer(&["bearer abc"]), Ok("abc".to_owned()));
-        for values in [[].as_slice(), &["abc"], &["Basic abc"], &["Bearerabc"], &["Bearer a", "Bearer b"]] {
-            assert_eq!(bearer(values), Err(Code::Unauthenticated), "{values:?}");
+        assert_eq!(bearer(&[]), Err(("no_token", Code::Unauthenticated)));
+        for values in [["abc"].as_slice(), &["Basic abc"], &["Bearerabc"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(bearer(values), Err(("malformed_token", Code::Unauthenticated)), "{values:?}");
         }
     }
 

@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use super::nearest::{PATHS, RUN_ROUTES};
 use super::serve::connection;
 use super::{Door, router};
-use crate::api::trial;
+use crate::engine::{Engine, trial};
 use crate::sys::scratch::Scratch;
 
 struct Served {
     client: SendRequest<Full<Bytes>>,
+    engine: Engine,
     stop: watch::Sender<bool>,
     _state: Scratch,
 }
@@ -26,11 +27,11 @@ async fn serve() -> Served {
     let (engine, state) = trial::engine().await;
     let (stop, stopped) = watch::channel(false);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let router = router(Door { engine, stop: stopped.clone() });
+    let router = router(Door { engine: engine.clone(), stop: stopped.clone() });
     tokio::spawn(connection(ours, router, stopped));
     let (client, driver) = handshake(TokioIo::new(theirs)).await.unwrap();
     tokio::spawn(driver);
-    Served { client, stop, _state: state }
+    Served { client, engine, stop, _state: state }
 }
 
 impl Served {
@@ -102,4 +103,17 @@ async fn an_idle_connection_ends_with_the_daemon() {
         tokio::task::yield_now().await;
     }
     assert!(served.client.is_closed());
+}
+
+#[tokio::test]
+async fn a_request_without_a_usable_token_is_on_record() {
+    let mut served = serve().await;
+    for (headers, word) in [
+        ([].as_slice(), "no_token"),
+        (&[("authorization", "Basic abc")], "malformed_token"),
+        (&[("authorization", "Bearer nobodys")], "unknown_token"),
+    ] {
+        assert_eq!(served.refused("POST", "/v1/claim", headers, "{}").await.0, 401);
+        assert_eq!(trial::recorded(&served.engine), [format!("bearer: {word}")]);
+    }
 }

@@ -23,12 +23,23 @@ pub struct SubmitFacts {
     pub linked: HashMap<WorkId, LinkedWork>,
     /// Works that are not over.
     pub open_works: u64,
-    /// Agents that the works name: their states.
-    pub agents: HashMap<String, AgentState>,
+    /// Agents that the works name.
+    pub agents: HashMap<String, NamedAgent>,
     /// For submits by a run: the work of the run.
     pub run: Option<super::WorkFacts>,
     /// For submits by a run: what is frozen.
     pub frozen: Vec<Scope>,
+}
+
+/// One agent that new works name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedAgent {
+    /// Its state.
+    pub state: AgentState,
+    /// Its owner.
+    pub owner: u32,
+    /// It works for every owner.
+    pub shared: bool,
 }
 
 /// One work that new ones refer to.
@@ -95,7 +106,7 @@ fn one(
     env: &Env,
 ) -> Result<Draft, Rejection> {
     let mut spec = WorkSubmitted { owner, ..work.spec.clone() };
-    check_agent(facts, &spec)?;
+    check_agent(facts, owner, &spec)?;
     let mut open = false;
     for reference in &work.depends_on {
         let id = resolve(reference, ids);
@@ -145,9 +156,11 @@ fn later(base: WallMs, ms: u64) -> WallMs {
     WallMs::saturating(base.as_ms().saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
 
-fn check_agent(facts: &SubmitFacts, spec: &WorkSubmitted) -> Result<(), Rejection> {
+/// An agent that never works for this owner is no agent to it: whether there is one does not show.
+fn check_agent(facts: &SubmitFacts, owner: u32, spec: &WorkSubmitted) -> Result<(), Rejection> {
     let Some(name) = &spec.agent else { return Ok(()) };
-    match facts.agents.get(name.as_str()) {
+    let found = facts.agents.get(name.as_str()).filter(|agent| agent.shared || agent.owner == owner);
+    match found.map(|agent| agent.state) {
         None => Err(Problem::new(Code::NotFound, format!("no agent is named {name}"))
             .hint("see the names with: agentctl agent list")),
         Some(AgentState::Retired) => {

@@ -14,7 +14,8 @@ use crate::domain::command::NewAgent;
 use crate::engine::Engine;
 use crate::identity::trust_domain;
 use crate::ledger::query;
-use crate::policy::Caller;
+use crate::ledger::query::named::Named;
+use crate::policy::{Action, Caller};
 
 fn slug(name: &str) -> Result<Slug, Problem> {
     name.parse().map_err(|error| {
@@ -83,11 +84,13 @@ impl Engine {
 
     /// All agents that the caller may see.
     pub fn agents(&self, caller: &Caller) -> Result<Vec<AgentRow>, Problem> {
+        self.list(caller, Action::AgentRead, "agents")?;
         self.0.readers.with(|conn| Ok(query::agents::list(conn, &caller.viewer())?))
     }
 
     /// One agent in full.
     pub fn agent(&self, caller: &Caller, name: &str) -> Result<AgentView, Problem> {
+        self.read(caller, Named::Agent(name))?;
         let (day, _) = self.today();
         self.0.readers.with(|conn| Ok(query::agents::show(conn, &caller.viewer(), name, &day, &self.0.defaults)?))
     }
@@ -134,6 +137,7 @@ impl Engine {
 
     /// An agent's runs, newest first.
     pub fn history(&self, caller: &Caller, name: &str, before: u64, limit: u32) -> Result<Vec<HistoryRow>, Problem> {
+        self.read(caller, Named::Agent(name))?;
         let before = if before == 0 { u64::try_from(i64::MAX).unwrap_or(u64::MAX) } else { before };
         self.0.readers.with(|conn| Ok(query::agents::history(conn, &caller.viewer(), name, before, limit)?))
     }
@@ -157,6 +161,7 @@ impl Engine {
 
     /// The model epochs of an agent, oldest first.
     pub fn model_history(&self, caller: &Caller, name: &str) -> Result<Vec<EpochView>, Problem> {
+        self.read(caller, Named::Agent(name))?;
         self.0.readers.with(|conn| Ok(query::agents::model_history(conn, &caller.viewer(), name)?))
     }
 }

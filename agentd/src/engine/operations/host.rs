@@ -1,6 +1,7 @@
 //! The host: status, freezes, the clock, accounts, the digest.
 
 use agentd_schemas::document::request::{AccountLimit, Scope};
+use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{AccountView, DigestView, FreezeReport, StatusView};
@@ -8,6 +9,7 @@ use agentd_schemas::view::{AccountView, DigestView, FreezeReport, StatusView};
 use crate::domain::Command;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::query;
+use crate::ledger::query::named::Named;
 use crate::policy::{Action, Caller, Resource};
 use crate::sys::{directory::Directory, process};
 
@@ -71,18 +73,27 @@ impl Engine {
         self.freeze_report(caller, &scope)
     }
 
-    /// How a freeze stands: which living runs confirmed that they stand still.
+    /// How a freeze stands: which living runs, of those that the caller may know of, confirmed that they stand still.
     pub fn freeze_report(&self, caller: &Caller, scope: &Scope) -> Result<FreezeReport, Problem> {
-        self.permit(caller, Action::HostRead, &Resource::host())?;
+        match scope {
+            Scope::All => self.permit(caller, Action::HostRead, &Resource::host()).map(drop)?,
+            Scope::Work(id) => self.read(caller, Named::Work(&id.to_string())).map(drop)?,
+            Scope::Agent(name) => self.read(caller, Named::Agent(name.as_str())).map(drop)?,
+        }
         let under: Vec<LiveRun> = self.0.live.all().into_iter().filter(|run| covers(scope, run)).collect();
-        let confirmed = under.iter().filter(|run| run.frozen).count();
-        let unconfirmed = under.iter().filter(|run| !run.frozen);
-        Ok(FreezeReport {
-            runs: under.len() as u64,
-            confirmed: confirmed as u64,
-            unconfirmed: unconfirmed
-                .map(|run| format!("{}.{} (agent {})", run.run.work, run.run.attempt, run.agent))
-                .collect(),
+        let mut report = FreezeReport { runs: 0, confirmed: 0, unconfirmed: Vec::new() };
+        self.0.readers.with(|conn| {
+            for run in under {
+                let (id, viewer) = (RunId { work: run.run.work, attempt: run.run.attempt }, caller.viewer());
+                let Some(words) = query::host::run_as_seen(conn, &viewer, id, &run.agent)? else { continue };
+                report.runs += 1;
+                if run.frozen {
+                    report.confirmed += 1;
+                } else {
+                    report.unconfirmed.push(words);
+                }
+            }
+            Ok(report)
         })
     }
 
@@ -131,3 +142,6 @@ impl Engine {
         self.execute(caller, command, None).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Which queues have nobody able to serve them. It changes only when agents do, or a queue is new.
+//! Which queues have nobody able to serve them. It changes when agents do, when their results are judged, and when a
+//! queue gets its first ready work or loses its last.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -10,10 +11,10 @@ use rusqlite::Connection;
 use crate::engine::Inner;
 use crate::ledger::query;
 
-/// Queues without an able agent, as of a version of the agents and of the queues.
+/// Queues without an able agent, as of a version of the agents and for these queues with ready works.
 struct Parked {
     agents: u64,
-    queues: u64,
+    ready: Vec<i64>,
     ids: Arc<HashSet<i64>>,
 }
 
@@ -24,21 +25,23 @@ pub struct ParkedCache {
 }
 
 impl Inner {
-    /// Queues without an able agent.
+    /// Queues without an able agent. To be asked first on a connection: the version of the agents must not be newer than
+    /// the snapshot.
     pub(crate) fn parked(&self, conn: &Connection) -> Result<Arc<HashSet<i64>>, Problem> {
         let agents = self.agents_changed.load(Ordering::Relaxed);
-        let queues: u64 = conn
-            .prepare_cached("SELECT coalesce(max(id), 0) + count(*) FROM queues WHERE ready > 0")
-            .and_then(|mut count| count.query_row([], |row| row.get(0)))
-            .map_err(Problem::internal)?;
+        let ready = query::parked::ready_queues(conn)?;
         let mut last = self.parked.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(known) = &*last
-            && (known.agents, known.queues) == (agents, queues)
+            && known.agents == agents
+            && known.ready == ready
         {
             return Ok(known.ids.clone());
         }
         let ids = Arc::new(query::parked::parked_queues(conn, &self.defaults)?);
-        *last = Some(Parked { agents, queues, ids: ids.clone() });
+        *last = Some(Parked { agents, ready, ids: ids.clone() });
         Ok(ids)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,9 @@ use jiff::tz::TimeZone;
 
 use crate::domain::{Command, schedule};
 use crate::engine::Engine;
+use crate::ledger::query::named::Named;
 use crate::ledger::{load, query};
-use crate::policy::Caller;
+use crate::policy::{Action, Caller};
 
 /// Ticks that are shown ahead, at most.
 pub const MAX_TICKS: u32 = 1000;
@@ -46,10 +47,13 @@ impl Engine {
 
     /// All schedules that the caller may see.
     pub fn schedules(&self, caller: &Caller) -> Result<Vec<ScheduleView>, Problem> {
+        self.list(caller, Action::ScheduleRead, "schedules")?;
         self.0.readers.with(|conn| Ok(query::plans::schedules(conn, &caller.viewer())?))
     }
 
-    fn schedule_id(&self, caller: &Caller, text: &str) -> Result<ScheduleId, Problem> {
+    /// The schedule that a caller names, to act on it.
+    fn schedule_id(&self, caller: &Caller, action: Action, text: &str) -> Result<ScheduleId, Problem> {
+        self.reach(caller, Some(action), Named::Schedule(text))?;
         self.0.readers.with(|conn| Ok(query::resolve::schedule(conn, &caller.viewer(), text)?.id))
     }
 
@@ -61,7 +65,7 @@ impl Engine {
                 format!("{count} ticks asked for, 1 to {MAX_TICKS} can be shown"),
             ));
         }
-        let id = self.schedule_id(caller, text)?;
+        let id = self.schedule_id(caller, Action::ScheduleRead, text)?;
         let now = self.now();
         self.0.readers.with(|conn| {
             let facts = load::plans::schedule(conn, id, false, &self.0.defaults).map_err(Problem::internal)?;
@@ -72,19 +76,19 @@ impl Engine {
 
     /// Skips ticks until resumed.
     pub async fn pause_schedule(&self, caller: &Caller, text: &str, reason: &str) -> Result<(), Problem> {
-        let schedule = self.schedule_id(caller, text)?;
+        let schedule = self.schedule_id(caller, Action::ScheduleManage, text)?;
         self.execute(caller, Command::PauseSchedule { schedule, reason: reason.to_owned() }, None).await.map(drop)
     }
 
     /// Goes on.
     pub async fn resume_schedule(&self, caller: &Caller, text: &str) -> Result<(), Problem> {
-        let schedule = self.schedule_id(caller, text)?;
+        let schedule = self.schedule_id(caller, Action::ScheduleManage, text)?;
         self.execute(caller, Command::ResumeSchedule { schedule }, None).await.map(drop)
     }
 
     /// Removes a schedule.
     pub async fn remove_schedule(&self, caller: &Caller, text: &str) -> Result<(), Problem> {
-        let schedule = self.schedule_id(caller, text)?;
+        let schedule = self.schedule_id(caller, Action::ScheduleManage, text)?;
         self.execute(caller, Command::RemoveSchedule { schedule }, None).await.map(drop)
     }
 
@@ -95,6 +99,7 @@ impl Engine {
 
     /// All objectives that the caller may see, and how they stand.
     pub fn objectives(&self, caller: &Caller) -> Result<Vec<ObjectiveView>, Problem> {
+        self.list(caller, Action::ObjectiveRead, "objectives")?;
         let now = self.now();
         self.0.readers.with(|conn| Ok(query::plans::objectives(conn, &caller.viewer(), now)?))
     }

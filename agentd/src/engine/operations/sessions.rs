@@ -11,7 +11,8 @@ use agentd_schemas::unit::name::Slug;
 use rusqlite::OptionalExtension as _;
 
 use crate::engine::Engine;
-use crate::identity::token::TOKEN_LIFE_MS;
+use crate::identity::Decoys;
+use crate::identity::token::{TOKEN_LIFE_MS, TokenError};
 use crate::policy::Caller;
 
 /// What authentication needs to know of an agent.
@@ -31,6 +32,8 @@ pub(crate) struct Known {
 pub(crate) struct KnownAgents {
     /// How often something was forgotten, and what is remembered.
     inner: Mutex<(u64, HashMap<Slug, Arc<Known>>)>,
+    /// What is shown instead of agents that are not there.
+    decoys: Decoys,
 }
 
 impl KnownAgents {
@@ -101,23 +104,26 @@ impl Engine {
         Ok(Some(Known { public_key, owner, agent_id, shut_out }))
     }
 
-    /// Gives an agent a nonce, and the text to sign. Whether the agent exists does not show.
-    pub fn agent_challenge(&self, _uid: u32, request: &ChallengeRequest) -> Result<ChallengeResponse, Problem> {
+    /// The key that a uid has to prove for a name: the agent's, or one that nobody has where there is no such agent of
+    /// this uid.
+    fn asked_key(&self, uid: u32, name: &Slug, known: Option<&Known>) -> Result<PublicKey, Problem> {
+        let decoy = self.0.known.decoys.key(&self.host().state, name).map_err(Problem::internal)?;
+        Ok(known.filter(|known| known.owner == uid).map_or(decoy, |known| known.public_key))
+    }
+
+    /// Gives an agent a nonce, and the text to sign. Whether the agent exists does not show: where it does not, or is
+    /// another uid's, the text names a key that nobody has.
+    pub fn agent_challenge(&self, uid: u32, request: &ChallengeRequest) -> Result<ChallengeResponse, Problem> {
         let now = self.0.clock.boot_ms();
         let nonce = {
             let mut challenges = self.0.challenges.lock().map_err(|_| Problem::internal("challenges are poisoned"))?;
             challenges.issue(&request.agent, now).map_err(Problem::internal)?
         };
-        let message = match self.known(&request.agent)? {
-            None => String::new(),
-            Some(known) => {
-                let possession =
-                    self.possession(PossessionKind::Authenticate, &request.agent, &nonce, &known.public_key);
-                let message = possession.message().map_err(Problem::internal)?;
-                String::from_utf8(message).map_err(Problem::internal)?
-            }
-        };
-        Ok(ChallengeResponse { nonce, message })
+        let known = self.known(&request.agent)?;
+        let key = self.asked_key(uid, &request.agent, known.as_deref())?;
+        let possession = self.possession(PossessionKind::Authenticate, &request.agent, &nonce, &key);
+        let message = possession.message().map_err(Problem::internal)?;
+        Ok(ChallengeResponse { nonce, message: String::from_utf8(message).map_err(Problem::internal)? })
     }
 
     pub(super) fn possession<'a>(
@@ -130,7 +136,8 @@ impl Engine {
         Possession { kind, trust_domain: &self.host().trust_domain, name: name.as_str(), nonce, public_key }
     }
 
-    /// Takes a proof of possession and gives a token for it.
+    /// Takes a proof of possession and gives a token for it. Until possession is proven, an agent that is not there, one
+    /// of another uid and one that is shut out are answered alike; the record says which it was.
     pub fn agent_token(&self, uid: u32, request: &TokenRequest) -> Result<TokenResponse, Problem> {
         let name = &request.agent;
         let now = self.0.clock.boot_ms();
@@ -139,26 +146,26 @@ impl Engine {
             challenges.redeem(name, &request.nonce, now)
         };
         redeemed.map_err(|error| self.unproven(uid, name, error.word(), &error.to_string()))?;
-        let known = self.known(name)?;
-        let known = known.ok_or_else(|| self.unproven(uid, name, "unknown_agent", "no such agent"))?;
-        if let Some(why) = known.shut_out {
-            self.0.denials.unauthenticated(uid, name.as_str(), why);
-            let message = match why {
-                "revoked_key" => format!("the key of agent {name} is revoked"),
-                state => format!("agent {name} is {state}"),
-            };
-            return Err(
-                Problem::new(Code::KeyRevoked, message).hint(format!("a person can help: agentctl agent show {name}"))
-            );
-        }
         let signature: PossessionSignature = request
             .signature
             .parse()
             .map_err(|error| self.unproven(uid, name, "bad_signature", &format!("{error}")))?;
-        let possession = self.possession(PossessionKind::Authenticate, name, &request.nonce, &known.public_key);
-        possession.verify(&signature).map_err(|error| self.unproven(uid, name, "bad_signature", &error.to_string()))?;
-        if uid != known.owner {
-            return Err(self.unproven(uid, name, "wrong_uid", "the agent belongs to another uid"));
+        let known = self.known(name)?;
+        let key = self.asked_key(uid, name, known.as_deref())?;
+        let proven = self.possession(PossessionKind::Authenticate, name, &request.nonce, &key).verify(&signature);
+        let known = match (known, proven) {
+            (Some(known), Ok(())) if known.owner == uid => known,
+            (known, _) => {
+                let word = match known {
+                    None => "unknown_agent",
+                    Some(known) if known.owner != uid => "wrong_uid",
+                    Some(_) => "bad_signature",
+                };
+                return Err(self.not_possessed(uid, name, word));
+            }
+        };
+        if let Some(why) = known.shut_out {
+            return Err(self.shut_out(uid, name, why));
         }
         let mut tokens = self.0.tokens.lock().map_err(|_| Problem::internal("tokens are poisoned"))?;
         let token = tokens.issue(name, uid, now).map_err(Problem::internal)?;
@@ -170,10 +177,35 @@ impl Engine {
         })
     }
 
-    /// One answer for everything that fails, in words that help the honest; the record says which it was.
+    /// One answer for every signature that does not prove what it should.
+    fn not_possessed(&self, uid: u32, name: &Slug, word: &str) -> Problem {
+        self.record_failure(uid, name.as_str(), word);
+        let message = format!("agent {name} was not authenticated: the signature is not by the key of such an agent");
+        Problem::new(Code::BadSignature, message).hint(
+            "an agent of this user has to have this name and this key: agentctl agent show; then ask for a fresh nonce",
+        )
+    }
+
+    /// Its key is proven, and of no use.
+    fn shut_out(&self, uid: u32, name: &Slug, why: &str) -> Problem {
+        self.record_failure(uid, name.as_str(), why);
+        let message = match why {
+            "revoked_key" => format!("the key of agent {name} is revoked"),
+            state => format!("agent {name} is {state}"),
+        };
+        Problem::new(Code::KeyRevoked, message).hint(format!("a person can help: agentctl agent show {name}"))
+    }
+
+    /// Puts a failed proof on record; the loop that writes it is woken.
+    fn record_failure(&self, uid: u32, claimed: &str, word: &str) {
+        if self.0.denials.unauthenticated(uid, claimed, word) {
+            self.0.timer.notify_one();
+        }
+    }
+
+    /// What a proof is told that fails before anything of the agent is looked at; the record has the word.
     pub(super) fn unproven(&self, uid: u32, name: &Slug, word: &str, why: &str) -> Problem {
-        self.0.denials.unauthenticated(uid, name.as_str(), word);
-        self.0.timer.notify_one();
+        self.record_failure(uid, name.as_str(), word);
         let code = if word == "bad_signature" { Code::BadSignature } else { Code::Unauthenticated };
         Problem::new(code, format!("agent {name} was not authenticated: {why}")).hint(
             "ask for a fresh nonce (POST /v1/challenge), sign its message with the agent's key, and send it at once",
@@ -184,13 +216,22 @@ impl Engine {
     pub fn bearer(&self, uid: u32, token: &str) -> Result<Caller, Problem> {
         let now = self.0.clock.boot_ms();
         let tokens = self.0.tokens.lock().map_err(|_| Problem::internal("tokens are poisoned"))?;
-        if let Some(bearer) = tokens.check(token, uid, now) {
-            Ok(Caller::agent(bearer.agent.clone(), uid))
-        } else {
-            drop(tokens);
-            self.0.denials.unauthenticated(uid, "bearer", "expired_token");
-            Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")
-                .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))
-        }
+        let error = match tokens.check(token, uid, now) {
+            Ok(bearer) => return Ok(Caller::agent(bearer.agent.clone(), uid)),
+            Err(error) => error,
+        };
+        drop(tokens);
+        let claimed = if let TokenError::WrongUid(agent) = &error { agent.as_str() } else { "bearer" };
+        self.record_failure(uid, claimed, error.word());
+        Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")
+            .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))
+    }
+
+    /// Puts on record that a request came without a usable token: `no_token` or `malformed_token`.
+    pub fn no_bearer(&self, uid: u32, word: &str) {
+        self.record_failure(uid, "bearer", word);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::domain::command::Submitter;
 use crate::domain::work::{self, NewWork};
 use crate::domain::{Command, Env, Ids};
 use crate::engine::{Done, Engine};
+use crate::ledger::query::named::Named;
 use crate::ledger::{load, query};
 use crate::policy::{Action, Caller, Resource};
 
@@ -65,10 +66,7 @@ impl Engine {
             let none = &mut |text: &str| Err(Problem::new(Code::NotFound, format!("no work {text}")));
             return work::prepare(documents, &self.0.defaults, none);
         }
-        let viewer = caller.viewer();
-        self.0.readers.with(|conn| {
-            work::prepare(documents, &self.0.defaults, &mut |text| Ok(query::resolve::work(conn, &viewer, text)?.id))
-        })
+        work::prepare(documents, &self.0.defaults, &mut |text| self.resolve(caller, Action::WorkRead, text))
     }
 
     /// The world as a dry run sees it.
@@ -120,6 +118,10 @@ impl Engine {
 
     /// A page of works.
     pub fn works(&self, caller: &Caller, filter: &WorkFilter) -> Result<WorkPage, Problem> {
+        self.list(caller, Action::WorkRead, "works")?;
+        if let Some(parent) = filter.parent {
+            self.read(caller, Named::Work(&parent.to_string()))?;
+        }
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;
             Ok(query::works::list(conn, &caller.viewer(), filter, &|queue| parked.contains(&queue))?)
@@ -128,6 +130,7 @@ impl Engine {
 
     /// One work in full.
     pub fn work(&self, caller: &Caller, text: &str) -> Result<WorkView, Problem> {
+        self.read(caller, Named::Work(text))?;
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;
             let live = |run: agentd_schemas::id::RunId| {
@@ -140,6 +143,7 @@ impl Engine {
 
     /// Why a work is where it is.
     pub fn why(&self, caller: &Caller, text: &str) -> Result<WhyView, Problem> {
+        self.read(caller, Named::Work(text))?;
         let env = self.env()?;
         self.0.readers.with(|conn| {
             let found = query::resolve::work(conn, &caller.viewer(), text)?;
@@ -164,17 +168,30 @@ impl Engine {
         })
     }
 
-    pub(super) fn resolve(&self, caller: &Caller, text: &str) -> Result<WorkId, Problem> {
+    /// The work that a caller names, to act on it. The action is asked again with the command.
+    pub(super) fn resolve(&self, caller: &Caller, action: Action, text: &str) -> Result<WorkId, Problem> {
+        self.reach(caller, Some(action), Named::Work(text))?;
         self.0.readers.with(|conn| Ok(query::resolve::work(conn, &caller.viewer(), text)?.id))
     }
 
-    async fn on_work(
+    async fn manage(
         &self,
         caller: &Caller,
         text: &str,
         command: impl FnOnce(WorkId) -> Command,
     ) -> Result<WorkId, Problem> {
-        let work = self.resolve(caller, text)?;
+        let work = self.resolve(caller, Action::WorkManage, text)?;
+        self.execute(caller, command(work), None).await?;
+        Ok(work)
+    }
+
+    async fn judge(
+        &self,
+        caller: &Caller,
+        text: &str,
+        command: impl FnOnce(WorkId) -> Command,
+    ) -> Result<WorkId, Problem> {
+        let work = self.resolve(caller, Action::WorkJudge, text)?;
         self.execute(caller, command(work), None).await?;
         Ok(work)
     }
@@ -182,46 +199,47 @@ impl Engine {
     /// Calls a work off.
     pub async fn cancel(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
         let reason = reason.to_owned();
-        self.on_work(caller, text, |work| Command::CancelWork { work, reason }).await
+        self.manage(caller, text, |work| Command::CancelWork { work, reason }).await
     }
 
     /// Gives a work one more attempt.
     pub async fn retry(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
         let reason = reason.to_owned();
-        self.on_work(caller, text, |work| Command::RetryWork { work, reason }).await
+        self.manage(caller, text, |work| Command::RetryWork { work, reason }).await
     }
 
     /// Takes a result that waits for a person.
     pub async fn accept(&self, caller: &Caller, text: &str, note: &str) -> Result<WorkId, Problem> {
         let note = (!note.trim().is_empty()).then(|| note.to_owned());
-        self.on_work(caller, text, |work| Command::AcceptResult { work, note }).await
+        self.judge(caller, text, |work| Command::AcceptResult { work, note }).await
     }
 
     /// Refuses a result that waits for a person.
     pub async fn reject(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
         let reason = reason.to_owned();
-        self.on_work(caller, text, |work| Command::RejectResult { work, reason }).await
+        self.judge(caller, text, |work| Command::RejectResult { work, reason }).await
     }
 
     /// Raises limits of a work.
     pub async fn raise(&self, caller: &Caller, text: &str, raise: Raise) -> Result<WorkId, Problem> {
-        self.on_work(caller, text, |work| Command::RaiseLimits { work, raise }).await
+        self.manage(caller, text, |work| Command::RaiseLimits { work, raise }).await
     }
 
     /// Adds a note to a work.
     pub async fn note(&self, caller: &Caller, text: &str, words: &str) -> Result<WorkId, Problem> {
         let words = words.to_owned();
-        self.on_work(caller, text, |work| Command::AddNote { work, text: words }).await
+        self.manage(caller, text, |work| Command::AddNote { work, text: words }).await
     }
 
     /// Answers a run that waits for a person.
     pub async fn answer(&self, caller: &Caller, text: &str, words: &str) -> Result<WorkId, Problem> {
         let words = words.to_owned();
-        self.on_work(caller, text, |work| Command::AnswerRun { work, text: words }).await
+        self.manage(caller, text, |work| Command::AnswerRun { work, text: words }).await
     }
 
     /// The exact bytes of one blob, for who may see the event.
     pub fn content(&self, caller: &Caller, event: u64, slot: u8) -> Result<Vec<u8>, Problem> {
+        self.read(caller, Named::Content(event, slot))?;
         self.0.readers.with(|conn| Ok(query::ledger::content(conn, &caller.viewer(), event, slot)?))
     }
 }

@@ -43,9 +43,16 @@ fn a_part_has_what_belongs_to_its_owner_and_proofs() {
     let mine = Draft::new(agentd_schemas::event::Subject::Host, data);
     small.commit(&Caller::person(1000, true, false), vec![mine.clone()]);
     small.commit(&Caller::person(10, true, false), vec![mine]);
+    let refused = agentd_schemas::event::AccessDenied {
+        action: "work.read".into(),
+        resource: "work of another".into(),
+        rule: "no_rule".into(),
+    };
+    let refused = Draft::new(agentd_schemas::event::Subject::Host, refused);
+    small.commit(&Caller::person(10, false, false), vec![refused]);
     for (owner, events) in [(1000, 14), (10, 1), (100, 0), (1001, 0)] {
         let (export, exported) = written(&small, Wanted { owner: Some(owner), ..WHOLE });
-        assert_eq!(exported, Exported { events, size: 17 }, "{owner}");
+        assert_eq!(exported, Exported { events, size: 18 }, "{owner}");
         let report = verified(&small, &export);
         assert_eq!((report.events, report.header.whole), (events, false), "{owner}");
     }

@@ -16,7 +16,7 @@ use crate::domain::matching::{self, Candidate, Demand};
 use crate::domain::work::claim::{ClaimFacts, exhausted};
 use crate::domain::work::recover::CascadeFacts;
 use crate::domain::work::spend::SpendFacts;
-use crate::domain::work::submit::{LinkedWork, SubmitFacts};
+use crate::domain::work::submit::{LinkedWork, NamedAgent, SubmitFacts};
 use crate::domain::work::{Dependant, LiveRun, NewWork, Reference, WorkFacts};
 use crate::ledger::project::state_of;
 
@@ -160,11 +160,14 @@ pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loa
         if let Some(name) = &new.spec.agent
             && !facts.agents.contains_key(name.as_str())
         {
-            let sql = "SELECT state FROM agents WHERE name = ?1";
-            let state: Option<String> =
-                tx.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?;
-            if let Some(state) = state.as_deref().and_then(AgentState::parse) {
-                facts.agents.insert(name.to_string(), state);
+            let sql = "SELECT state, owner, shared FROM agents WHERE name = ?1";
+            let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+            let found: Option<(String, u32, bool)> =
+                tx.prepare_cached(sql)?.query_row([name.as_str()], read).optional()?;
+            if let Some((state, owner, shared)) = found
+                && let Some(state) = AgentState::parse(&state)
+            {
+                facts.agents.insert(name.to_string(), NamedAgent { state, owner, shared });
             }
         }
     }

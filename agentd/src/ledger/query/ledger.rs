@@ -120,19 +120,38 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// The only subject that a filter asks for; the host has no id.
+pub fn asked(filter: &EventFilter) -> Result<Option<(SubjectKind, &str)>, QueryError> {
+    let Some(text) = filter.subject.as_deref() else { return Ok(None) };
+    Ok(match (kind(text)?, filter.id.as_deref()) {
+        (SubjectKind::Host, _) => Some((SubjectKind::Host, "host")),
+        (kind, Some(id)) => Some((kind, id)),
+        (_, None) => None,
+    })
+}
+
 fn kind(text: &str) -> Result<SubjectKind, QueryError> {
     let expected = "host, agent, work, schedule, objective or account";
     serde_json::from_value(text.into()).map_err(|_| QueryError::filter("subject", text, expected))
 }
 
-fn subject_key(conn: &Connection, viewer: &Viewer, kind: SubjectKind, id: &str) -> Result<i64, QueryError> {
-    let id = match kind {
+/// The whole id of a subject; an objective without an owner is the viewer's own.
+pub(super) fn subject_id(viewer: &Viewer, kind: SubjectKind, id: &str) -> String {
+    match kind {
+        SubjectKind::Objective if !id.contains('/') => format!("{}/{id}", viewer.uid),
+        SubjectKind::Host => "host".to_owned(),
+        _ => id.to_owned(),
+    }
+}
+
+pub(super) fn subject_key(conn: &Connection, viewer: &Viewer, kind: SubjectKind, id: &str) -> Result<i64, QueryError> {
+    match kind {
         SubjectKind::Work => return Ok(resolve::work(conn, viewer, id)?.key),
         SubjectKind::Schedule => return Ok(resolve::schedule(conn, viewer, id)?.key),
         SubjectKind::Agent => return agents::key(conn, viewer, id),
-        SubjectKind::Objective if !id.contains('/') => format!("{}/{id}", viewer.uid),
-        SubjectKind::Objective | SubjectKind::Account | SubjectKind::Host => id.to_owned(),
-    };
+        SubjectKind::Objective | SubjectKind::Account | SubjectKind::Host => {}
+    }
+    let id = subject_id(viewer, kind, id);
     let sql = "SELECT key FROM subjects WHERE kind = ?1 AND id = ?2";
     match read::one(conn, sql, (kind.as_str(), &id))? {
         Some(key) if Sight::new(conn, viewer).subject(key, kind, &id)? => Ok(key),
@@ -228,12 +247,24 @@ fn first_version(conn: &Connection, subject: i64, index: i64) -> rusqlite::Resul
     Ok(low)
 }
 
+/// Whether an event has content in a slot, erased or not.
+pub(super) fn has_content(conn: &Connection, event: u64, slot: u8) -> Result<bool, QueryError> {
+    let Some(id) = blob_id(event, slot) else { return Ok(false) };
+    Ok(read::one::<i64>(conn, "SELECT 1 FROM blobs WHERE id = ?1", [id])?.is_some())
+}
+
+/// The bound keeps a slot that no event has from naming content of the next event.
+fn blob_id(event: u64, slot: u8) -> Option<i64> {
+    let index = i64::try_from(event).ok().filter(|index| *index < i64::MAX / 16 && slot < 16)?;
+    Some(index * 16 + i64::from(slot))
+}
+
 /// The exact bytes of one blob, for who may see the event.
 pub fn content(conn: &Connection, viewer: &Viewer, event: u64, slot: u8) -> Result<Vec<u8>, QueryError> {
     let missing = || QueryError::not_found("content", format!("{event}:{slot}"));
-    let index = i64::try_from(event).ok().filter(|index| *index < i64::MAX / 16 && slot < 16).ok_or_else(missing)?;
-    let sql = "SELECT data FROM blobs WHERE id = ?1";
-    let data: Option<Option<Vec<u8>>> = read::one(conn, sql, [index * 16 + i64::from(slot)])?;
+    let id = blob_id(event, slot).ok_or_else(missing)?;
+    let index = id / 16;
+    let data: Option<Option<Vec<u8>>> = read::one(conn, "SELECT data FROM blobs WHERE id = ?1", [id])?;
     let (Some(data), Some(subject)) = (data, read::one(conn, "SELECT subject FROM events WHERE idx = ?1", [index])?)
     else {
         return Err(missing());

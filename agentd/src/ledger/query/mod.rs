@@ -9,6 +9,7 @@ pub mod agents;
 pub mod claim;
 pub mod host;
 pub mod ledger;
+pub mod named;
 pub mod parked;
 pub mod plans;
 pub mod resolve;

@@ -9,8 +9,13 @@ use crate::domain::Defaults;
 use crate::domain::matching::{Candidate, Demand, able};
 use crate::ledger::load;
 
+/// The queues that have ready works, in the order of their age.
+pub fn ready_queues(conn: &Connection) -> Result<Vec<i64>, QueryError> {
+    Ok(read::all(conn, "SELECT id FROM queues WHERE ready > 0 ORDER BY id", [], |row| row.get(0))?)
+}
+
 /// The queues that have ready works and no able agent. Costs one look at each queue with ready works and at the agents
-/// of its owner: keep the answer until a queue gets its first work or an agent changes.
+/// of its owner: keep the answer until these queues are others, or an agent or what it showed changes.
 pub fn parked_queues(conn: &Connection, defaults: &Defaults) -> Result<HashSet<i64>, QueryError> {
     let sql = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0";
     let queues = read::all(conn, sql, [], |row| {

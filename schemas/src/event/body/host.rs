@@ -80,7 +80,7 @@ pub struct AccessDenied {
     pub action: String,
     /// On what.
     pub resource: String,
-    /// The id of the rule that denied, or `no_rule`.
+    /// The id of the rule that denied; `no_rule`; or `decision` where the state of the thing denied it.
     pub rule: String,
 }
 
@@ -90,7 +90,8 @@ pub struct AccessDenied {
 pub struct AuthenticationFailed {
     /// Whom it claimed to be, cut to 64 bytes.
     pub claimed: String,
-    /// A stable word: `bad_signature`, `unknown_agent`, `expired_nonce`, `replayed_nonce`, `wrong_uid`, `revoked_key`.
+    /// A stable word: `bad_signature`, `unknown_agent`, `expired_nonce`, `replayed_nonce`, `wrong_uid`, `no_token`,
+    /// `malformed_token`, `unknown_token`, `expired_token`, `revoked_key`, `suspended`, `retired`.
     pub reason: String,
 }
 

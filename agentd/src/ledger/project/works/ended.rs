@@ -1,9 +1,10 @@
 //! The ends of a work, and its way back.
 
-use agentd_schemas::event::{Event, WorkCompleted, WorkRetried, WorkState};
+use agentd_schemas::document::request::Scope;
+use agentd_schemas::event::{Event, Subject, WorkCompleted, WorkRetried, WorkState};
 use rusqlite::{Connection, Result, params};
 
-use super::super::{exec, objectives, state_number};
+use super::super::{exec, json, objectives, state_number};
 use super::{Row, run, timer};
 use crate::domain::objective::Moment;
 
@@ -64,6 +65,10 @@ fn state(row: &Row) -> WorkState {
 
 fn finish(tx: &Connection, event: &Event, row: &Row, to: WorkState) -> Result<()> {
     timer::clear_all(tx, row.key)?;
+    if let Subject::Work(id) = event.envelope.subject {
+        // What is over cannot run, so its freeze has nothing to hold; kept, it would count for ever.
+        exec(tx, "DELETE FROM frozen WHERE scope = ?1", [json(&Scope::Work(id))?])?;
+    }
     let sql = "INSERT INTO ends (idx, work, owner, state) VALUES (?1, ?2, ?3, ?4)";
     exec(tx, sql, params![event.envelope.index, row.key, row.owner, state_number(to)])
 }

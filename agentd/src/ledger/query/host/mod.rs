@@ -10,6 +10,7 @@ pub use digest::{Window, digest, first_at};
 use std::collections::BTreeMap;
 
 use agentd_schemas::document::request::Scope;
+use agentd_schemas::id::RunId;
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{Denials, Moneys, StatusView};
@@ -74,7 +75,8 @@ pub fn status(
         waiting: waiting::waiting(conn, viewer)?,
         frozen: frozen(conn, viewer)?,
         clock_held_ms: held,
-        denials: running.denials,
+        // One more or one less would tell whether what somebody tried is there.
+        denials: if viewer.all { running.denials } else { Denials::default() },
     })
 }
 
@@ -158,4 +160,19 @@ fn frozen(conn: &Connection, viewer: &Viewer) -> Result<Vec<Scope>, QueryError> 
         }
     }
     Ok(seen)
+}
+
+/// A living run in words, as far as the viewer may know of it: in full with its work; without the work for who answers
+/// for the agent alone; not at all for others.
+pub fn run_as_seen(conn: &Connection, viewer: &Viewer, run: RunId, agent: &Slug) -> Result<Option<String>, QueryError> {
+    match resolve::work(conn, viewer, &run.work.to_string()) {
+        Ok(_) => return Ok(Some(format!("{run} (agent {agent})"))),
+        Err(QueryError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    match super::agents::key(conn, viewer, agent.as_str()) {
+        Ok(_) => Ok(Some(format!("a run of another owner (agent {agent})"))),
+        Err(QueryError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -84,7 +84,8 @@ fn status_says_whose_log_it_is_and_what_the_daemon_knows() {
     assert_eq!((view.origin.as_str(), view.incarnation, view.events), ("h-test.agentd.internal/log/1", 1, 2));
     assert_eq!((view.memory_bytes, view.database_bytes, view.disk_free_percent), (1, 2, 3));
     assert_eq!((view.health, view.clock_held_ms), (vec!["ok".to_owned()], Some(-7_200_000)));
-    assert_eq!((view.denials.denied, view.denials.unauthenticated), (4, 5));
+    assert_eq!(view.denials, Denials::default(), "what was refused is for who sees everything");
+    assert_eq!(status_of(&log, &operator()).denials, Denials { denied: 4, unauthenticated: 5 });
 }
 
 #[test]

@@ -1,0 +1,62 @@
+use agentd_schemas::http::ClaimRequest;
+use serde_json::json;
+
+use super::*;
+use crate::engine::trial::{self, document, enrol, submit};
+
+const OWNER: Caller = Caller::person(1000, false, false);
+const STRANGER: Caller = Caller::person(1001, false, false);
+const OPERATOR: Caller = Caller::person(0, true, false);
+
+async fn running(engine: &Engine) -> String {
+    enrol(engine, &OWNER, "fixer", 1).await;
+    let id = submit(engine, &OWNER, json!({"title": "private"})).await;
+    let agent = Caller::agent("fixer".parse().unwrap(), 1000);
+    engine.claim(&agent, &ClaimRequest::default()).await.unwrap().unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_freeze_report_names_only_what_its_reader_may_know_of() {
+    let (engine, _state) = trial::engine().await;
+    let id = running(&engine).await;
+    let report = engine.freeze(&OPERATOR, Scope::All, "look").await.unwrap();
+    assert_eq!((report.runs, report.unconfirmed.len()), (1, 1));
+    assert!(report.unconfirmed[0].contains(&id), "{report:?}");
+    assert_eq!(engine.freeze_report(&OWNER, &Scope::All).unwrap(), report);
+    let none = FreezeReport { runs: 0, confirmed: 0, unconfirmed: Vec::new() };
+    assert_eq!(engine.freeze_report(&STRANGER, &Scope::All).unwrap(), none);
+    for scope in [Scope::Work(id.parse().unwrap()), Scope::Agent("fixer".parse().unwrap())] {
+        assert_eq!(engine.freeze_report(&OWNER, &scope).unwrap().runs, 1);
+        assert_eq!(engine.freeze_report(&STRANGER, &scope).unwrap_err().code, Code::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_freeze_of_a_work_ends_with_the_work() {
+    let (engine, _state) = trial::engine().await;
+    let id = submit(&engine, &OWNER, json!({"title": "x"})).await;
+    let scope = Scope::Work(id.parse().unwrap());
+    engine.freeze(&OWNER, scope.clone(), "look").await.unwrap();
+    assert_eq!(engine.status(&OWNER).unwrap().frozen, std::slice::from_ref(&scope));
+    engine.cancel(&OWNER, &id, "enough").await.unwrap();
+    assert_eq!(engine.status(&OWNER).unwrap().frozen, []);
+    assert_eq!(engine.freeze(&OWNER, scope, "late").await.unwrap_err().code, Code::WrongState);
+}
+
+#[tokio::test]
+async fn an_agent_of_another_owner_is_no_agent_to_submit_to() {
+    let (engine, _state) = trial::engine().await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    enrol(&engine, &OWNER, "gone", 2).await;
+    engine.set_agent_state(&OWNER, "gone", "retire", "old").await.unwrap();
+    let to = |agent: &str| document(json!({"title": "x", "agent": agent}));
+    engine.check(&OWNER, vec![to("fixer")]).unwrap();
+    let alike = |agent: &str| {
+        let problem = engine.check(&STRANGER, vec![to(agent)]).unwrap_err();
+        (problem.code, problem.message.replace(agent, "…"), problem.hint)
+    };
+    assert_eq!(alike("ghost").0, Code::NotFound);
+    assert_eq!(alike("fixer"), alike("ghost"));
+    assert_eq!(alike("gone"), alike("ghost"));
+}
