@@ -33,7 +33,7 @@ fn words(out: &Output, digest: &DigestView) -> Result<(), Failure> {
     details.add("from", out.time(digest.since)).add("to", out.time(digest.until));
     details.add("submitted", digest.submitted).add("completed", digest.completed_count);
     details.add("not completed", digest.failed_count).add("levels missed", digest.breaches);
-    details.maybe("parked", (digest.parked > 0).then(|| format!("{}: no agent is able to take them", digest.parked)));
+    details.maybe("parked", (digest.parked > 0).then(|| format!("{} that no agent is able to take", digest.parked)));
     details.add("spent", status::today(&digest.money));
     details.maybe("per completed", digest.cost_per_completed);
     details.write(out)?;
