@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     let notifier = Notifier::from_environment()?;
     let paths = paths::paths(args, config)?;
-    Directory::ensure(&paths.state, Visibility::Private)?;
+    Directory::ensure(&paths.state, Visibility::Private)?.check_private()?;
     let lock = DirectoryLock::acquire(&paths.state)?;
     if let Err(error) = engine::operations::ledger::remove_copies(&paths.state) {
         tracing::warn!("copies of unfinished backups could not be removed: {error}");
@@ -68,6 +68,10 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     stop.send_replace(true);
     for door in doors {
         let _ = door.await;
+    }
+    // Whoever comes now hears that nobody is there, and does not wait at a socket without a listener.
+    for socket in [&paths.control, &paths.agents] {
+        let _ = std::fs::remove_file(socket);
     }
     jobs.stop().await;
     engine.stop(reason).await;
@@ -113,8 +117,9 @@ async fn open_doors(
     let agents = listen(&paths.agents, access)?;
     let mut doors = vec![
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
-        tokio::spawn(api::http::serve(engine.clone(), agents, stopped.clone())),
+        tokio::spawn(api::http::serve(engine.clone(), agents, callers.own_uid, stopped.clone())),
     ];
+    let sockets = [&paths.control, &paths.agents];
     let bus = match config.mode {
         Mode::Private => None,
         Mode::Session => Some(api::dbus::Bus::Session),
@@ -122,7 +127,13 @@ async fn open_doors(
     };
     if let Some(bus) = bus {
         let connected = api::dbus::serve_bus(engine.clone(), bus, callers, stopped.clone()).await;
-        doors.push(connected.context("the bus cannot be served")?);
+        let connected = connected.context("the bus cannot be served").inspect_err(|_| {
+            // Nothing will answer at them.
+            for socket in sockets {
+                let _ = std::fs::remove_file(socket);
+            }
+        });
+        doors.push(connected?);
     }
     Ok(doors)
 }

@@ -52,7 +52,8 @@ pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
         Some(path) => path.clone(),
         None => database(&paths::state(args)?),
     };
-    if !path.exists() {
+    let exists = path.try_exists().with_context(|| format!("the ledger at {} cannot be reached", path.display()))?;
+    if !exists {
         bail!("there is no ledger at {}: name the state directory with --state DIR", path.display());
     }
     let given: Vec<SignedNote> = verify.checkpoints.iter().map(checkpoint).collect::<anyhow::Result<_>>()?;

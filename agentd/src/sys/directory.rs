@@ -37,6 +37,17 @@ pub enum DirectoryError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others may look into it.
+    #[error(
+        "directory {} has mode {mode:04o}, so others can look into it; run: chmod go-rwx {}",
+        path.display(), path.display()
+    )]
+    Readable {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// The path names something else.
     #[error("{} is not a directory", path.display())]
     NotADirectory {
@@ -140,6 +151,12 @@ impl Directory {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// Refuses a directory that anybody else can look into: content lies in it.
+    pub fn check_private(&self) -> Result<(), DirectoryError> {
+        let mode = rustix::fs::fstat(&self.fd).map_err(|errno| self.failed("inspect", errno))?.st_mode & 0o7777;
+        if mode & 0o077 == 0 { Ok(()) } else { Err(DirectoryError::Readable { path: self.path.clone(), mode }) }
+    }
+
     /// The path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
@@ -196,6 +213,17 @@ mod tests {
         Directory::ensure(&scratch.join("run"), Visibility::Traversable).unwrap();
         let modes = ["a", "a/b", "a/b/state", "run"].map(|name| mode(&scratch.join(name)));
         assert_eq!(modes, [0o700, 0o700, 0o700, 0o755]);
+        state.check_private().unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_can_look_into_is_not_private() {
+        let scratch = Scratch::new();
+        for open in [0o750, 0o705, 0o701] {
+            fs::set_permissions(scratch.path(), Permissions::from_mode(open)).unwrap();
+            let refused = Directory::open(scratch.path()).unwrap().check_private().unwrap_err().to_string();
+            assert!(refused.contains("others can look into it; run: chmod go-rwx"), "{refused}");
+        }
     }
 
     #[test]

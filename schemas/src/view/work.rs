@@ -18,6 +18,9 @@ pub struct SubmittedView {
     pub works: Vec<SubmittedWork>,
     /// Whether an earlier submit with the same key had made them.
     pub repeated: bool,
+    /// Whether nothing was submitted: the ids stand for works that are not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// What a person would want to know: `note: no enrolled agent has the skill fortran`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use agentd_schemas::log::export::{ExportLine, ExportReport, MAX_LINE_BYTES, ReadError, verify_export};
+use agentd_schemas::log::export::{ExportLine, ExportReport, Header, MAX_LINE_BYTES, ReadError, verify_export};
 use agentd_schemas::log::note::VerifierKey;
 
 use crate::ambient;
@@ -75,7 +75,9 @@ impl Args {
     }
 
     async fn state_directory(&self, context: &Context) -> Result<PathBuf, Failure> {
-        if let Some(state) = self.state.clone().or_else(|| ambient::var("AGENTD_STATE").map(PathBuf::from)) {
+        // A daemon that was named knows its own directory; the environment only helps where none was.
+        let around = || ambient::var("AGENTD_STATE").map(PathBuf::from).filter(|_| !context.has_address());
+        if let Some(state) = self.state.clone().or_else(around) {
             return Ok(state);
         }
         let host = context.host().await.map_err(|failure| failure.hint("name the ledger: --state DIR"))?;
@@ -155,10 +157,15 @@ fn view(report: &ExportReport) -> serde_json::Value {
     let header = &report.header;
     serde_json::json!({
         "verified": true, "whole": header.whole, "origin": header.origin, "incarnation": header.incarnation,
-        "exported_at": header.exported_at, "size": header.tree.size, "root": header.tree.root,
+        "exported_at": header.exported_at, "size": header.tree.size, "root": root(header),
         "events": report.events, "subjects": report.subjects, "blobs": report.blobs, "erased": report.erased,
         "withheld": report.withheld, "checkpoints": report.checkpoints, "given_checkpoints": report.given,
     })
+}
+
+/// The root as checkpoints and `agentd verify` write it.
+fn root(header: &Header) -> String {
+    data_encoding::BASE64.encode(&header.tree.root.0)
 }
 
 fn words(out: &Output, report: &ExportReport) -> Result<(), Failure> {
@@ -167,7 +174,7 @@ fn words(out: &Output, report: &ExportReport) -> Result<(), Failure> {
     out.line(format!("verified: {kind}, {} of {}", count(report.events, "event"), header.tree.size))?;
     let mut details = Details::new();
     details.add("origin", &header.origin).add("incarnation", header.incarnation);
-    details.add("key", header.log_key.to_string()).add("root", header.tree.root);
+    details.add("key", header.log_key.to_string()).add("root", root(header));
     details.add("exported", header.exported_at).add("subjects", report.subjects);
     details.add("content", format!("{} here, {} withheld, {} erased", report.blobs, report.withheld, report.erased));
     details.add("checkpoints", format!("{} in the export, {} from elsewhere", report.checkpoints, report.given));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zbus::connection::Builder;
 use zbus::{Connection, Guid};
@@ -14,12 +14,15 @@ use super::door::Door;
 use super::serve;
 use super::socket::Socket;
 use crate::api::Callers;
+use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::engine::Engine;
 use crate::sys::peer::Peer;
 
 /// Connections of everybody at a time, at most.
 const MAX_CONNECTIONS: usize = 224;
+/// Connections of one uid that is no operator, at most.
+const SHARE: usize = 32;
 /// Connections beside them that only operators may have: they get in, however many others are there.
 const OPERATORS_ALONE: usize = 32;
 /// How long a client may take to say the words with which D-Bus begins.
@@ -42,7 +45,7 @@ pub async fn serve_private(
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the operators' socket cannot be served: {error}"),
     };
-    let room = Room::new();
+    let places = Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE);
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -66,7 +69,7 @@ pub async fn serve_private(
                 continue;
             }
         };
-        let Some(permit) = room.place(caller.operator) else {
+        let Some(place) = places.take(caller.uid, caller.operator) else {
             tracing::debug!("a connection of uid {} was closed: too many are open", caller.uid);
             continue;
         };
@@ -75,28 +78,10 @@ pub async fn serve_private(
             if let Err(error) = connection(stream, door, stop).await {
                 tracing::debug!("a connection to the operators' socket ended: {error}");
             }
-            drop(permit);
+            drop(place);
         });
     }
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
-}
-
-/// Places for connections.
-struct Room {
-    everybody: Arc<Semaphore>,
-    operators: Arc<Semaphore>,
-}
-
-impl Room {
-    fn new() -> Self {
-        let places = |count| Arc::new(Semaphore::new(count));
-        Self { everybody: places(MAX_CONNECTIONS), operators: places(OPERATORS_ALONE) }
-    }
-
-    fn place(&self, operator: bool) -> Option<OwnedSemaphorePermit> {
-        let place = self.everybody.clone().try_acquire_owned().ok();
-        if operator { place.or_else(|| self.operators.clone().try_acquire_owned().ok()) } else { place }
-    }
 }
 
 async fn connection(stream: UnixStream, door: Arc<Door>, mut stop: watch::Receiver<bool>) -> zbus::Result<()> {
@@ -117,21 +102,5 @@ pub(super) async fn greet(stream: UnixStream, door: Arc<Door>) -> zbus::Result<C
     match tokio::time::timeout(HANDSHAKE, serve(builder, &door).build()).await {
         Ok(connection) => connection,
         Err(_) => Err(zbus::Error::Handshake(format!("not over within {} seconds", HANDSHAKE.as_secs()))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{MAX_CONNECTIONS, OPERATORS_ALONE, Room};
-
-    #[test]
-    fn an_operator_gets_in_when_others_have_taken_every_place() {
-        let room = Room::new();
-        let taken: Vec<_> = std::iter::from_fn(|| room.place(false)).collect();
-        assert_eq!(taken.len(), MAX_CONNECTIONS);
-        let operators: Vec<_> = std::iter::from_fn(|| room.place(true)).collect();
-        assert_eq!(operators.len(), OPERATORS_ALONE);
-        drop(taken);
-        assert!(room.place(false).is_some());
     }
 }

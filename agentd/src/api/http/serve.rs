@@ -1,7 +1,6 @@
 //! The socket of the agents' door, and the connections on it.
 
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,18 +11,23 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service as _;
 
 use super::request::PeerUid;
 use super::{Door, router};
+use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::engine::Engine;
 use crate::sys::peer::Peer;
 
 /// Connections at a time, at most.
 const MAX_CONNECTIONS: usize = 1024;
+/// Connections of one uid, the daemon's own and root apart, at most.
+const SHARE: usize = 256;
+/// Connections beside them for root and the daemon's own uid alone.
+const OPERATORS_ALONE: usize = 32;
 /// How long a client may take from connecting, or from the answer before, to the end of its headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Headers of one request, at most.
@@ -39,13 +43,13 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// wait are told that the daemon is stopping.
 ///
 /// The listener does not block; who may connect to it is the matter of its owner and mode.
-pub async fn serve(engine: Engine, listener: StdUnixListener, mut stop: watch::Receiver<bool>) {
+pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut stop: watch::Receiver<bool>) {
     let listener = match UnixListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the agents' socket cannot be served: {error}"),
     };
     let router = router(Door { engine, stop: stop.clone() });
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE);
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -61,25 +65,29 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, mut stop: watch::R
                 continue;
             }
         };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
-            tracing::debug!("a connection to the agents' socket was closed: {MAX_CONNECTIONS} are open");
+        // Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
+        let uid = match Peer::of(&stream) {
+            Ok(peer) => peer.uid,
+            Err(error) => {
+                tracing::debug!("a connection to the agents' socket was closed: {error}");
+                continue;
+            }
+        };
+        let Some(place) = places.take(uid, uid == 0 || uid == own_uid) else {
+            tracing::debug!("a connection of uid {uid} to the agents' socket was closed: too many are open");
             continue;
         };
         let (router, stop) = (router.clone(), stop.clone());
         open.spawn(async move {
-            connection(stream, router, stop).await;
-            drop(permit);
+            connection(stream, PeerUid(uid), router, stop).await;
+            drop(place);
         });
     }
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
 }
 
-/// Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-pub(super) async fn connection(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
-    let uid = match Peer::of(&stream) {
-        Ok(peer) => PeerUid(peer.uid),
-        Err(error) => return tracing::debug!("a connection to the agents' socket was closed: {error}"),
-    };
+/// Answers the requests of one connection.
+pub(super) async fn connection(stream: UnixStream, uid: PeerUid, router: Router, mut stop: watch::Receiver<bool>) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(uid);
         router.clone().call(request.map(Body::new))

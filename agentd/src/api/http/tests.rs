@@ -28,7 +28,8 @@ async fn serve() -> Served {
     let (stop, stopped) = watch::channel(false);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let router = router(Door { engine: engine.clone(), stop: stopped.clone() });
-    tokio::spawn(connection(ours, router, stopped));
+    let uid = super::request::PeerUid(crate::sys::process::effective_uid());
+    tokio::spawn(connection(ours, uid, router, stopped));
     let (client, driver) = handshake(TokioIo::new(theirs)).await.unwrap();
     tokio::spawn(driver);
     Served { client, engine, stop, _state: state }

@@ -128,7 +128,10 @@ pub fn decide_by_person(
 ) -> Decision {
     if work.state != WorkState::Verifying {
         let verb = if accepts { "accept" } else { "reject" };
-        return Err(work.wrong_state(verb, "only a work that is verifying waits for a person: agentctl work show"));
+        return Err(work.wrong_state(
+            verb,
+            &format!("only a work that is verifying waits for a person: agentctl why {}", work.id),
+        ));
     }
     let needs_operator = work.spec.acceptance.iter().any(|criterion| {
         matches!(criterion, Criterion::Person(agentd_schemas::document::work::PersonAcceptance::Operator))

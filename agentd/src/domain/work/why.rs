@@ -1,7 +1,7 @@
 //! Why a work is where it is, in words, from the rules that decide it.
 
 use agentd_schemas::document::request::Scope;
-use agentd_schemas::event::{WaitReason, WorkState};
+use agentd_schemas::event::{AgentState, WaitReason, WorkState};
 use agentd_schemas::unit::name::Slug;
 
 use super::WorkFacts;
@@ -109,7 +109,7 @@ fn blocked(facts: &WhyFacts, why: &mut Why) {
     let shown = facts.unmet.iter().take(20);
     why.reasons.extend(shown.map(|(id, state)| format!("work {id} is {}", state.as_str())));
     if let Some((id, _)) = facts.unmet.iter().find(|(_, state)| state.is_past() && *state != WorkState::Completed) {
-        why.hint = Some(format!("agentctl work retry {id}"));
+        why.hint = Some(format!("agentctl work retry {id} --reason '…'"));
     }
 }
 
@@ -121,9 +121,10 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
     if is_parked(&facts.work, &facts.agents, &env.defaults) {
         "nobody is eligible until an agent is enrolled or changes".clone_into(&mut why.summary);
         let skills = facts.work.spec.required_skills.iter().map(|skill| format!(" --skill {skill}"));
-        why.hint.get_or_insert(match &facts.work.spec.agent {
-            Some(only) => format!("agentctl agent show {only}"),
-            None => format!("agentctl agent enroll NAME{}", skills.collect::<String>()),
+        why.hint.get_or_insert(match (paused(facts, env), &facts.work.spec.agent) {
+            (Some(agent), _) => format!("agentctl agent resume {agent}"),
+            (None, Some(only)) => format!("agentctl agent show {only}"),
+            (None, None) => format!("agentctl agent enroll NAME{}", skills.collect::<String>()),
         });
         return;
     }
@@ -135,6 +136,16 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
         1 => "one agent may take it; it waits for that agent to ask".to_owned(),
         n => format!("{n} agents may take it; it waits for one of them to ask"),
     };
+}
+
+/// An agent that could take it, were it not paused.
+fn paused<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
+    let demand = demand(&facts.work);
+    let found = facts.agents.iter().filter(|agent| agent.state == AgentState::Paused).find(|agent| {
+        let awake = Candidate { state: AgentState::Active, ..(*agent).clone() };
+        matching::able(&awake, &demand, &env.defaults).is_ok()
+    });
+    found.map(|agent| &agent.name)
 }
 
 fn leased(work: &WorkFacts, why: &mut Why) {
@@ -170,7 +181,7 @@ fn past(facts: &WhyFacts, env: &Env, why: &mut Why) {
     if work.state != WorkState::Completed {
         why.hint = Some(match work.spec.deadline {
             Some(deadline) if deadline <= env.wall => "submit it anew with a later deadline".to_owned(),
-            _ => format!("agentctl work retry {}", work.id),
+            _ => format!("agentctl work retry {} --reason '…'", work.id),
         });
     }
 }

@@ -221,8 +221,11 @@ impl Engine {
             Err(error) => error,
         };
         drop(tokens);
-        let claimed = if let TokenError::WrongUid(agent) = &error { agent.as_str() } else { "bearer" };
-        self.record_failure(uid, claimed, error.word());
+        // A token of its own that grew old is the daily course of things, and no attempt of anybody.
+        if error != TokenError::Expired {
+            let claimed = if let TokenError::WrongUid(agent) = &error { agent.as_str() } else { "bearer" };
+            self.record_failure(uid, claimed, error.word());
+        }
         Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")
             .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))
     }

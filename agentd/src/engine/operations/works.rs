@@ -53,7 +53,7 @@ impl Engine {
             _ => None,
         });
         let works = as_listed(works.collect(), &order);
-        Ok(SubmittedView { works, repeated: false, notes: self.notes(caller, &skills)? })
+        Ok(SubmittedView { works, repeated: false, dry_run: true, notes: self.notes(caller, &skills)? })
     }
 
     pub(super) fn prepare(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
@@ -102,7 +102,7 @@ impl Engine {
             each.map(|(id, state)| submitted_row(conn, id, state, done.repeated)).collect()
         })?;
         let works = as_listed(works, order);
-        Ok(SubmittedView { works, repeated: done.repeated, notes: self.notes(caller, skills)? })
+        Ok(SubmittedView { works, repeated: done.repeated, dry_run: false, notes: self.notes(caller, skills)? })
     }
 
     /// What a person would want to know of new works: skills that nobody has.

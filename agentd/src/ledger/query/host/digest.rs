@@ -102,8 +102,9 @@ impl Span {
     }
 
     fn count(&self, conn: &Connection, states: &[WorkState]) -> rusqlite::Result<u64> {
-        let sql = "SELECT count(*) FROM ends
-                   WHERE idx >= ?1 AND idx < ?2 AND state = ?3 AND (?4 IS NULL OR owner = ?4)";
+        // A work that was retried ends more than once: it counts once, and as what it is now.
+        let sql = "SELECT count(DISTINCT e.work) FROM ends e JOIN works w ON w.key = e.work AND w.state = e.state
+                   WHERE e.idx >= ?1 AND e.idx < ?2 AND e.state = ?3 AND (?4 IS NULL OR e.owner = ?4)";
         let mut sum = 0;
         for state in states {
             let n = read::one(conn, sql, (self.from, self.to, state_number(*state), self.owner))?;
@@ -113,9 +114,9 @@ impl Span {
     }
 
     fn newest(&self, conn: &Connection, states: &[WorkState], parked: IsParked<'_>) -> Loaded<Vec<WorkRow>> {
-        let sql = "SELECT idx, work FROM ends
-                   WHERE idx >= ?1 AND idx < ?2 AND state = ?3 AND (?4 IS NULL OR owner = ?4)
-                   ORDER BY idx DESC LIMIT ?5";
+        let sql = "SELECT max(e.idx), e.work FROM ends e JOIN works w ON w.key = e.work AND w.state = e.state
+                   WHERE e.idx >= ?1 AND e.idx < ?2 AND e.state = ?3 AND (?4 IS NULL OR e.owner = ?4)
+                   GROUP BY e.work ORDER BY 1 DESC LIMIT ?5";
         let mut ends: Vec<(i64, i64)> = Vec::new();
         for state in states {
             let of = (self.from, self.to, state_number(*state), self.owner, MAX_LISTED);

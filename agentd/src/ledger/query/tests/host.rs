@@ -2,6 +2,7 @@ use agentd_schemas::document::request::{Period, Scope};
 use agentd_schemas::event::{
     AccountLimitSet, AmountSource, ClockJumped, CostSettled, FailureReason, Frozen, Subject, WaitReason, WorkFailed,
 };
+use agentd_schemas::event::{WorkRetried, WorkState};
 use agentd_schemas::id::RunId;
 use agentd_schemas::view::{Denials, StatusView};
 
@@ -261,4 +262,31 @@ fn a_digest_tells_what_happened_in_its_window_alone() {
     let stranger = told(&person(1001));
     assert_eq!((stranger.submitted, stranger.completed_count, stranger.failed_count), (1, 0, 0));
     assert_eq!(stranger.cost_per_completed, None);
+}
+
+#[test]
+fn a_work_that_was_retried_counts_once_in_a_digest_and_as_what_it_is_now() {
+    let mut log = Log::new();
+    log.agent("fixer", 1000, &[]);
+    let failed = log.submit(1000, "three", |_| {});
+    log.claim(failed, "fixer", 1);
+    log.reject(failed, "fixer", "1", None);
+    log.tell(Subject::Work(failed.id), WorkFailed { reason: FailureReason::Rejected });
+    let window = Window { since: at(0), until: at(900), first_day: DAY, last_day: DAY };
+    let again = WorkRetried {
+        state: WorkState::Ready,
+        max_attempts: 3,
+        not_before: None,
+        deadline: None,
+        latest_start: None,
+        finish_by: None,
+        reason: "again".to_owned(),
+    };
+    log.tell(Subject::Work(failed.id), again);
+    assert_eq!(digest(&log.conn, &person(1000), window, &never).unwrap().failed_count, 0);
+    log.claim(failed, "fixer", 2);
+    log.reject(failed, "fixer", "1", None);
+    log.tell(Subject::Work(failed.id), WorkFailed { reason: FailureReason::Rejected });
+    let view = digest(&log.conn, &person(1000), window, &never).unwrap();
+    assert_eq!((view.failed_count, view.failed.len()), (1, 1));
 }
