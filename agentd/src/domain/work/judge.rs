@@ -146,6 +146,9 @@ pub fn decide_by_person(
         .map(|verdict| if verdict.met.is_none() { Verdict { met: Some(accepts), ..verdict } } else { verdict })
         .collect();
     if accepts {
+        if let Some(words) = words {
+            super::person::check_text(words)?;
+        }
         let mut drafts = ending::completed(work, agent, verdicts, env);
         if let (Some(first), Some(words)) = (drafts.first_mut(), words) {
             *first = first.clone().with_blob(2, TEXT, words.as_bytes());

@@ -119,12 +119,15 @@ pub fn run_note(work: &WorkFacts, named: &RunRef, text: &str) -> Decision {
     note(work, text)
 }
 
-/// The run asks a person and waits for the answer.
+/// The run asks a person and waits for the answer. While it waits for something else it cannot ask: nobody would see
+/// that an answer is wanted.
 pub fn ask(work: &WorkFacts, named: &RunRef, text: &str) -> Decision {
     let run = work.live(named)?;
     let mut drafts = note(work, text)?;
-    if run.waiting.is_none() {
-        drafts.push(work.draft(RunWaiting { reason: WaitReason::Person }));
+    match &run.waiting {
+        None => drafts.push(work.draft(RunWaiting { reason: WaitReason::Person })),
+        Some(WaitReason::Person) => {}
+        Some(other) => return Err(super::spend::must_wait(work, other)),
     }
     Ok(drafts)
 }
@@ -152,15 +155,19 @@ pub fn hold(work: &WorkFacts, held: bool, reason: &str) -> Decision {
     })
 }
 
-fn check_text(text: &str) -> Result<(), Rejection> {
+pub(super) fn check_text(text: &str) -> Result<(), Rejection> {
     if text.trim().is_empty() {
-        return Err(Problem::new(Code::InvalidDocument, "the text is empty"));
+        return Err(Problem::new(Code::InvalidDocument, "the text is empty").hint("say what is to be known"));
     }
     if text.len() > MAX_NOTE_BYTES {
         return Err(Problem::new(
             Code::TooLarge,
             format!("the text has {} bytes, at most {MAX_NOTE_BYTES} are allowed", text.len()),
-        ));
+        )
+        .hint("say the gist, and where the rest is"));
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
