@@ -139,7 +139,13 @@ impl Waiters {
             }
             (EventData::Thawed(_) | EventData::AccountLimitSet(_), _) => self.wake_all(),
             (
-                EventData::AgentResumed(_) | EventData::AgentActivated(_) | EventData::SkillsDeclared(_),
+                EventData::AgentResumed(_)
+                | EventData::AgentActivated(_)
+                | EventData::SkillsDeclared(_)
+                | EventData::KeyRotated(_)
+                | EventData::KeyRevoked(_)
+                | EventData::AgentSuspended(_)
+                | EventData::AgentRetired(_),
                 Subject::Agent(name),
             ) => self.wake_agent(name),
             _ => {}

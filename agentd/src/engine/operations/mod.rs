@@ -1,6 +1,7 @@
 //! What doors call: one method per operation. Each reads or commits, and answers with a document of the schemas.
 
 pub mod agents;
+pub mod claims;
 pub mod host;
 pub mod judge;
 pub mod ledger;

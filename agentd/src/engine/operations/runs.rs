@@ -1,12 +1,11 @@
 //! Runs, as their agents handle them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use agentd_schemas::event::{Criterion, EventData, WaitReason, WorkState};
 use agentd_schemas::http::{
-    Children, Claim, ClaimRequest, Complete, Completed, Cost, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES,
-    MAX_POLL_S, MAX_PROGRESS_BYTES, MAX_RESULT_BYTES, Note, Reserve, RunStatus,
+    Children, Complete, Completed, Cost, Directive, Fail, Fenced, Heartbeat, MAX_NOTE_BYTES, MAX_PROGRESS_BYTES,
+    MAX_RESULT_BYTES, Note, Reserve, RunStatus,
 };
 use agentd_schemas::id::{Fence, RunId};
 use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
@@ -20,13 +19,12 @@ use crate::domain::command::{Completion, RunRef, Spending, Submitter};
 use crate::domain::work::judge::acceptance_digest;
 use crate::domain::work::{WorkFacts, submit};
 use crate::engine::live::ran_out;
-use crate::engine::waiters::Waiter;
 use crate::engine::{Done, Engine, LiveRun};
+use crate::ledger::load;
 use crate::ledger::query::claim::Terms;
-use crate::ledger::{load, query};
 use crate::policy::{Action, Caller, Resource};
 
-fn name(caller: &Caller) -> Result<&Slug, Problem> {
+pub(super) fn name(caller: &Caller) -> Result<&Slug, Problem> {
     caller.agent_name().ok_or_else(|| Problem::new(Code::Denied, "this is the door of agents"))
 }
 
@@ -48,64 +46,6 @@ impl Engine {
             .detail("fence", fence.to_string()));
         }
         Ok(RunRef { work: run.work, attempt: run.attempt, fence })
-    }
-
-    /// Gives the agent its next work; waits for one when there is none.
-    pub async fn claim(&self, caller: &Caller, request: &ClaimRequest) -> Result<Option<Claim>, Problem> {
-        let agent = name(caller)?.clone();
-        if request.wait_s > MAX_POLL_S {
-            return Err(Problem::new(Code::OutOfBounds, format!("wait_s {} is above {MAX_POLL_S}", request.wait_s)));
-        }
-        let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
-        let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
-        let command = || Command::ClaimWork { agent: agent.clone(), lease_ms };
-        let mut passed = None;
-        loop {
-            // Mostly there is work. Only who gets none takes a place among those who wait, and asks once more: a work
-            // that became ready in between woke somebody else, or nobody.
-            if let Some(claim) = self.claim_now(caller, command()).await? {
-                return Ok(Some(claim));
-            }
-            if let Some(wake) = passed.take() {
-                self.0.waiters.pass_on(wake);
-            }
-            if request.wait_s == 0 {
-                return Ok(None);
-            }
-            let waiting = self.0.waiters.register(self.waiter(&agent)?);
-            if let Some(claim) = self.claim_now(caller, command()).await? {
-                return Ok(Some(claim));
-            }
-            let Some(mut waiting) = waiting else {
-                return Err(Problem::new(Code::Busy, "too many agents wait for work").hint("try again later"));
-            };
-            match tokio::time::timeout_at(until, waiting.woken()).await {
-                Ok(Ok(wake)) => passed = Some(wake),
-                Ok(Err(_)) => return Err(Problem::new(Code::Stopping, "agentd is stopping").hint("try again")),
-                Err(_) => return Ok(None),
-            }
-        }
-    }
-
-    async fn claim_now(&self, caller: &Caller, command: Command) -> Result<Option<Claim>, Problem> {
-        let done = self.execute(caller, command, None).await?;
-        done.events.first().map(|event| self.claimed(event.envelope.index)).transpose()
-    }
-
-    fn waiter(&self, agent: &Slug) -> Result<Waiter, Problem> {
-        self.0.readers.with(|conn| {
-            let candidate = load::agents::candidate(conn, agent).map_err(Problem::internal)?;
-            let candidate = candidate.ok_or_else(|| Problem::new(Code::NotFound, format!("no agent {agent}")))?;
-            let (owner, shared, skills) = (candidate.owner, candidate.shared, candidate.skills);
-            Ok(Waiter { agent: agent.clone(), owner, shared, skills })
-        })
-    }
-
-    fn claimed(&self, key: u64) -> Result<Claim, Problem> {
-        let key = i64::try_from(key).map_err(Problem::internal)?;
-        let (claim, terms) = self.0.readers.with(|conn| Ok(query::claim::claim_document(conn, key)?))?;
-        self.0.live.agree(&RunRef { work: claim.work, attempt: claim.run.attempt, fence: claim.fence }, terms);
-        Ok(claim)
     }
 
     /// The agent began.
