@@ -68,7 +68,7 @@ impl Engine {
     }
 
     fn key_of(&self, agent: &Slug) -> Result<Option<PublicKey>, Problem> {
-        Ok(self.known(agent)?.filter(|known| known.shut_out.is_none()).map(|known| known.public_key.clone()))
+        Ok(self.known(agent)?.filter(|known| known.shut_out.is_none()).map(|known| known.public_key))
     }
 
     fn waiter(&self, agent: &Slug) -> Result<Waiter, Problem> {
