@@ -1,5 +1,6 @@
 //! A daemon under test: release binary, own state directory, ready when it says so.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -24,7 +25,8 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a daemon and waits until it is ready (`READY=1`, sd_notify(3)).
     pub(crate) fn start(binaries: &Path, state: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(state).with_context(|| format!("directory {}", state.display()))?;
+        let mut private = std::fs::DirBuilder::new();
+        private.recursive(true).mode(0o700).create(state).with_context(|| format!("directory {}", state.display()))?;
         let notify = state.with_extension("notify");
         drop(std::fs::remove_file(&notify));
         let socket = UnixDatagram::bind(&notify).with_context(|| format!("socket {}", notify.display()))?;
