@@ -8,15 +8,40 @@ use std::process::{Child, Command, Stdio};
 use agentd_tests::harness::{Daemon, Operator, Scratch, Settings, installed, skip};
 use serde_json::{Value, json};
 
-/// A session bus of the test's own.
+/// A bus of the test's own.
 struct Bus {
+    mode: &'static str,
     child: Child,
     address: String,
     _scratch: Scratch,
 }
 
+/// Everybody may do everything, as on the bus of a session.
+const SESSION: &str = r#"<policy context="default"><allow send_destination="*"/><allow eavesdrop="true"/>
+<allow own="*"/></policy>"#;
+/// Nobody may own a name or call anybody, as on the bus of a system.
+const SYSTEM: &str = r#"<auth>EXTERNAL</auth><policy context="default"><allow user="*"/><deny own="*"/>
+<deny send_type="method_call"/><allow send_type="signal"/><allow send_requested_reply="true" send_type="method_return"/>
+<allow send_requested_reply="true" send_type="error"/><allow receive_type="method_call"/>
+<allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
+<allow send_destination="org.freedesktop.DBus"/></policy>"#;
+
 impl Bus {
+    /// A session bus.
     fn start() -> Option<Self> {
+        Self::of("session", SESSION)
+    }
+
+    /// A system bus with the policy from the documents, for the user of the test.
+    fn system() -> Option<Self> {
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dbus.md")).unwrap();
+        let policy = page.split("<busconfig>").nth(1).and_then(|rest| rest.split("</busconfig>").next()).unwrap();
+        let user = Command::new("id").arg("-un").output().unwrap();
+        let user = String::from_utf8(user.stdout).unwrap();
+        Self::of("system", &format!("{SYSTEM}{}", policy.replace("\"root\"", &format!("{:?}", user.trim()))))
+    }
+
+    fn of(mode: &'static str, policies: &str) -> Option<Self> {
         if !installed("dbus-daemon") {
             skip("a bus needs dbus-daemon");
             return None;
@@ -27,8 +52,7 @@ impl Bus {
         let text = format!(
             r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>{listen}</listen><policy context="default"><allow send_destination="*"/>
-<allow eavesdrop="true"/><allow own="*"/></policy></busconfig>"#
+<busconfig><type>{mode}</type><listen>{listen}</listen>{policies}</busconfig>"#
         );
         std::fs::write(&config, text).unwrap();
         let mut child = Command::new("dbus-daemon")
@@ -39,12 +63,12 @@ impl Bus {
             .unwrap();
         let mut address = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Some(Self { child, address: address.trim().to_owned(), _scratch: scratch })
+        Some(Self { mode, child, address: address.trim().to_owned(), _scratch: scratch })
     }
 
     fn settings(&self) -> Settings {
-        let settings = Settings { config: Some("mode = \"session\"\n".to_owned()), ..Settings::default() };
-        settings.env("DBUS_SESSION_BUS_ADDRESS", &self.address)
+        let settings = Settings { config: Some(format!("mode = {:?}\n", self.mode)), ..Settings::default() };
+        settings.env(&format!("DBUS_{}_BUS_ADDRESS", self.mode.to_uppercase()), &self.address)
     }
 }
 
@@ -86,6 +110,25 @@ fn agentctl_reaches_the_daemon_on_the_session_bus() {
     assert_eq!(daemon.operator().state(id.trim()), "parked", "the private socket serves the same");
     let problem = operator.ask("Works", "Submit", &(r#"{"titel": "x"}"#, "")).unwrap_err();
     assert_eq!(problem.code.as_str(), "invalid_document");
+}
+
+#[test]
+fn a_system_bus_serves_with_the_policy_of_the_documents_and_not_without_it() {
+    let Some(bus) = Bus::system() else { return };
+    let (daemon, operator) = on_the_bus(&bus);
+    let id = operator.submit(&json!({"title": "over the system bus"}));
+    assert_eq!(daemon.operator().state(&id), "parked", "the private socket serves the same");
+    let mut command = daemon.agentctl_command();
+    command.env_remove("AGENTD_ADDRESS").env_remove("AGENTD_STATE").env("DBUS_SYSTEM_BUS_ADDRESS", &bus.address);
+    let output = command.args(["--address", "system", "status", "--json"]).output().unwrap();
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["mode"], "system", "{status}");
+
+    let bare = Bus::of("system", SYSTEM).unwrap();
+    let mut refused = Daemon::prepared(bare.settings());
+    refused.spawn();
+    assert!(!refused.wait().success());
+    assert!(refused.log().contains("org.agentd1"), "{}", refused.log());
 }
 
 #[test]
