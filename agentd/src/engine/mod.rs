@@ -114,8 +114,9 @@ impl Observer for Inner {
         let mut timer = false;
         for event in batches.iter().flat_map(|events| events.iter()) {
             self.live.observe(event);
-            self.waiters.observe(event);
+            // Who is woken asks who it is: that must be forgotten before.
             self.observe_identity(event);
+            self.waiters.observe(event);
             journal::write(event);
             timer |= sets_a_timer(&event.data);
             if shows_skill(&event.data) {

@@ -43,6 +43,10 @@ impl Engine {
                 return Ok(None);
             }
             let waiting = self.0.waiters.register(self.waiter(&agent)?);
+            // A key that became void before the place was taken woke nobody.
+            if self.key_of(&agent)? != Some(key) {
+                return Err(void());
+            }
             if let Some(claim) = self.claim_now(caller, command()).await? {
                 return Ok(Some(claim));
             }
