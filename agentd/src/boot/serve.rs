@@ -69,10 +69,7 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     for door in doors {
         let _ = door.await;
     }
-    // Whoever comes now hears that nobody is there, and does not wait at a socket without a listener.
-    for socket in [&paths.control, &paths.agents] {
-        let _ = std::fs::remove_file(socket);
-    }
+    remove_sockets(&paths);
     jobs.stop().await;
     engine.stop(reason).await;
     drop(lock);
@@ -93,6 +90,13 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         defaults: Arc::new(config.defaults()),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))
+}
+
+/// Whoever comes now hears that nobody is there, and does not wait at a socket without a listener.
+fn remove_sockets(paths: &Paths) {
+    for socket in [&paths.control, &paths.agents] {
+        let _ = std::fs::remove_file(socket);
+    }
 }
 
 type Door = tokio::task::JoinHandle<()>;
@@ -119,7 +123,6 @@ async fn open_doors(
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
         tokio::spawn(api::http::serve(engine.clone(), agents, callers.own_uid, stopped.clone())),
     ];
-    let sockets = [&paths.control, &paths.agents];
     let bus = match config.mode {
         Mode::Private => None,
         Mode::Session => Some(api::dbus::Bus::Session),
@@ -127,12 +130,7 @@ async fn open_doors(
     };
     if let Some(bus) = bus {
         let connected = api::dbus::serve_bus(engine.clone(), bus, callers, stopped.clone()).await;
-        let connected = connected.context("the bus cannot be served").inspect_err(|_| {
-            // Nothing will answer at them.
-            for socket in sockets {
-                let _ = std::fs::remove_file(socket);
-            }
-        });
+        let connected = connected.context("the bus cannot be served").inspect_err(|_| remove_sockets(paths));
         doors.push(connected?);
     }
     Ok(doors)

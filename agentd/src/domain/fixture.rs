@@ -57,7 +57,8 @@ pub(crate) fn work() -> WorkFacts {
     }
 }
 
-fn submitted() -> WorkSubmitted {
+/// A submit of uid 1000 that asks for nothing.
+pub(crate) fn submitted() -> WorkSubmitted {
     WorkSubmitted {
         owner: 1000,
         state: WorkState::Ready,

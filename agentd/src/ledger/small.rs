@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use agentd_schemas::content::{DSSE_ENVELOPE, TEXT};
-use agentd_schemas::document::work::{OnDeadline, OnDependencyFailure};
 use agentd_schemas::event::{
     AccessDenied, AgentEnrolled, AgentPaused, AgentResumed, AgentState, ContentRedacted, Custody, Event, EventData,
-    KeyRotated, NoteAdded, RunStarted, Subject, WorkClaimed, WorkCompleted, WorkState, WorkSubmitted,
+    KeyRotated, NoteAdded, RunStarted, Subject, WorkClaimed, WorkCompleted,
 };
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::key::dsse::Envelope;
@@ -24,8 +23,8 @@ use super::append::{Appender, Writing};
 use super::checkpoint::Moment;
 use super::incarnation::{HostKeys, Opened};
 use super::open;
-use crate::domain::Draft;
 use crate::domain::work::judge::acceptance_digest;
+use crate::domain::{Draft, fixture};
 use crate::policy::Caller;
 
 /// The boot that writes.
@@ -210,7 +209,10 @@ impl Small {
         let id = WorkId::from_bytes([self.works; 10]);
         let about = |data: EventData| Draft::new(Subject::Work(id), data);
         let run = RunId { work: id, attempt: 1 };
-        self.commit(&owner, vec![about(submitted().into()).with_blob(0, TEXT, format!("instructions of {id}"))]);
+        self.commit(
+            &owner,
+            vec![about(fixture::submitted().into()).with_blob(0, TEXT, format!("instructions of {id}"))],
+        );
         let fence = Fence { incarnation: self.log.incarnation(), n: self.log.size() };
         let claimed = WorkClaimed { agent: fixer(), attempt: 1, fence, lease_ms: 60_000, matched_by: "claimed".into() };
         self.commit(&agent, vec![about(claimed.into()).in_run(run, 1)]);
@@ -266,29 +268,4 @@ fn possession() -> String {
 
 pub(in crate::ledger) fn fixer() -> Slug {
     "fixer".parse().unwrap()
-}
-
-fn submitted() -> WorkSubmitted {
-    WorkSubmitted {
-        owner: 1000,
-        state: WorkState::Ready,
-        required_skills: Vec::new(),
-        agent: None,
-        labels: std::collections::BTreeMap::new(),
-        priority: 0,
-        depends_on: Vec::new(),
-        on_dependency_failure: OnDependencyFailure::Cancel,
-        parent: None,
-        not_before: None,
-        deadline: None,
-        on_deadline: OnDeadline::Breach,
-        latest_start: None,
-        finish_by: None,
-        timeout_ms: None,
-        max_attempts: 2,
-        max_cost_micro_usd: None,
-        max_tokens: None,
-        acceptance: Vec::new(),
-        from_schedule: None,
-    }
 }

@@ -1,7 +1,7 @@
 //! What was signed: a completion against the run, the terms and the result that it speaks of, and a new key against the
 //! proof that somebody held it. The connection has the tables as they were before the event.
 
-use agentd_schemas::event::{Event, EventData, EventData as Data, Subject};
+use agentd_schemas::event::{Event, EventData, Subject};
 use agentd_schemas::id::RunId;
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::openssh::PublicKey;
@@ -40,7 +40,7 @@ pub(super) struct Carried {
 pub(super) fn check_result(connection: &Connection, event: &Event, carried: &Carried) -> Result<bool, VerifyError> {
     let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Statement(why) };
     let must = match &event.data {
-        Data::ResultJudged(_) | Data::WorkCompleted(_) => true,
+        EventData::ResultJudged(_) | EventData::WorkCompleted(_) => true,
         _ if !carried.signed => return Ok(false),
         _ => false,
     };
@@ -48,7 +48,7 @@ pub(super) fn check_result(connection: &Connection, event: &Event, carried: &Car
     let run = run(connection, named)?.ok_or_else(|| fault(format!("{named} is not the work's run")))?;
     if must && !carried.signed {
         // A person took a result that was handed in, and signed, before.
-        let before = matches!(event.data, Data::WorkCompleted(_)) && run.outcome == VERIFYING && run.has_result;
+        let before = matches!(event.data, EventData::WorkCompleted(_)) && run.outcome == VERIFYING && run.has_result;
         return if before { Ok(false) } else { Err(fault("it is missing".to_owned())) };
     }
     let Some(envelope) = &carried.envelope else { return Ok(false) };
@@ -120,8 +120,8 @@ fn expected(
 pub(super) fn check_possession(connection: &Connection, event: &Event) -> Result<bool, VerifyError> {
     let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Possession(why) };
     let (kind, key, nonce, signature) = match &event.data {
-        Data::AgentEnrolled(data) => (PossessionKind::Enroll, &data.public_key, &data.nonce, &data.signature),
-        Data::KeyRotated(data) => (PossessionKind::Rotate, &data.to, &data.nonce, &data.signature),
+        EventData::AgentEnrolled(data) => (PossessionKind::Enroll, &data.public_key, &data.nonce, &data.signature),
+        EventData::KeyRotated(data) => (PossessionKind::Rotate, &data.to, &data.nonce, &data.signature),
         _ => return Ok(false),
     };
     let Subject::Agent(name) = &event.envelope.subject else {

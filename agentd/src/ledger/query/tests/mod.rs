@@ -14,7 +14,7 @@ use agentd_schemas::content::{TEXT, WORK_CONTENT, WorkContent};
 use agentd_schemas::document::agent::ModelBinding;
 use agentd_schemas::event::{
     AgentEnrolled, AttemptFailed, Custody, EventData, FailureReason, ResultJudged, RunWaiting, Subject, Verdict,
-    WaitReason, WorkClaimed, WorkCompleted, WorkReadied, WorkState, WorkSubmitted,
+    WaitReason, WorkClaimed, WorkCompleted, WorkReadied, WorkSubmitted,
 };
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::key::openssh::PrivateKey;
@@ -210,28 +210,7 @@ fn model(name: &str) -> ModelBinding {
 }
 
 fn submitted(owner: u32) -> WorkSubmitted {
-    WorkSubmitted {
-        owner,
-        state: WorkState::Ready,
-        required_skills: Vec::new(),
-        agent: None,
-        labels: std::collections::BTreeMap::new(),
-        priority: 0,
-        depends_on: Vec::new(),
-        on_dependency_failure: agentd_schemas::document::work::OnDependencyFailure::Cancel,
-        parent: None,
-        not_before: None,
-        deadline: None,
-        on_deadline: agentd_schemas::document::work::OnDeadline::Breach,
-        latest_start: None,
-        finish_by: None,
-        timeout_ms: None,
-        max_attempts: 3,
-        max_cost_micro_usd: None,
-        max_tokens: None,
-        acceptance: Vec::new(),
-        from_schedule: None,
-    }
+    WorkSubmitted { owner, max_attempts: 3, ..crate::domain::fixture::submitted() }
 }
 
 /// Ids scattered over their space, the same in every test run.
