@@ -1,0 +1,34 @@
+//! What must not work: signatures that are not right, tokens of others, and requests made to hurt.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on ends there, and measures how long it waited"
+)]
+
+mod documents;
+mod floods;
+mod others;
+mod secrets;
+mod signatures;
+
+use agentd_schemas::http::Claim;
+use agentd_schemas::problem::Problem;
+use agentd_tests::harness::{Agent, Daemon, Operator};
+use serde_json::json;
+
+fn scene() -> (Daemon, Operator, Agent) {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    let agent = Agent::enrol(&daemon, &operator, "worker", &[]);
+    (daemon, operator, agent)
+}
+
+fn claimed(operator: &Operator, agent: &Agent) -> Claim {
+    operator.submit(&json!({"title": "x"}));
+    agent.claim()
+}
+
+fn code(problem: &Problem) -> &'static str {
+    problem.code.as_str()
+}
