@@ -8,9 +8,10 @@ use agentd_schemas::id::{Fence, WorkId};
 use agentd_schemas::unit::time::WallMs;
 
 use super::agent::AgentFacts;
+use super::command::RunRef;
 use super::matching::Candidate;
 use super::work::{LiveRun, WorkFacts};
-use super::{Defaults, Env, Ids};
+use super::{Defaults, Draft, Env, Ids};
 
 /// A moment with the defaults as delivered.
 pub(crate) fn env() -> Env {
@@ -55,6 +56,21 @@ pub(crate) fn work() -> WorkFacts {
         breached_finish: false,
         breached_deadline: false,
     }
+}
+
+/// The run of [`work`], as `fixer` names it.
+pub(crate) fn named() -> RunRef {
+    run_of(&work())
+}
+
+/// The run of a work, as its holder names it.
+pub(crate) fn run_of(work: &WorkFacts) -> RunRef {
+    RunRef { work: work.id, attempt: work.attempts, fence: work.run.as_ref().unwrap().fence }
+}
+
+/// The types of events.
+pub(crate) fn names(drafts: &[Draft]) -> Vec<&'static str> {
+    drafts.iter().map(|draft| draft.data.type_name()).collect()
 }
 
 /// A submit of uid 1000 that asks for nothing.

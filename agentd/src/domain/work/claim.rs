@@ -93,3 +93,6 @@ pub fn start(work: &WorkFacts, named: &RunRef) -> Decision {
     }
     Ok(vec![work.draft(RunStarted {})])
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,3 +52,6 @@ pub fn breach(work: &WorkFacts, level: ServiceLevelKind, env: &Env) -> Decision 
         _ => Ok(Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,3 +173,6 @@ pub(super) fn failed_data(
 ) -> Option<AttemptFailed> {
     Some(AttemptFailed { agent: work.run.as_ref()?.agent.clone(), reason, verdicts, retry_after_ms })
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,10 @@ use agentd_schemas::id::WorkId;
 use agentd_schemas::unit::duration::Span;
 
 use super::*;
-use crate::domain::fixture;
+use crate::domain::fixture::{self, names};
 
 fn met() -> Vec<Verdict> {
     vec![Verdict { criterion: 0, kind: "person".to_owned(), sha256: None, met: Some(true) }]
-}
-
-fn names(drafts: &[Draft]) -> Vec<&'static str> {
-    drafts.iter().map(|draft| draft.data.type_name()).collect()
 }
 
 #[test]

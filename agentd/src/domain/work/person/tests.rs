@@ -1,11 +1,7 @@
 use agentd_schemas::problem::Code;
 
 use super::*;
-use crate::domain::fixture;
-
-fn named(work: &WorkFacts) -> RunRef {
-    RunRef { work: work.id, attempt: work.attempts, fence: work.run.as_ref().unwrap().fence }
-}
+use crate::domain::fixture::{self, names, run_of};
 
 fn waiting(reason: WaitReason) -> WorkFacts {
     let mut work = fixture::work();
@@ -16,15 +12,15 @@ fn waiting(reason: WaitReason) -> WorkFacts {
 #[test]
 fn a_run_asks_once_it_waits_for_nothing_else() {
     let work = fixture::work();
-    let asked = ask(&work, &named(&work), "which branch?").unwrap();
-    assert_eq!(asked.iter().map(|draft| draft.data.type_name()).collect::<Vec<_>>(), ["NoteAdded", "RunWaiting"]);
+    let asked = ask(&work, &run_of(&work), "which branch?").unwrap();
+    assert_eq!(names(&asked), ["NoteAdded", "RunWaiting"]);
     let work = waiting(WaitReason::Person);
-    let asked = ask(&work, &named(&work), "main or next?").unwrap();
-    assert_eq!(asked.iter().map(|draft| draft.data.type_name()).collect::<Vec<_>>(), ["NoteAdded"]);
+    let asked = ask(&work, &run_of(&work), "main or next?").unwrap();
+    assert_eq!(names(&asked), ["NoteAdded"]);
     assert_eq!(answer(&work, "main").unwrap().len(), 2);
     let budget = WaitReason::Budget { account: "owner:1000/day".to_owned(), micro_usd: 1, tokens: 0 };
     let work = waiting(budget);
-    let refused = ask(&work, &named(&work), "which branch?").unwrap_err();
+    let refused = ask(&work, &run_of(&work), "which branch?").unwrap_err();
     assert!(refused.message.contains("owner:1000/day"), "{}", refused.message);
     assert_eq!(answer(&work, "main").unwrap_err().code, Code::WrongState);
 }
