@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Operator, Scratch, eventually};
+use super::{Operator, Scratch, eventually, faketime};
 
 /// A binary of this workspace, built beside the test: `target/debug/NAME`.
 pub fn binary(name: &str) -> PathBuf {
@@ -35,6 +35,16 @@ impl Settings {
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// A wall clock that stands in a file, as libfaketime reads it: `+1d`, `@2026-03-28 12:00:00` in UTC. Boot time goes on.
+    #[must_use]
+    pub fn false_clock(self, file: &Path) -> Self {
+        self.env("LD_PRELOAD", faketime().unwrap())
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
+            .env("TZ", "UTC")
     }
 }
 

@@ -80,6 +80,13 @@ pub fn installed(program: &str) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
 }
 
+/// Where libfaketime is, if it is.
+pub fn faketime() -> Option<&'static str> {
+    ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+}
+
 /// Says why a test does not run here.
 pub fn skip(why: &str) {
     eprintln!("skipped: {why}");

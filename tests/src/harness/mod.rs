@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use agent::{Agent, key_of};
 pub use daemon::{Daemon, Settings, binary};
-pub use host::{Scratch, Tmpfs, installed, is_root, skip};
+pub use host::{Scratch, Tmpfs, faketime, installed, is_root, skip};
 pub use http::{Answer, Request, exchange};
 pub use operator::Operator;
 
