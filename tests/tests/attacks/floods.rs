@@ -4,43 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use agentd_tests::harness::exchange;
 use serde_json::json;
 
 use super::{claimed, scene};
-
-#[test]
-fn a_gigabyte_is_refused_before_it_is_sent() {
-    let (daemon, _operator, agent) = scene();
-    let mut stream = UnixStream::connect(daemon.agents_socket()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let head = format!(
-        "POST /v1/claim HTTP/1.1\r\nhost: agentd\r\nauthorization: Bearer {}\r\ncontent-length: 1073741824\r\n\r\n",
-        agent.token
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut start = [0; 12];
-    stream.read_exact(&mut start).unwrap();
-    assert_eq!(&start, b"HTTP/1.1 413");
-}
-
-#[test]
-fn a_body_without_a_length_is_cut_at_the_bound() {
-    let (daemon, _operator, agent) = scene();
-    let mut request = format!(
-        "POST /v1/claim HTTP/1.1\r\nhost: agentd\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
-        agent.token
-    )
-    .into_bytes();
-    let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
-    for _ in 0..9 {
-        request.extend_from_slice(&chunk);
-    }
-    request.extend_from_slice(b"0\r\n\r\n");
-    let answer = exchange(&daemon.agents_socket(), &request);
-    assert!([413, 0].contains(&answer.status), "{}", answer.status);
-    assert!(agent.ask(0).is_none(), "the daemon serves on");
-}
 
 #[test]
 fn a_slow_client_is_left_behind_and_others_are_served() {

@@ -8,6 +8,7 @@
 
 mod documents;
 mod floods;
+mod gigabytes;
 mod others;
 mod secrets;
 mod signatures;

@@ -30,6 +30,8 @@ const LARGE_BYTES: usize = 256 << 10;
 /// Where the flags of a message are, and the one by which a caller asks for no answer.
 const FLAGS: usize = 2;
 const NO_REPLY_EXPECTED: u8 = 1;
+/// Bytes at the beginning of a message that say how long it is.
+const HEADER: usize = 16;
 /// Descriptors of one message, at most.
 const MAX_DESCRIPTORS: usize = 8;
 
@@ -49,8 +51,8 @@ impl socket::Socket for Socket {
 
     fn split(self) -> Split<Reader, Writer> {
         let (stream, open) = (Arc::new(self.0), Arc::new(Open::default()));
-        let reader =
-            Reader { bytes: Bytes { stream: stream.clone(), at: usize::MAX }, open: open.clone(), large: false };
+        let bytes = Bytes { stream: stream.clone(), at: usize::MAX, header: [0; HEADER] };
+        let reader = Reader { bytes, open: open.clone(), large: false };
         Split::new(reader, Writer { stream, open })
     }
 }
@@ -100,7 +102,7 @@ impl ReadHalf for Reader {
         if let Some(flags) = received.get_mut(FLAGS) {
             *flags &= !NO_REPLY_EXPECTED;
         }
-        self.bytes.at = received.len();
+        self.bytes.begin(received)?;
         let message = self.bytes.receive_message(seq, received, descriptors).await?;
         if message.message_type() == Type::MethodCall {
             self.open.read_one();
@@ -129,21 +131,49 @@ struct Bytes {
     stream: Arc<UnixStream>,
     /// How much of the message was read; beyond every message before the first one.
     at: usize,
+    /// Its first bytes.
+    header: [u8; HEADER],
+}
+
+impl Bytes {
+    /// A message begins, of which these bytes were read before.
+    fn begin(&mut self, received: &[u8]) -> io::Result<()> {
+        self.at = 0;
+        self.went_on(received)
+    }
+
+    /// More of the message was read. One that is too large ends here, before anybody makes room for it.
+    fn went_on(&mut self, read: &[u8]) -> io::Result<()> {
+        let missing = HEADER.saturating_sub(self.at).min(read.len());
+        if missing > 0 {
+            self.header[self.at..self.at + missing].copy_from_slice(&read[..missing]);
+        }
+        self.at = self.at.saturating_add(read.len());
+        if missing > 0 && self.at >= HEADER && announced(&self.header) > MAX_MESSAGE_BYTES as u64 {
+            return Err(io::Error::other(format!("a message is larger than {MAX_MESSAGE_BYTES} bytes")));
+        }
+        Ok(())
+    }
+}
+
+/// How long a message says that it is: its header, its fields up to a multiple of eight, its body.
+fn announced(header: &[u8; HEADER]) -> u64 {
+    let number = |at: usize| {
+        let four = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        u64::from(if header[0] == b'B' { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+    };
+    HEADER as u64 + number(12).next_multiple_of(8) + number(4)
 }
 
 #[async_trait]
 impl ReadHalf for Bytes {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        // The buffer has the length that the header of the message announced.
-        if buffer.len() > MAX_MESSAGE_BYTES {
-            return Err(io::Error::other(format!("a message is larger than {MAX_MESSAGE_BYTES} bytes")));
-        }
         let stream = &*self.stream;
         let (count, descriptors) = stream.async_io(Interest::READABLE, || receive(stream.as_fd(), buffer)).await?;
         if let Some(flags) = FLAGS.checked_sub(self.at).and_then(|place| buffer[..count].get_mut(place)) {
             *flags &= !NO_REPLY_EXPECTED;
         }
-        self.at = self.at.saturating_add(count);
+        self.went_on(&buffer[..count])?;
         Ok((count, descriptors))
     }
 }
