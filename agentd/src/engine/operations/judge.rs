@@ -5,11 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use agentd_schemas::event::{Criterion, Verdict};
 use agentd_schemas::problem::Problem;
+use agentd_schemas::strict::{DocumentError, ErrorKind, Limits, json};
 
 use crate::domain::work::judge::{Validator, blank_verdicts, compile, complaints};
 
 /// Compiled schemas that are kept, at most.
 pub const MAX_VALIDATORS: usize = 256;
+
+/// A result may be as rich as its bytes allow; what two readers could read differently meets no schema.
+const RESULT: Limits = Limits { max_bytes: usize::MAX, max_depth: 127, max_keys: usize::MAX, max_values: usize::MAX };
 
 /// Compiled schemas by the digest of their criterion.
 #[derive(Default)]
@@ -41,9 +45,9 @@ impl Validators {
         let mut verdicts = blank_verdicts(criteria);
         let mut messages = Vec::new();
         let asked = criteria.iter().any(|criterion| matches!(criterion, Criterion::JsonSchema { .. }));
-        let json: Option<serde_json::Value> = serde_json::from_str(result).ok();
+        let json: Result<serde_json::Value, DocumentError> = json::from_slice(result.as_bytes(), &RESULT);
         if !asked {
-            return Ok(Judgement { verdicts, message: None, json: json.is_some() });
+            return Ok(Judgement { verdicts, message: None, json: json.is_ok() });
         }
         for (place, criterion) in criteria.iter().enumerate() {
             let Criterion::JsonSchema { sha256 } = criterion else { continue };
@@ -56,14 +60,15 @@ impl Validators {
                 .hint("a person can cancel the work and submit it anew")
             })?;
             let said = match &json {
-                Some(json) => complaints(&*self.get(sha256, schema)?, json),
-                None => Some("/: the result is not JSON".to_owned()),
+                Ok(json) => complaints(&*self.get(sha256, schema)?, json),
+                Err(error) if *error.kind() == ErrorKind::Syntax => Some("/: the result is not JSON".to_owned()),
+                Err(error) => Some(format!("/: {}", error.message())),
             };
             verdicts[place].met = Some(said.is_none());
             messages.extend(said.map(|said| format!("criterion {}: {said}", place + 1)));
         }
         let message = (!messages.is_empty()).then(|| messages.join("\n"));
-        Ok(Judgement { verdicts, message, json: json.is_some() })
+        Ok(Judgement { verdicts, message, json: json.is_ok() })
     }
 }
 
