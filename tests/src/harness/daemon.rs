@@ -27,6 +27,8 @@ pub struct Settings {
     pub env: Vec<(String, String)>,
     /// State directory; one of its own by default.
     pub state: Option<PathBuf>,
+    /// A command that becomes the daemon: it is given the daemon's own as its last arguments.
+    pub within: Vec<String>,
 }
 
 impl Settings {
@@ -92,8 +94,9 @@ impl Daemon {
         let config = self.scratch.join("agentd.toml");
         std::fs::write(&config, self.settings.config.as_deref().unwrap_or("[limits]\nbackoff = \"10ms\"\n")).unwrap();
         let log = File::options().create(true).append(true).open(self.scratch.join("agentd.log")).unwrap();
-        let mut command = Command::new(binary("agentd"));
-        command.arg("--state").arg(self.state()).arg("--config").arg(config);
+        let line = self.settings.within.iter().map(PathBuf::from).chain([binary("agentd")]).collect::<Vec<_>>();
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).arg("--state").arg(self.state()).arg("--config").arg(config);
         command.envs(self.settings.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
