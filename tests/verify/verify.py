@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verify whole exports and proofs of an agentd log with Python's standard library and the openssl command alone.
+"""Verify exports, whole or of one owner, and proofs of an agentd log with Python's standard library and the openssl command alone.
 
     verify.py export FILE VKEY [OLD_CHECKPOINT...]
     verify.py proof PROOF_FILE EVENT_FILE VKEY
@@ -141,15 +141,21 @@ def take(lines, what, *kinds):
     return line, digest
 
 
-def verify_event(line, lines, tree, versions):
-    index, body = tree.size, line["body"].encode()
-    need(line["index"] == index, f"line says event {line['index']}")
+def verify_event(line, lines, header, versions):
+    """The leaf hash of an event that fits its subject, its proof where the export is a part, and its content."""
+    index, body = line["index"], line["body"].encode()
     need(leaf(body).hex() == line["leaf"], "body does not have the leaf hash of the line")
     event = json.loads(body)
     need(event["v"] == 1 and event["index"] == index, "body is of another event or format")
     subject, version = (event["subject"], event["id"]), event["version"]
-    need(version == versions.get(subject, 0) + 1, f"version {version} of {subject} does not follow the last")
+    last = versions.get(subject, 0)
+    need(version == last + 1 if header["whole"] else version > last, f"version {version} of {subject} follows {last}")
     versions[subject] = version
+    if not header["whole"]:
+        proof, _ = take(lines, "its proof", "proof")
+        need(proof["index"] == index, f"proof is of event {proof['index']}")
+        found = root_by_proof(index, header["tree"]["size"], leaf(body), [unbase64(hash) for hash in proof["hashes"]])
+        need(found.hex() == header["tree"]["root"], "the proof does not lead to the root of the header")
     for promised in event.get("blobs", []):
         blob, _ = take(lines, f"blob {promised['slot']}", "blob")
         need((blob["event"], blob["slot"]) == (index, promised["slot"]), "blob of another event or slot")
@@ -160,36 +166,44 @@ def verify_event(line, lines, tree, versions):
         committed = sha256(bytes.fromhex(blob["salt"]), data).hex(), len(data), blob["media_type"]
         need(committed == (promised["commitment"], promised["size"], promised["media_type"]),
              f"blob {blob['slot']} is not what the event commits to")
-    tree.push(leaf(body))
+    return leaf(body)
 
 
 def verify_export(path, vkey, *old):
-    lines, tree, versions = read_lines(path), Tree(), {}
+    lines, tree, versions, past = read_lines(path), Tree(), {}, 0
     header, _ = take(lines, "the header", "header")
-    need((header["format"], header["whole"]) == ("agentd-export@v1", True), "not a whole agentd-export@v1")
+    need(header["format"] == "agentd-export@v1" and header["whole"] in (True, False), "not an agentd-export@v1")
     need(header["log_key"] == vkey, "the export names another key")
-    size, old = header["tree"]["size"], [checkpoint(read(name).decode(), vkey) for name in old]
-    for _, known, _ in old:
+    whole, size, old = header["whole"], header["tree"]["size"], [checkpoint(read(name).decode(), vkey) for name in old]
+    for _, known, root in old:
         need(known <= size, f"the export ends at {size} events, an old checkpoint has {known}")
-    last = None
+        need(whole or (known, root.hex()) == (size, header["tree"]["root"]), "the tree is not that of an old checkpoint")
+    last, events = None, 0
     while not last:
         for _, known, root in old:
-            need(known != tree.size or root == tree.root(), f"the first {known} events are not those of an old checkpoint")
-        with naming(f"event {tree.size}" if tree.size < size else "export"):
+            need(not whole or known != tree.size or root == tree.root(),
+                 f"the first {known} events are not those of an old checkpoint")
+        with naming(f"event {tree.size}" if whole and tree.size < size else f"after event {past - 1}"):
             line, digest = take(lines, "an event or a checkpoint", "event", "checkpoint")
-            if line["line"] == "event":
-                need(tree.size < size, "more events than the tree of the header has")
-                verify_event(line, lines, tree, versions)
-                continue
+        if line["line"] == "event":
+            with naming(f"event {line['index']}"):
+                need(line["index"] >= past and (not whole or line["index"] == past), f"it stands where {past} should")
+                need(line["index"] < size, "the tree of the header does not reach it")
+                tree.push(verify_event(line, lines, header, versions))
+            past, events = line["index"] + 1, events + 1
+            continue
         origin, covered, root = checkpoint(line["note"], vkey)
         need(origin == header["origin"], f"checkpoint is of {origin}")
-        need(covered == tree.size, f"checkpoint of {covered} events stands after {tree.size}: event {tree.size} is missing")
-        need(root == tree.root(), f"one of the events before {covered} was changed, added, removed or moved")
         last = line.get("digest")
+        need(whole or last, "an older checkpoint stands in a part")
+        if whole:
+            need(covered == tree.size,
+                 f"checkpoint of {covered} events stands after {tree.size}: event {tree.size} is missing")
+            need(root == tree.root(), f"one of the events before {covered} was changed, added, removed or moved")
     need((size, header["tree"]["root"]) == (covered, root.hex()), "the last checkpoint is not of the header's tree")
     digest.update(line["note"].encode())
     need(digest.hexdigest() == last and next(lines, None) is None, "the export was damaged")
-    print(f"{size} events of {origin} hold")
+    print(f"{events} events of {origin} hold" + ("" if whole else f" in the tree of {size}"))
 
 
 def verify_proof(path, event, vkey):
