@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use agentd_tests::harness::{Agent, Daemon, Operator, binary, installed, skip};
+use agentd_tests::harness::{Daemon, Operator, binary, installed, scene, skip};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -14,9 +14,7 @@ use zbus::Fd;
 
 /// A daemon with some history; its operator and the ids of its works.
 fn with_history(works: usize) -> (Daemon, Operator, Vec<String>) {
-    let daemon = Daemon::start();
-    let operator = daemon.operator();
-    let agent = Agent::enrol(&daemon, &operator, "worker", &["rust"]);
+    let (daemon, operator, agent) = scene(&["rust"]);
     let ids = (0..works)
         .map(|n| {
             let id =

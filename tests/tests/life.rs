@@ -3,15 +3,8 @@
 
 use agentd_schemas::event::WorkState;
 use agentd_schemas::http::{Directive, RunStatus};
-use agentd_tests::harness::{Agent, Daemon, Operator, eventually};
+use agentd_tests::harness::{Agent, Daemon, eventually, scene};
 use serde_json::{Value, json};
-
-fn scene(skills: &[&str]) -> (Daemon, Operator, Agent) {
-    let daemon = Daemon::start();
-    let operator = daemon.operator();
-    let agent = Agent::enrol(&daemon, &operator, "worker", skills);
-    (daemon, operator, agent)
-}
 
 fn number_schema() -> Value {
     json!({"json_schema": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}})

@@ -1,5 +1,10 @@
 //! What was under way when the daemon was killed: a freeze, a tick, an effect that spreads. The next start goes on with it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on ends there, and moves a wall clock from now to a tick"
+)]
 
 use agentd_schemas::http::{Claim, Directive, RunStatus};
 use agentd_tests::harness::{Agent, Daemon, Operator, Scratch, Settings, eventually, faketime, skip};

@@ -6,7 +6,7 @@ use agentd_schemas::http::{ChallengeResponse, Claim, Completed, TokenResponse};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::key::possession::{Possession, PossessionKind};
-use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
+use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest, StatementError};
 use agentd_schemas::problem::Problem;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -124,20 +124,7 @@ impl Agent {
 
     /// The statement that fits a claim and a result.
     pub fn statement(&self, claim: &Claim, result: &str) -> Completion {
-        Completion {
-            artefacts: vec![Artefact {
-                name: "result".to_owned(),
-                sha256: Sha256Digest(Sha256::digest(result.as_bytes()).into()),
-            }],
-            origin: self.origin.clone(),
-            work: claim.work.to_string(),
-            run: claim.run.to_string(),
-            fence: claim.fence.n,
-            agent: self.id.clone(),
-            epoch: u64::from(claim.epoch),
-            acceptance: claim.acceptance.parse().unwrap(),
-            finished_at: None,
-        }
+        statement(claim, result, &self.id, &self.origin).unwrap()
     }
 
     /// Hands in a result with a statement by a key.
@@ -150,6 +137,22 @@ impl Agent {
     pub fn complete(&self, claim: &Claim, result: &str) -> Completed {
         self.hand_in(claim, result, &self.statement(claim, result), &self.key).read()
     }
+}
+
+/// The statement by which an agent says that a result is what it made of a claim.
+pub fn statement(claim: &Claim, result: &str, agent: &str, origin: &str) -> Result<Completion, StatementError> {
+    let sha256 = Sha256Digest(Sha256::digest(result.as_bytes()).into());
+    Ok(Completion {
+        artefacts: vec![Artefact { name: "result".to_owned(), sha256 }],
+        origin: origin.to_owned(),
+        work: claim.work.to_string(),
+        run: claim.run.to_string(),
+        fence: claim.fence.n,
+        agent: agent.to_owned(),
+        epoch: u64::from(claim.epoch),
+        acceptance: claim.acceptance.parse()?,
+        finished_at: None,
+    })
 }
 
 /// A raw signature over a possession text: `key` is proven, `signer` signs.

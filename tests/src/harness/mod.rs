@@ -11,7 +11,7 @@ mod operator;
 
 use std::time::{Duration, Instant};
 
-pub use agent::{Agent, key_of};
+pub use agent::{Agent, key_of, statement};
 pub use daemon::{Daemon, Settings, binary};
 pub use host::{Scratch, Tmpfs, faketime, installed, is_root, skip};
 pub use http::{Answer, Request, exchange};
@@ -19,6 +19,14 @@ pub use operator::Operator;
 
 /// How long a state may take to come about on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A daemon, an operator at its door, and the agent `worker` with these skills.
+pub fn scene(skills: &[&str]) -> (Daemon, Operator, Agent) {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    let agent = Agent::enrol(&daemon, &operator, "worker", skills);
+    (daemon, operator, agent)
+}
 
 /// Asks again until there is an answer; the test ends when there is none within [`PATIENCE`].
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 
 use agentd_schemas::event::WorkState;
-use agentd_tests::harness::{Daemon, Operator};
+use agentd_tests::harness::{Daemon, Operator, scene};
 use serde_json::{Value, json};
 
-use super::{claimed, code, scene};
+use super::{claimed, code};
 
 /// Values inside each other.
 const DEEP: usize = 100_000;
@@ -51,7 +51,7 @@ type Call = fn(&Operator, &str) -> Result<Value, agentd_schemas::problem::Proble
 
 #[test]
 fn every_call_that_takes_a_document_refuses_what_is_malformed() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "x"}));
     let before = operator.events().len();
     let calls: [(&str, Call); 15] = [
@@ -90,7 +90,7 @@ const WORK: &str = "w-7kq3x2mbnd5fa6uz";
 
 #[test]
 fn every_route_that_takes_a_document_refuses_what_is_malformed() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let claim = claimed(&operator, &agent);
     let before = operator.events().len();
     let runs = ["start", "heartbeat", "note", "cost", "reserve", "ask", "children", "complete", "fail"];
@@ -118,7 +118,7 @@ fn fed(daemon: &Daemon, arguments: &[&str], bytes: &[u8]) -> Output {
 
 #[test]
 fn every_command_that_takes_a_file_refuses_what_is_malformed() {
-    let (daemon, operator, _agent) = scene();
+    let (daemon, operator, _agent) = scene(&[]);
     let before = operator.events().len();
     let file = daemon.file("document.json");
     let refused = |output: &Output, word: &str, what: &str| {
@@ -164,7 +164,7 @@ fn every_command_that_takes_a_file_refuses_what_is_malformed() {
 
 #[test]
 fn an_unknown_field_is_refused_with_the_nearest_and_a_number_with_its_bounds() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let before = operator.events().len();
     for (word, document) in
         [("title", r#"{"titel": "a"}"#), ("", "title = 'a'"), ("priority", r#"{"title": "a", "priority": 101}"#)]
@@ -186,7 +186,7 @@ fn an_unknown_field_is_refused_with_the_nearest_and_a_number_with_its_bounds() {
 
 #[test]
 fn a_result_that_two_readers_could_read_differently_meets_no_schema() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let schema = json!({"json_schema": {"properties": {"n": {"type": "integer"}}}});
     let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
     for (word, result) in

@@ -4,13 +4,14 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use agentd_tests::harness::scene;
 use serde_json::json;
 
-use super::{claimed, scene};
+use super::claimed;
 
 #[test]
 fn a_slow_client_is_left_behind_and_others_are_served() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let mut slow: Vec<UnixStream> = (0..50)
         .map(|_| {
             let mut stream = UnixStream::connect(daemon.agents_socket()).unwrap();
@@ -29,7 +30,7 @@ fn a_slow_client_is_left_behind_and_others_are_served() {
 
 #[test]
 fn noise_at_a_door_disturbs_nobody() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     for socket in [daemon.agents_socket(), daemon.control_socket()] {
         for noise in [b"\r\n\r\n".as_slice(), &[0; 4096], &[0xff; 4096], b"GET / HTTP/9.9\r\n\r\n", b"\0AUTH\r\n\0\0"] {
             let mut stream = UnixStream::connect(&socket).unwrap();

@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use agentd_tests::harness::{Agent, Daemon};
+use agentd_tests::harness::{Agent, Daemon, scene};
 use serde_json::json;
 
-use super::{claimed, scene};
+use super::claimed;
 
 const MIB: usize = 1 << 20;
 /// What a client would send.
@@ -78,7 +78,7 @@ fn call(body: usize) -> Vec<u8> {
 
 #[test]
 fn a_gigabyte_at_the_agents_door_is_refused_at_the_bound() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let before = peak(&daemon);
     let mut announced = connect(&daemon.agents_socket());
     announced.write_all(&post(&agent, &format!("content-length: {GIGABYTE}"))).unwrap();
@@ -108,7 +108,7 @@ fn a_gigabyte_at_the_agents_door_is_refused_at_the_bound() {
 
 #[test]
 fn a_gigabyte_at_the_operators_door_ends_its_connection_and_no_other() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let before = peak(&daemon);
     // Beyond what D-Bus allows, just below it, and beyond our own bound: by their announcement alone, all at once.
     let mut announced: Vec<UnixStream> = [GIGABYTE, 127 * MIB, 127 * MIB, 127 * MIB, 17 * MIB]

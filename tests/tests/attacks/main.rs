@@ -15,15 +15,8 @@ mod signatures;
 
 use agentd_schemas::http::Claim;
 use agentd_schemas::problem::Problem;
-use agentd_tests::harness::{Agent, Daemon, Operator};
+use agentd_tests::harness::{Agent, Operator};
 use serde_json::json;
-
-fn scene() -> (Daemon, Operator, Agent) {
-    let daemon = Daemon::start();
-    let operator = daemon.operator();
-    let agent = Agent::enrol(&daemon, &operator, "worker", &[]);
-    (daemon, operator, agent)
-}
 
 fn claimed(operator: &Operator, agent: &Agent) -> Claim {
     operator.submit(&json!({"title": "x"}));

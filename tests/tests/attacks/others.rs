@@ -2,14 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use agentd_tests::harness::{Agent, Operator, Request, eventually, exchange, is_root, skip};
+use agentd_tests::harness::{Agent, Operator, Request, eventually, exchange, is_root, scene, skip};
 use serde_json::json;
 
-use super::{claimed, code, scene};
+use super::{claimed, code};
 
 #[test]
 fn a_token_speaks_for_its_own_agent_alone() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let other = Agent::enrol(&daemon, &operator, "other", &[]);
     let claim = claimed(&operator, &agent);
     for (verb, document) in [
@@ -37,7 +37,7 @@ fn a_token_speaks_for_its_own_agent_alone() {
 
 #[test]
 fn agents_have_no_way_to_judge_their_own_results() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "x", "acceptance": [{"person": "owner"}]}));
     let claim = agent.claim();
     agent.complete(&claim, "my best");
@@ -57,7 +57,7 @@ fn a_thread_of_another_user_gets_nothing_at_either_door() {
     if !is_root() {
         return skip("another uid needs root");
     }
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let id = operator.submit(&json!({"title": "private words"}));
     // The doors are shut for others by their modes; opened wide, who calls is still known from the kernel.
     let run = daemon.state().join("run");

@@ -2,17 +2,17 @@
 
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::Completion;
-use agentd_tests::harness::{Agent, eventually, key_of};
+use agentd_tests::harness::{Agent, eventually, key_of, scene};
 use serde_json::{Value, json};
 
-use super::{claimed, code, scene};
+use super::{claimed, code};
 
 /// What a forger changes in a statement.
 type Change = fn(&mut Completion);
 
 #[test]
 fn a_statement_about_anything_else_is_refused_and_the_field_named() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let claim = claimed(&operator, &agent);
     let right = agent.statement(&claim, "result");
     let changes: [(&str, Change); 8] = [
@@ -44,7 +44,7 @@ fn a_statement_about_anything_else_is_refused_and_the_field_named() {
 
 #[test]
 fn a_signature_over_another_payload_type_is_refused() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let claim = claimed(&operator, &agent);
     let payload = agent.statement(&claim, "r").to_json().unwrap();
     let envelope = Envelope::sign(&agent.key, "text/plain", &payload).unwrap();
@@ -54,7 +54,7 @@ fn a_signature_over_another_payload_type_is_refused() {
 
 #[test]
 fn a_statement_of_an_earlier_attempt_is_no_use_for_the_next() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let schema = json!({"json_schema": {"type": "integer"}});
     operator.submit(&json!({"title": "n", "acceptance": [schema]}));
     let first = agent.claim();
@@ -70,7 +70,7 @@ fn a_statement_of_an_earlier_attempt_is_no_use_for_the_next() {
 
 #[test]
 fn a_nonce_is_good_once_and_for_its_own_name() {
-    let (daemon, operator, agent) = scene();
+    let (daemon, operator, agent) = scene(&[]);
     let other = Agent::enrol(&daemon, &operator, "other", &[]);
     let challenge = agent.challenge();
     assert_eq!(agent.redeem(&challenge, &agent.key).status, 200);
@@ -85,7 +85,7 @@ fn a_nonce_is_good_once_and_for_its_own_name() {
 
 #[test]
 fn an_enrolment_needs_the_key_it_names() {
-    let (_daemon, operator, agent) = scene();
+    let (_daemon, operator, agent) = scene(&[]);
     let nonce: String = operator.call("Agents", "Challenge", &"thief").unwrap();
     let enrolment = json!({"agent": {"name": "thief"}, "public_key": key_of("thief").public_key().to_string(),
         "nonce": nonce, "signature": data_encoding::BASE64.encode(&[7; 64])});
@@ -99,7 +99,7 @@ fn an_enrolment_needs_the_key_it_names() {
 
 #[test]
 fn a_revoked_key_ends_its_tokens_and_its_signatures() {
-    let (_daemon, operator, mut agent) = scene();
+    let (_daemon, operator, mut agent) = scene(&[]);
     let claim = claimed(&operator, &agent);
     operator.call::<()>("Agents", "RevokeKey", &("worker", "lost laptop")).unwrap();
     for answer in [
@@ -116,7 +116,7 @@ fn a_revoked_key_ends_its_tokens_and_its_signatures() {
 
 #[test]
 fn after_a_rotation_the_old_key_signs_nothing() {
-    let (_daemon, operator, mut agent) = scene();
+    let (_daemon, operator, mut agent) = scene(&[]);
     let new = key_of("worker, anew");
     let nonce: String = operator.call("Agents", "Challenge", &"worker").unwrap();
     let trust_domain = operator.ask("Host", "Status", &()).unwrap()["trust_domain"].as_str().unwrap().to_owned();

@@ -9,7 +9,8 @@ use agentd_schemas::http::{ChallengeRequest, ChallengeResponse, Claim, Complete,
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::key::possession::{Possession, PossessionKind};
-use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
+use agentd_schemas::key::statement::PAYLOAD_TYPE;
+use agentd_tests::harness::statement;
 use anyhow::{Context as _, anyhow, bail};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -94,20 +95,7 @@ impl Agent {
     /// Completes a work with a signed statement over a small result.
     pub(super) async fn complete(&mut self, claim: &Claim) -> anyhow::Result<()> {
         let result = format!("{{\"summary\":\"nothing was wrong with {}\",\"findings\":[]}}", claim.work);
-        let completion = Completion {
-            artefacts: vec![Artefact {
-                name: "result".to_owned(),
-                sha256: Sha256Digest(Sha256::digest(result.as_bytes()).into()),
-            }],
-            origin: self.origin.clone(),
-            work: claim.work.to_string(),
-            run: claim.run.to_string(),
-            fence: claim.fence.n,
-            agent: self.spiffe_id.clone(),
-            epoch: u64::from(claim.epoch),
-            acceptance: claim.acceptance.parse()?,
-            finished_at: None,
-        };
+        let completion = statement(claim, &result, &self.spiffe_id, &self.origin)?;
         let statement = Envelope::sign(&self.key, PAYLOAD_TYPE, &completion.to_json()?)?;
         let path = format!("/v1/runs/{}/complete", claim.run);
         let request = Complete { fence: claim.fence, result, statement };

@@ -10,24 +10,22 @@ use super::{Sample, doors};
 pub(super) async fn list(control: &Path, calls: usize) -> anyhow::Result<Sample> {
     let connection = doors::operators(control).await?;
     let proxy = doors::works(&connection).await?;
-    let begun = Instant::now();
-    let mut latencies = Vec::with_capacity(calls);
-    for _ in 0..calls {
-        let begun = Instant::now();
-        proxy.list("{\"limit\":50}").await.context("a list")?;
-        latencies.push(begun.elapsed());
-    }
-    Ok(Sample::of(begun.elapsed(), latencies))
+    each(calls, async || proxy.list("{\"limit\":50}").await.map(drop).context("a list")).await
 }
 
 pub(super) async fn show(control: &Path, work: &str, calls: usize) -> anyhow::Result<Sample> {
     let connection = doors::operators(control).await?;
     let proxy = doors::works(&connection).await?;
+    each(calls, async || proxy.show(work).await.map(drop).context("a work")).await
+}
+
+/// Makes one call after the other and notes how long each takes.
+async fn each(calls: usize, call: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<Sample> {
     let begun = Instant::now();
     let mut latencies = Vec::with_capacity(calls);
     for _ in 0..calls {
         let begun = Instant::now();
-        proxy.show(work).await.context("a work")?;
+        call().await?;
         latencies.push(begun.elapsed());
     }
     Ok(Sample::of(begun.elapsed(), latencies))
