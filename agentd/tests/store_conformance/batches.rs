@@ -9,7 +9,7 @@ use super::scene::{
     cancel, commit, committed, done, keyed, kinds, person, submit, titled, unknown_work, work_of, world,
 };
 
-pub fn a_refused_neighbour_does_not_disturb_a_batch(ground: &dyn Ground) {
+pub(crate) fn a_refused_neighbour_does_not_disturb_a_batch(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let before = store.size();
     let batch = [person(titled("a")), person(cancel(unknown_work())), person(titled("b"))];
@@ -20,7 +20,7 @@ pub fn a_refused_neighbour_does_not_disturb_a_batch(ground: &dyn Ground) {
     assert_eq!(store.size(), before + 2);
 }
 
-pub fn a_batch_of_refusals_writes_nothing(ground: &dyn Ground) {
+pub(crate) fn a_batch_of_refusals_writes_nothing(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let before = store.size();
     assert!(matches!(commit(&mut *store, person(cancel(unknown_work()))), Answer::Refused(_)));
@@ -37,7 +37,7 @@ fn unstorable() -> Command {
     command
 }
 
-pub fn a_command_that_cannot_be_stored_fails_alone(ground: &dyn Ground) {
+pub(crate) fn a_command_that_cannot_be_stored_fails_alone(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let before = store.size();
     let batch =
@@ -55,7 +55,7 @@ pub fn a_command_that_cannot_be_stored_fails_alone(ground: &dyn Ground) {
     assert_eq!(ground.open(None).size(), before + 3, "the tree is as far as the events");
 }
 
-pub fn a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(ground: &dyn Ground) {
+pub(crate) fn a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let id = work_of(&done(&mut *store, person(titled("x")))[0]);
     let answers = store.commit(&[person(cancel(id)), person(cancel(id))], &world()).unwrap();
@@ -64,7 +64,7 @@ pub fn a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(ground: &dyn Gr
     assert!(!changed_again, "{answers:?}");
 }
 
-pub fn a_batch_without_room_is_undone_whole_and_a_smaller_one_goes_on(ground: &dyn Ground) {
+pub(crate) fn a_batch_without_room_is_undone_whole_and_a_smaller_one_goes_on(ground: &dyn Ground) {
     let mut store = ground.open(None);
     done(&mut *store, person(titled("before")));
     let size = store.size();

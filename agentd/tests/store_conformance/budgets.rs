@@ -12,7 +12,7 @@ use serde_json::json;
 use super::ground::Ground;
 use super::scene::{agent, claim, commit, committed, done, enrol, kinds, person, submit, titled, worker, world};
 
-pub fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Ground) {
+pub(crate) fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Ground) {
     let documents = serde_json::from_value(json!([{"title": "x", "limits": {"max_tokens": u64::MAX}}])).unwrap();
     let problem = prepare(documents, &Defaults::default(), &mut |text| Ok(text.parse().unwrap())).unwrap_err();
     assert_eq!(problem.code.as_str(), "out_of_bounds");
@@ -50,7 +50,7 @@ fn running(store: &mut dyn Store) -> RunRef {
     claim(store)
 }
 
-pub fn limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Request {
+pub(crate) fn limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Request {
     person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens })
 }
 
@@ -67,7 +67,7 @@ fn waits_for(events: &[Event]) -> Option<&str> {
     }
 }
 
-pub fn a_limit_that_is_not_given_stays(ground: &dyn Ground) {
+pub(crate) fn a_limit_that_is_not_given_stays(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let run = running(&mut *store);
     let own = |micro_usd, tokens| limit("agent:worker", Period::Day, micro_usd, tokens);
@@ -82,7 +82,7 @@ pub fn a_limit_that_is_not_given_stays(ground: &dyn Ground) {
     assert!(matches!(commit(&mut *store, own(None, None)), Answer::Refused(_)));
 }
 
-pub fn a_month_of_every_account_is_a_limit(ground: &dyn Ground) {
+pub(crate) fn a_month_of_every_account_is_a_limit(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let run = running(&mut *store);
     assert_eq!(waits_for(&done(&mut *store, reserve(run, 0, 4))), None);
@@ -96,7 +96,7 @@ pub fn a_month_of_every_account_is_a_limit(ground: &dyn Ground) {
     }
 }
 
-pub fn a_waiting_run_goes_on_when_what_it_asked_for_fits(ground: &dyn Ground) {
+pub(crate) fn a_waiting_run_goes_on_when_what_it_asked_for_fits(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let store = &mut *store;
     enrol(store);
@@ -127,7 +127,7 @@ pub fn a_waiting_run_goes_on_when_what_it_asked_for_fits(ground: &dyn Ground) {
     assert_eq!(kinds(&done(store, raise("3.01 USD"))), ["LimitsRaised", "RunResumed"]);
 }
 
-pub fn sums_stop_where_no_amount_goes_further(ground: &dyn Ground) {
+pub(crate) fn sums_stop_where_no_amount_goes_further(ground: &dyn Ground) {
     let mut store = ground.open(None);
     enrol(&mut *store);
     done(&mut *store, person(titled("dear")));

@@ -18,16 +18,16 @@ use super::scene::world;
 const BOOT: &str = "00000000-0000-4000-8000-000000000001";
 
 /// One store on durable ground: opened again, it is the same ledger.
-pub trait Ground {
+pub(crate) trait Ground {
     /// Opens the store. `pages` bounds its room, where given.
     fn open(&self, pages: Option<u32>) -> Box<dyn Store>;
 }
 
 /// SQLite on a file of its own.
-pub struct Sqlite(PathBuf);
+pub(crate) struct Sqlite(PathBuf);
 
 impl Sqlite {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("agentd-store-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);

@@ -6,7 +6,7 @@ use agentd::policy::Caller;
 use super::ground::Ground;
 use super::scene::{commit, committed, done, keyed, titled, world};
 
-pub fn a_repeated_key_answers_with_the_events_of_then(ground: &dyn Ground) {
+pub(crate) fn a_repeated_key_answers_with_the_events_of_then(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let first = done(&mut *store, keyed(titled("x"), "k", "digest"));
     let size = store.size();
@@ -24,7 +24,7 @@ pub fn a_repeated_key_answers_with_the_events_of_then(ground: &dyn Ground) {
     assert!(matches!(commit(&mut *store, keyed(titled("x"), "k", "digest")), Answer::Repeated(_)));
 }
 
-pub fn a_key_within_one_batch_counts_once(ground: &dyn Ground) {
+pub(crate) fn a_key_within_one_batch_counts_once(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let before = store.size();
     let batch = [keyed(titled("x"), "k", "d"), keyed(titled("x"), "k", "d")];

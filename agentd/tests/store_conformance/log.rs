@@ -7,7 +7,7 @@ use agentd::policy::Resource;
 use super::ground::Ground;
 use super::scene::{OWNER, cancel, commit, committed, done, kinds, person, titled, work_of, world};
 
-pub fn what_was_answered_is_there_when_it_is_opened_again(ground: &dyn Ground) {
+pub(crate) fn what_was_answered_is_there_when_it_is_opened_again(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let id = work_of(&done(&mut *store, person(titled("kept")))[0]);
     let (size, incarnation) = (store.size(), store.incarnation());
@@ -17,7 +17,7 @@ pub fn what_was_answered_is_there_when_it_is_opened_again(ground: &dyn Ground) {
     assert_eq!(kinds(&done(&mut *store, person(cancel(id)))), ["WorkCancelled"]);
 }
 
-pub fn versions_of_a_subject_follow_each_other(ground: &dyn Ground) {
+pub(crate) fn versions_of_a_subject_follow_each_other(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let submitted = done(&mut *store, person(titled("x")));
     let id = work_of(&submitted[0]);
@@ -30,7 +30,7 @@ pub fn versions_of_a_subject_follow_each_other(ground: &dyn Ground) {
     assert_eq!(versions, (first..first + 4).collect::<Vec<_>>());
 }
 
-pub fn a_decision_on_what_changed_is_stale(ground: &dyn Ground) {
+pub(crate) fn a_decision_on_what_changed_is_stale(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let id = work_of(&done(&mut *store, person(titled("x")))[0]);
     let before = store.size();
@@ -40,7 +40,7 @@ pub fn a_decision_on_what_changed_is_stale(ground: &dyn Ground) {
     assert_eq!(store.size(), before);
 }
 
-pub fn a_checkpoint_that_is_given_out_is_kept(ground: &dyn Ground) {
+pub(crate) fn a_checkpoint_that_is_given_out_is_kept(ground: &dyn Ground) {
     let mut store = ground.open(None);
     done(&mut *store, person(titled("x")));
     store.keep_checkpoint().unwrap();

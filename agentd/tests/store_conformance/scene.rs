@@ -13,9 +13,9 @@ use agentd_schemas::id::{Fence, WorkId};
 use agentd_schemas::key::openssh::PrivateKey;
 use serde_json::{Value, json};
 
-pub const OWNER: u32 = 1000;
+pub(crate) const OWNER: u32 = 1000;
 
-pub fn world() -> World {
+pub(crate) fn world() -> World {
     World {
         wall_ms: 1_795_334_400_000,
         boot_ms: 60_000,
@@ -25,62 +25,62 @@ pub fn world() -> World {
     }
 }
 
-pub fn person(command: Command) -> Request {
+pub(crate) fn person(command: Command) -> Request {
     let decided = Decided { rules: vec!["owner.manages_its_own".to_owned()], set: "0".repeat(64) };
     Request { caller: Caller::person(OWNER, false, false), command, decided, resource: None, key: None }
 }
 
-pub fn agent(command: Command) -> Request {
+pub(crate) fn agent(command: Command) -> Request {
     Request { caller: Caller::agent("worker".parse().unwrap(), OWNER), ..person(command) }
 }
 
-pub fn keyed(command: Command, key: &str, digest: &str) -> Request {
+pub(crate) fn keyed(command: Command, key: &str, digest: &str) -> Request {
     Request { key: Some((key.to_owned(), digest.to_owned())), ..person(command) }
 }
 
 /// The submit of a list of works as persons write them.
-pub fn submit(documents: Value) -> Command {
+pub(crate) fn submit(documents: Value) -> Command {
     let documents: Vec<WorkDocument> = serde_json::from_value(documents).unwrap();
     let works = prepare(documents, &Defaults::default(), &mut |text| Ok(text.parse().unwrap())).unwrap();
     Command::SubmitWorks { owner: OWNER, works, from: Submitter::Person }
 }
 
-pub fn titled(title: &str) -> Command {
+pub(crate) fn titled(title: &str) -> Command {
     submit(json!([{"title": title}]))
 }
 
-pub fn cancel(work: WorkId) -> Command {
+pub(crate) fn cancel(work: WorkId) -> Command {
     Command::CancelWork { work, reason: "enough".to_owned() }
 }
 
-pub fn unknown_work() -> WorkId {
+pub(crate) fn unknown_work() -> WorkId {
     "w-7kq3x2mbnd5fa6uz".parse().unwrap()
 }
 
-pub fn committed(answer: &Answer) -> &[Event] {
+pub(crate) fn committed(answer: &Answer) -> &[Event] {
     match answer {
         Answer::Committed(events) => events,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn commit(store: &mut dyn Store, request: Request) -> Answer {
+pub(crate) fn commit(store: &mut dyn Store, request: Request) -> Answer {
     store.commit(&[request], &world()).unwrap().pop().unwrap()
 }
 
-pub fn done(store: &mut dyn Store, request: Request) -> Vec<Event> {
+pub(crate) fn done(store: &mut dyn Store, request: Request) -> Vec<Event> {
     committed(&commit(store, request)).to_vec()
 }
 
-pub fn work_of(event: &Event) -> WorkId {
+pub(crate) fn work_of(event: &Event) -> WorkId {
     event.envelope.subject.id().parse().unwrap()
 }
 
-pub fn kinds(events: &[Event]) -> Vec<&'static str> {
+pub(crate) fn kinds(events: &[Event]) -> Vec<&'static str> {
     events.iter().map(|event| event.data.type_name()).collect()
 }
 
-pub fn worker(name: &str, seed: u8) -> NewAgent {
+pub(crate) fn worker(name: &str, seed: u8) -> NewAgent {
     NewAgent {
         document: serde_json::from_value(json!({"name": name})).unwrap(),
         owner: OWNER,
@@ -92,12 +92,12 @@ pub fn worker(name: &str, seed: u8) -> NewAgent {
     }
 }
 
-pub fn enrol(store: &mut dyn Store) {
+pub(crate) fn enrol(store: &mut dyn Store) {
     let agent = Box::new(worker("worker", 9));
     assert!(!done(store, person(Command::EnrolAgent { agent })).is_empty());
 }
 
-pub fn claim(store: &mut dyn Store) -> RunRef {
+pub(crate) fn claim(store: &mut dyn Store) -> RunRef {
     let command = Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000 };
     let events = done(store, agent(command));
     let EventData::WorkClaimed(_) = &events[0].data else { panic!("{events:?}") };
@@ -106,7 +106,7 @@ pub fn claim(store: &mut dyn Store) -> RunRef {
     RunRef { work: run.work, attempt: run.attempt, fence }
 }
 
-pub fn complete(run: RunRef, judged_work: u64) -> Command {
+pub(crate) fn complete(run: RunRef, judged_work: u64) -> Command {
     let completion = Completion {
         statement: b"{}".to_vec(),
         result: b"done".to_vec(),

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::ground::Ground;
 use super::scene::{agent, claim, complete, done, enrol, kinds, person, submit, titled, work_of, world};
 
-pub fn a_list_may_name_its_works_before_they_stand_in_it(ground: &dyn Ground) {
+pub(crate) fn a_list_may_name_its_works_before_they_stand_in_it(ground: &dyn Ground) {
     let mut store = ground.open(None);
     let works = json!([
         {"title": "c", "ref": "c", "depends_on": ["ref:b"]},
@@ -27,7 +27,7 @@ pub fn a_list_may_name_its_works_before_they_stand_in_it(ground: &dyn Ground) {
     }
 }
 
-pub fn a_completion_hands_its_dependant_off_in_the_same_commit(ground: &dyn Ground) {
+pub(crate) fn a_completion_hands_its_dependant_off_in_the_same_commit(ground: &dyn Ground) {
     let mut store = ground.open(None);
     enrol(&mut *store);
     let works = submit(json!([{"title": "a", "ref": "a"}, {"title": "b", "depends_on": ["ref:a"]}]));
@@ -40,7 +40,7 @@ pub fn a_completion_hands_its_dependant_off_in_the_same_commit(ground: &dyn Grou
     assert_eq!(claim(&mut *store).work, work_of(&submitted[1]));
 }
 
-pub fn a_work_is_claimed_once(ground: &dyn Ground) {
+pub(crate) fn a_work_is_claimed_once(ground: &dyn Ground) {
     let mut store = ground.open(None);
     enrol(&mut *store);
     done(&mut *store, person(titled("only")));

@@ -22,9 +22,9 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("nested", objects.into_bytes()),
         ("nested", deep.into_bytes()),
         ("nested", "[".repeat(DEEP).into_bytes()),
-        ("title", br#"{"title": "a", "title": "b"}"#.to_vec()),
-        ("k", br#"{"title": "a", "inputs": {"k": 1, "k": 2}}"#.to_vec()),
-        ("k", br#"{"title": "a", "inputs": {"k": 1, "\u006b": 2}}"#.to_vec()),
+        ("duplicate key \"title\"", br#"{"title": "a", "title": "b"}"#.to_vec()),
+        ("duplicate key \"k\"", br#"{"title": "a", "inputs": {"k": 1, "k": 2}}"#.to_vec()),
+        ("duplicate key \"k\"", br#"{"title": "a", "inputs": {"k": 1, "\u006b": 2}}"#.to_vec()),
         ("", br#"{"title": "\ud800"}"#.to_vec()),
         ("", br#"{"title": "\udc00\ud800"}"#.to_vec()),
         ("byte order mark", b"\xef\xbb\xbf{\"title\": \"a\"}".to_vec()),
@@ -96,10 +96,11 @@ fn every_route_that_takes_a_document_refuses_what_is_malformed() {
     let runs = ["start", "heartbeat", "note", "cost", "reserve", "ask", "children", "complete", "fail"];
     let routes = runs.iter().map(|verb| format!("/v1/runs/{}/{verb}", claim.run));
     for path in routes.chain(["/v1/challenge", "/v1/token", "/v1/claim"].map(str::to_owned)) {
-        let texts = malformed().into_iter().map(|(_, bytes)| bytes).chain(no_text());
-        for body in texts.chain([Vec::new(), b"fence=1.2".to_vec()]) {
+        let texts = malformed().into_iter().chain(no_text().into_iter().map(|bytes| ("UTF-8", bytes)));
+        for (word, body) in texts.chain([("", Vec::new()), ("", b"fence=1.2".to_vec())]) {
             let problem = agent.post_bytes(&path, &body).problem();
             assert_eq!(code(&problem), "invalid_document", "{path}: {}: {problem:?}", short(&body));
+            assert!(problem.message.contains(word), "{path}: {}: {problem:?}", short(&body));
         }
     }
     assert_eq!(operator.events().len(), before, "nothing was written");
