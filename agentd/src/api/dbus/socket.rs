@@ -239,3 +239,21 @@ fn send(stream: BorrowedFd<'_>, buffer: &[u8], descriptors: &[BorrowedFd<'_>]) -
     }
     Ok(rustix::net::sendmsg(stream, &[IoSlice::new(buffer)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADER, announced};
+
+    #[test]
+    fn a_message_says_how_long_it_is_in_either_order_of_bytes() {
+        for (body, fields, length) in
+            [(0, 0, 16), (0, 1, 24), (5, 8, 29), (1 << 30, 9, (1 << 30) + 32), (u32::MAX, u32::MAX, 8_589_934_607)]
+        {
+            let header = |order: u8, number: fn(u32) -> [u8; 4]| -> [u8; HEADER] {
+                [[order, 1, 0, 1], number(body), number(1), number(fields)].concat().try_into().unwrap()
+            };
+            assert_eq!(announced(&header(b'l', u32::to_le_bytes)), length, "{body} and {fields}");
+            assert_eq!(announced(&header(b'B', u32::to_be_bytes)), length, "{body} and {fields}");
+        }
+    }
+}
