@@ -245,6 +245,9 @@ pub struct Reserve {
     /// Tokens.
     #[serde(default)]
     pub tokens: u64,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/cost`: what was spent.
@@ -269,6 +272,9 @@ pub struct Cost {
     /// The model that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_model: Option<String>,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/note`, and `/ask`, which also waits for a person.
@@ -280,6 +286,9 @@ pub struct Note {
     pub fence: Fence,
     /// The words.
     pub text: String,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/children`: submits works as parts of this one.
@@ -291,7 +300,7 @@ pub struct Children {
     pub fence: Fence,
     /// The works; their `parent` is set by the daemon.
     pub works: Vec<WorkDocument>,
-    /// Idempotency key.
+    /// Idempotency key: with it, a repeated request makes them once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -331,4 +340,7 @@ pub struct Fail {
     pub fence: Fence,
     /// Why, in words.
     pub message: String,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }

@@ -4,7 +4,7 @@ use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::{Raise, WorkFilter};
 use agentd_schemas::document::work::MAX_BULK_ITEMS;
 use agentd_schemas::event::{EventData, Subject, WorkState};
-use agentd_schemas::id::WorkId;
+use agentd_schemas::id::{ID_BYTES, WorkId};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Skill;
 use agentd_schemas::view::work::{AgentVerdict, SubmittedWork};
@@ -29,6 +29,9 @@ impl Engine {
         body: &[u8],
     ) -> Result<SubmittedView, Problem> {
         let key = self.0.keyed(key, "submit", body)?;
+        if let Some(done) = self.before(caller, key.as_ref())? {
+            return self.submitted(caller, &done, &self.listed(documents)?, &[]);
+        }
         let works = self.prepare(caller, documents)?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };
@@ -67,6 +70,12 @@ impl Engine {
             return work::prepare(documents, &self.0.defaults, none);
         }
         work::prepare(documents, &self.0.defaults, &mut |text| self.resolve(caller, Action::WorkRead, text))
+    }
+
+    /// The order in which works that are in the ledger already had entered it. What they refer to there matters no more.
+    pub(super) fn listed(&self, documents: Vec<WorkDocument>) -> Result<Vec<usize>, Problem> {
+        let works = work::prepare(documents, &self.0.defaults, &mut |_| Ok(WorkId::from_bytes([0; ID_BYTES])))?;
+        work::submit::order(&works)
     }
 
     /// The world as a dry run sees it.
