@@ -112,9 +112,8 @@ pub struct Claim {
     pub max_attempts: u32,
     /// One line.
     pub title: String,
-    /// What is asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instructions: Option<String>,
+    /// What to do, always: the title where the work says no more.
+    pub instructions: String,
     /// Data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<serde_json::Value>,
