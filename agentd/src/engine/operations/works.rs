@@ -46,7 +46,7 @@ impl Engine {
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
         let drafts = self.0.readers.with(|conn| {
-            let facts = load::works::submit_facts(conn, &works, &Submitter::Person);
+            let facts = load::works::submit_facts(conn, caller.uid, &works, &Submitter::Person);
             work::submit::submit(&facts.map_err(Problem::internal)?, caller.uid, &works, &Submitter::Person, &env)
         })?;
         let works = drafts.iter().filter_map(|draft| match (&draft.subject, &draft.data) {

@@ -143,9 +143,10 @@ fn read_dependants(tx: &Connection, sql: &str, key: u64, limit: i64) -> Loaded<V
     Ok(dependants)
 }
 
-/// What a submit needs to know.
-pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loaded<SubmitFacts> {
-    let mut facts = SubmitFacts { open_works: open_works(tx)?, ..SubmitFacts::default() };
+/// What a submit for an owner needs to know.
+pub fn submit_facts(tx: &Connection, owner: u32, works: &[NewWork], from: &Submitter) -> Loaded<SubmitFacts> {
+    let (open_works, own_open_works) = open_works(tx, owner)?;
+    let mut facts = SubmitFacts { open_works, own_open_works, ..SubmitFacts::default() };
     if let Submitter::Run(named) = from {
         facts.run = work(tx, named.work, false)?;
         facts.frozen = host::frozen(tx)?;
@@ -174,9 +175,10 @@ pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loa
     Ok(facts)
 }
 
-fn open_works(tx: &Connection) -> Loaded<u64> {
-    let sql = "SELECT coalesce(sum(n), 0) FROM counts WHERE state < 7";
-    Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+/// Works that are not over: of all, and of the owner. Both are counted as events go by.
+fn open_works(tx: &Connection, owner: u32) -> Loaded<(u64, u64)> {
+    let sql = "SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (WHERE owner = ?1), 0) FROM counts WHERE state < 7";
+    Ok(tx.prepare_cached(sql)?.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 fn link(tx: &Connection, linked: &mut HashMap<WorkId, LinkedWork>, id: WorkId) -> Loaded<()> {
