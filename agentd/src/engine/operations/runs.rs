@@ -20,11 +20,12 @@ use crate::domain::Command;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
 use crate::domain::work::judge::acceptance_digest;
 use crate::domain::work::{WorkFacts, submit};
+use crate::engine::execute::absent;
 use crate::engine::live::ran_out;
 use crate::engine::{Done, Engine, LiveRun};
 use crate::ledger::load;
 use crate::ledger::query::claim::Terms;
-use crate::policy::{Action, Caller, Resource};
+use crate::policy::{Action, Caller};
 
 pub(super) fn name(caller: &Caller) -> Result<&Slug, Problem> {
     caller.agent_name().ok_or_else(|| Problem::new(Code::Denied, "this is the door of agents"))
@@ -83,7 +84,8 @@ impl Engine {
             return Ok(());
         }
         let resource = self.0.readers.with(|conn| load::resource::run(conn, run).map_err(Problem::internal))?;
-        let resource = resource.unwrap_or_else(|| Resource::owned(format!("work {}", run.work), u32::MAX));
+        // What never was is nobody's: there is nothing to put on record, however often it is asked for.
+        let resource = resource.ok_or_else(|| absent(&format!("work {}", run.work)))?;
         self.permit(caller, Action::RunAct, &resource).map(drop)
     }
 
