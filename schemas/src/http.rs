@@ -90,6 +90,10 @@ pub struct ClaimRequest {
     /// How long the lease lives without a heartbeat, in seconds; 60 by default, 5 to 3600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_s: Option<u32>,
+    /// Idempotency key: with it, who repeats the request because the answer was lost gets the same work under the same
+    /// fence. A request that got nothing may be repeated under its key too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A claimed work. No work within the wait: status 204 and no body.

@@ -5,6 +5,9 @@ use agentd_schemas::unit::name::{Skill, Slug};
 
 use super::Defaults;
 
+/// Different demands of one owner's open works, at most: each claim looks at all that are ready.
+pub const MAX_DEMANDS: u64 = 1000;
+
 /// What a class of works asks for. Works that ask for the same share a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Demand {

@@ -14,6 +14,7 @@ use agentd_schemas::unit::time::WallMs;
 use super::frozen;
 use super::prepare::{NewWork, Reference, at};
 use crate::domain::command::Submitter;
+use crate::domain::matching::MAX_DEMANDS;
 use crate::domain::{Decision, Draft, Env, Rejection};
 
 /// What the ledger knows when works are submitted.
@@ -25,12 +26,23 @@ pub struct SubmitFacts {
     pub open_works: u64,
     /// Those of the owner.
     pub own_open_works: u64,
+    /// What the owner's works ask for.
+    pub demands: Demands,
     /// Agents that the works name.
     pub agents: HashMap<String, NamedAgent>,
     /// For submits by a run: the work of the run.
     pub run: Option<super::WorkFacts>,
     /// For submits by a run: what is frozen.
     pub frozen: Vec<Scope>,
+}
+
+/// How many different demands there are: agent and skills that works ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// Those of the owner's open works. Counted only where new ones come, and no further than the bound.
+    pub open: u64,
+    /// Those that only the new works have.
+    pub fresh: u64,
 }
 
 /// One agent that new works name.
@@ -118,6 +130,15 @@ fn check_room(facts: &SubmitFacts, owner: u32, works: &[NewWork], env: &Env) -> 
             format!("{} works of uid {owner} are open, at most {most} of one owner may be", facts.own_open_works);
         return Err(Problem::new(Code::Busy, message)
             .hint("let some finish, cancel some, or raise limits.max_open_works_per_owner in the configuration"));
+    }
+    let Demands { open, fresh } = facts.demands;
+    if fresh > 0 && open.saturating_add(fresh) > MAX_DEMANDS {
+        let message = format!(
+            "the open works of uid {owner} ask for too many different agents and sets of skills: {fresh} more would \
+             make over {MAX_DEMANDS}"
+        );
+        return Err(Problem::new(Code::Busy, message)
+            .hint("ask for fewer different sets of skills, and tell works apart by labels"));
     }
     Ok(())
 }

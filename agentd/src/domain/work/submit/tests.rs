@@ -68,3 +68,14 @@ fn one_owner_has_a_share_of_the_open_works() {
     let others = SubmitFacts { open_works: most, ..SubmitFacts::default() };
     assert!(submit(&others, OWNER, &one, &Submitter::Person, &fixture::env()).is_ok());
 }
+
+#[test]
+fn the_different_demands_of_one_owner_are_bounded() {
+    let facts = |open, fresh| SubmitFacts { demands: Demands { open, fresh }, ..SubmitFacts::default() };
+    let one = works(json!([{"title": "x", "required_skills": ["s1"]}]));
+    assert!(submit(&facts(MAX_DEMANDS - 1, 1), OWNER, &one, &Submitter::Person, &fixture::env()).is_ok());
+    assert!(submit(&facts(MAX_DEMANDS, 0), OWNER, &one, &Submitter::Person, &fixture::env()).is_ok());
+    let problem = refused(&facts(MAX_DEMANDS, 1), &one);
+    assert_eq!(problem.code, Code::Busy);
+    assert!(problem.hint.unwrap().contains("labels"));
+}
