@@ -200,7 +200,7 @@ impl Engine {
         // The next attempt at the same work may ask for the same children.
         let key = self.request_key(children.key.as_deref(), "children", &(run.work, &children.works))?;
         if let Some(done) = self.before(caller, key.as_ref())? {
-            return self.submitted(caller, &done, &self.listed(children.works)?, &[]);
+            return self.submitted(caller, &done, &submit::order(&self.listed(children.works)?)?, &[]);
         }
         self.own(caller, name(caller)?, &run)?;
         let facts = self.facts(&run)?;

@@ -4,6 +4,7 @@ use agentd_schemas::http::{Children, Claim, ClaimRequest, Cost, Directive, Fail,
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::Defaults;
 use crate::engine::trial::{self, document, enrol, submit};
 use crate::sys::scratch::Scratch;
 
@@ -80,6 +81,27 @@ async fn the_key_is_looked_at_before_what_the_works_refer_to() {
     assert_eq!(other.code, Code::KeyReused);
     let fresh = engine.submit(&OWNER, works("w-7kq3x2mb"), Some("l"), body).await.unwrap_err();
     assert_eq!(fresh.code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn one_owner_has_a_share_of_agents_and_schedules() {
+    let shares = Defaults { max_agents_per_owner: 1, max_schedules_per_owner: 1, ..Defaults::default() };
+    let (engine, _state) = trial::engine_with(shares).await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    enrol(&engine, &Caller::person(1001, false, false), "other", 2).await;
+    let full = trial::enrolled(&engine, &OWNER, "second", 3).await.unwrap_err();
+    assert!(full.code == Code::Busy && full.hint.unwrap().contains("limits.max_agents_per_owner"));
+    engine.set_agent_state(&OWNER, "fixer", "retire", "old").await.unwrap();
+    enrol(&engine, &OWNER, "second", 3).await;
+    let plan = |name: &str| {
+        serde_json::from_value(json!({"name": name, "cron": "0 3 * * *", "work": {"title": "sweep"}})).unwrap()
+    };
+    engine.add_schedule(&OWNER, plan("a"), None, b"").await.unwrap();
+    engine.add_schedule(&Caller::person(1001, false, false), plan("a"), None, b"").await.unwrap();
+    let full = engine.add_schedule(&OWNER, plan("b"), None, b"").await.unwrap_err();
+    assert!(full.code == Code::Busy && full.hint.unwrap().contains("limits.max_schedules_per_owner"));
+    engine.remove_schedule(&OWNER, "a").await.unwrap();
+    engine.add_schedule(&OWNER, plan("b"), None, b"").await.unwrap();
 }
 
 #[tokio::test]

@@ -30,7 +30,8 @@ impl Engine {
     ) -> Result<SubmittedView, Problem> {
         let key = self.0.keyed(key, "submit", body)?;
         if let Some(done) = self.before(caller, key.as_ref())? {
-            return self.submitted(caller, &done, &self.listed(documents)?, &[]);
+            let works = self.listed(documents)?;
+            return self.submitted(caller, &done, &work::submit::order(&works)?, &skills(&works));
         }
         let works = self.prepare(caller, documents)?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
@@ -72,10 +73,9 @@ impl Engine {
         work::prepare(documents, &self.0.defaults, &mut |text| self.resolve(caller, Action::WorkRead, text))
     }
 
-    /// The order in which works that are in the ledger already had entered it. What they refer to there matters no more.
-    pub(super) fn listed(&self, documents: Vec<WorkDocument>) -> Result<Vec<usize>, Problem> {
-        let works = work::prepare(documents, &self.0.defaults, &mut |_| Ok(WorkId::from_bytes([0; ID_BYTES])))?;
-        work::submit::order(&works)
+    /// The list of works that are in the ledger already. What they refer to there matters no more.
+    pub(super) fn listed(&self, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
+        work::prepare(documents, &self.0.defaults, &mut |_| Ok(WorkId::from_bytes([0; ID_BYTES])))
     }
 
     /// The world as a dry run sees it.

@@ -98,8 +98,8 @@ fn one_backup_restored_twice_is_two_incarnations_that_do_not_vouch_for_each_othe
     // What was signed before the backup holds for both.
     let of_backup = head(&open::open_for_verify(&backup).unwrap());
     for path in [&first, &second] {
-        verify::verify(path, &[of_backup.clone()], 1, &|_| {}).unwrap();
-        assert!(verify::verify(path, &[shared.clone()], 1, &|_| {}).is_err(), "signed after the backup");
+        verify::verify(path, std::slice::from_ref(&of_backup), 1, &|_| {}).unwrap();
+        assert!(verify::verify(path, std::slice::from_ref(&shared), 1, &|_| {}).is_err(), "signed after the backup");
     }
 }
 

@@ -1,3 +1,4 @@
+use agentd_schemas::document::request::WorkFilter;
 use agentd_schemas::http::ClaimRequest;
 use serde_json::json;
 
@@ -68,10 +69,10 @@ async fn reads_are_counted_and_those_of_others_by_themselves() {
     let id = submit(&engine, &OWNER, json!({"title": "x"})).await;
     let before = engine.0.reads.counts();
     engine.work(&OWNER, &id).unwrap();
-    engine.works(&OWNER, &Default::default()).unwrap();
+    engine.works(&OWNER, &WorkFilter::default()).unwrap();
     engine.work(&STRANGER, &id).unwrap_err();
     engine.work(&OPERATOR, &id).unwrap();
-    engine.works(&OPERATOR, &Default::default()).unwrap();
+    engine.works(&OPERATOR, &WorkFilter::default()).unwrap();
     let after = engine.0.reads.counts();
     assert_eq!((after.own - before.own, after.others - before.others), (2, 2));
     assert_eq!(engine.status(&OWNER).unwrap().reads, agentd_schemas::view::Reads::default());
