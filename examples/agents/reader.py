@@ -176,7 +176,8 @@ def describe(work, root):
 
 def serve(door, once):
     while True:
-        status, work = door.post("/v1/claim", {"wait_s": 20})
+        # Under a key, a claim whose answer was lost could be repeated without losing the work.
+        status, work = door.post("/v1/claim", {"wait_s": 20, "key": os.urandom(16).hex()})
         if status == 204:
             continue
         if status != 200:

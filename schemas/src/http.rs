@@ -90,6 +90,10 @@ pub struct ClaimRequest {
     /// How long the lease lives without a heartbeat, in seconds; 60 by default, 5 to 3600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_s: Option<u32>,
+    /// Idempotency key: with it, who repeats the request because the answer was lost gets the same work under the same
+    /// fence. A request that got nothing may be repeated under its key too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A claimed work. No work within the wait: status 204 and no body.
@@ -112,9 +116,8 @@ pub struct Claim {
     pub max_attempts: u32,
     /// One line.
     pub title: String,
-    /// What is asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instructions: Option<String>,
+    /// What to do, always: the title where the work says no more.
+    pub instructions: String,
     /// Data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<serde_json::Value>,
@@ -245,6 +248,9 @@ pub struct Reserve {
     /// Tokens.
     #[serde(default)]
     pub tokens: u64,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/cost`: what was spent.
@@ -269,6 +275,9 @@ pub struct Cost {
     /// The model that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_model: Option<String>,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/note`, and `/ask`, which also waits for a person.
@@ -280,6 +289,9 @@ pub struct Note {
     pub fence: Fence,
     /// The words.
     pub text: String,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// `POST /v1/runs/{run}/children`: submits works as parts of this one.
@@ -291,7 +303,7 @@ pub struct Children {
     pub fence: Fence,
     /// The works; their `parent` is set by the daemon.
     pub works: Vec<WorkDocument>,
-    /// Idempotency key.
+    /// Idempotency key: with it, a repeated request makes them once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -331,4 +343,7 @@ pub struct Fail {
     pub fence: Fence,
     /// Why, in words.
     pub message: String,
+    /// Idempotency key: with it, a repeated request counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }

@@ -43,7 +43,7 @@ impl Args {
         let mut report: FreezeReport = read(&host.freeze(&text, &self.reason).await?)?;
         // What is frozen stays frozen, whatever becomes of this wait.
         let deadline = tokio::time::Instant::now() + Duration::from(self.timeout);
-        while report.confirmed < report.runs && tokio::time::Instant::now() < deadline {
+        while (report.confirmed < report.runs || !report.ending.is_empty()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
             report = read(&host.freeze_report(&text).await?)?;
         }
@@ -52,7 +52,11 @@ impl Args {
             out.line(match report.runs {
                 0 => format!("frozen: {what}, nothing was running"),
                 runs => format!("frozen {} of {} (verified): {what}", report.confirmed, count(runs, "run")),
-            })
+            })?;
+            for run in &report.ending {
+                out.line(format!("ending: {}: it is over, and its agent has not heard of it", plain(run)))?;
+            }
+            Ok(())
         })?;
         let all = if what == "everything" {
             "--all".to_owned()

@@ -47,8 +47,10 @@ pub(crate) struct Plan {
 /// Works on one claim after the other until told to stop.
 pub(crate) async fn work(session: &Session, plan: &Plan, stop: &Stop) -> Result<(), Failure> {
     let mut pause = Pause::default();
+    // One key for one work: a claim whose answer was lost brings the same work again.
+    let mut key = new_key()?;
     while !stop.is_asked() {
-        let asked = ClaimRequest { wait_s: POLL_S, lease_s: Some(plan.lease_s) };
+        let asked = ClaimRequest { wait_s: POLL_S, lease_s: Some(plan.lease_s), key: Some(key.clone()) };
         let patience = Duration::from_secs(u64::from(POLL_S) + 15);
         // A claim that was given out in the very moment of leaving is not lost: its lease ends and it is given again.
         let claim = tokio::select! {
@@ -58,6 +60,7 @@ pub(crate) async fn work(session: &Session, plan: &Plan, stop: &Stop) -> Result<
         match claim {
             Ok(Some(claim)) => {
                 pause = Pause::default();
+                key = new_key()?;
                 run::perform(session, plan, stop, claim).await;
                 if plan.once {
                     break;
@@ -73,6 +76,10 @@ pub(crate) async fn work(session: &Session, plan: &Plan, stop: &Stop) -> Result<
         }
     }
     Ok(())
+}
+
+fn new_key() -> Result<String, Failure> {
+    Ok(data_encoding::HEXLOWER.encode(&crate::ambient::random::<16>()?))
 }
 
 /// Trouble that no patience cures.

@@ -207,7 +207,7 @@ impl Run<'_> {
                 log(&format!("{run} gave up: {why}"));
                 let message = cut(why, MAX_NOTE_BYTES);
                 let path = self.path("fail");
-                self.persist::<_, serde_json::Value>(&path, &Fail { fence, message }).await.map(drop)
+                self.persist::<_, serde_json::Value>(&path, &Fail { fence, message, key: None }).await.map(drop)
             }
             Outcome::Done(result) => self.complete(result).await,
         };

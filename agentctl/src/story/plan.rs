@@ -42,6 +42,8 @@ fn limit(event: &AccountLimitSet) -> String {
         Err(error) => error.to_string(),
     });
     let tokens = event.max_tokens.map(|tokens| count(tokens, "token"));
-    let limits: Vec<String> = money.into_iter().chain(tokens).collect();
+    let no_money = event.no_max_cost.then(|| "no limit of money set".to_owned());
+    let no_tokens = event.no_max_tokens.then(|| "no limit of tokens".to_owned());
+    let limits: Vec<String> = money.or(no_money).into_iter().chain(tokens.or(no_tokens)).collect();
     format!("limit for each {}: {}", serde_word(&event.period), limits.join(", "))
 }

@@ -95,6 +95,8 @@ pub struct Limits {
     pub max_attempts: u32,
     /// Works that are not over, on the whole host.
     pub max_open_works: u64,
+    /// Works of one owner that are not over.
+    pub max_open_works_per_owner: u64,
     /// Lease without a heartbeat, when the agent says nothing, 5s to 1h.
     pub lease: Span,
     /// First backoff after a failed attempt; it doubles each time.
@@ -115,8 +117,12 @@ pub struct Limits {
     pub failures_in_a_row: u32,
     /// Agents on the host, retired ones not counted.
     pub max_agents: u64,
+    /// Those of one owner.
+    pub max_agents_per_owner: u64,
     /// Schedules on the host.
     pub max_schedules: u64,
+    /// Those of one owner.
+    pub max_schedules_per_owner: u64,
     /// Objectives of one owner.
     pub max_objectives: u64,
 }
@@ -129,6 +135,7 @@ impl Default for Limits {
         Self {
             max_attempts: defaults.max_attempts,
             max_open_works: defaults.max_open_works,
+            max_open_works_per_owner: defaults.max_open_works_per_owner,
             lease: span(defaults.lease_ms),
             backoff: span(defaults.backoff_ms),
             max_backoff: span(defaults.max_backoff_ms),
@@ -139,7 +146,9 @@ impl Default for Limits {
             skill_bound_percent: defaults.skill_bound_percent,
             failures_in_a_row: defaults.failures_in_a_row,
             max_agents: defaults.max_agents,
+            max_agents_per_owner: defaults.max_agents_per_owner,
             max_schedules: defaults.max_schedules,
+            max_schedules_per_owner: defaults.max_schedules_per_owner,
             max_objectives: defaults.max_objectives,
         }
     }
@@ -217,6 +226,7 @@ impl Config {
         Defaults {
             max_attempts: limits.max_attempts,
             max_open_works: limits.max_open_works,
+            max_open_works_per_owner: limits.max_open_works_per_owner,
             lease_ms: limits.lease.as_ms(),
             backoff_ms: limits.backoff.as_ms(),
             max_backoff_ms: limits.max_backoff.as_ms(),
@@ -227,7 +237,9 @@ impl Config {
             skill_bound_percent: limits.skill_bound_percent,
             failures_in_a_row: limits.failures_in_a_row,
             max_agents: limits.max_agents,
+            max_agents_per_owner: limits.max_agents_per_owner,
             max_schedules: limits.max_schedules,
+            max_schedules_per_owner: limits.max_schedules_per_owner,
             max_objectives: limits.max_objectives,
         }
     }

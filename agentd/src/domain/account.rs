@@ -90,21 +90,59 @@ pub fn parse_scope(text: &str) -> Result<AccountScope, Rejection> {
     }
 }
 
-/// Sets limits of an account; one that is not given stays, and what was spent in the period too.
-pub fn set_limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Decision {
-    parse_scope(account)?;
-    if micro_usd.is_none() && tokens.is_none() {
-        return Err(Problem::new(Code::InvalidDocument, format!("no limit of {account} was given"))
-            .hint("give max_cost, max_tokens, or both"));
+/// What becomes of one limit of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// It stays.
+    Same,
+    /// It is this.
+    Most(u64),
+    /// It goes: the configured one holds again, where there is one.
+    Gone,
+}
+
+impl Limit {
+    /// What a caller asks for: an amount, none, or neither.
+    pub fn asked(what: &str, most: Option<u64>, gone: bool) -> Result<Self, Rejection> {
+        match (most, gone) {
+            (None, false) => Ok(Self::Same),
+            (Some(most), false) => Ok(Self::Most(most)),
+            (None, true) => Ok(Self::Gone),
+            (Some(_), true) => Err(Problem::new(Code::InvalidDocument, format!("{what} and no_{what} are both given"))
+                .hint("give one of them")),
+        }
     }
-    check_amount("max_cost", micro_usd)?;
-    check_amount("max_tokens", tokens)?;
+
+    const fn most(self) -> Option<u64> {
+        match self {
+            Self::Most(most) => Some(most),
+            Self::Same | Self::Gone => None,
+        }
+    }
+}
+
+/// Sets or removes limits of an account. What was spent in the period stays.
+pub fn set_limit(account: &str, period: Period, micro_usd: Limit, tokens: Limit) -> Decision {
+    parse_scope(account)?;
+    if (micro_usd, tokens) == (Limit::Same, Limit::Same) {
+        return Err(Problem::new(Code::InvalidDocument, format!("no limit of {account} was given"))
+            .hint("give max_cost, max_tokens, no_max_cost or no_max_tokens"));
+    }
+    check_amount("max_cost", micro_usd.most())?;
+    check_amount("max_tokens", tokens.most())?;
     let word = match period {
         Period::Day => "day",
         Period::Month => "month",
     };
     let subject = Subject::Account(format!("{account}/{word}"));
-    Ok(vec![Draft::new(subject, AccountLimitSet { period, max_cost_micro_usd: micro_usd, max_tokens: tokens })])
+    let set = AccountLimitSet {
+        period,
+        max_cost_micro_usd: micro_usd.most(),
+        max_tokens: tokens.most(),
+        no_max_cost: micro_usd == Limit::Gone,
+        no_max_tokens: tokens == Limit::Gone,
+    };
+    Ok(vec![Draft::new(subject, set)])
 }
 
 #[cfg(test)]
@@ -134,11 +172,15 @@ mod tests {
 
     #[test]
     fn a_limit_that_no_table_takes_is_refused() {
-        for (micro_usd, tokens) in [(None, Some(MAX_AMOUNT + 1)), (Some(u64::MAX), None)] {
+        for (micro_usd, tokens) in [(Limit::Same, Limit::Most(MAX_AMOUNT + 1)), (Limit::Most(u64::MAX), Limit::Same)] {
             let problem = set_limit("host", Period::Day, micro_usd, tokens).unwrap_err();
             assert_eq!(problem.code, Code::OutOfBounds, "{}", problem.message);
         }
-        assert!(set_limit("host", Period::Day, Some(MAX_AMOUNT), Some(MAX_AMOUNT)).is_ok());
+        assert!(set_limit("host", Period::Day, Limit::Most(MAX_AMOUNT), Limit::Most(MAX_AMOUNT)).is_ok());
+        let nothing = set_limit("host", Period::Day, Limit::Same, Limit::Same).unwrap_err();
+        assert_eq!(nothing.code, Code::InvalidDocument);
+        assert!(set_limit("host", Period::Day, Limit::Same, Limit::Gone).is_ok());
+        assert_eq!(Limit::asked("max_cost", Some(1), true).unwrap_err().code, Code::InvalidDocument);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use agentd_schemas::event::{
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Skill;
 
+use super::account::{Limit, set_limit};
 use super::command::NewAgent;
 use super::matching::Candidate;
 use super::{Decision, Draft, Env, Rejection};
@@ -42,6 +43,8 @@ pub struct EnrolFacts {
     pub key_of: Option<String>,
     /// Agents that are not retired.
     pub agents: u64,
+    /// Those of the owner.
+    pub own_agents: u64,
 }
 
 /// Takes an agent in, on probation.
@@ -61,6 +64,11 @@ pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
     if facts.agents >= most {
         return Err(Problem::new(Code::Busy, format!("{most} agents are enrolled, more are not allowed"))
             .hint("retire some, or raise limits.max_agents in the configuration"));
+    }
+    if facts.own_agents >= env.defaults.max_agents_per_owner {
+        let message = format!("uid {} has {} agents, one owner may not have more", new.owner, facts.own_agents);
+        return Err(Problem::new(Code::Busy, message)
+            .hint("retire some, or raise limits.max_agents_per_owner in the configuration"));
     }
     let enrolled = AgentEnrolled {
         agent_id: new.agent_id.clone(),
@@ -94,13 +102,9 @@ fn limits(document: &AgentDocument) -> Option<Draft> {
         return None;
     }
     let account = format!("agent:{}", document.name);
-    let micro_usd = limits.max_cost_per_day.map(|cost| cost.0.as_micro());
-    let set = super::account::set_limit(
-        &account,
-        agentd_schemas::document::request::Period::Day,
-        micro_usd,
-        limits.max_tokens_per_day,
-    );
+    let micro_usd = limits.max_cost_per_day.map_or(Limit::Same, |cost| Limit::Most(cost.0.as_micro()));
+    let tokens = limits.max_tokens_per_day.map_or(Limit::Same, Limit::Most);
+    let set = set_limit(&account, agentd_schemas::document::request::Period::Day, micro_usd, tokens);
     set.ok()?.pop()
 }
 

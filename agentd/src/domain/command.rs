@@ -8,6 +8,7 @@ use agentd_schemas::id::{Fence, ScheduleId, WorkId};
 use agentd_schemas::unit::name::{Skill, Slug};
 use agentd_schemas::unit::time::WallMs;
 
+use super::account::Limit;
 use super::schedule::NewSchedule;
 use super::work::NewWork;
 
@@ -61,7 +62,7 @@ pub enum Command {
     TickSchedule { schedule: ScheduleId },
     SetObjective { owner: u32, objective: ObjectiveDocument },
     RemoveObjective { owner: u32, name: Slug },
-    SetAccountLimit { account: String, period: Period, micro_usd: Option<u64>, tokens: Option<u64> },
+    SetAccountLimit { account: String, period: Period, micro_usd: Limit, tokens: Limit },
     // Host.
     Freeze { scope: Scope, reason: String },
     Thaw { scope: Scope },

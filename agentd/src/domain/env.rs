@@ -83,6 +83,8 @@ pub struct Defaults {
     pub max_attempts: u32,
     /// Works that are not over, on the whole host.
     pub max_open_works: u64,
+    /// Works of one owner that are not over.
+    pub max_open_works_per_owner: u64,
     /// Lease without a heartbeat, when the agent says nothing.
     pub lease_ms: u64,
     /// First backoff; doubles with each attempt.
@@ -103,8 +105,12 @@ pub struct Defaults {
     pub failures_in_a_row: u32,
     /// Agents on the host, retired ones not counted.
     pub max_agents: u64,
+    /// Those of one owner.
+    pub max_agents_per_owner: u64,
     /// Schedules on the host.
     pub max_schedules: u64,
+    /// Those of one owner.
+    pub max_schedules_per_owner: u64,
     /// Objectives of one owner.
     pub max_objectives: u64,
 }
@@ -114,6 +120,7 @@ impl Default for Defaults {
         Self {
             max_attempts: 2,
             max_open_works: 10_000_000,
+            max_open_works_per_owner: 2_000_000,
             lease_ms: 60_000,
             backoff_ms: 1_000,
             max_backoff_ms: 600_000,
@@ -124,7 +131,9 @@ impl Default for Defaults {
             skill_bound_percent: 20,
             failures_in_a_row: 3,
             max_agents: 10_000,
+            max_agents_per_owner: 1_000,
             max_schedules: 10_000,
+            max_schedules_per_owner: 1_000,
             max_objectives: 256,
         }
     }

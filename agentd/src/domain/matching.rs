@@ -5,6 +5,9 @@ use agentd_schemas::unit::name::{Skill, Slug};
 
 use super::Defaults;
 
+/// Different demands of one owner's open works, at most: each claim looks at all that are ready.
+pub const MAX_DEMANDS: u64 = 1000;
+
 /// What a class of works asks for. Works that ask for the same share a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Demand {
@@ -93,7 +96,9 @@ pub enum Mismatch {
     #[error("it lacks the skill {0}")]
     Lacks(Skill),
     /// It claims the skill, and judged works say otherwise.
-    #[error("its skill {skill} is not demonstrated: {accepted} of {judged} judged works accepted")]
+    #[error(
+        "its skill {skill} fell below the bound: {accepted} of {judged} judged works accepted gives {bound} %, {least} % is asked"
+    )]
     NotDemonstrated {
         /// The skill.
         skill: Skill,
@@ -101,6 +106,10 @@ pub enum Mismatch {
         judged: u64,
         /// Accepted ones.
         accepted: u64,
+        /// The lower confidence bound of that, in percent.
+        bound: u32,
+        /// The bound that is asked.
+        least: u32,
     },
     /// It holds as many works as it may.
     #[error("it holds {live} of at most {most} works{probation}", probation = if *.probation { " (probation)" } else { "" })]
@@ -166,10 +175,12 @@ fn demonstrated(agent: &Candidate, skill: &Skill, defaults: &Defaults) -> Result
     if evidence.judged < defaults.judged_works {
         return Ok(false);
     }
-    if lower_bound_percent(evidence.accepted, evidence.judged) >= defaults.skill_bound_percent {
+    let Evidence { judged, accepted, .. } = *evidence;
+    let (bound, least) = (lower_bound_percent(accepted, judged), defaults.skill_bound_percent);
+    if bound >= least {
         return Ok(true);
     }
-    Err(Mismatch::NotDemonstrated { skill: skill.clone(), judged: evidence.judged, accepted: evidence.accepted })
+    Err(Mismatch::NotDemonstrated { skill: skill.clone(), judged, accepted, bound, least })
 }
 
 /// Lower bound of the 95 % Wilson score interval (E. B. Wilson, 1927), in whole percent, rounded down.
@@ -240,6 +251,9 @@ mod tests {
         assert_eq!(says(&paused, &demand(&[])), "it is paused");
         let other = Demand { agent: Some("other".parse().unwrap()), ..demand(&[]) };
         assert_eq!(says(&agent(), &other), "the work is for agent other alone");
+        let fell = Candidate { evidence: evidence(5, 1), ..agent() };
+        let words = "its skill rust fell below the bound: 1 of 5 judged works accepted gives 3 %, 20 % is asked";
+        assert_eq!(says(&fell, &demand(&["rust"])), words);
         let full = Candidate { live: 1, ..agent() };
         assert_eq!(room(&full).unwrap_err().to_string(), "it holds 1 of at most 1 works");
     }

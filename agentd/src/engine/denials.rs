@@ -31,6 +31,10 @@ struct State {
     seen: HashMap<String, Tally>,
     began_ms: u64,
     pending: Vec<(Caller, Command)>,
+    /// How long the sums that could not be written were gathered for.
+    late_ms: u64,
+    /// The ledger takes nothing: what waits was told to the daemon's own log, and so is what comes.
+    unwritten: bool,
 }
 
 /// What was refused and is not written yet.
@@ -68,6 +72,9 @@ impl Denials {
         let alone = tally.alone < RATE && room;
         if alone {
             tally.alone += 1;
+            if state.unwritten {
+                tell(caller, &command);
+            }
             state.pending.push((caller.clone(), command));
         }
         alone
@@ -80,14 +87,48 @@ impl Denials {
         let passed = now_ms.saturating_sub(state.began_ms);
         if passed >= PERIOD_MS {
             state.began_ms = now_ms;
+            let passed = passed.min(PERIOD_MS * 2) + std::mem::take(&mut state.late_ms);
             let seen = std::mem::take(&mut state.seen);
             let sums = seen.into_iter().map(|(principal, tally)| (principal, tally.seen - tally.alone));
             out.extend(sums.filter(|(_, count)| *count > 0).map(|(principal, count)| {
-                let command = Command::RecordDenials { principal, count, period_ms: passed.min(PERIOD_MS * 2) };
+                let command = Command::RecordDenials { principal, count, period_ms: passed };
                 (Caller::host(), command)
             }));
         }
         out
+    }
+
+    /// What could not be written waits for another time, in its order; sums are added to the next ones. So that nothing
+    /// of it is lost with the process, the daemon's own log is told, once.
+    pub(crate) fn put_back(&self, unwritten: Vec<(Caller, Command)>) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let news = !std::mem::replace(&mut state.unwritten, true);
+        let mut pending = Vec::with_capacity(unwritten.len());
+        let mut late_ms = 0;
+        for (caller, command) in unwritten {
+            match command {
+                Command::RecordDenials { principal, count, period_ms } => {
+                    tell(&caller, &Command::RecordDenials { principal: principal.clone(), count, period_ms });
+                    let known = state.seen.len() < MAX_PRINCIPALS || state.seen.contains_key(&principal);
+                    state.seen.entry(if known { principal } else { "others".to_owned() }).or_default().seen += count;
+                    late_ms = late_ms.max(period_ms);
+                }
+                command => {
+                    if news {
+                        tell(&caller, &command);
+                    }
+                    pending.push((caller, command));
+                }
+            }
+        }
+        state.late_ms += late_ms;
+        pending.append(&mut state.pending);
+        state.pending = pending;
+    }
+
+    /// The ledger takes what is written again.
+    pub(crate) fn written(&self) {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).unwritten = false;
     }
 
     /// Counts since the start.
@@ -96,6 +137,23 @@ impl Denials {
             denied: self.denied.load(Ordering::Relaxed),
             unauthenticated: self.unauthenticated.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// Tells the daemon's own log of a refusal that is not in the ledger.
+pub(super) fn tell(caller: &Caller, command: &Command) {
+    let who = &caller.actor;
+    match command {
+        Command::RecordDenial { action, resource, rule } => {
+            tracing::error!("not in the ledger yet: {who} was denied {action} on {resource} ({rule})");
+        }
+        Command::RecordAuthenticationFailure { claimed, reason } => {
+            tracing::error!("not in the ledger yet: {who} was not authenticated as {claimed:?} ({reason})");
+        }
+        Command::RecordDenials { principal, count, period_ms } => {
+            tracing::error!("not in the ledger yet: {count} more refusals of {principal} in {period_ms} ms");
+        }
+        other => tracing::error!("not in the ledger yet: {other:?} by {who}"),
     }
 }
 
@@ -114,6 +172,33 @@ mod tests {
         let summary = denials.take(PERIOD_MS);
         assert!(matches!(&summary[..], [(_, Command::RecordDenials { count: 5, .. })]), "{summary:?}");
         assert_eq!(denials.counts().denied, RATE + 5);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later_and_stays_bounded() {
+        let denials = Denials::default();
+        let caller = Caller::person(7, false, false);
+        let flood = |times: u64| {
+            for _ in 0..times {
+                denials.denied(&caller, "work.cancel", "work w", "no_rule");
+            }
+        };
+        flood(RATE + 5);
+        denials.put_back(denials.take(PERIOD_MS));
+        for minute in 2..9 {
+            flood(RATE + 5);
+            let taken = denials.take(minute * PERIOD_MS);
+            assert!(taken.len() <= MAX_PENDING + MAX_PRINCIPALS + 1);
+            denials.put_back(taken);
+        }
+        denials.written();
+        let taken = denials.take(9 * PERIOD_MS);
+        let [alone @ .., (_, Command::RecordDenials { count, period_ms, .. })] = &taken[..] else {
+            panic!("{taken:?}")
+        };
+        assert_eq!(alone.len() as u64 + count, 8 * (RATE + 5), "none is lost");
+        assert_eq!(*period_ms, 9 * PERIOD_MS);
+        assert!(denials.take(10 * PERIOD_MS).is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{Actor, Decided, Event};
 use agentd_schemas::problem::{Code, Problem};
 
+use super::reads::read;
 use super::{Engine, Inner};
 use crate::domain::Command;
 use crate::domain::command::Submitter;
@@ -101,8 +102,23 @@ impl Engine {
         Ok(Allowed { decided, resource: recheck.then_some(resource), action, on })
     }
 
-    /// Asks policy about a query or a command; `Err` is what the caller is told, and the denial is on record.
+    /// Asks policy about a query or a command; `Err` is what the caller is told, and the denial is on record. A read is
+    /// counted.
     pub(crate) fn permit(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<&'static str, Problem> {
+        let rule = self.uncounted(caller, action, resource)?;
+        if let Some(others) = read(caller, action, resource) {
+            self.0.reads.count(others);
+        }
+        Ok(rule)
+    }
+
+    /// As [`permit`](Self::permit), and counts nothing.
+    pub(super) fn uncounted(
+        &self,
+        caller: &Caller,
+        action: Action,
+        resource: &Resource,
+    ) -> Result<&'static str, Problem> {
         match policy::authorize(caller, action, resource) {
             Decision::Allow(rule) => Ok(rule),
             Decision::Deny(rule) => {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use agentd_schemas::event::{Event, EventData, Subject, WaitReason};
+use agentd_schemas::event::{Actor, Event, EventData, Subject, WaitReason};
 use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
@@ -87,12 +87,38 @@ pub(crate) enum RanOut {
 #[derive(Default)]
 pub(crate) struct LiveRuns {
     runs: Mutex<HashMap<WorkId, LiveRun>>,
+    /// Runs that somebody else than their agent ended, while their lease would live.
+    unheard: Mutex<Vec<LiveRun>>,
 }
 
 impl LiveRuns {
     fn with<T>(&self, change: impl FnOnce(&mut HashMap<WorkId, LiveRun>) -> T) -> T {
         let mut runs = self.runs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut runs)
+    }
+
+    fn with_unheard<T>(&self, change: impl FnOnce(&mut Vec<LiveRun>) -> T) -> T {
+        change(&mut self.unheard.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Runs that are over and may not have heard of it: called off, and neither a heartbeat nor the end of the lease since.
+    pub(crate) fn unheard(&self, now: u64) -> Vec<(RunRef, Slug)> {
+        self.with_unheard(|runs| {
+            runs.retain(|run| run.lease_until > now);
+            runs.iter().map(|run| (run.run, run.agent.clone())).collect()
+        })
+    }
+
+    /// A run is over. There are as many that did not hear of it as there were leases in one period, at most.
+    fn end(&self, work: WorkId, event: &Event) {
+        let Some(run) = self.with(|runs| runs.remove(&work)) else { return };
+        let now = event.envelope.boot_ms;
+        if !matches!(&event.envelope.actor, Actor::Agent(name) if *name == run.agent) && run.lease_until > now {
+            self.with_unheard(|runs| {
+                runs.retain(|run| run.lease_until > now);
+                runs.push(run);
+            });
+        }
     }
 
     /// Puts a run back after a restart.
@@ -127,7 +153,7 @@ impl LiveRuns {
         progress: Option<String>,
         frozen: bool,
     ) -> Option<LiveRun> {
-        self.with(|runs| {
+        let renewed = self.with(|runs| {
             let run = runs.get_mut(&named.work).filter(|run| run.run == *named && !run.ending)?;
             run.lease_until = now + run.lease_ms;
             run.heartbeat_at = Some(wall);
@@ -136,7 +162,12 @@ impl LiveRuns {
                 run.progress = progress;
             }
             Some(run.clone())
-        })
+        });
+        if renewed.is_none() {
+            // It hears now that it is over.
+            self.with_unheard(|runs| runs.retain(|run| run.run != *named));
+        }
+        renewed
     }
 
     /// One living run.
@@ -255,9 +286,7 @@ impl LiveRuns {
             | EventData::WorkCompleted(_)
             | EventData::AttemptFailed(_)
             | EventData::WorkCancelled(_)
-            | EventData::LeaseVoided(_) => {
-                self.with(|runs| runs.remove(&work));
-            }
+            | EventData::LeaseVoided(_) => self.end(work, event),
             _ => {}
         }
     }

@@ -12,6 +12,7 @@ pub mod operations;
 mod pace;
 mod put_back;
 mod readers;
+mod reads;
 mod recovery;
 mod sight;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub struct Inner {
     pub(crate) tokens: Mutex<Tokens>,
     pub(crate) known: operations::sessions::KnownAgents,
     pub(crate) denials: denials::Denials,
+    pub(crate) reads: reads::Reads,
     pub(crate) parked: operations::parked::ParkedCache,
     pub(crate) validators: operations::judge::Validators,
     pub(crate) timer: Notify,

@@ -26,7 +26,7 @@ use crate::ledger::incarnation::{self, LogError, Opened};
 use crate::ledger::load::{self, LoadError};
 use crate::ledger::open::{OpenError, open_writer};
 use crate::ledger::sqlite::SqliteStore;
-use crate::ledger::store::Request;
+use crate::ledger::store::{Answer, Request};
 use crate::ledger::writer;
 use crate::policy::{self, Caller};
 use crate::sys::clock::{BootId, Clock, WALL_JUMP_LIMIT_MS};
@@ -119,6 +119,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         challenges: Mutex::new(Challenges::default()),
         tokens: Mutex::new(Tokens::default()),
         denials: denials::Denials::default(),
+        reads: super::reads::Reads::default(),
         parked: operations::parked::ParkedCache::default(),
         validators: operations::judge::Validators::default(),
         timer: Notify::new(),
@@ -243,7 +244,10 @@ impl Engine {
     pub(super) async fn record(&self, caller: &Caller, command: Command) -> Result<(), Problem> {
         let decided = Decided { rules: vec!["host.acts_by_rule".to_owned()], set: policy::set_digest().to_owned() };
         let request = Request { caller: caller.clone(), command, decided, resource: None, key: None };
-        self.0.mailbox()?.send(request).await.map(drop)
+        match self.0.mailbox()?.send(request).await? {
+            Answer::Refused(problem) => Err(problem),
+            _ => Ok(()),
+        }
     }
 
     /// The last event before the daemon ends.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{ServiceLevelKind, WaitReason};
 use agentd_schemas::id::{ID_BYTES, ScheduleId, WorkId};
-use agentd_schemas::problem::Problem;
+use agentd_schemas::problem::{Code, Problem};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use super::Engine;
+use super::denials::tell;
 use super::live::RanOut;
 use super::pace::{LONGEST_MS, Pace};
 use crate::domain::Command;
@@ -238,10 +239,20 @@ async fn execute(engine: &Engine, command: Command) -> bool {
 }
 
 async fn record_denials(engine: &Engine, now: u64) {
-    for (caller, command) in engine.0.denials.take(now) {
+    let mut taken = engine.0.denials.take(now).into_iter();
+    while let Some((caller, command)) = taken.next() {
         // The record is the daemon's own doing; who was refused stands in it as the actor.
-        if let Err(problem) = engine.record(&caller, command).await {
-            tracing::error!("a refusal could not be recorded: {problem}");
+        match engine.record(&caller, command.clone()).await {
+            Ok(()) => engine.0.denials.written(),
+            // The ledger takes nothing at the moment, this nor the rest.
+            Err(problem) if matches!(problem.code, Code::DiskFull | Code::ReadOnly | Code::Stopping) => {
+                engine.0.denials.put_back(std::iter::once((caller, command)).chain(taken).collect());
+                return;
+            }
+            Err(problem) => {
+                tracing::error!("a refusal could not be recorded: {problem}");
+                tell(&caller, &command);
+            }
         }
     }
 }

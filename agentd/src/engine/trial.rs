@@ -6,6 +6,7 @@ use agentd_schemas::document::request::Enrolment;
 use agentd_schemas::document::{AgentDocument, WorkDocument};
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::key::possession::{Possession, PossessionKind};
+use agentd_schemas::problem::Problem;
 use jiff::tz::TimeZone;
 
 use crate::domain::{Command, Defaults};
@@ -15,6 +16,11 @@ use crate::sys::scratch::Scratch;
 
 /// An engine without its loops; its state goes away with the second value.
 pub(crate) async fn engine() -> (Engine, Scratch) {
+    engine_with(Defaults::default()).await
+}
+
+/// The same, with other bounds.
+pub(crate) async fn engine_with(defaults: Defaults) -> (Engine, Scratch) {
     let state = Scratch::new();
     let settings = Settings {
         mode: "private",
@@ -22,7 +28,7 @@ pub(crate) async fn engine() -> (Engine, Scratch) {
         agents_socket: state.join("agents.sock"),
         trust_domain: None,
         zone: TimeZone::UTC,
-        defaults: Arc::new(Defaults::default()),
+        defaults: Arc::new(defaults),
     };
     (engine::start(settings).await.unwrap(), state)
 }
@@ -40,6 +46,11 @@ pub(crate) async fn submit(engine: &Engine, owner: &Caller, json: serde_json::Va
 
 /// Takes in an agent of the owner, whose key comes from a seed.
 pub(crate) async fn enrol(engine: &Engine, owner: &Caller, name: &str, seed: u8) -> PrivateKey {
+    enrolled(engine, owner, name, seed).await.unwrap()
+}
+
+/// The same, where it may be refused.
+pub(crate) async fn enrolled(engine: &Engine, owner: &Caller, name: &str, seed: u8) -> Result<PrivateKey, Problem> {
     let key = PrivateKey::from_seed(&[seed; 32]);
     let (public_key, nonce) = (key.public_key(), engine.challenge(owner, name).unwrap());
     let trust_domain = &engine.host().trust_domain;
@@ -48,8 +59,7 @@ pub(crate) async fn enrol(engine: &Engine, owner: &Caller, name: &str, seed: u8)
     let signature = data_encoding::BASE64.encode(&key.sign(&possession.message().unwrap()));
     let agent: AgentDocument = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
     let enrolment = Enrolment { agent, public_key: public_key.to_string(), nonce, signature };
-    engine.enrol(owner, enrolment).await.unwrap();
-    key
+    engine.enrol(owner, enrolment).await.map(|_| key)
 }
 
 /// What waits to be put on record, and is taken from there: `work.read on work w-… (no_rule)`, `fixer: wrong_uid`.

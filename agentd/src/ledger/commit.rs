@@ -41,7 +41,7 @@ pub type Decided = Result<Vec<Draft>, Refusal>;
 pub fn decide(tx: &Connection, command: &Command, operator: bool, env: &Env) -> Decided {
     match command {
         Command::SubmitWorks { owner, works, from } => {
-            let facts = load::works::submit_facts(tx, works, from)?;
+            let facts = load::works::submit_facts(tx, *owner, works, from)?;
             Ok(work::submit::submit(&facts, *owner, works, from, env)?)
         }
         Command::ClaimWork { agent, lease_ms } => {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use agentd_schemas::event::Event;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::time::WallMs;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode};
 
 use super::append::{AppendError, Appender, Writing};
 use super::checkpoint::{self, Moment};
 use super::commit::{Refusal, decide};
+use super::load::repeated::Repeated;
 use super::load::{self, LoadError};
 use super::store::{Answer, Request, Store, StoreError, World};
 use crate::domain::{Env, Ids};
@@ -52,9 +52,6 @@ enum Failure {
     Load(#[from] LoadError),
     #[error("{0}")]
     Append(#[from] AppendError),
-    /// A stored event cannot be read.
-    #[error("{0}")]
-    Event(String),
     /// A step outside SQLite.
     #[error("{0}")]
     Step(std::io::Error),
@@ -80,7 +77,7 @@ impl Failure {
             let code = error.sqlite_error_code();
             return code.is_none_or(|code| matches!(code, ConstraintViolation | TooBig | TypeMismatch | Unknown));
         }
-        matches!(self, Self::Load(_) | Self::Event(_) | Self::Append(AppendError::Slot { .. }))
+        matches!(self, Self::Load(_) | Self::Append(AppendError::Slot { .. }))
     }
 }
 
@@ -267,30 +264,11 @@ fn moment(world: &World) -> Moment {
 
 /// The answer to a repeated idempotency key.
 fn repeated(conn: &Connection, request: &Request) -> Result<Option<Answer>, Failure> {
-    let Some((key, digest)) = &request.key else { return Ok(None) };
-    let sql = "SELECT digest, first, events FROM requests WHERE actor = ?1 AND key = ?2";
-    let found: Option<(String, u64, u64)> = conn
-        .prepare_cached(sql)?
-        .query_row(params![request.caller.actor.to_string(), key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((before, first, count)) = found else { return Ok(None) };
-    if before != *digest {
-        let problem =
-            Problem::new(Code::KeyReused, format!("the idempotency key {key:?} was used before with another body"))
-                .hint("use a fresh key for a new request");
-        return Ok(Some(Answer::Refused(problem)));
-    }
-    let mut events = Vec::new();
-    for index in first..first + count {
-        events.push(read_event(conn, index)?);
-    }
-    Ok(Some(Answer::Repeated(events.into())))
-}
-
-fn read_event(conn: &Connection, index: u64) -> Result<Event, Failure> {
-    let body: String =
-        conn.prepare_cached("SELECT body FROM events WHERE idx = ?1")?.query_row([index], |row| row.get(0))?;
-    Event::from_bytes(body.as_bytes()).map_err(|error| Failure::Event(format!("event {index}: {error}")))
+    let Some(key) = &request.key else { return Ok(None) };
+    Ok(load::repeated::repeated(conn, &request.caller.actor, key)?.map(|before| match before {
+        Repeated::Same(events) => Answer::Repeated(events),
+        Repeated::Other(problem) => Answer::Refused(problem),
+    }))
 }
 
 impl Store for SqliteStore {

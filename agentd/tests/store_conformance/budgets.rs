@@ -1,6 +1,6 @@
 //! Amounts, and the accounts that bound them.
 
-use agentd::domain::account::MAX_AMOUNT;
+use agentd::domain::account::{Limit, MAX_AMOUNT};
 use agentd::domain::command::{RunRef, Spending};
 use agentd::domain::work::prepare::prepare;
 use agentd::domain::{Command, Defaults};
@@ -31,7 +31,7 @@ pub(crate) fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Groun
         (agent(Command::SettleCost { run, cost: settled }), "not_found"),
         (person(Command::RaiseLimits { work: run.work, raise }), "out_of_bounds"),
         (
-            person(Command::SetAccountLimit { account, period, micro_usd: None, tokens: Some(u64::MAX) }),
+            person(Command::SetAccountLimit { account, period, micro_usd: Limit::Same, tokens: Limit::Most(u64::MAX) }),
             "out_of_bounds",
         ),
         (person(Command::EnrolAgent { agent: Box::new(second) }), "out_of_bounds"),
@@ -51,6 +51,7 @@ fn running(store: &mut dyn Store) -> RunRef {
 }
 
 pub(crate) fn limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Request {
+    let [micro_usd, tokens] = [micro_usd, tokens].map(|most| most.map_or(Limit::Same, Limit::Most));
     person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens })
 }
 

@@ -108,6 +108,12 @@ pub struct AccountLimit {
     /// Tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
+    /// Removes the limit of money that was set: the configured one holds again, where there is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_max_cost: bool,
+    /// Removes the limit of tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_max_tokens: bool,
 }
 
 /// The period of an account, in the host's zone.

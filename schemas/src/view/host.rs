@@ -51,6 +51,9 @@ pub struct StatusView {
     pub clock_held_ms: Option<i64>,
     /// Denials since the daemon started, counted.
     pub denials: Denials,
+    /// Reads since the daemon started, counted.
+    #[serde(default)]
+    pub reads: Reads,
 }
 
 /// Sums of money and tokens, with what each amount rests on.
@@ -75,6 +78,16 @@ pub struct Denials {
     pub denied: u64,
     /// A proof failed.
     pub unauthenticated: u64,
+}
+
+/// Counts of what was read, for who sees everything; for others they are 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Reads {
+    /// Of the reader's own things, and of the host.
+    pub own: u64,
+    /// Of what belongs to others: by operators, auditors, and the agents of other owners.
+    pub others: u64,
 }
 
 /// One thing that waits for a person, and the command that answers it.
@@ -165,4 +178,8 @@ pub struct FreezeReport {
     pub confirmed: u64,
     /// Those that did not (yet).
     pub unconfirmed: Vec<String>,
+    /// Runs under the freeze that are over for the ledger, cancelled mostly, and have not heard of it: their agents may
+    /// still work, until their next heartbeat or the end of their lease.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ending: Vec<String>,
 }

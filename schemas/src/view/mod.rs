@@ -7,7 +7,7 @@ pub mod plan;
 pub mod work;
 
 pub use agent::{AgentRow, AgentView, EpochView, HistoryRow, SkillEvidence};
-pub use host::{AccountView, Denials, DigestView, FreezeReport, Moneys, StatusView, WaitingForPerson};
+pub use host::{AccountView, Denials, DigestView, FreezeReport, Moneys, Reads, StatusView, WaitingForPerson};
 pub use ledger::{EventView, HeadView, PageOfEvents};
 pub use plan::{ObjectiveView, ScheduleView, TickView};
 pub use work::{RunView, SubmittedView, WhyView, WorkPage, WorkRow, WorkView};

@@ -9,10 +9,11 @@ use crate::error::Failure;
 
 /// Set the limits of an account
 ///
-/// A limit that is not given stays as it is; 0 allows nothing.
+/// A limit that is not given stays as it is; 0 allows nothing. One that is removed gives way to the configured one,
+/// where there is one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  agentctl budget set owner:1000 --per day --max-cost 30usd\n  agentctl budget set agent:fixer --per month --max-tokens 50000000"
+    after_help = "Examples:\n  agentctl budget set owner:1000 --per day --max-cost 30usd\n  agentctl budget set agent:fixer --per month --max-tokens 50000000\n  agentctl budget set agent:fixer --per month --no-max-tokens"
 )]
 pub(crate) struct Args {
     /// host, owner:UID or agent:NAME
@@ -21,18 +22,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERIOD", value_parser = word::<Period>(&["day", "month"]))]
     per: Period,
     /// Money, as in 30usd
-    #[arg(long, value_name = "AMOUNT", required_unless_present = "max_tokens")]
+    #[arg(long, value_name = "AMOUNT", required_unless_present_any = ["max_tokens", "no_max_cost", "no_max_tokens"])]
     max_cost: Option<Usd>,
     /// Tokens
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
+    /// Remove the limit of money that was set
+    #[arg(long, conflicts_with = "max_cost")]
+    no_max_cost: bool,
+    /// Remove the limit of tokens
+    #[arg(long, conflicts_with = "max_tokens")]
+    no_max_tokens: bool,
 }
 
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let (max_cost, max_tokens) = (self.max_cost, self.max_tokens);
-        let limit = AccountLimit { account: self.account, period: self.per, max_cost, max_tokens };
+        let Self { account, per: period, max_cost, max_tokens, no_max_cost, no_max_tokens } = self;
+        let limit = AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens };
         context.host().await?.set_account_limit(&document(&limit)?).await?;
         context.out.done("account", &limit.account, &format!("the limits of {} are set", limit.account))
     }

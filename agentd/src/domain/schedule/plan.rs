@@ -58,6 +58,8 @@ pub struct AddFacts {
     pub name_taken: bool,
     /// Schedules on the host.
     pub count: u64,
+    /// Those of the owner.
+    pub own: u64,
 }
 
 /// Adds a schedule.
@@ -71,6 +73,11 @@ pub fn add(facts: &AddFacts, new: &NewSchedule, env: &Env) -> Decision {
     if facts.count >= env.defaults.max_schedules {
         return Err(Problem::new(Code::Busy, format!("{} schedules exist, more are not allowed", facts.count))
             .hint("remove some, or raise limits.max_schedules in the configuration"));
+    }
+    if facts.own >= env.defaults.max_schedules_per_owner {
+        let message = format!("uid {} has {} schedules, one owner may not have more", new.owner, facts.own);
+        return Err(Problem::new(Code::Busy, message)
+            .hint("remove some, or raise limits.max_schedules_per_owner in the configuration"));
     }
     let start = timestamp(env.wall);
     let timetable = Timetable::new(parse(&document.cron)?, new.zone.clone(), start);

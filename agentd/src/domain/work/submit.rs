@@ -14,6 +14,7 @@ use agentd_schemas::unit::time::WallMs;
 use super::frozen;
 use super::prepare::{NewWork, Reference, at};
 use crate::domain::command::Submitter;
+use crate::domain::matching::MAX_DEMANDS;
 use crate::domain::{Decision, Draft, Env, Rejection};
 
 /// What the ledger knows when works are submitted.
@@ -23,12 +24,25 @@ pub struct SubmitFacts {
     pub linked: HashMap<WorkId, LinkedWork>,
     /// Works that are not over.
     pub open_works: u64,
+    /// Those of the owner.
+    pub own_open_works: u64,
+    /// What the owner's works ask for.
+    pub demands: Demands,
     /// Agents that the works name.
     pub agents: HashMap<String, NamedAgent>,
     /// For submits by a run: the work of the run.
     pub run: Option<super::WorkFacts>,
     /// For submits by a run: what is frozen.
     pub frozen: Vec<Scope>,
+}
+
+/// How many different demands there are: agent and skills that works ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// Those of the owner's open works. Counted only where new ones come, and no further than the bound.
+    pub open: u64,
+    /// Those that only the new works have.
+    pub fresh: u64,
 }
 
 /// One agent that new works name.
@@ -62,7 +76,7 @@ pub const MAX_DEPTH: u32 = 8;
 
 /// Decides on a submit. The works come in the order of [`order`].
 pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitter, env: &Env) -> Decision {
-    check_room(facts, works, env)?;
+    check_room(facts, owner, works, env)?;
     let order = order(works)?;
     let ids: Vec<WorkId> =
         (0..works.len()).map(|nth| WorkId::from_bytes(env.ids.id(u32::try_from(nth).unwrap_or(u32::MAX)))).collect();
@@ -75,14 +89,33 @@ pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitt
     Ok(drafts)
 }
 
-/// Dependants and children that this submit adds to works of the ledger.
+/// What this submit adds to works of the ledger and of its own list.
 #[derive(Default)]
 struct Added {
     dependants: HashMap<WorkId, u32>,
     children: HashMap<WorkId, u32>,
+    /// How deep the works of the list are that were decided on already; parents come before their parts.
+    depths: HashMap<WorkId, u32>,
 }
 
-fn check_room(facts: &SubmitFacts, works: &[NewWork], env: &Env) -> Result<(), Rejection> {
+impl Added {
+    /// One more part of a work that has so many in the ledger, and is so deep itself.
+    fn part(&mut self, of: WorkId, children: u32, depth: u32) -> Result<(), Rejection> {
+        let more = self.children.entry(of).or_default();
+        *more += 1;
+        if children as usize + *more as usize > MAX_CHILDREN {
+            return Err(Problem::new(Code::OutOfBounds, format!("work {of} has {MAX_CHILDREN} children already"))
+                .hint("make parts of parts"));
+        }
+        if depth + 1 > MAX_DEPTH {
+            return Err(Problem::new(Code::OutOfBounds, format!("work {of} is {MAX_DEPTH} levels deep already"))
+                .hint("make it a part of a work further up"));
+        }
+        Ok(())
+    }
+}
+
+fn check_room(facts: &SubmitFacts, owner: u32, works: &[NewWork], env: &Env) -> Result<(), Rejection> {
     if works.is_empty() {
         return Err(Problem::new(Code::InvalidDocument, "the submit has no work in it"));
     }
@@ -90,6 +123,22 @@ fn check_room(facts: &SubmitFacts, works: &[NewWork], env: &Env) -> Result<(), R
     if facts.open_works.saturating_add(works.len() as u64) > most {
         return Err(Problem::new(Code::Busy, format!("{} works are open, at most {most} may be", facts.open_works))
             .hint("let some finish, cancel some, or raise limits.max_open_works in the configuration"));
+    }
+    let most = env.defaults.max_open_works_per_owner;
+    if facts.own_open_works.saturating_add(works.len() as u64) > most {
+        let message =
+            format!("{} works of uid {owner} are open, at most {most} of one owner may be", facts.own_open_works);
+        return Err(Problem::new(Code::Busy, message)
+            .hint("let some finish, cancel some, or raise limits.max_open_works_per_owner in the configuration"));
+    }
+    let Demands { open, fresh } = facts.demands;
+    if fresh > 0 && open.saturating_add(fresh) > MAX_DEMANDS {
+        let message = format!(
+            "the open works of uid {owner} ask for too many different agents and sets of skills: {fresh} more would \
+             make over {MAX_DEMANDS}"
+        );
+        return Err(Problem::new(Code::Busy, message)
+            .hint("ask for fewer different sets of skills, and tell works apart by labels"));
     }
     Ok(())
 }
@@ -117,6 +166,8 @@ fn one(
         spec.depends_on.push(id);
     }
     spec.parent = parent(facts, owner, work, from, ids, added)?;
+    let above = spec.parent.and_then(|id| added.depths.get(&id).copied().or(facts.linked.get(&id).map(|it| it.depth)));
+    added.depths.insert(ids[place], above.map_or(0, |depth| depth + 1));
     let base = spec.not_before.map_or(env.wall, |time| time.max(env.wall));
     spec.latest_start = work.start_within_ms.map(|ms| later(base, ms));
     spec.finish_by = work.finish_within_ms.map(|ms| later(base, ms));
@@ -225,21 +276,18 @@ fn parent(
     }
     match &work.parent {
         None => Ok(None),
-        Some(Reference::Item(place)) => Ok(Some(ids[*place])),
+        Some(Reference::Item(place)) => {
+            let id = ids[*place];
+            let depth = added.depths.get(&id).copied().unwrap_or(0);
+            added.part(id, 0, depth).map(|()| Some(id))
+        }
         Some(Reference::Work(id)) => child(facts, owner, *id, added).map(Some),
     }
 }
 
 fn child(facts: &SubmitFacts, owner: u32, id: WorkId, added: &mut Added) -> Result<WorkId, Rejection> {
     let linked = visible(facts, owner, id)?;
-    let more = added.children.entry(id).or_default();
-    *more += 1;
-    if linked.children as usize + *more as usize > MAX_CHILDREN {
-        return Err(Problem::new(Code::OutOfBounds, format!("work {id} has {MAX_CHILDREN} children already")));
-    }
-    if linked.depth + 1 > MAX_DEPTH {
-        return Err(Problem::new(Code::OutOfBounds, format!("work {id} is {MAX_DEPTH} levels deep already")));
-    }
+    added.part(id, linked.children, linked.depth)?;
     if linked.state.is_past() {
         return Err(Problem::new(
             Code::WrongState,
@@ -285,3 +333,6 @@ pub fn order(works: &[NewWork]) -> Result<Vec<usize>, Rejection> {
     Err(Problem::new(Code::Cycle, format!("works {} of the list wait for each other in a cycle", stuck.join(", ")))
         .hint("remove one of their dependencies"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,11 +121,16 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
     if is_parked(&facts.work, &facts.agents, &env.defaults) {
         "nobody is eligible until an agent is enrolled or changes".clone_into(&mut why.summary);
         let skills = facts.work.spec.required_skills.iter().map(|skill| format!(" --skill {skill}"));
-        why.hint.get_or_insert(match (paused(facts, env), &facts.work.spec.agent) {
-            (Some(agent), _) => format!("agentctl agent resume {agent}"),
-            (None, Some(only)) => format!("agentctl agent show {only}"),
-            (None, None) => format!("agentctl agent enroll NAME{}", skills.collect::<String>()),
-        });
+        let hint = match (paused(facts, env), fallen(facts, env), &facts.work.spec.agent) {
+            (Some(agent), ..) => format!("agentctl agent resume {agent}"),
+            (None, Some(agent), _) => format!(
+                "repair agent {agent}, then bind what changed, which begins an epoch with nothing against it: \
+                 agentctl model set {agent} PROVIDER/MODEL --reason '…'; or enrol another agent"
+            ),
+            (None, None, Some(only)) => format!("agentctl agent show {only}"),
+            (None, None, None) => format!("agentctl agent enroll NAME{}", skills.collect::<String>()),
+        };
+        why.hint.get_or_insert(hint);
         return;
     }
     let able = why.agents.iter().filter(|(_, eligible, _)| *eligible).count();
@@ -144,6 +149,15 @@ fn paused<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
     let found = facts.agents.iter().filter(|agent| agent.state == AgentState::Paused).find(|agent| {
         let awake = Candidate { state: AgentState::Active, ..(*agent).clone() };
         matching::able(&awake, &demand, &env.defaults).is_ok()
+    });
+    found.map(|agent| &agent.name)
+}
+
+/// An agent that could take it, had not a skill of it fallen below its bound.
+fn fallen<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
+    let demand = demand(&facts.work);
+    let found = facts.agents.iter().find(|agent| {
+        matches!(matching::able(agent, &demand, &env.defaults), Err(matching::Mismatch::NotDemonstrated { .. }))
     });
     found.map(|agent| &agent.name)
 }
@@ -183,5 +197,37 @@ fn past(facts: &WhyFacts, env: &Env, why: &mut Why) {
             Some(deadline) if deadline <= env.wall => "submit it anew with a later deadline".to_owned(),
             _ => format!("agentctl work retry {} --reason '…'", work.id),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture;
+    use crate::domain::matching::Evidence;
+
+    #[test]
+    fn a_skill_that_fell_is_named_with_its_evidence_and_the_way_back() {
+        let mut agent = fixture::agent().candidate;
+        agent.skills = vec!["rust".parse().unwrap()];
+        agent.evidence = vec![Evidence { skill: "rust".parse().unwrap(), judged: 5, accepted: 1 }];
+        let mut spec = fixture::submitted();
+        spec.required_skills = agent.skills.clone();
+        let mut work = fixture::work();
+        (work.state, work.spec, work.run) = (WorkState::Ready, std::sync::Arc::new(spec), None);
+        let facts = WhyFacts {
+            work,
+            agents: vec![agent],
+            unmet: Vec::new(),
+            accounts: Vec::new(),
+            frozen: Vec::new(),
+            ahead: 0,
+            last_words: None,
+        };
+        let why = why(&facts, &fixture::env());
+        let (_, eligible, because) = &why.agents[0];
+        assert!(!eligible && because.contains("1 of 5 judged works accepted gives 3 %"), "{because}");
+        let hint = why.hint.unwrap();
+        assert!(hint.contains("agentctl model set fixer"), "{hint}");
     }
 }

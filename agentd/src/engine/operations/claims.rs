@@ -7,6 +7,7 @@ use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 
+use super::Key;
 use super::runs::name;
 use crate::domain::Command;
 use crate::domain::command::RunRef;
@@ -25,12 +26,14 @@ impl Engine {
         let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
         let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
         let command = || Command::ClaimWork { agent: agent.clone(), lease_ms };
+        let asked = serde_json::to_vec(&request.lease_s).map_err(Problem::internal)?;
+        let request_key = self.0.keyed(request.key.as_deref(), "claim", &asked)?;
         let key = self.key_of(&agent)?.ok_or_else(void)?;
         let mut passed = None;
         loop {
             // Mostly there is work. Only who gets none takes a place among those who wait, and asks once more: a work
             // that became ready in between woke somebody else, or nobody.
-            let claimed = self.claim_now(caller, command()).await;
+            let claimed = self.claim_now(caller, command(), request_key.clone()).await;
             if !matches!(claimed, Ok(Some(_)))
                 && let Some(wake) = passed.take()
             {
@@ -47,7 +50,7 @@ impl Engine {
             if self.key_of(&agent)? != Some(key) {
                 return Err(void());
             }
-            if let Some(claim) = self.claim_now(caller, command()).await? {
+            if let Some(claim) = self.claim_now(caller, command(), request_key.clone()).await? {
                 return Ok(Some(claim));
             }
             let Some(mut waiting) = waiting else {
@@ -66,8 +69,8 @@ impl Engine {
         }
     }
 
-    async fn claim_now(&self, caller: &Caller, command: Command) -> Result<Option<Claim>, Problem> {
-        let done = self.execute(caller, command, None).await?;
+    async fn claim_now(&self, caller: &Caller, command: Command, key: Option<Key>) -> Result<Option<Claim>, Problem> {
+        let done = self.execute(caller, command, key).await?;
         done.events.first().map(|event| self.claimed(event.envelope.index)).transpose()
     }
 
@@ -108,12 +111,28 @@ mod tests {
         let owner = Caller::person(1000, false, false);
         trial::enrol(&engine, &owner, "fixer", 7).await;
         let agent = Caller::agent("fixer".parse().unwrap(), 1000);
-        let ask = ClaimRequest { wait_s: MAX_POLL_S, lease_s: None };
+        let ask = ClaimRequest { wait_s: MAX_POLL_S, ..ClaimRequest::default() };
         // Whichever comes first, the answer is the same, and it does not take as long as the claim may wait.
         let revoke = engine.revoke_key(&owner, "fixer", "lost");
         let (claimed, revoked) = tokio::join!(engine.claim(&agent, &ask), revoke);
         revoked.unwrap();
         assert_eq!(claimed.unwrap_err().code, Code::Unauthenticated);
         assert_eq!(engine.claim(&agent, &ask).await.unwrap_err().code, Code::Unauthenticated);
+    }
+
+    #[tokio::test]
+    async fn a_claim_repeated_under_its_key_brings_the_same_work_and_no_second_one() {
+        let (engine, _state) = trial::engine().await;
+        let owner = Caller::person(1000, false, false);
+        trial::enrol(&engine, &owner, "fixer", 7).await;
+        let agent = Caller::agent("fixer".parse().unwrap(), 1000);
+        let ask = |key: &str| ClaimRequest { key: Some(key.to_owned()), ..ClaimRequest::default() };
+        assert!(engine.claim(&agent, &ask("one")).await.unwrap().is_none(), "nothing is there, and nothing is kept");
+        trial::submit(&engine, &owner, serde_json::json!({ "title": "first" })).await;
+        let first = engine.claim(&agent, &ask("one")).await.unwrap().unwrap();
+        let again = engine.claim(&agent, &ask("one")).await.unwrap().unwrap();
+        assert_eq!((again.run, again.fence), (first.run, first.fence));
+        let longer = ClaimRequest { lease_s: Some(30), ..ask("one") };
+        assert_eq!(engine.claim(&agent, &longer).await.unwrap_err().code, Code::KeyReused);
     }
 }

@@ -3,10 +3,15 @@
 use agentd_schemas::document::request::{AccountLimit, Scope};
 use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{AccountView, DigestView, FreezeReport, StatusView};
+use rusqlite::Connection;
 
 use crate::domain::Command;
+use crate::domain::account::Limit;
+use crate::domain::command::RunRef;
+use crate::domain::work::frozen::covers;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::query;
 use crate::ledger::query::named::Named;
@@ -18,15 +23,13 @@ pub const LOW_DISK_PERCENT: u32 = 10;
 
 /// Whether a freeze covers a run.
 pub fn is_frozen(frozen: &[Scope], run: &LiveRun) -> bool {
-    frozen.iter().any(|scope| covers(scope, run))
+    frozen.iter().any(|scope| covers(scope, run.run.work, &run.agent))
 }
 
-fn covers(scope: &Scope, run: &LiveRun) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Work(id) => *id == run.run.work,
-        Scope::Agent(name) => *name == run.agent,
-    }
+/// A run in the words that its reader may know.
+fn seen(conn: &Connection, caller: &Caller, run: &RunRef, agent: &Slug) -> Result<Option<String>, Problem> {
+    let id = RunId { work: run.work, attempt: run.attempt };
+    Ok(query::host::run_as_seen(conn, &caller.viewer(), id, agent)?)
 }
 
 impl Engine {
@@ -53,6 +56,7 @@ impl Engine {
             database_bytes: std::fs::metadata(database).map_or(0, |meta| meta.len()),
             disk_free_percent,
             denials: self.0.denials.counts(),
+            reads: self.0.reads.counts(),
         };
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;
@@ -80,18 +84,23 @@ impl Engine {
             Scope::Work(id) => self.read(caller, Named::Work(&id.to_string())).map(drop)?,
             Scope::Agent(name) => self.read(caller, Named::Agent(name.as_str())).map(drop)?,
         }
-        let under: Vec<LiveRun> = self.0.live.all().into_iter().filter(|run| covers(scope, run)).collect();
-        let mut report = FreezeReport { runs: 0, confirmed: 0, unconfirmed: Vec::new() };
+        let under: Vec<LiveRun> =
+            self.0.live.all().into_iter().filter(|run| covers(scope, run.run.work, &run.agent)).collect();
+        let ending = self.0.live.unheard(self.0.clock.boot_ms()).into_iter();
+        let ending: Vec<_> = ending.filter(|(run, agent)| covers(scope, run.work, agent)).collect();
+        let mut report = FreezeReport { runs: 0, confirmed: 0, unconfirmed: Vec::new(), ending: Vec::new() };
         self.0.readers.with(|conn| {
             for run in under {
-                let (id, viewer) = (RunId { work: run.run.work, attempt: run.run.attempt }, caller.viewer());
-                let Some(words) = query::host::run_as_seen(conn, &viewer, id, &run.agent)? else { continue };
+                let Some(words) = seen(conn, caller, &run.run, &run.agent)? else { continue };
                 report.runs += 1;
                 if run.frozen {
                     report.confirmed += 1;
                 } else {
                     report.unconfirmed.push(words);
                 }
+            }
+            for (run, agent) in ending {
+                report.ending.extend(seen(conn, caller, &run, &agent)?);
             }
             Ok(report)
         })
@@ -136,9 +145,10 @@ impl Engine {
 
     /// Sets the limits of an account.
     pub async fn set_account_limit(&self, caller: &Caller, limit: AccountLimit) -> Result<(), Problem> {
-        let AccountLimit { account, period, max_cost, max_tokens } = limit;
-        let micro_usd = max_cost.map(|cost| cost.0.as_micro());
-        let command = Command::SetAccountLimit { account, period, micro_usd, tokens: max_tokens };
+        let AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens } = limit;
+        let micro_usd = Limit::asked("max_cost", max_cost.map(|cost| cost.0.as_micro()), no_max_cost)?;
+        let tokens = Limit::asked("max_tokens", max_tokens, no_max_tokens)?;
+        let command = Command::SetAccountLimit { account, period, micro_usd, tokens };
         self.execute(caller, command, None).await.map(drop)
     }
 }

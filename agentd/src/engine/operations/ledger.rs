@@ -126,7 +126,7 @@ fn copy_into(state: &Path, mut into: Outlet) -> Result<u64, Problem> {
     let random = crate::sys::random::bytes::<8>().map_err(Problem::internal)?;
     let beside = state.join(format!("{}{}{}", COPY.0, data_encoding::HEXLOWER.encode(&random), COPY.1));
     let source = open_reader(&state.join("ledger.db")).map_err(Problem::internal)?;
-    let copied = backup::backup(&source, &beside, &|_, _| {}).map_err(|error| unwritten(&error));
+    let copied = backup::backup(&source, &beside, &|_, _| {}).map_err(|error| uncopied(state, &error));
     drop(source);
     let handed =
         copied.and_then(|events| hand_over(&beside, &mut into).map_err(|error| unwritten(&error)).map(|()| events));
@@ -134,6 +134,16 @@ fn copy_into(state: &Path, mut into: Outlet) -> Result<u64, Problem> {
         tracing::warn!("{} could not be removed: {error}", beside.display());
     }
     handed
+}
+
+/// Why there is no copy beside the ledger: that is the state directory's disk, not the caller's.
+fn uncopied(state: &Path, error: &backup::BackupError) -> Problem {
+    let problem = unwritten(error);
+    let message = problem.message.replacen("the file could", "the copy that a backup is made from could", 1);
+    Problem { message, ..problem }.hint(format!(
+        "the disk of the state directory is the one: a backup needs room for another ledger.db in {}, until it is handed over",
+        state.display()
+    ))
 }
 
 fn hand_over(copy: &Path, into: &mut Outlet) -> std::io::Result<()> {
@@ -180,7 +190,9 @@ fn unwritten(error: &(dyn std::error::Error + 'static)) -> Problem {
     if system.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
         return Problem::new(Code::Busy, says).hint("read the pipe faster, or export into a file");
     }
-    Problem::new(Code::DiskFull, says).hint("see whether its disk is full or its reader went away")
+    Problem::new(Code::DiskFull, says).hint(
+        "see whether the disk that you write to is full, or the reader went away; the ledger's own disk is not meant",
+    )
 }
 
 #[cfg(test)]

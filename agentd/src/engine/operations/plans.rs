@@ -9,7 +9,7 @@ use agentd_schemas::view::{ObjectiveView, ScheduleView};
 use jiff::tz::TimeZone;
 
 use crate::domain::{Command, schedule};
-use crate::engine::Engine;
+use crate::engine::{Done, Engine};
 use crate::ledger::query::named::Named;
 use crate::ledger::{load, query};
 use crate::policy::{Action, Caller};
@@ -27,6 +27,9 @@ impl Engine {
         body: &[u8],
     ) -> Result<ScheduleView, Problem> {
         let key = self.0.keyed(key, "schedule", body)?;
+        if let Some(done) = self.before(caller, key.as_ref())? {
+            return self.added(caller, &done);
+        }
         let name = document.time_zone.clone().unwrap_or_else(|| self.host().time_zone.clone());
         let zone = TimeZone::get(&name).map_err(|_| {
             Problem::new(Code::InvalidDocument, format!("no time zone is named {name:?}"))
@@ -37,6 +40,10 @@ impl Engine {
         let work = work.ok_or_else(|| Problem::internal("a schedule without a work"))?;
         let new = schedule::prepare(caller.uid, document, zone, work)?;
         let done = self.execute(caller, Command::AddSchedule { schedule: Box::new(new) }, key).await?;
+        self.added(caller, &done)
+    }
+
+    fn added(&self, caller: &Caller, done: &Done) -> Result<ScheduleView, Problem> {
         let id = done.events.iter().find_map(|event| match event.envelope.subject {
             Subject::Schedule(id) => Some(id),
             _ => None,

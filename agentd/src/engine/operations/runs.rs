@@ -12,17 +12,20 @@ use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::SubmittedView;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::Key;
 use crate::domain::Command;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
 use crate::domain::work::judge::acceptance_digest;
 use crate::domain::work::{WorkFacts, submit};
+use crate::engine::execute::absent;
 use crate::engine::live::ran_out;
 use crate::engine::{Done, Engine, LiveRun};
 use crate::ledger::load;
 use crate::ledger::query::claim::Terms;
-use crate::policy::{Action, Caller, Resource};
+use crate::policy::{Action, Caller};
 
 pub(super) fn name(caller: &Caller) -> Result<&Slug, Problem> {
     caller.agent_name().ok_or_else(|| Problem::new(Code::Denied, "this is the door of agents"))
@@ -81,7 +84,8 @@ impl Engine {
             return Ok(());
         }
         let resource = self.0.readers.with(|conn| load::resource::run(conn, run).map_err(Problem::internal))?;
-        let resource = resource.unwrap_or_else(|| Resource::owned(format!("work {}", run.work), u32::MAX));
+        // What never was is nobody's: there is nothing to put on record, however often it is asked for.
+        let resource = resource.ok_or_else(|| absent(&format!("work {}", run.work)))?;
         self.permit(caller, Action::RunAct, &resource).map(drop)
     }
 
@@ -96,6 +100,25 @@ impl Engine {
             Some(live) => self.directive(&live),
             None => Err(self.why_stale(run)?),
         }
+    }
+
+    /// The answer to what was recorded. Who repeats it when the attempt is over hears that it counts, and that no more will.
+    fn status_after(&self, run: &RunRef, done: &Done) -> Result<RunStatus, Problem> {
+        match self.status_of(run) {
+            Err(problem) if done.repeated && problem.code == Code::StaleFence => Ok(RunStatus {
+                directive: Directive::Wait,
+                reason: Some("it was recorded before; this attempt is over".to_owned()),
+                lease_s: 0,
+                notes: Vec::new(),
+                reservation: None,
+            }),
+            status => status,
+        }
+    }
+
+    /// The idempotency key of a request, with what it was sent for.
+    fn request_key(&self, key: Option<&str>, operation: &str, asked: &impl Serialize) -> Result<Option<Key>, Problem> {
+        self.0.keyed(key, operation, &serde_json::to_vec(asked).map_err(Problem::internal)?)
     }
 
     fn directive(&self, live: &LiveRun) -> Result<RunStatus, Problem> {
@@ -122,9 +145,10 @@ impl Engine {
     /// Sets money and tokens aside, or makes the run wait for them.
     pub async fn reserve(&self, caller: &Caller, run: RunId, reserve: &Reserve) -> Result<RunStatus, Problem> {
         let run = self.named(run, reserve.fence)?;
+        let key = self.request_key(reserve.key.as_deref(), "reserve", &(run.work, run.attempt, reserve))?;
         let command = Command::ReserveCost { run, micro_usd: reserve.micro_usd, tokens: reserve.tokens };
-        let done = self.execute(caller, command, None).await?;
-        let mut status = self.status_of(&run)?;
+        let done = self.execute(caller, command, key).await?;
+        let mut status = self.status_after(&run, &done)?;
         status.reservation = done.events.iter().find_map(|event| match event.data {
             EventData::CostReserved(_) => Some(event.envelope.index),
             _ => None,
@@ -149,29 +173,35 @@ impl Engine {
             source: cost.source.unwrap_or(agentd_schemas::event::AmountSource::Reported),
             effective_model: cost.effective_model.clone(),
         };
-        self.execute(caller, Command::SettleCost { run, cost: spending }, None).await?;
-        self.status_of(&run)
+        let key = self.request_key(cost.key.as_deref(), "cost", &(run.work, run.attempt, cost))?;
+        let done = self.execute(caller, Command::SettleCost { run, cost: spending }, key).await?;
+        self.status_after(&run, &done)
     }
 
     /// Adds a note of the run.
     pub async fn run_note(&self, caller: &Caller, run: RunId, note: &Note) -> Result<RunStatus, Problem> {
         let run = self.named(run, note.fence)?;
-        self.execute(caller, Command::AddRunNote { run, text: note.text.clone() }, None).await?;
-        self.status_of(&run)
+        let key = self.request_key(note.key.as_deref(), "note", &(run.work, run.attempt, note))?;
+        let done = self.execute(caller, Command::AddRunNote { run, text: note.text.clone() }, key).await?;
+        self.status_after(&run, &done)
     }
 
     /// Asks a person and waits.
     pub async fn ask(&self, caller: &Caller, run: RunId, note: &Note) -> Result<RunStatus, Problem> {
         let run = self.named(run, note.fence)?;
-        self.execute(caller, Command::AskPerson { run, text: note.text.clone() }, None).await?;
-        self.status_of(&run)
+        let key = self.request_key(note.key.as_deref(), "ask", &(run.work, run.attempt, note))?;
+        let done = self.execute(caller, Command::AskPerson { run, text: note.text.clone() }, key).await?;
+        self.status_after(&run, &done)
     }
 
     /// Submits works as parts of the run's own.
     pub async fn children(&self, caller: &Caller, run: RunId, children: Children) -> Result<SubmittedView, Problem> {
         let run = self.named(run, children.fence)?;
-        let body = serde_json::to_vec(&children.works).map_err(Problem::internal)?;
-        let key = self.0.keyed(children.key.as_deref(), "children", &body)?;
+        // The next attempt at the same work may ask for the same children.
+        let key = self.request_key(children.key.as_deref(), "children", &(run.work, &children.works))?;
+        if let Some(done) = self.before(caller, key.as_ref())? {
+            return self.submitted(caller, &done, &submit::order(&self.listed(children.works)?)?, &[]);
+        }
         self.own(caller, name(caller)?, &run)?;
         let facts = self.facts(&run)?;
         facts.live(&run)?;
@@ -296,7 +326,8 @@ impl Engine {
         if fail.message.len() > MAX_NOTE_BYTES {
             return Err(Problem::new(Code::TooLarge, format!("the message has more than {MAX_NOTE_BYTES} bytes")));
         }
-        let done = self.execute(caller, Command::FailRun { run, message: fail.message.clone() }, None).await?;
+        let key = self.request_key(fail.key.as_deref(), "fail", &(run.work, run.attempt, fail))?;
+        let done = self.execute(caller, Command::FailRun { run, message: fail.message.clone() }, key).await?;
         Ok(outcome(&done, None))
     }
 }

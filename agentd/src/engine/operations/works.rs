@@ -4,7 +4,7 @@ use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::{Raise, WorkFilter};
 use agentd_schemas::document::work::MAX_BULK_ITEMS;
 use agentd_schemas::event::{EventData, Subject, WorkState};
-use agentd_schemas::id::WorkId;
+use agentd_schemas::id::{ID_BYTES, WorkId};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Skill;
 use agentd_schemas::view::work::{AgentVerdict, SubmittedWork};
@@ -29,6 +29,10 @@ impl Engine {
         body: &[u8],
     ) -> Result<SubmittedView, Problem> {
         let key = self.0.keyed(key, "submit", body)?;
+        if let Some(done) = self.before(caller, key.as_ref())? {
+            let works = self.listed(documents)?;
+            return self.submitted(caller, &done, &work::submit::order(&works)?, &skills(&works));
+        }
         let works = self.prepare(caller, documents)?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };
@@ -43,7 +47,7 @@ impl Engine {
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
         let drafts = self.0.readers.with(|conn| {
-            let facts = load::works::submit_facts(conn, &works, &Submitter::Person);
+            let facts = load::works::submit_facts(conn, caller.uid, &works, &Submitter::Person);
             work::submit::submit(&facts.map_err(Problem::internal)?, caller.uid, &works, &Submitter::Person, &env)
         })?;
         let works = drafts.iter().filter_map(|draft| match (&draft.subject, &draft.data) {
@@ -67,6 +71,11 @@ impl Engine {
             return work::prepare(documents, &self.0.defaults, none);
         }
         work::prepare(documents, &self.0.defaults, &mut |text| self.resolve(caller, Action::WorkRead, text))
+    }
+
+    /// The list of works that are in the ledger already. What they refer to there matters no more.
+    pub(super) fn listed(&self, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
+        work::prepare(documents, &self.0.defaults, &mut |_| Ok(WorkId::from_bytes([0; ID_BYTES])))
     }
 
     /// The world as a dry run sees it.

@@ -47,11 +47,12 @@ pub fn lacking<'a>(tx: &Connection, owner: u32, sets: &'a [Vec<Skill>]) -> Loade
 
 /// What is known when an agent is enrolled.
 pub fn enrol(tx: &Connection, new: &NewAgent) -> Loaded<EnrolFacts> {
-    let sql = "SELECT COUNT(*) FILTER (WHERE state <> 'retired'),
-                   EXISTS (SELECT 1 FROM agents WHERE name = ?1) FROM agents";
-    let (agents, name_taken) =
-        tx.prepare_cached(sql)?.query_row([new.document.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(EnrolFacts { name_taken, key_of: key_of(tx, &new.public_key)?, agents })
+    let sql = "SELECT COUNT(*), COUNT(*) FILTER (WHERE owner = ?2),
+                   EXISTS (SELECT 1 FROM agents WHERE name = ?1) FROM agents WHERE state <> 'retired'";
+    let (agents, own_agents, name_taken) = tx
+        .prepare_cached(sql)?
+        .query_row(params![new.document.name.as_str(), new.owner], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(EnrolFacts { name_taken, key_of: key_of(tx, &new.public_key)?, agents, own_agents })
 }
 
 /// The name of the agent that has or had this key, which is compared as text.

@@ -6,6 +6,7 @@ pub mod content;
 pub mod host;
 pub mod pauses;
 pub mod plans;
+pub mod repeated;
 pub mod resource;
 pub mod why;
 pub mod works;

@@ -26,8 +26,9 @@ pub const MAX_FOUND: usize = 16;
 /// What is known when a schedule is added.
 pub fn add(tx: &Connection, owner: u32, name: &Slug) -> Loaded<AddFacts> {
     let sql = "SELECT EXISTS (SELECT 1 FROM schedules WHERE owner = ?1 AND name = ?2 AND state < 2),
-                   (SELECT COUNT(*) FROM schedules WHERE state < 2)";
-    let read = |row: &Row<'_>| Ok(AddFacts { name_taken: row.get(0)?, count: row.get(1)? });
+                   (SELECT COUNT(*) FROM schedules WHERE state < 2),
+                   (SELECT COUNT(*) FROM schedules WHERE state < 2 AND owner = ?1)";
+    let read = |row: &Row<'_>| Ok(AddFacts { name_taken: row.get(0)?, count: row.get(1)?, own: row.get(2)? });
     Ok(tx.prepare_cached(sql)?.query_row(params![owner, name.as_str()], read)?)
 }
 
@@ -78,7 +79,7 @@ pub fn schedule(tx: &Connection, id: ScheduleId, for_tick: bool, defaults: &Defa
         };
         if let Ok(work) = &work {
             let from = Submitter::Schedule { schedule: id, tick: facts.last.unwrap_or(facts.start) };
-            facts.submit = works::submit_facts(tx, std::slice::from_ref(work), &from)?;
+            facts.submit = works::submit_facts(tx, facts.added.owner, std::slice::from_ref(work), &from)?;
         }
         facts.work = Some(work);
     }

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{AgentState, CostReserved, Event, EventData, WorkState, WorkSubmitted};
 use agentd_schemas::id::{Fence, ID_BYTES, WorkId};
-use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::name::{Skill, Slug};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LoadError, Loaded, accounts, agents, host};
 use crate::domain::Env;
 use crate::domain::command::{RunRef, Submitter};
-use crate::domain::matching::{self, Candidate, Demand};
+use crate::domain::matching::{self, Candidate, Demand, MAX_DEMANDS};
 use crate::domain::work::claim::{ClaimFacts, exhausted};
 use crate::domain::work::recover::CascadeFacts;
 use crate::domain::work::spend::SpendFacts;
-use crate::domain::work::submit::{LinkedWork, NamedAgent, SubmitFacts};
+use crate::domain::work::submit::{Demands, LinkedWork, NamedAgent, SubmitFacts};
 use crate::domain::work::{Dependant, LiveRun, NewWork, Reference, WorkFacts};
 use crate::ledger::project::state_of;
+use crate::ledger::project::works::skills_json;
 
 /// Works that one step of a cascade reaches, at most.
 pub const CASCADE_STEP: usize = 64;
@@ -143,9 +144,10 @@ fn read_dependants(tx: &Connection, sql: &str, key: u64, limit: i64) -> Loaded<V
     Ok(dependants)
 }
 
-/// What a submit needs to know.
-pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loaded<SubmitFacts> {
-    let mut facts = SubmitFacts { open_works: open_works(tx)?, ..SubmitFacts::default() };
+/// What a submit for an owner needs to know.
+pub fn submit_facts(tx: &Connection, owner: u32, works: &[NewWork], from: &Submitter) -> Loaded<SubmitFacts> {
+    let (open_works, own_open_works) = open_works(tx, owner)?;
+    let mut facts = SubmitFacts { open_works, own_open_works, ..SubmitFacts::default() };
     if let Submitter::Run(named) = from {
         facts.run = work(tx, named.work, false)?;
         facts.frozen = host::frozen(tx)?;
@@ -171,12 +173,35 @@ pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loa
             }
         }
     }
+    facts.demands = demands(tx, owner, works)?;
     Ok(facts)
 }
 
-fn open_works(tx: &Connection) -> Loaded<u64> {
-    let sql = "SELECT coalesce(sum(n), 0) FROM counts WHERE state < 7";
-    Ok(tx.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+/// How many demands of the owner's open works there are, where the new works add to them.
+fn demands(tx: &Connection, owner: u32, works: &[NewWork]) -> Loaded<Demands> {
+    let mut asked: Vec<(&str, &[Skill])> = works
+        .iter()
+        .map(|new| (new.spec.agent.as_ref().map_or("", Slug::as_str), new.spec.required_skills.as_slice()))
+        .collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let mut fresh = 0;
+    for (agent, skills) in asked {
+        let sql = "SELECT 1 FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3 AND open > 0";
+        fresh += u64::from(!tx.prepare_cached(sql)?.exists(params![owner, agent, skills_json(skills)])?);
+    }
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM queues WHERE owner = ?1 AND open > 0 LIMIT ?2)";
+    let open = match fresh {
+        0 => 0,
+        _ => tx.prepare_cached(sql)?.query_row(params![owner, MAX_DEMANDS], |row| row.get(0))?,
+    };
+    Ok(Demands { open, fresh })
+}
+
+/// Works that are not over: of all, and of the owner. Both are counted as events go by.
+fn open_works(tx: &Connection, owner: u32) -> Loaded<(u64, u64)> {
+    let sql = "SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (WHERE owner = ?1), 0) FROM counts WHERE state < 7";
+    Ok(tx.prepare_cached(sql)?.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 fn link(tx: &Connection, linked: &mut HashMap<WorkId, LinkedWork>, id: WorkId) -> Loaded<()> {
@@ -240,17 +265,14 @@ const fn scope_work(scope: &Scope) -> Option<WorkId> {
     }
 }
 
-/// Queues with ready works that the agent is able for.
+/// Queues with ready works that the agent is able for. An owner has at most [`MAX_DEMANDS`] of them.
 fn able_queues(tx: &Connection, agent: &Candidate, env: &Env) -> Loaded<Vec<i64>> {
-    let sql = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0";
-    let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
+    let all = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0";
+    let own = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0 AND owner = ?1";
+    let mut statement = tx.prepare_cached(if agent.shared { all } else { own })?;
+    let mut rows = if agent.shared { statement.query([])? } else { statement.query([agent.owner])? };
     let mut able = Vec::new();
     while let Some(row) = rows.next()? {
-        let owner: u32 = row.get(1)?;
-        if owner != agent.owner && !agent.shared {
-            continue;
-        }
         if matching::able(agent, &demand(row)?, &env.defaults).is_ok() {
             able.push(row.get(0)?);
         }

@@ -65,9 +65,11 @@ CREATE TABLE queues (
     agent TEXT NOT NULL,                 -- the only agent, or empty
     skills TEXT NOT NULL,                -- JSON list, sorted
     ready INTEGER NOT NULL,
+    open INTEGER NOT NULL,               -- works that are not over
     UNIQUE (owner, agent, skills)
 ) STRICT;
-CREATE INDEX queues_ready ON queues (id) WHERE ready > 0;
+CREATE INDEX queues_ready ON queues (owner, id) WHERE ready > 0;
+CREATE INDEX queues_open ON queues (owner) WHERE open > 0;
 
 CREATE TABLE works (
     key INTEGER PRIMARY KEY,             -- idx of the submit

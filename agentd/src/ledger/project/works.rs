@@ -6,6 +6,7 @@ mod submitted;
 mod timer;
 
 pub(in crate::ledger) use run::VERIFYING;
+pub(in crate::ledger) use submitted::skills_json;
 
 use agentd_schemas::event::{Event, EventData, ServiceLevelKind, WorkState};
 use agentd_schemas::id::WorkId;
@@ -152,14 +153,9 @@ fn go_on(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     let sql = "INSERT INTO counts (owner, state, n) VALUES (?1, ?2, -1), (?1, ?3, 1)
                ON CONFLICT (owner, state) DO UPDATE SET n = n + excluded.n";
     exec(tx, sql, params![row.owner, row.state, to])?;
-    let ready = state_number(WorkState::Ready);
-    if row.state == ready {
-        queue(tx, row.queue, -1)?;
-    }
-    if to == ready {
-        queue(tx, row.queue, 1)?;
-    }
-    Ok(())
+    let is_ready = |state| i64::from(state == state_number(WorkState::Ready));
+    let is_open = |state| i64::from(super::state_of(state).is_some_and(|state| !state.is_past()));
+    queue(tx, row.queue, is_ready(to) - is_ready(row.state), is_open(to) - is_open(row.state))
 }
 
 /// Adds to the number of works of an owner in a state.
@@ -169,9 +165,12 @@ pub(super) fn count(tx: &Connection, owner: u32, state: i64, by: i64) -> Result<
     exec(tx, sql, params![owner, state, by])
 }
 
-/// Adds to the number of ready works of a queue.
-pub(super) fn queue(tx: &Connection, id: i64, by: i64) -> Result<()> {
-    exec(tx, "UPDATE queues SET ready = ready + ?2 WHERE id = ?1", params![id, by])
+/// Adds to the numbers of ready and of open works of a queue.
+pub(super) fn queue(tx: &Connection, id: i64, ready: i64, open: i64) -> Result<()> {
+    if (ready, open) == (0, 0) {
+        return Ok(());
+    }
+    exec(tx, "UPDATE queues SET ready = ready + ?2, open = open + ?3 WHERE id = ?1", params![id, ready, open])
 }
 
 fn ready(tx: &Connection, row: &Row) -> Result<()> {

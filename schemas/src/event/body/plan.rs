@@ -105,4 +105,10 @@ pub struct AccountLimitSet {
     pub max_cost_micro_usd: Option<u64>,
     /// Tokens; absent when they stay as they were.
     pub max_tokens: Option<u64>,
+    /// The limit of money that was set is gone: the configured one holds again, where there is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_max_cost: bool,
+    /// The limit of tokens is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_max_tokens: bool,
 }

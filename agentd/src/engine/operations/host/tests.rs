@@ -1,3 +1,4 @@
+use agentd_schemas::document::request::WorkFilter;
 use agentd_schemas::http::ClaimRequest;
 use serde_json::json;
 
@@ -24,12 +25,58 @@ async fn a_freeze_report_names_only_what_its_reader_may_know_of() {
     assert_eq!((report.runs, report.unconfirmed.len()), (1, 1));
     assert!(report.unconfirmed[0].contains(&id), "{report:?}");
     assert_eq!(engine.freeze_report(&OWNER, &Scope::All).unwrap(), report);
-    let none = FreezeReport { runs: 0, confirmed: 0, unconfirmed: Vec::new() };
+    let none = FreezeReport { runs: 0, confirmed: 0, unconfirmed: Vec::new(), ending: Vec::new() };
     assert_eq!(engine.freeze_report(&STRANGER, &Scope::All).unwrap(), none);
     for scope in [Scope::Work(id.parse().unwrap()), Scope::Agent("fixer".parse().unwrap())] {
         assert_eq!(engine.freeze_report(&OWNER, &scope).unwrap().runs, 1);
         assert_eq!(engine.freeze_report(&STRANGER, &scope).unwrap_err().code, Code::NotFound);
     }
+}
+
+#[tokio::test]
+async fn a_freeze_names_a_cancelled_run_until_its_agent_heard_of_it() {
+    let (engine, _state) = trial::engine().await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    let id = submit(&engine, &OWNER, json!({"title": "x"})).await;
+    let agent = Caller::agent("fixer".parse().unwrap(), 1000);
+    let claim = engine.claim(&agent, &ClaimRequest::default()).await.unwrap().unwrap();
+    engine.cancel(&OWNER, &id, "enough").await.unwrap();
+    let report = engine.freeze(&OPERATOR, Scope::All, "look").await.unwrap();
+    assert_eq!((report.runs, report.ending.len()), (0, 1), "{report:?}");
+    assert!(report.ending[0].contains(&id), "{report:?}");
+    assert_eq!(engine.freeze_report(&STRANGER, &Scope::All).unwrap().ending, [""; 0]);
+    let beat = serde_json::from_value(json!({"fence": claim.fence})).unwrap();
+    assert_eq!(engine.heartbeat(&agent, claim.run, beat).unwrap_err().code, Code::StaleFence);
+    assert_eq!(engine.freeze_report(&OPERATOR, &Scope::All).unwrap().ending, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_heartbeat_for_what_never_was_leaves_nothing() {
+    let (engine, _state) = trial::engine().await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    let agent = Caller::agent("fixer".parse().unwrap(), 1000);
+    for _ in 0..20 {
+        let beat = serde_json::from_value(json!({"fence": "1.7"})).unwrap();
+        let problem = engine.heartbeat(&agent, "w-7kq3x2mbnd5fa6uz.1".parse().unwrap(), beat).unwrap_err();
+        assert_eq!(problem.code, Code::NotFound, "{problem}");
+    }
+    assert_eq!(trial::recorded(&engine), [""; 0]);
+}
+
+#[tokio::test]
+async fn reads_are_counted_and_those_of_others_by_themselves() {
+    let (engine, _state) = trial::engine().await;
+    let id = submit(&engine, &OWNER, json!({"title": "x"})).await;
+    let before = engine.0.reads.counts();
+    engine.work(&OWNER, &id).unwrap();
+    engine.works(&OWNER, &WorkFilter::default()).unwrap();
+    engine.work(&STRANGER, &id).unwrap_err();
+    engine.work(&OPERATOR, &id).unwrap();
+    engine.works(&OPERATOR, &WorkFilter::default()).unwrap();
+    let after = engine.0.reads.counts();
+    assert_eq!((after.own - before.own, after.others - before.others), (2, 2));
+    assert_eq!(engine.status(&OWNER).unwrap().reads, agentd_schemas::view::Reads::default());
+    assert_eq!(engine.status(&OPERATOR).unwrap().reads.others, after.others);
 }
 
 #[tokio::test]

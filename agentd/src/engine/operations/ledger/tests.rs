@@ -59,3 +59,15 @@ async fn a_descriptor_that_is_only_read_is_refused() {
     let problem = engine.export(&OWNER, file.into(), true, true).await.unwrap_err();
     assert_eq!(problem.code, Code::InvalidDocument, "{problem}");
 }
+
+#[test]
+fn a_backup_without_room_names_the_disk_that_is_full() {
+    let full = || std::io::Error::from_raw_os_error(28);
+    let state = Path::new("/srv/state");
+    let beside = uncopied(state, &backup::BackupError::Io { path: state.join("backup-00ff.tmp"), source: full() });
+    assert_eq!(beside.code, Code::DiskFull);
+    assert!(beside.message.contains("/srv/state/backup-00ff.tmp"), "{beside}");
+    assert!(beside.hint.unwrap().contains("in /srv/state"));
+    let given = unwritten(&full());
+    assert!(given.hint.unwrap().contains("the disk that you write to"));
+}

@@ -2,6 +2,7 @@
 
 use agentd_schemas::event::{Event, WorkState, WorkSubmitted};
 use agentd_schemas::id::WorkId;
+use agentd_schemas::unit::name::Skill;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::super::{exec, state_number};
@@ -43,29 +44,28 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId, data: &WorkSub
         ],
     )?;
     count(tx, data.owner, state_number(data.state), 1)?;
-    if data.state == WorkState::Ready {
-        queue(tx, queue_id, 1)?;
-    }
+    queue(tx, queue_id, i64::from(data.state == WorkState::Ready), 1)?;
     labels(tx, key, data)?;
     timers(tx, key, data)
 }
 
 fn intern_queue(tx: &Connection, key: u64, data: &WorkSubmitted) -> Result<i64> {
-    let skills = skills_json(data);
+    let skills = skills_json(&data.required_skills);
     let agent = data.agent.as_ref().map_or("", |agent| agent.as_str());
     let sql = "SELECT id FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3";
     let known = tx.prepare_cached(sql)?.query_row(params![data.owner, agent, skills], |row| row.get(0)).optional()?;
     if let Some(id) = known {
         return Ok(id);
     }
-    let sql = "INSERT INTO queues (id, owner, agent, skills, ready) VALUES (?1, ?2, ?3, ?4, 0)";
+    let sql = "INSERT INTO queues (id, owner, agent, skills, ready, open) VALUES (?1, ?2, ?3, ?4, 0, 0)";
     exec(tx, sql, params![key, data.owner, agent, skills])?;
     Ok(i64::try_from(key).unwrap_or(i64::MAX))
 }
 
-fn skills_json(data: &WorkSubmitted) -> String {
+/// A list of skills as `queues` has it.
+pub(in crate::ledger) fn skills_json(skills: &[Skill]) -> String {
     let mut text = String::from("[");
-    for (place, skill) in data.required_skills.iter().enumerate() {
+    for (place, skill) in skills.iter().enumerate() {
         // Skills are [a-z0-9.+#_-]: nothing to escape.
         text.push_str(if place == 0 { "\"" } else { ",\"" });
         text.push_str(skill.as_str());

@@ -13,7 +13,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::id::RunId;
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
-use agentd_schemas::view::{Denials, Moneys, StatusView};
+use agentd_schemas::view::{Denials, Moneys, Reads, StatusView};
 use rusqlite::Connection;
 
 use super::ledger::identity;
@@ -44,6 +44,8 @@ pub struct Running {
     pub disk_free_percent: u32,
     /// Denials since the daemon started.
     pub denials: Denials,
+    /// Reads since then, counted.
+    pub reads: Reads,
 }
 
 /// How the host stands. `day` names today in its zone, `2026-11-22`.
@@ -77,6 +79,7 @@ pub fn status(
         clock_held_ms: held,
         // One more or one less would tell whether what somebody tried is there.
         denials: if viewer.all { running.denials } else { Denials::default() },
+        reads: if viewer.all { running.reads } else { Reads::default() },
     })
 }
 

@@ -34,7 +34,7 @@ fn a_claim_carries_all_that_the_agent_needs() {
     let (claim, _) = claim_document(&log.conn, run).unwrap();
     assert_eq!((claim.work, claim.run.attempt, claim.attempt, claim.max_attempts), (work.id, 1, 1, 3));
     assert_eq!((claim.fence.incarnation, claim.fence.n, claim.lease_s), (1, run.unsigned_abs(), 60));
-    assert_eq!((claim.title.as_str(), claim.instructions.as_deref()), ("work", Some("do work")));
+    assert_eq!((claim.title.as_str(), claim.instructions.as_str()), ("work", "do work"));
     assert_eq!(claim.schemas, [serde_json::json!({ "type": "object" })]);
     assert!(claim.judged_by_person);
     assert_eq!(claim.acceptance, acceptance_digest(&criteria));

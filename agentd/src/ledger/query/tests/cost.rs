@@ -71,6 +71,7 @@ fn running() -> Running {
         database_bytes: 0,
         disk_free_percent: 0,
         denials: Denials::default(),
+        reads: agentd_schemas::view::Reads::default(),
     }
 }
 

@@ -1,9 +1,9 @@
-use agentd_schemas::document::request::{EventFilter, Period, Scope};
+use agentd_schemas::document::request::{EventFilter, Scope};
 use agentd_schemas::event::{AccountLimitSet, ContentRedacted, Event, Frozen, NoteAdded, ObjectiveSet, Subject};
 use agentd_schemas::log::note::{SignedNote, VerifierKey};
 use agentd_schemas::problem::{Code, Problem};
 
-use super::{Log, Work, agent, operator, person};
+use super::{Log, Work, agent, no_limit, operator, person};
 use crate::domain::Draft;
 use crate::ledger::query::QueryError;
 use crate::ledger::query::ledger::{content, events, head};
@@ -22,7 +22,7 @@ fn history() -> (Log, Work) {
         log.tell_by(of.owner, Draft::new(Subject::Work(of.id), NoteAdded {}));
     }
     for account in ["owner:1000/day", "agent:other/day", "host/day"] {
-        let limit = AccountLimitSet { period: Period::Day, max_cost_micro_usd: Some(5), max_tokens: None };
+        let limit = AccountLimitSet { max_cost_micro_usd: Some(5), ..no_limit() };
         log.tell_by(0, Draft::new(Subject::Account(account.to_owned()), limit));
     }
     let objective =

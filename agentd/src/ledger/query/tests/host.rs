@@ -4,9 +4,9 @@ use agentd_schemas::event::{
 };
 use agentd_schemas::event::{WorkRetried, WorkState};
 use agentd_schemas::id::RunId;
-use agentd_schemas::view::{Denials, StatusView};
+use agentd_schemas::view::{Denials, Reads, StatusView};
 
-use super::{Log, at, never, operator, person};
+use super::{Log, at, never, no_limit, operator, person};
 use crate::domain::{Defaults, Draft};
 use crate::ledger::query::host::{Running, Today, Window, accounts, digest, first_at, status};
 use crate::ledger::query::parked::parked_queues;
@@ -24,6 +24,7 @@ fn running() -> Running {
         database_bytes: 2,
         disk_free_percent: 3,
         denials: Denials { denied: 4, unauthenticated: 5 },
+        reads: Reads { own: 6, others: 7 },
     }
 }
 
@@ -164,7 +165,7 @@ fn accounts_show_their_period_and_where_the_limit_comes_from() {
     let work = log.submit(1000, "work", |_| {});
     log.claim(work, "fixer", 1);
     spend(&mut log, work);
-    let limit = AccountLimitSet { period: Period::Day, max_cost_micro_usd: Some(5), max_tokens: None };
+    let limit = AccountLimitSet { max_cost_micro_usd: Some(5), ..no_limit() };
     log.tell(Subject::Account("owner:1000/day".to_owned()), limit);
     let defaults = Defaults::default();
     let shown = |viewer: &Viewer| -> Vec<(String, String, Option<u64>, u64, String)> {
@@ -205,13 +206,20 @@ fn a_limit_that_was_not_given_is_shown_as_it_stays() {
         (host.max_cost.map(|most| most.0.as_micro()), host.max_tokens, host.limit_source)
     };
     let mut set = |max_cost_micro_usd, max_tokens| {
-        let limit = AccountLimitSet { period: Period::Day, max_cost_micro_usd, max_tokens };
+        let limit = AccountLimitSet { max_cost_micro_usd, max_tokens, ..no_limit() };
         log.tell(Subject::Account("host/day".to_owned()), limit);
         shown(&log)
     };
     assert_eq!(set(None, Some(5)), (Some(defaults.host_day_micro_usd), Some(5), "set".to_owned()));
     assert_eq!(set(Some(7), None), (Some(7), Some(5), "set".to_owned()));
     assert_eq!(set(None, Some(0)), (Some(7), Some(0), "set".to_owned()));
+    let mut gone = |no_max_cost, no_max_tokens| {
+        let limit = AccountLimitSet { no_max_cost, no_max_tokens, ..no_limit() };
+        log.tell(Subject::Account("host/day".to_owned()), limit);
+        shown(&log)
+    };
+    assert_eq!(gone(false, true), (Some(7), None, "set".to_owned()));
+    assert_eq!(gone(true, false), (Some(defaults.host_day_micro_usd), None, "default".to_owned()));
 }
 
 #[test]

@@ -12,9 +12,10 @@ mod show;
 
 use agentd_schemas::content::{TEXT, WORK_CONTENT, WorkContent};
 use agentd_schemas::document::agent::ModelBinding;
+use agentd_schemas::document::request::Period;
 use agentd_schemas::event::{
-    AgentEnrolled, AttemptFailed, Custody, EventData, FailureReason, ResultJudged, RunWaiting, Subject, Verdict,
-    WaitReason, WorkClaimed, WorkCompleted, WorkReadied, WorkSubmitted,
+    AccountLimitSet, AgentEnrolled, AttemptFailed, Custody, EventData, FailureReason, ResultJudged, RunWaiting,
+    Subject, Verdict, WaitReason, WorkClaimed, WorkCompleted, WorkReadied, WorkSubmitted,
 };
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::key::openssh::PrivateKey;
@@ -45,6 +46,17 @@ fn person(uid: u32) -> Viewer {
 /// Sees what it works on.
 fn agent(name: &str) -> Viewer {
     Caller::agent(name.parse().unwrap(), 1000).viewer()
+}
+
+/// A limit for each day that changes nothing.
+fn no_limit() -> AccountLimitSet {
+    AccountLimitSet {
+        period: Period::Day,
+        max_cost_micro_usd: None,
+        max_tokens: None,
+        no_max_cost: false,
+        no_max_tokens: false,
+    }
 }
 
 /// No queue is parked.
