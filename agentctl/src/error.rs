@@ -2,10 +2,9 @@
 //!
 //! | exit | meaning |
 //! |---|---|
-//! | 0 | done |
+//! | 0 | done, or the reader of stdout had enough |
 //! | 1 | refused, or failed on this machine |
 //! | 2 | wrong usage or a malformed document |
-//! | 3 | the reader of stdout went away |
 //! | 4 | the daemon cannot be reached |
 //! | 5 | denied |
 //! | 6 | not found |
@@ -18,8 +17,6 @@ use agentd_schemas::strict::DocumentError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Exit code when the reader of stdout went away.
-pub(crate) const BROKEN_PIPE: u8 = 3;
 /// Exit code when the daemon cannot be reached.
 pub(crate) const UNREACHABLE: u8 = 4;
 /// Exit code when the work that was waited for failed.
@@ -95,6 +92,11 @@ impl Failure {
         let mut failure = Self::new("silent", exit, "");
         failure.0.silent = true;
         failure
+    }
+
+    /// Who reads stdout has enough, as `head` has: there is nothing more to do, and nothing is wrong.
+    pub(crate) fn reader_left() -> Self {
+        Self::silent(0)
     }
 
     /// A file that cannot be read or written.
@@ -189,7 +191,7 @@ impl From<Problem> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::silent(BROKEN_PIPE),
+            std::io::ErrorKind::BrokenPipe => Self::reader_left(),
             _ => Self::local(format!("cannot write to stdout: {}", said(&error))),
         }
     }
@@ -267,9 +269,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_silent() {
+    fn a_reader_that_went_away_is_no_failure() {
         let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert_eq!((failure.exit(), failure.told(false).as_str()), (3, ""));
+        assert_eq!((failure.exit(), failure.told(false).as_str()), (0, ""));
     }
 
     #[test]
