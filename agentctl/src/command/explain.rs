@@ -159,7 +159,7 @@ impl<'a> Place<'a> {
         if fields.is_empty() {
             return Ok(());
         }
-        let mut table = Table::new(["FIELD", "KIND", "~MEANING"]);
+        let mut table = Table::new(["FIELD", "~KIND", "~MEANING"]);
         for (name, schema, required) in fields {
             let name = if required { format!("{name} (needed)") } else { name.to_owned() };
             table.row([Cell::new(name), Cell::new(self.kind(schema)), Cell::new(self.said(schema).replace('\n', " "))]);

@@ -105,7 +105,7 @@ pub(crate) fn waiting(out: &Output, waiting: &[WaitingForPerson]) -> Result<(), 
         table.row([
             Cell::new(&item.short),
             Cell::new(&item.what),
-            Cell::new(out.time(item.since)),
+            Cell::time(out, item.since),
             Cell::new(&item.command),
         ]);
     }

@@ -49,7 +49,7 @@ fn table(out: &Output, rows: &[HistoryRow]) -> Result<(), Failure> {
             Cell::new(&row.short),
             row.run.attempt.into(),
             Cell::state(&row.outcome),
-            Cell::new(out.time(row.claimed_at)),
+            Cell::time(out, row.claimed_at),
             Cell::new(elapsed(row.claimed_at, row.ended_at.unwrap_or_else(ambient::now))),
             row.spent.into(),
             row.epoch.into(),

@@ -4,14 +4,17 @@ use agentd_schemas::document::request::{EventFilter, MAX_PAGE};
 use agentd_schemas::event::{Actor, EventData, SubjectKind};
 use agentd_schemas::view::{EventView, PageOfEvents};
 use clap::builder::PossibleValuesParser;
+use unicode_width::UnicodeWidthStr;
 
-use crate::command::work::log::line;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::follow::Follower;
 use crate::latest;
-use crate::output::{Colour, Output};
+use crate::output::{Colour, Output, cut};
 use crate::story::{self, Told};
+
+/// Columns of what happened, at least, however narrow the terminal is.
+const LEAST_WORDS: usize = 8;
 
 /// Show events, oldest first
 #[derive(Debug, clap::Args)]
@@ -155,19 +158,33 @@ fn show(out: &Output, event: &EventView) -> Result<(), Failure> {
         return out.line(event.index);
     }
     match story::tell(&event.body) {
-        Some(told) => out.line(format!("{:>6}  {}", event.index, sentence(out, &told))),
+        Some(told) => out.line(sentence(out, &told)),
         None => out.line(format!("{:>6}  (not readable by this agentctl)", event.index)),
     }
 }
 
-/// One event with its subject, for a log of many subjects.
+/// One event with its subject, for a log of many subjects: one line, on a terminal no longer than that is wide.
 fn sentence(out: &Output, told: &Told) -> String {
-    if told.subject == "host" {
-        return line(out, told);
-    }
-    let subject = if told.subject == "work" { told.id.clone() } else { format!("{} {}", told.subject, told.id) };
-    let words = format!("{}  {}", out.paint(Colour::Bold, &subject), told.words);
-    line(out, &Told { words, ..told.clone() })
+    let subject = match told.subject.as_str() {
+        "host" => String::new(),
+        "work" => format!("{}  ", told.id),
+        other => format!("{other} {}  ", told.id),
+    };
+    let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
+    let index = format!("{:>6}", told.index);
+    let around = |time: &str, subject: &str| format!("{index}  {time}  {}  {subject}", told.actor).width();
+    let (time, subject, words) = match out.width() {
+        Some(width) if around(&time, &subject) + told.words.width() > width => {
+            let time = told.time.map_or(time, |time| out.short_time(time));
+            // An id of a work is not cut: it is what one types next.
+            let subject = if told.subject == "work" { subject } else { cut(&subject, width / 3) };
+            let room = width.saturating_sub(around(&time, &subject)).max(LEAST_WORDS);
+            (time, subject, cut(&told.words, room))
+        }
+        _ => (time, subject, told.words.clone()),
+    };
+    let (time, actor) = (out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor));
+    format!("{index}  {time}  {actor}  {}{words}", out.paint(Colour::Bold, &subject))
 }
 
 #[cfg(test)]
@@ -185,6 +202,12 @@ mod tests {
     fn an_event_is_one_line_for_people_and_its_exact_bytes_for_programs() {
         let text = written(Style::default(), None, |out| show(out, &event()).unwrap());
         assert_eq!(text, "     7  2026-11-22 08:00:00 UTC  agent:fixer  w-aaaaaaaaaaaaaaaa  started\n");
+        let narrow = written(Style::default(), Some(60), |out| show(out, &event()).unwrap());
+        assert!(narrow.ends_with(" 08:00  agent:fixer  w-aaaaaaaaaaaaaaaa  started\n"), "{narrow}");
+        let long = EventView { body: event().body.replace("RunStarted", "WorkTeleportedFarAway"), ..event() };
+        let cut = written(Style::default(), Some(70), |out| show(out, &long).unwrap());
+        assert!(cut.ends_with("  w-aaaaaaaaaaaaaaaa  WorkTeleportedF…\n"), "{cut}");
+        assert_eq!(cut.trim_end_matches('\n').width(), 70, "{cut}");
         let json = Style { json: true, ..Style::default() };
         assert_eq!(written(json, None, |out| show(out, &event()).unwrap()), event().body + "\n");
     }

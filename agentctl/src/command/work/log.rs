@@ -95,7 +95,7 @@ async fn tell(out: &Output, works: &WorksProxy<'_>, event: &EventView, told: &To
 }
 
 /// Time, who and what of one event.
-pub(crate) fn line(out: &Output, told: &Told) -> String {
+fn line(out: &Output, told: &Told) -> String {
     let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
     format!("{}  {}  {}", out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor), told.words)
 }

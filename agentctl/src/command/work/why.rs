@@ -36,7 +36,7 @@ fn words(out: &Output, why: &WhyView) -> Result<(), Failure> {
     if why.agents.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(["AGENT", "MAY TAKE IT", "~BECAUSE"]);
+    let mut table = Table::new(["~AGENT", "MAY TAKE IT", "~BECAUSE"]);
     for verdict in &why.agents {
         let may = if verdict.eligible { "yes" } else { "no" };
         table.row([Cell::new(&verdict.agent), Cell::new(may), Cell::new(&verdict.because)]);
