@@ -105,6 +105,11 @@ dispatch!(Command {
     Work Agent Model Schedule Slo Budget Ledger Clock Explain Completions Man
 });
 
+/// A parser of how many, which is some.
+pub(crate) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
 /// A reason that must say something.
 pub(crate) fn reason(text: &str) -> Result<String, String> {
     let most = agentd_schemas::document::agent::MAX_REASON_BYTES;

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EVENT")]
     since: Option<u64>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one())]
     limit: u32,
     /// Go on as events come, until Ctrl-C
     #[arg(long, short)]
@@ -51,7 +51,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let filter = self.filter(context).await?;
-        let (events, next) = match self.since {
+        let Found { events, next, more } = match self.since {
             Some(since) => forward(context, filter.clone(), since, self.limit).await?,
             None => newest(context, filter.clone(), self.limit).await?,
         };
@@ -59,6 +59,10 @@ impl Args {
             show(&context.out, event)?;
         }
         if !self.follow {
+            if context.out.is_human() {
+                let said = if events.is_empty() { Some("no events".to_owned()) } else { more };
+                said.iter().for_each(|said| context.out.note(said));
+            }
             return Ok(());
         }
         let mut follower = Follower::from(context, next).await?;
@@ -94,13 +98,17 @@ fn subject_kind(text: &str) -> Result<&'static str, Failure> {
     })
 }
 
-/// Events from `since` on, and the place to go on from.
-async fn forward(
-    context: &Context,
-    mut filter: EventFilter,
-    since: u64,
-    limit: u32,
-) -> Result<(Vec<EventView>, u64), Failure> {
+/// Events that were asked for.
+struct Found {
+    events: Vec<EventView>,
+    /// The place in the log to go on from.
+    next: u64,
+    /// How to see those that there may be beyond the limit.
+    more: Option<String>,
+}
+
+/// Events from `since` on.
+async fn forward(context: &Context, mut filter: EventFilter, since: u64, limit: u32) -> Result<Found, Failure> {
     let ledger = context.ledger().await?;
     let mut events: Vec<EventView> = Vec::new();
     filter.since = since;
@@ -110,14 +118,16 @@ async fn forward(
         let page: PageOfEvents = read(&ledger.events(&document(&filter)?).await?)?;
         events.extend(page.events);
         if events.len() >= limit as usize || page.next >= page.size || page.next <= filter.since {
-            return Ok((events, page.next.max(filter.since)));
+            let next = page.next.max(filter.since);
+            let more = (next < page.size).then(|| format!("there may be newer events: --since {next}"));
+            return Ok(Found { events, next, more });
         }
         filter.since = page.next;
     }
 }
 
 /// The newest events, oldest first, and the end of the log.
-async fn newest(context: &Context, mut filter: EventFilter, limit: u32) -> Result<(Vec<EventView>, u64), Failure> {
+async fn newest(context: &Context, mut filter: EventFilter, limit: u32) -> Result<Found, Failure> {
     let ledger = context.ledger().await?;
     let mut events: Vec<EventView> = Vec::new();
     let mut end = None;
@@ -131,7 +141,8 @@ async fn newest(context: &Context, mut filter: EventFilter, limit: u32) -> Resul
         events.extend(page.events);
         if is_last || events.len() >= limit as usize {
             events.reverse();
-            return Ok((events, end));
+            let more = (!is_last).then(|| format!("there may be older events: -n {}", limit.saturating_mul(4)));
+            return Ok(Found { events, next: end, more });
         }
         filter.since = page.next;
     }

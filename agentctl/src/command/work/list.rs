@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WORK")]
     parent: Option<String>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = command::at_least_one())]
     limit: u32,
 }
 
