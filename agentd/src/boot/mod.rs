@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod config;
+mod effective;
 mod paths;
 mod serve;
 mod telemetry;
@@ -20,7 +21,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(verify)) => tools::verify(&args, verify),
         Some(Command::Rebuild) => tools::rebuild(&args),
         Some(Command::Restore(restore)) => tools::restore(&args, restore),
-        Some(Command::Config) => tools::print_config(&args),
+        Some(Command::Config) => effective::print(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
