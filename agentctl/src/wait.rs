@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use agentd_schemas::event::WaitReason;
 use agentd_schemas::id::WorkId;
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{EventView, WorkView};
@@ -148,6 +149,12 @@ fn change(view: &WorkView) -> String {
     match (row.state.as_str(), &view.waiting_for) {
         ("verifying", _) => {
             text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short));
+        }
+        ("waiting", Some(WaitReason::Person)) => {
+            if let Some(question) = story::question(view) {
+                text.push_str(&format!(" · it asks: {}", plain(question)));
+            }
+            text.push_str(&format!(" · agentctl work answer {} …", row.short));
         }
         ("waiting", Some(reason)) => text.push_str(&format!(" · waits for {}", plain(&story::waits_for(reason)))),
         _ => {}

@@ -3,7 +3,8 @@
 
 use std::process::{Command, Stdio};
 
-use agentd_tests::harness::{Daemon, binary};
+use agentd_schemas::http::RunStatus;
+use agentd_tests::harness::{Agent, Daemon, binary};
 use serde_json::json;
 
 /// Exit code and stderr of a command whose reader of stdout is gone before it begins.
@@ -38,4 +39,35 @@ fn a_reader_that_has_enough_is_no_failure() {
     let mut command = Command::new(binary("agentd"));
     command.arg("--state").arg(daemon.state()).args(["verify", "--deep"]);
     assert_eq!(unread(command), (Some(0), String::new()));
+}
+
+#[test]
+fn what_a_run_asks_a_person_is_shown_wherever_the_person_looks() {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    let agent = Agent::enrol(&daemon, &operator, "worker", &["rust"]);
+    let id = operator.submit(&json!({"title": "Paint it"}));
+    let claim = agent.claim();
+    let _: RunStatus = agent.say(&claim, "start", json!({})).read();
+    let _: RunStatus = agent.say(&claim, "ask", json!({"text": "Which colour?"})).read();
+    operator.ask("Works", "Note", &(id.as_str(), "by Friday")).unwrap();
+    for arguments in [&["why", &id][..], &["status"], &["work", "show", &id], &["digest"]] {
+        assert!(daemon.told(arguments).contains("Which colour?"), "{arguments:?}");
+    }
+    daemon.told(&["work", "answer", &id, "blue"]);
+    assert!(!daemon.told(&["status"]).contains("Which colour?"));
+}
+
+#[test]
+fn the_words_with_an_acceptance_are_part_of_the_story() {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    let agent = Agent::enrol(&daemon, &operator, "worker", &["rust"]);
+    let id = operator.submit(&json!({"title": "Write it", "acceptance": [{"person": "owner"}]}));
+    let claim = agent.claim();
+    let _: RunStatus = agent.say(&claim, "start", json!({})).read();
+    agent.complete(&claim, "\"done\"");
+    daemon.told(&["accept", &id, "--note", "reads well"]);
+    let story = daemon.told(&["log", &id]);
+    assert!(story.contains("    reads well"), "{story}");
 }

@@ -7,7 +7,6 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::args::Args;
-use super::config::Config;
 use super::paths;
 use crate::engine::database;
 use crate::ledger::open::open_reader;
@@ -93,6 +92,7 @@ fn beside(options: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::config::Config;
 
     #[test]
     fn what_is_printed_is_the_configuration_again_and_names_sources() {

@@ -105,7 +105,8 @@ async fn said(works: &WorksProxy<'_>, told: &Told) -> Option<String> {
     let event = told.event.as_ref()?;
     let slot = match &event.data {
         EventData::WorkSubmitted(_) | EventData::NoteAdded(_) => 0,
-        EventData::AttemptFailed(_) => 2,
+        // What a person said of the result, or the agent of its failure.
+        EventData::AttemptFailed(_) | EventData::WorkCompleted(_) => 2,
         _ => return None,
     };
     event.envelope.blobs.iter().find(|blob| blob.slot == slot)?;
