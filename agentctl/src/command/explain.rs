@@ -195,6 +195,23 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Every place in a file: `work`, `work.limits`, `work.limits.max_cost`.
+pub(super) fn paths(file: &str, schema: &str) -> Vec<String> {
+    let Ok(root) = serde_json::from_str::<Value>(schema) else {
+        return Vec::new();
+    };
+    let mut open = vec![Place { root: &root, schema: &root, path: file.to_owned(), required: true }];
+    let mut paths = Vec::new();
+    while let Some(place) = open.pop() {
+        // The schemas are our own and not recursive; the bound keeps a mistake in them from becoming a hang.
+        if place.path.split('.').count() < 6 {
+            open.extend(place.field_names().iter().rev().filter_map(|name| place.enter(name).ok()));
+        }
+        paths.push(place.path);
+    }
+    paths
+}
+
 /// The forms that a schema offers.
 fn forms(schema: &Value) -> Vec<&Value> {
     ["anyOf", "oneOf", "allOf"].into_iter().flat_map(|key| schema[key].as_array().into_iter().flatten()).collect()
@@ -236,6 +253,15 @@ mod tests {
                 assert!(text.contains(part), "{path}: {part}\n{text}");
             }
         }
+    }
+
+    #[test]
+    fn every_place_is_known_by_its_path() {
+        let found: Vec<String> = SCHEMAS.iter().flat_map(|(name, schema)| paths(name, schema)).collect();
+        for path in &found {
+            explained(path).unwrap();
+        }
+        assert!(found.contains(&"schedule.work.limits.max_cost".to_owned()), "{found:?}");
     }
 
     #[test]
