@@ -124,6 +124,13 @@ impl Failure {
         self
     }
 
+    /// Adds another way out, on a line of its own.
+    #[must_use]
+    pub(crate) fn hint_too(mut self, hint: &str) -> Self {
+        let before = self.0.hint.take().map(|hint| hint + "\n").unwrap_or_default();
+        self.hint(before + hint)
+    }
+
     /// Adds one fact for programs.
     #[must_use]
     pub(crate) fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
