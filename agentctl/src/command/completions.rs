@@ -73,8 +73,10 @@ fn word(kind: Kind) -> String {
 
 /// A function around the generated one: where a name stands, the names that there are take the place of its words.
 fn bash(places: &[(String, Kind)]) -> String {
-    let cases: String =
-        places.iter().map(|(path, kind)| format!("            \"{path}\") kind={} ;;\n", word(*kind))).collect();
+    let mut cases = String::new();
+    for (path, kind) in places {
+        cases.push_str(&format!("            \"{path}\") kind={} ;;\n", word(*kind)));
+    }
     format!(
         r#"
 _agentctl_names() {{

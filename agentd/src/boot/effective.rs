@@ -86,7 +86,11 @@ fn lines(config: &Table, written: &Table, elsewhere: &BTreeMap<&str, &str>) -> S
 /// Options with their sources under each other.
 fn beside(options: &[(String, String)]) -> String {
     let width = options.iter().map(|(option, _)| option.chars().count()).max().unwrap_or(0);
-    options.iter().map(|(option, source)| format!("{option:<width$}  # {source}\n")).collect()
+    let mut text = String::new();
+    for (option, source) in options {
+        text.push_str(&format!("{option:<width$}  # {source}\n"));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -61,7 +61,9 @@ impl Args {
         if !self.follow {
             if context.out.is_human() {
                 let said = if events.is_empty() { Some("no events".to_owned()) } else { more };
-                said.iter().for_each(|said| context.out.note(said));
+                if let Some(said) = said {
+                    context.out.note(said);
+                }
             }
             return Ok(());
         }

@@ -302,11 +302,13 @@ impl Unserved {
             _ => None,
         });
         let asked: HashSet<Demand> = asked.collect();
+        let asked = Vec::from_iter(asked);
         // One submit has one owner.
-        let Some(owner) = asked.iter().next().map(|demand| demand.owner) else {
-            return Ok(Self(asked));
+        let Some(owner) = asked.first().map(|demand| demand.owner) else {
+            return Ok(Self(HashSet::new()));
         };
-        Ok(Self(load::agents::unserved(conn, owner, asked, defaults).map_err(Problem::internal)?))
+        let unserved = load::agents::unserved(conn, owner, asked, defaults).map_err(Problem::internal)?;
+        Ok(Self(unserved.into_iter().collect()))
     }
 
     /// The state as lists show it.

@@ -1,7 +1,5 @@
 //! Facts about agents.
 
-use std::collections::HashSet;
-
 use agentd_schemas::event::AgentState;
 use agentd_schemas::unit::name::{Skill, Slug};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -50,12 +48,7 @@ pub fn lacking<'a>(tx: &Connection, owner: u32, sets: &'a [Vec<Skill>]) -> Loade
 
 /// Those of the owner's demands that no agent of [`candidates_for`] is able to serve. Ends with the first agents that
 /// are: mostly there is one.
-pub fn unserved(
-    tx: &Connection,
-    owner: u32,
-    mut demands: HashSet<Demand>,
-    defaults: &Defaults,
-) -> Loaded<HashSet<Demand>> {
+pub fn unserved(tx: &Connection, owner: u32, mut demands: Vec<Demand>, defaults: &Defaults) -> Loaded<Vec<Demand>> {
     let sql = concat!(columns!(), " WHERE (owner = ?1 OR shared = 1) AND state <> 'retired'");
     let mut statement = tx.prepare_cached(sql)?;
     let mut rows = statement.query([owner])?;
