@@ -20,7 +20,7 @@ use crate::output::{Output, Style};
     version,
     max_term_width = 110,
     infer_long_args = false,
-    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 reader went away, 4 agentd unreachable, 5 denied, \
+    after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage, 4 agentd unreachable, 5 denied, \
                   6 not found, 7 the work waited for failed, 255 a defect\n\n\
                   Example:\n  agentctl submit 'Summarise the open issues' --skill triage --wait"
 )]

@@ -2,10 +2,9 @@
 //!
 //! | exit | meaning |
 //! |---|---|
-//! | 0 | done |
+//! | 0 | done, or the reader of stdout had enough |
 //! | 1 | refused, or failed on this machine |
 //! | 2 | wrong usage or a malformed document |
-//! | 3 | the reader of stdout went away |
 //! | 4 | the daemon cannot be reached |
 //! | 5 | denied |
 //! | 6 | not found |
@@ -18,8 +17,6 @@ use agentd_schemas::strict::DocumentError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Exit code when the reader of stdout went away.
-pub(crate) const BROKEN_PIPE: u8 = 3;
 /// Exit code when the daemon cannot be reached.
 pub(crate) const UNREACHABLE: u8 = 4;
 /// Exit code when the work that was waited for failed.
@@ -97,6 +94,11 @@ impl Failure {
         failure
     }
 
+    /// Who reads stdout has enough, as `head` has: there is nothing more to do, and nothing is wrong.
+    pub(crate) fn reader_left() -> Self {
+        Self::silent(0)
+    }
+
     /// A file that cannot be read or written.
     pub(crate) fn file(path: impl AsRef<std::path::Path>, what: &str, error: &std::io::Error) -> Self {
         Self::local(format!("cannot {what} {}: {}", path.as_ref().display(), said(error)))
@@ -120,6 +122,13 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    /// Adds another way out, on a line of its own.
+    #[must_use]
+    pub(crate) fn hint_too(mut self, hint: &str) -> Self {
+        let before = self.0.hint.take().map(|hint| hint + "\n").unwrap_or_default();
+        self.hint(before + hint)
     }
 
     /// Adds one fact for programs.
@@ -189,7 +198,7 @@ impl From<Problem> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::silent(BROKEN_PIPE),
+            std::io::ErrorKind::BrokenPipe => Self::reader_left(),
             _ => Self::local(format!("cannot write to stdout: {}", said(&error))),
         }
     }
@@ -267,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_silent() {
+    fn a_reader_that_went_away_is_no_failure() {
         let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert_eq!((failure.exit(), failure.told(false).as_str()), (3, ""));
+        assert_eq!((failure.exit(), failure.told(false).as_str()), (0, ""));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use agentd_schemas::event::WaitReason;
 use agentd_schemas::id::WorkId;
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{EventView, WorkView};
@@ -149,6 +150,12 @@ fn change(view: &WorkView) -> String {
         ("verifying", _) => {
             text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short));
         }
+        ("waiting", Some(WaitReason::Person)) => {
+            if let Some(question) = story::question(view) {
+                text.push_str(&format!(" · it asks: {}", plain(question)));
+            }
+            text.push_str(&format!(" · agentctl work answer {} …", row.short));
+        }
         ("waiting", Some(reason)) => text.push_str(&format!(" · waits for {}", plain(&story::waits_for(reason)))),
         _ => {}
     }
@@ -196,6 +203,22 @@ impl Screen {
 
 /// Prints what came of works that are over; a failure when one of them did not complete.
 pub(crate) fn results(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
+    let printed = print(out, views);
+    let failed: Vec<&WorkView> = views.iter().filter(|view| view.row.state != "completed").collect();
+    // That a work failed is said even to who had enough of what was printed.
+    let Some(first) = failed.first() else {
+        return printed;
+    };
+    Err(Failure::work_failed(
+        &format!("work {} {}", first.row.short, plain(&first.row.state)),
+        first.row.reason.as_deref(),
+        failed.len(),
+    )
+    .hint(format!("agentctl log {}", first.row.short)))
+}
+
+/// Prints the result of the one work, or how the many stand.
+fn print(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
     let result = |view: &WorkView| view.runs.last().and_then(|run| run.result.clone());
     match views {
         _ if out.is_quiet() => {}
@@ -216,16 +239,7 @@ pub(crate) fn results(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
             out.show(&many, &[], |out| crate::command::work::list::table(out, &rows))?;
         }
     }
-    let failed: Vec<&WorkView> = views.iter().filter(|view| view.row.state != "completed").collect();
-    let Some(first) = failed.first() else {
-        return Ok(());
-    };
-    Err(Failure::work_failed(
-        &format!("work {} {}", first.row.short, plain(&first.row.state)),
-        first.row.reason.as_deref(),
-        failed.len(),
-    )
-    .hint(format!("agentctl log {}", first.row.short)))
+    Ok(())
 }
 
 #[cfg(test)]

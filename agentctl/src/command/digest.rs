@@ -24,7 +24,12 @@ impl Args {
         let digest: DigestView = read(&context.host().await?.digest(self.since.as_ms()).await?)?;
         let rows = digest.completed.iter().chain(&digest.failed);
         let ids: Vec<String> = rows.map(|row| row.id.to_string()).collect();
-        context.out.show(&digest, &ids, |out| words(out, &digest))
+        context.out.show(&digest, &ids, |out| words(out, &digest))?;
+        status::questions(context, &digest.waiting).await?;
+        if context.out.is_human() {
+            digest.next.iter().for_each(|command| context.out.hint(command));
+        }
+        Ok(())
     }
 }
 
@@ -39,11 +44,7 @@ fn words(out: &Output, digest: &DigestView) -> Result<(), Failure> {
     details.write(out)?;
     rows(out, "Completed", &digest.completed, digest.completed_count)?;
     rows(out, "Not completed", &digest.failed, digest.failed_count)?;
-    status::waiting(out, &digest.waiting)?;
-    for command in &digest.next {
-        out.hint(command);
-    }
-    Ok(())
+    status::waiting(out, &digest.waiting)
 }
 
 fn rows(out: &Output, heading: &str, rows: &[WorkRow], all: u64) -> Result<(), Failure> {

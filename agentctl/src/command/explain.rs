@@ -112,8 +112,31 @@ impl<'a> Place<'a> {
         own.or_else(|| self.resolve(schema)["description"].as_str()).or_else(there).unwrap_or_default().to_owned()
     }
 
+    /// How the text at a schema is written, with an example: what the unit that it refers to says of itself.
+    fn form(&self, schema: &'a Value) -> Option<&'a str> {
+        let unit = self.unit(schema)?;
+        unit.strip_prefix("#/$defs/").and_then(|name| self.root["$defs"][name]["description"].as_str())
+    }
+
+    /// The reference to the unit at a schema, through lists and what may be absent.
+    fn unit(&self, schema: &'a Value) -> Option<&'a str> {
+        let at = |schema: &'a Value| schema["$ref"].as_str();
+        let found = at(schema).or_else(|| forms(schema).into_iter().find_map(at)).or_else(|| at(&schema["items"]))?;
+        let is_text = self.root.pointer(found.strip_prefix('#')?)?["type"] == "string";
+        is_text.then_some(found)
+    }
+
     /// The kind of value, in words: `text`, `list of objects`.
     fn kind(&self, schema: &'a Value) -> String {
+        let kind = match self.unit(schema).filter(|_| schema["type"] != "array") {
+            Some("#/$defs/WallMs") => Some("time"),
+            Some("#/$defs/Span") => Some("duration"),
+            Some("#/$defs/Usd") => Some("amount of money"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            return kind.to_owned();
+        }
         let schema = self.resolve(schema);
         if let Some(words) = self.words_of(schema) {
             return words;
@@ -152,6 +175,9 @@ impl<'a> Place<'a> {
         if !said.is_empty() {
             out.line(format!("  {}", said.replace('\n', "\n  ")))?;
         }
+        if let Some(form) = self.form(self.schema).filter(|form| *form != said) {
+            out.line(format!("  {}", form.replace('\n', " ")))?;
+        }
         if let Some(value) = self.schema.get("default").filter(|value| !value.is_null()) {
             out.line(format!("  default: {value}"))?;
         }
@@ -159,7 +185,7 @@ impl<'a> Place<'a> {
         if fields.is_empty() {
             return Ok(());
         }
-        let mut table = Table::new(["FIELD", "KIND", "~MEANING"]);
+        let mut table = Table::new(["FIELD", "~KIND", "~MEANING"]);
         for (name, schema, required) in fields {
             let name = if required { format!("{name} (needed)") } else { name.to_owned() };
             table.row([Cell::new(name), Cell::new(self.kind(schema)), Cell::new(self.said(schema).replace('\n', " "))]);
@@ -167,6 +193,23 @@ impl<'a> Place<'a> {
         out.line("")?;
         out.table(&table)
     }
+}
+
+/// Every place in a file: `work`, `work.limits`, `work.limits.max_cost`.
+pub(super) fn paths(file: &str, schema: &str) -> Vec<String> {
+    let Ok(root) = serde_json::from_str::<Value>(schema) else {
+        return Vec::new();
+    };
+    let mut open = vec![Place { root: &root, schema: &root, path: file.to_owned(), required: true }];
+    let mut paths = Vec::new();
+    while let Some(place) = open.pop() {
+        // The schemas are our own and not recursive; the bound keeps a mistake in them from becoming a hang.
+        if place.path.split('.').count() < 6 {
+            open.extend(place.field_names().iter().rev().filter_map(|name| place.enter(name).ok()));
+        }
+        paths.push(place.path);
+    }
+    paths
 }
 
 /// The forms that a schema offers.
@@ -195,18 +238,30 @@ mod tests {
     fn fields_inside_fields_are_found_with_what_they_mean() {
         for (path, parts) in [
             ("work", &["instructions", "depends_on", "list of text"][..]),
-            ("work.limits.max_cost", &["Money over all attempts", "text"]),
+            ("work.limits.max_cost", &["(amount of money, optional)", "Money over all attempts", "2.00 USD"]),
+            ("work.not_before", &["(time, optional)", "Not handed out", "2026-11-22T08:00:00.000Z"]),
+            ("work.limits.timeout", &["(duration, optional)", "1h 30min"]),
+            ("work.required_skills", &["list of text", "a-z 0-9"]),
             ("work.on_deadline", &["breach | stop"]),
             ("work.acceptance", &["json_schema", "person"]),
             ("schedule.work.slo.start_within", &["A first agent has it within this time"]),
             ("agent.model.on_mismatch", &["record | pause | deny"]),
-            ("objective.window", &["(text)", "28d"]),
+            ("objective.window", &["(duration)", "28d", "1h 30min"]),
         ] {
             let text = explained(path).unwrap();
             for part in parts {
                 assert!(text.contains(part), "{path}: {part}\n{text}");
             }
         }
+    }
+
+    #[test]
+    fn every_place_is_known_by_its_path() {
+        let found: Vec<String> = SCHEMAS.iter().flat_map(|(name, schema)| paths(name, schema)).collect();
+        for path in &found {
+            explained(path).unwrap();
+        }
+        assert!(found.contains(&"schedule.work.limits.max_cost".to_owned()), "{found:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     follow: bool,
     /// Of the whole log, the newest so many events
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, conflicts_with = "work")]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one(), conflicts_with = "work")]
     limit: u32,
 }
 

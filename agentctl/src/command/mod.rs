@@ -20,6 +20,7 @@ macro_rules! dispatch {
 pub(crate) mod agent;
 mod budget;
 mod clock;
+mod complete;
 mod completions;
 mod digest;
 mod doctor;
@@ -96,14 +97,22 @@ pub(crate) enum Command {
     Explain(explain::Args),
     /// Write completions for a shell
     Completions(completions::Args),
+    /// Print the names that a shell completes a word with
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Args),
     /// Write the manual pages
     Man(man::Args),
 }
 
 dispatch!(Command {
     Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Freeze Thaw
-    Work Agent Model Schedule Slo Budget Ledger Clock Explain Completions Man
+    Work Agent Model Schedule Slo Budget Ledger Clock Explain Completions Complete Man
 });
+
+/// A parser of how many, which is some.
+pub(crate) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
 
 /// A reason that must say something.
 pub(crate) fn reason(text: &str) -> Result<String, String> {

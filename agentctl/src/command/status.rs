@@ -6,10 +6,14 @@ use agentd_schemas::view::host::Moneys;
 use agentd_schemas::view::{StatusView, WaitingForPerson};
 
 use crate::ambient;
+use crate::command::work::why;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::output::{Cell, Colour, Details, Output, Table, bytes, count, elapsed, plain, span_ms};
 use crate::story;
+
+/// Questions that are repeated in full, at most.
+const MAX_QUESTIONS: usize = 10;
 
 /// Show the host: daemon, agents, works, money today, what waits for a person
 #[derive(Debug, clap::Args)]
@@ -27,7 +31,8 @@ impl Args {
         let wrong = wrong(&status);
         if !self.check {
             let door = context.reached().await?.door.to_string();
-            return context.out.show(&status, &[], |out| words(out, &status, &door, &wrong));
+            context.out.show(&status, &[], |out| words(out, &status, &door, &wrong))?;
+            return questions(context, &status.waiting).await;
         }
         if wrong.is_empty() {
             return context.out.show(&status, &[], |out| out.line(format!("ok: agentd {}", plain(&status.version))));
@@ -95,6 +100,20 @@ pub(crate) fn today(money: &Moneys) -> String {
     text
 }
 
+/// What runs asked that wait for an answer, each in its words.
+pub(crate) async fn questions(context: &Context, waiting: &[WaitingForPerson]) -> Result<(), Failure> {
+    if !context.out.is_human() {
+        return Ok(());
+    }
+    for item in waiting.iter().filter(|item| item.what == "answer").take(MAX_QUESTIONS) {
+        // It may have been answered meanwhile.
+        if let Some(question) = why::asked(context, &item.work.to_string()).await? {
+            context.out.section(&format!("{} asks", plain(&item.short)), &question)?;
+        }
+    }
+    Ok(())
+}
+
 /// What waits for a person, with the command for each.
 pub(crate) fn waiting(out: &Output, waiting: &[WaitingForPerson]) -> Result<(), Failure> {
     if waiting.is_empty() {
@@ -105,7 +124,7 @@ pub(crate) fn waiting(out: &Output, waiting: &[WaitingForPerson]) -> Result<(), 
         table.row([
             Cell::new(&item.short),
             Cell::new(&item.what),
-            Cell::new(out.time(item.since)),
+            Cell::time(out, item.since),
             Cell::new(&item.command),
         ]);
     }

@@ -39,7 +39,7 @@ pub(super) fn show<T: Serialize>(out: &Output, view: &T) -> Result<(), Failure> 
             one => out.json(&pick(one)),
         };
     }
-    let heads: Vec<String> = names().map(str::to_uppercase).collect();
+    let heads: Vec<String> = names().map(|name| format!("~{}", name.to_uppercase())).collect();
     let mut table = Table::new(heads.iter().map(String::as_str));
     for record in records {
         table.row(pick(record).0.into_iter().map(|(_, value)| cell(value)));

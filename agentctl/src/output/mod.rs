@@ -21,7 +21,7 @@ use crate::error::Failure;
 
 pub(crate) use details::Details;
 pub(crate) use indent::indented;
-pub(crate) use table::{Cell, Table};
+pub(crate) use table::{Cell, Table, cut};
 pub(crate) use text::{bytes, count, elapsed, money, plain, plain_lines, shell_word, span_ms, state_colour};
 
 /// Colours that terminals have; each goes with a word that says the same.
@@ -128,6 +128,13 @@ impl Output {
         at.local(self.zone())
     }
 
+    /// The same in fewer columns, without a year that is this year, seconds and the zone.
+    pub(crate) fn short_time(&self, at: WallMs) -> String {
+        let there = |at: WallMs| at.timestamp().to_zoned(self.zone().clone());
+        let is_this_year = there(at).year() == there(crate::ambient::now()).year();
+        there(at).strftime(if is_this_year { "%m-%d %H:%M" } else { "%Y-%m-%d" }).to_string()
+    }
+
     /// The text in a colour, where colours are shown.
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
         if !self.colour {
@@ -161,7 +168,12 @@ impl Output {
 
     /// A table on stdout, fitted to the terminal.
     pub(crate) fn table(&self, table: &Table) -> Result<(), Failure> {
-        self.raw(table.render(self).as_bytes())
+        let (text, left_out) = table.render(self);
+        self.raw(text.as_bytes())?;
+        if !left_out.is_empty() {
+            self.note(format!("no room for {}; a wider terminal, a pipe or --fields shows it", left_out.join(", ")));
+        }
+        Ok(())
     }
 
     /// Something to know, on stderr; not with `--quiet`.

@@ -5,8 +5,9 @@ mod actor;
 mod plan;
 mod work;
 
-use agentd_schemas::event::{Event, EventData};
+use agentd_schemas::event::{Actor, Event, EventData, WaitReason};
 use agentd_schemas::unit::time::WallMs;
+use agentd_schemas::view::WorkView;
 use serde::Deserialize;
 
 use crate::output::plain;
@@ -83,6 +84,15 @@ fn serde_word<T: serde::Serialize>(value: &T) -> String {
         Ok(serde_json::Value::Object(map)) => map.keys().map(|key| spaced(key)).collect::<Vec<_>>().join(" "),
         _ => String::new(),
     }
+}
+
+/// What the run of a work asked a person, while it waits for the answer: its newest note.
+pub(crate) fn question(view: &WorkView) -> Option<&str> {
+    if view.waiting_for != Some(WaitReason::Person) {
+        return None;
+    }
+    let agent = Actor::Agent(view.row.agent.clone()?).to_string();
+    view.notes.iter().rfind(|note| note.actor == agent).map(|note| note.text.as_str())
 }
 
 /// Why an attempt failed, in words.

@@ -34,7 +34,7 @@ pub enum Command {
     Rebuild,
     /// Make a state directory from a backup, as a new incarnation
     Restore(Restore),
-    /// Print the configuration in force, with every default
+    /// Print the configuration in force: every option with where it comes from, and the places
     Config,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod config;
+mod effective;
 mod paths;
 mod serve;
 mod telemetry;
@@ -20,20 +21,18 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(verify)) => tools::verify(&args, verify),
         Some(Command::Rebuild) => tools::rebuild(&args),
         Some(Command::Restore(restore)) => tools::restore(&args, restore),
-        Some(Command::Config) => tools::print_config(&args),
+        Some(Command::Config) => effective::print(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if reader_went_away(&error) => ExitCode::from(READER_WENT_AWAY),
+        // Nothing is wrong where `head` had enough.
+        Err(error) if reader_went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
         }
     }
 }
-
-/// The exit code when who reads our output went away, as agentctl's.
-const READER_WENT_AWAY: u8 = 3;
 
 fn reader_went_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)

@@ -43,8 +43,13 @@ pub(super) fn state(args: &Args) -> anyhow::Result<PathBuf> {
 
 /// The configuration in force.
 pub(super) fn config(args: &Args) -> anyhow::Result<Config> {
+    config_file(args)?.map_or_else(|| Ok(Config::default()), |path| Config::read(&path))
+}
+
+/// The file that the configuration comes from, where there is one.
+pub(super) fn config_file(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     if let Some(path) = &args.config {
-        return Config::read(path);
+        return Ok(Some(path.clone()));
     }
     let path = if process::effective_uid() == 0 {
         PathBuf::from("/etc/agentd/agentd.toml")
@@ -53,11 +58,11 @@ pub(super) fn config(args: &Args) -> anyhow::Result<Config> {
             Some(base) if base.starts_with('/') => PathBuf::from(base).join("agentd/agentd.toml"),
             _ => match home() {
                 Ok(home) => home.join(".config/agentd/agentd.toml"),
-                Err(_) => return Ok(Config::default()),
+                Err(_) => return Ok(None),
             },
         }
     };
-    if path.exists() { Config::read(&path) } else { Ok(Config::default()) }
+    Ok(path.exists().then_some(path))
 }
 
 /// All places. A state directory that was named has its sockets inside, so that two daemons never share one.

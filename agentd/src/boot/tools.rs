@@ -206,10 +206,3 @@ pub(super) fn restore(args: &Args, wanted: &Restore) -> anyhow::Result<()> {
     );
     Ok(())
 }
-
-/// Prints the configuration in force.
-pub(super) fn print_config(args: &Args) -> anyhow::Result<()> {
-    let config = paths::config(args)?;
-    print!("{}", toml::to_string(&config)?);
-    Ok(())
-}

@@ -57,8 +57,9 @@ pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
             .hint("choose another name"));
     }
     if let Some(other) = &facts.key_of {
-        return Err(Problem::new(Code::NameTaken, format!("this key belongs to agent {other}"))
-            .hint("make a key of its own for each agent: leave --public-key out"));
+        return Err(Problem::new(Code::NameTaken, format!("this key belongs to agent {other}")).hint(
+            "each agent has a key of its own: agentctl makes one where neither --key nor --public-key is given",
+        ));
     }
     let most = env.defaults.max_agents;
     if facts.agents >= most {

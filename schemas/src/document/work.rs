@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::unit::duration::Span;
 use crate::unit::money::Usd;
 use crate::unit::name::{LabelKey, LabelValue, Skill, Slug};
-use crate::unit::time::WallMs;
+use crate::unit::time::{TOML_DATETIME_KEY, WallMs};
 
 /// Bytes of a title, at most.
 pub const MAX_TITLE_BYTES: usize = 200;
@@ -49,8 +49,8 @@ pub struct WorkDocument {
     /// What the agent is asked to do. A title or instructions are needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
-    /// Data for the agent, any JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Data for the agent, any JSON. A date or time of a TOML file becomes text.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "plain_json")]
     pub inputs: Option<serde_json::Value>,
     /// An agent needs all of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -94,6 +94,24 @@ pub struct WorkDocument {
     /// Every criterion must be met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub acceptance: Vec<Acceptance>,
+}
+
+/// Any JSON, in which the dates and times of a TOML file are text: JSON has none of its own.
+fn plain_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    let mut value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    let mut open: Vec<&mut serde_json::Value> = value.iter_mut().collect();
+    while let Some(value) = open.pop() {
+        if let Some(written) = value.get_mut(TOML_DATETIME_KEY) {
+            *value = written.take();
+            continue;
+        }
+        match value {
+            serde_json::Value::Array(values) => open.extend(values),
+            serde_json::Value::Object(fields) => open.extend(fields.values_mut()),
+            _ => {}
+        }
+    }
+    Ok(value)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

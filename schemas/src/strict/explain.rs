@@ -28,7 +28,15 @@ pub(super) fn explain(text: &str, path: &Path, format: Format) -> DocumentError 
     unknown_name(text, path)
         .or_else(|| absent_or_repeated(text, path))
         .or_else(|| mismatch(text, &here, format))
+        .or_else(|| not_one(text, &here))
         .unwrap_or_else(|| refused(text, &here))
+}
+
+/// `wanted exactly 1 element, found 0 elements`: the toml crate, of something of several kinds.
+fn not_one(text: &str, here: &str) -> Option<DocumentError> {
+    text.strip_prefix("wanted exactly 1 element")?;
+    let message = format!("{here} must have exactly one field, which names its kind");
+    Some(DocumentError::new(ErrorKind::Invalid, message).with_path(here.to_owned()))
 }
 
 /// The error of a value that its own type refused.
@@ -42,7 +50,7 @@ fn refused(text: &str, here: &str) -> DocumentError {
     }
 }
 
-fn steps(path: &Path) -> impl Iterator<Item = Step<'_>> {
+pub(super) fn steps(path: &Path) -> impl Iterator<Item = Step<'_>> {
     path.iter().map(|segment| match segment {
         Segment::Seq { index } => Step::Index(*index),
         Segment::Map { key } => Step::Key(key),

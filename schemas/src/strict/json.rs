@@ -4,10 +4,12 @@
 //! [RFC 7493]: https://www.rfc-editor.org/rfc/rfc7493
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
 
-use super::error::{DocumentError, ErrorKind, Place};
-use super::explain::{Format, explain};
+use super::error::{DocumentError, ErrorKind, Place, path_text};
+use super::explain::{Format, explain, steps};
 pub use super::limits::Limits;
 use super::quote::plain;
 use super::scan::scan;
@@ -52,7 +54,7 @@ fn refusal<T: DeserializeOwned>(text: &str, limits: &Limits) -> DocumentError {
         let place = place(text, error.inner());
         return match error.inner().classify() {
             Category::Data => explain(&reason(error.inner()), error.path(), Format::Json),
-            _ => syntax(error.inner(), limits),
+            _ => misfit::<T>(text, error.path()).unwrap_or_else(|| syntax(error.inner(), limits)),
         }
         .with_place(place);
     }
@@ -61,6 +63,35 @@ fn refusal<T: DeserializeOwned>(text: &str, limits: &Limits) -> DocumentError {
         // Only a type that answers differently the second time comes here.
         Ok(()) => DocumentError::new(ErrorKind::Invalid, "the document was refused by its type"),
     }
+}
+
+/// What serde calls a fault of syntax although the document is JSON: something of several kinds names none of them, or
+/// more than one.
+fn misfit<T: DeserializeOwned>(text: &str, path: &Path) -> Option<DocumentError> {
+    let mut document: Value = serde_json::from_str(text).ok()?;
+    let found = path.iter().try_fold(&mut document, |value, segment| match segment {
+        Segment::Seq { index } => value.get_mut(*index),
+        Segment::Map { key } | Segment::Enum { variant: key } => value.get_mut(key),
+        Segment::Unknown => None,
+    })?;
+    let is = match &*found {
+        Value::Object(fields) if fields.is_empty() => "is an empty object".to_owned(),
+        Value::Object(fields) => format!("has {} fields", fields.len()),
+        Value::Array(_) => "is an array".to_owned(),
+        Value::Number(_) => "is a number".to_owned(),
+        Value::Bool(_) => "is true or false".to_owned(),
+        Value::Null => "is null".to_owned(),
+        Value::String(_) => "is a string".to_owned(),
+    };
+    // A kind that there is not makes serde say which there are.
+    *found = serde_json::json!({ "": null });
+    let said = serde_path_to_error::deserialize::<_, T>(document).err()?.inner().to_string();
+    let known = said.strip_prefix("unknown variant ``, expected ")?;
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let here = path_text(steps(path));
+    let at = if here.is_empty() { "the document" } else { &here };
+    let message = format!("{at} {is}: it must name exactly one of {}", known.join(", "));
+    Some(DocumentError::new(ErrorKind::Invalid, message).with_path(here))
 }
 
 fn syntax(error: &serde_json::Error, limits: &Limits) -> DocumentError {

@@ -16,7 +16,7 @@ use super::timestamp::{WRITTEN_BYTES, read, write};
 
 /// The key under which the `toml` crate hands a native date-time to serde, as a map of this one key. It is part of
 /// that crate's contract with `toml_datetime`; the strict JSON reader refuses the key.
-const TOML_DATETIME_KEY: &str = "$__toml_private_datetime";
+pub(crate) const TOML_DATETIME_KEY: &str = "$__toml_private_datetime";
 
 /// A point in time: milliseconds of the wall clock since 1970-01-01T00:00:00Z, from that instant to
 /// 9999-12-30T22:00:00.999Z, the last one that can be shown with every offset.

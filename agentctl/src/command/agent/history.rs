@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// The agent
     name: Slug,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one())]
     limit: u32,
 }
 
@@ -26,7 +26,7 @@ impl Args {
         let agents = context.agents().await?;
         let mut rows: Vec<HistoryRow> = Vec::new();
         let mut before = 0;
-        loop {
+        let more = loop {
             let missing = self.limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
             let asked = missing.min(MAX_PAGE);
             let page: Vec<HistoryRow> = read(&agents.history(self.name.as_str(), before, asked).await?)?;
@@ -34,11 +34,15 @@ impl Args {
             before = page.last().map_or(before, |row| row.cursor);
             rows.extend(page);
             if is_last || rows.len() >= self.limit as usize {
-                break;
+                break !is_last;
             }
-        }
+        };
         let runs: Vec<String> = rows.iter().map(|row| row.run.to_string()).collect();
-        context.out.show(&rows, &runs, |out| table(out, &rows))
+        context.out.show(&rows, &runs, |out| table(out, &rows))?;
+        if more && context.out.is_human() {
+            context.out.note(format!("there may be older runs: -n {}", self.limit.saturating_mul(4)));
+        }
+        Ok(())
     }
 }
 
@@ -49,7 +53,7 @@ fn table(out: &Output, rows: &[HistoryRow]) -> Result<(), Failure> {
             Cell::new(&row.short),
             row.run.attempt.into(),
             Cell::state(&row.outcome),
-            Cell::new(out.time(row.claimed_at)),
+            Cell::time(out, row.claimed_at),
             Cell::new(elapsed(row.claimed_at, row.ended_at.unwrap_or_else(ambient::now))),
             row.spent.into(),
             row.epoch.into(),

@@ -28,7 +28,7 @@ fn table(out: &Output, agents: &[AgentRow]) -> Result<(), Failure> {
         return Ok(());
     }
     let mut table =
-        Table::new(["NAME", "STATE", ">OWNER", ">LIVE", ">DONE", ">FAILED", "~MODEL", ">EPOCH", "SHARED", "~SKILLS"]);
+        Table::new(["~NAME", "STATE", ">OWNER", ">LIVE", ">DONE", ">FAILED", "~MODEL", ">EPOCH", "SHARED", "~SKILLS"]);
     for agent in agents {
         let skills: Vec<&str> = agent.skills.iter().map(Skill::as_str).collect();
         table.row([

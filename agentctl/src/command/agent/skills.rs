@@ -39,7 +39,7 @@ impl Args {
 
 /// Declared skills, and what each showed in this epoch of the model.
 pub(super) fn table(out: &Output, view: &AgentView) -> Result<(), Failure> {
-    let mut table = Table::new(["SKILL", "STANDING", ">ACCEPTED", ">JUDGED", ">AT LEAST"]);
+    let mut table = Table::new(["~SKILL", "STANDING", ">ACCEPTED", ">JUDGED", ">AT LEAST"]);
     for skill in &view.row.skills {
         let shown = view.demonstrated.iter().find(|evidence| evidence.skill == *skill);
         table.row(match shown {

@@ -2,6 +2,7 @@
 
 use agentd_schemas::document::request::{AccountLimit, Period};
 use agentd_schemas::unit::money::Usd;
+use clap::ArgGroup;
 
 use crate::command::word;
 use crate::context::{Context, document};
@@ -13,6 +14,7 @@ use crate::error::Failure;
 /// where there is one.
 #[derive(Debug, clap::Args)]
 #[command(
+    group = ArgGroup::new("limit").required(true).multiple(true).args(["max_cost", "no_max_cost", "max_tokens", "no_max_tokens"]),
     after_help = "Examples:\n  agentctl budget set owner:1000 --per day --max-cost 30usd\n  agentctl budget set agent:fixer --per month --max-tokens 50000000\n  agentctl budget set agent:fixer --per month --no-max-tokens"
 )]
 pub(crate) struct Args {
@@ -22,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERIOD", value_parser = word::<Period>(&["day", "month"]))]
     per: Period,
     /// Money, as in 30usd
-    #[arg(long, value_name = "AMOUNT", required_unless_present_any = ["max_tokens", "no_max_cost", "no_max_tokens"])]
+    #[arg(long, value_name = "AMOUNT")]
     max_cost: Option<Usd>,
     /// Tokens
     #[arg(long, value_name = "N")]

@@ -23,7 +23,7 @@ impl Args {
 
 fn table(out: &Output, accounts: &[AccountView]) -> Result<(), Failure> {
     let mut table = Table::new([
-        "ACCOUNT",
+        "~ACCOUNT",
         "PER",
         "PERIOD",
         ">SPENT",

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use agentd_schemas::dbus::LedgerProxy;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zbus::Fd;
 
 use crate::context::Context;
@@ -39,8 +40,12 @@ impl Args {
         let ledger = LedgerProxy::new(&reached.connection).await?;
         if self.file.as_os_str() == "-" {
             let stdout = std::io::stdout();
-            ledger.export(Fd::from(stdout.as_fd()), self.mine, self.content).await?;
-            return Ok(());
+            let exported = ledger.export(Fd::from(stdout.as_fd()), self.mine, self.content).await;
+            return match exported {
+                // The daemon writes, so it is the daemon that met the closed pipe.
+                Err(_) if reader_left(&stdout) => Err(Failure::reader_left()),
+                exported => Ok(exported.map(drop)?),
+            };
         }
         let file = NewFile::create(&self.file, self.force)?;
         let events = ledger.export(Fd::from(file.file().as_fd()), self.mine, self.content).await?;
@@ -53,4 +58,11 @@ impl Args {
         context.out.hint(format!("agentctl ledger verify {}", crate::output::shell_word(&name)));
         Ok(())
     }
+}
+
+/// Whether nobody reads the pipe that stdout is.
+fn reader_left(stdout: &impl AsFd) -> bool {
+    let mut looked = [PollFd::new(stdout, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut looked, Some(&at_once)).is_ok() && looked[0].revents().contains(PollFlags::ERR)
 }

@@ -4,14 +4,17 @@ use agentd_schemas::document::request::{EventFilter, MAX_PAGE};
 use agentd_schemas::event::{Actor, EventData, SubjectKind};
 use agentd_schemas::view::{EventView, PageOfEvents};
 use clap::builder::PossibleValuesParser;
+use unicode_width::UnicodeWidthStr;
 
-use crate::command::work::log::line;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::follow::Follower;
 use crate::latest;
-use crate::output::{Colour, Output};
+use crate::output::{Colour, Output, cut};
 use crate::story::{self, Told};
+
+/// Columns of what happened, at least, however narrow the terminal is.
+const LEAST_WORDS: usize = 8;
 
 /// Show events, oldest first
 #[derive(Debug, clap::Args)]
@@ -32,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EVENT")]
     since: Option<u64>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one())]
     limit: u32,
     /// Go on as events come, until Ctrl-C
     #[arg(long, short)]
@@ -48,7 +51,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let filter = self.filter(context).await?;
-        let (events, next) = match self.since {
+        let Found { events, next, more } = match self.since {
             Some(since) => forward(context, filter.clone(), since, self.limit).await?,
             None => newest(context, filter.clone(), self.limit).await?,
         };
@@ -56,6 +59,12 @@ impl Args {
             show(&context.out, event)?;
         }
         if !self.follow {
+            if context.out.is_human() {
+                let said = if events.is_empty() { Some("no events".to_owned()) } else { more };
+                if let Some(said) = said {
+                    context.out.note(said);
+                }
+            }
             return Ok(());
         }
         let mut follower = Follower::from(context, next).await?;
@@ -91,13 +100,17 @@ fn subject_kind(text: &str) -> Result<&'static str, Failure> {
     })
 }
 
-/// Events from `since` on, and the place to go on from.
-async fn forward(
-    context: &Context,
-    mut filter: EventFilter,
-    since: u64,
-    limit: u32,
-) -> Result<(Vec<EventView>, u64), Failure> {
+/// Events that were asked for.
+struct Found {
+    events: Vec<EventView>,
+    /// The place in the log to go on from.
+    next: u64,
+    /// How to see those that there may be beyond the limit.
+    more: Option<String>,
+}
+
+/// Events from `since` on.
+async fn forward(context: &Context, mut filter: EventFilter, since: u64, limit: u32) -> Result<Found, Failure> {
     let ledger = context.ledger().await?;
     let mut events: Vec<EventView> = Vec::new();
     filter.since = since;
@@ -107,14 +120,16 @@ async fn forward(
         let page: PageOfEvents = read(&ledger.events(&document(&filter)?).await?)?;
         events.extend(page.events);
         if events.len() >= limit as usize || page.next >= page.size || page.next <= filter.since {
-            return Ok((events, page.next.max(filter.since)));
+            let next = page.next.max(filter.since);
+            let more = (next < page.size).then(|| format!("there may be newer events: --since {next}"));
+            return Ok(Found { events, next, more });
         }
         filter.since = page.next;
     }
 }
 
 /// The newest events, oldest first, and the end of the log.
-async fn newest(context: &Context, mut filter: EventFilter, limit: u32) -> Result<(Vec<EventView>, u64), Failure> {
+async fn newest(context: &Context, mut filter: EventFilter, limit: u32) -> Result<Found, Failure> {
     let ledger = context.ledger().await?;
     let mut events: Vec<EventView> = Vec::new();
     let mut end = None;
@@ -128,7 +143,8 @@ async fn newest(context: &Context, mut filter: EventFilter, limit: u32) -> Resul
         events.extend(page.events);
         if is_last || events.len() >= limit as usize {
             events.reverse();
-            return Ok((events, end));
+            let more = (!is_last).then(|| format!("there may be older events: -n {}", limit.saturating_mul(4)));
+            return Ok(Found { events, next: end, more });
         }
         filter.since = page.next;
     }
@@ -155,19 +171,33 @@ fn show(out: &Output, event: &EventView) -> Result<(), Failure> {
         return out.line(event.index);
     }
     match story::tell(&event.body) {
-        Some(told) => out.line(format!("{:>6}  {}", event.index, sentence(out, &told))),
+        Some(told) => out.line(sentence(out, &told)),
         None => out.line(format!("{:>6}  (not readable by this agentctl)", event.index)),
     }
 }
 
-/// One event with its subject, for a log of many subjects.
+/// One event with its subject, for a log of many subjects: one line, on a terminal no longer than that is wide.
 fn sentence(out: &Output, told: &Told) -> String {
-    if told.subject == "host" {
-        return line(out, told);
-    }
-    let subject = if told.subject == "work" { told.id.clone() } else { format!("{} {}", told.subject, told.id) };
-    let words = format!("{}  {}", out.paint(Colour::Bold, &subject), told.words);
-    line(out, &Told { words, ..told.clone() })
+    let subject = match told.subject.as_str() {
+        "host" => String::new(),
+        "work" => format!("{}  ", told.id),
+        other => format!("{other} {}  ", told.id),
+    };
+    let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
+    let index = format!("{:>6}", told.index);
+    let around = |time: &str, subject: &str| format!("{index}  {time}  {}  {subject}", told.actor).width();
+    let (time, subject, words) = match out.width() {
+        Some(width) if around(&time, &subject) + told.words.width() > width => {
+            let time = told.time.map_or(time, |time| out.short_time(time));
+            // An id of a work is not cut: it is what one types next.
+            let subject = if told.subject == "work" { subject } else { cut(&subject, width / 3) };
+            let room = width.saturating_sub(around(&time, &subject)).max(LEAST_WORDS);
+            (time, subject, cut(&told.words, room))
+        }
+        _ => (time, subject, told.words.clone()),
+    };
+    let (time, actor) = (out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor));
+    format!("{index}  {time}  {actor}  {}{words}", out.paint(Colour::Bold, &subject))
 }
 
 #[cfg(test)]
@@ -185,6 +215,12 @@ mod tests {
     fn an_event_is_one_line_for_people_and_its_exact_bytes_for_programs() {
         let text = written(Style::default(), None, |out| show(out, &event()).unwrap());
         assert_eq!(text, "     7  2026-11-22 08:00:00 UTC  agent:fixer  w-aaaaaaaaaaaaaaaa  started\n");
+        let narrow = written(Style::default(), Some(60), |out| show(out, &event()).unwrap());
+        assert!(narrow.ends_with(" 08:00  agent:fixer  w-aaaaaaaaaaaaaaaa  started\n"), "{narrow}");
+        let long = EventView { body: event().body.replace("RunStarted", "WorkTeleportedFarAway"), ..event() };
+        let cut = written(Style::default(), Some(70), |out| show(out, &long).unwrap());
+        assert!(cut.ends_with("  w-aaaaaaaaaaaaaaaa  WorkTeleportedF…\n"), "{cut}");
+        assert_eq!(cut.trim_end_matches('\n').width(), 70, "{cut}");
         let json = Style { json: true, ..Style::default() };
         assert_eq!(written(json, None, |out| show(out, &event()).unwrap()), event().body + "\n");
     }

@@ -1,8 +1,14 @@
 //! `agentctl ledger redact`
 
+use agentd_schemas::dbus::LedgerProxy;
+use agentd_schemas::document::request::{EventFilter, MAX_PAGE};
+use agentd_schemas::event::EventData;
+use agentd_schemas::view::PageOfEvents;
+
 use crate::command;
-use crate::context::Context;
+use crate::context::{Context, document, read};
 use crate::error::Failure;
+use crate::story::{self, Told};
 
 /// Erase one piece of content for ever; the log goes on to prove the rest
 ///
@@ -23,8 +29,38 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.ledger().await?.redact(self.event, self.slot, &self.reason).await?;
-        let words = format!("erased content {} of event {}", self.slot, self.event);
+        let ledger = context.ledger().await?;
+        let before = self.erased_before(&ledger).await?;
+        ledger.redact(self.event, self.slot, &self.reason).await?;
+        let content = format!("content {} of event {}", self.slot, self.event);
+        let words = match before {
+            Some(Told { index, time: Some(time), .. }) => {
+                format!("{content} was erased already, {}: event {index}", context.out.time(time))
+            }
+            Some(Told { index, .. }) => format!("{content} was erased already: event {index}"),
+            None => format!("erased {content}"),
+        };
         context.out.done("event", &self.event.to_string(), &words)
+    }
+
+    /// The event that erased it before, where there is one.
+    async fn erased_before(&self, ledger: &LedgerProxy<'_>) -> Result<Option<Told>, Failure> {
+        let event_type = Some("ContentRedacted".to_owned());
+        let mut filter = EventFilter { event_type, limit: Some(MAX_PAGE), ..EventFilter::default() };
+        loop {
+            let page: PageOfEvents = read(&ledger.events(&document(&filter)?).await?)?;
+            let found = page.events.iter().filter_map(|event| story::tell(&event.body)).find(|told| self.is_of(told));
+            if found.is_some() || page.events.is_empty() || page.next >= page.size || page.next <= filter.since {
+                return Ok(found);
+            }
+            filter.since = page.next;
+        }
+    }
+
+    fn is_of(&self, told: &Told) -> bool {
+        match told.event.as_ref().map(|event| &event.data) {
+            Some(EventData::ContentRedacted(data)) => data.event == self.event && data.slot == self.slot,
+            _ => false,
+        }
     }
 }

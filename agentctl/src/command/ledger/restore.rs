@@ -25,13 +25,16 @@ pub(crate) struct Args {
     /// Why; kept in the log
     #[arg(long, short, value_name = "TEXT", value_parser = command::reason)]
     reason: String,
+    /// The highest incarnation that this ledger ever had, when the backup is older than that: it was restored before
+    #[arg(long, value_name = "N")]
+    last_incarnation: Option<u32>,
 }
 
 impl Args {
     /// Runs the command.
     #[allow(clippy::unused_async, reason = "every command has this form")]
     pub(crate) async fn run(self, _: &Context) -> Result<(), Failure> {
-        let arguments: [OsString; 6] = [
+        let mut arguments: Vec<OsString> = vec![
             "restore".into(),
             self.backup.into(),
             "--state".into(),
@@ -39,6 +42,9 @@ impl Args {
             "--reason".into(),
             self.reason.into(),
         ];
+        if let Some(last) = self.last_incarnation {
+            arguments.extend(["--last-incarnation".into(), last.to_string().into()]);
+        }
         Err(daemon_program::become_it(&arguments))
     }
 }

@@ -30,7 +30,7 @@ fn table(out: &Output, epochs: &[EpochView]) -> Result<(), Failure> {
     for epoch in epochs {
         table.row([
             epoch.epoch.into(),
-            Cell::new(out.time(epoch.since)),
+            Cell::time(out, epoch.since),
             Cell::maybe(epoch.to.as_ref().map(model)),
             epoch.completed.into(),
             epoch.failed.into(),

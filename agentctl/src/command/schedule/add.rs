@@ -22,10 +22,9 @@ const MAX_DOCUMENT_BYTES: usize = 8 << 20;
     agentctl schedule add --file nightly.toml")]
 pub(crate) struct Args {
     /// Its name: a-z 0-9 . _ -, at most 64
-    #[arg(required_unless_present = "file")]
     name: Option<Slug>,
     /// Five fields as in cron, @daily and such, or '@every 15min'
-    #[arg(required_unless_present = "file", allow_hyphen_values = true)]
+    #[arg(allow_hyphen_values = true)]
     cron: Option<String>,
     /// What the agent is asked to do
     text: Option<String>,
@@ -65,7 +64,9 @@ impl Args {
 
     async fn schedule(self, context: &Context) -> Result<ScheduleDocument, Failure> {
         let (Some(name), Some(cron)) = (self.name, self.cron) else {
-            return Err(Failure::usage("a schedule needs a name and a cron expression"));
+            return Err(Failure::usage("a schedule needs a name and a cron expression")
+                .hint("agentctl schedule add NAME '30 2 * * *' 'what is to be done'")
+                .hint_too("agentctl schedule add --file schedule.toml"));
         };
         let work = self.work.document(context, self.text).await?;
         let (missed, overlap) = (self.missed.unwrap_or_default(), self.overlap.unwrap_or_default());

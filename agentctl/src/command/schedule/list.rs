@@ -21,14 +21,14 @@ impl Args {
 }
 
 fn table(out: &Output, schedules: &[ScheduleView]) -> Result<(), Failure> {
-    let mut table = Table::new(["NAME", "STATE", "CRON", "ZONE", "NEXT", ">DONE", ">SKIPPED", "~LAST"]);
+    let mut table = Table::new(["~NAME", "STATE", "~CRON", "~ZONE", "NEXT", ">DONE", ">SKIPPED", "~LAST"]);
     for schedule in schedules {
         table.row([
             Cell::new(&schedule.name),
             Cell::state(&schedule.state),
             Cell::new(&schedule.cron),
             Cell::new(&schedule.time_zone),
-            Cell::maybe(schedule.next.map(|next| out.time(next))),
+            schedule.next.map_or_else(|| Cell::new("-"), |next| Cell::time(out, next)),
             schedule.submitted.into(),
             schedule.skipped.into(),
             Cell::maybe(schedule.last.as_ref().map(last)),

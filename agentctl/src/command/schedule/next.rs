@@ -5,14 +5,17 @@ use agentd_schemas::unit::time::WallMs;
 use crate::context::{Context, read};
 use crate::error::Failure;
 
+/// Ticks that can be asked for at once.
+const MAX_TICKS: i64 = 1000;
+
 /// Show the next ticks of a schedule
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  agentctl schedule next nightly -n 3")]
 pub(crate) struct Args {
     /// The schedule: its name, or a unique prefix of its id
     schedule: String,
-    /// How many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
+    /// How many, at most 1000
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=MAX_TICKS))]
     count: u32,
 }
 

@@ -23,8 +23,8 @@ impl Args {
 
 fn table(out: &Output, objectives: &[ObjectiveView]) -> Result<(), Failure> {
     let mut table = Table::new([
-        "NAME",
-        "GOOD WHEN",
+        "~NAME",
+        "~GOOD WHEN",
         ">TARGET",
         ">ATTAINED",
         ">GOOD",

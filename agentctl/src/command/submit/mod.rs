@@ -54,7 +54,14 @@ impl Args {
         };
         let documents = match &self.file {
             Some(file) => input::documents(file, MAX_BULK_BYTES, MAX_BULK_ITEMS)?,
-            None => vec![self.work.document(context, self.text).await?],
+            None => {
+                if let Some(text) = self.text.as_deref().filter(|text| is_document(text)) {
+                    context
+                        .out
+                        .note(format!("the text is the name of a file; what it holds is read with --file {text}"));
+                }
+                vec![self.work.document(context, self.text).await?]
+            }
         };
         if self.dry_run {
             let answer = context.works().await?.check(&document(&documents)?).await?;
@@ -71,6 +78,13 @@ impl Args {
         }
         done(context, &documents, &submitted).await
     }
+}
+
+/// Whether a text names a file that could be a work.
+fn is_document(text: &str) -> bool {
+    let path = std::path::Path::new(text);
+    let extension = path.extension().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    ["toml", "json", "jsonl", "ndjson"].contains(&extension) && path.is_file()
 }
 
 /// Submits, and once more under the same key when the connection breaks in the middle.

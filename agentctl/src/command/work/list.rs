@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WORK")]
     parent: Option<String>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = command::at_least_one())]
     limit: u32,
 }
 
@@ -75,7 +75,7 @@ async fn pages(context: &Context, mut filter: WorkFilter, limit: u32) -> Result<
 
 /// Works as a table, for every command that lists some.
 pub(crate) fn table(out: &Output, works: &[WorkRow]) -> Result<(), Failure> {
-    let mut table = Table::new(["ID", "STATE", "AGENT", ">TRY", ">SPENT", "CHANGED", "~TITLE", "~REASON"]);
+    let mut table = Table::new(["ID", "STATE", "~AGENT", ">TRY", ">SPENT", "CHANGED", "~TITLE", "~REASON"]);
     for row in works {
         table.row([
             Cell::new(&row.short),
@@ -83,7 +83,7 @@ pub(crate) fn table(out: &Output, works: &[WorkRow]) -> Result<(), Failure> {
             Cell::maybe(row.agent.as_ref()),
             row.attempts.into(),
             Cell::new(money(row.spent, row.unpriced)),
-            Cell::new(out.time(row.changed_at)),
+            Cell::time(out, row.changed_at),
             Cell::new(&row.title),
             Cell::new(row.reason.as_deref().unwrap_or_default()),
         ]);

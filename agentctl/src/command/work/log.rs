@@ -95,7 +95,7 @@ async fn tell(out: &Output, works: &WorksProxy<'_>, event: &EventView, told: &To
 }
 
 /// Time, who and what of one event.
-pub(crate) fn line(out: &Output, told: &Told) -> String {
+fn line(out: &Output, told: &Told) -> String {
     let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
     format!("{}  {}  {}", out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor), told.words)
 }
@@ -105,7 +105,8 @@ async fn said(works: &WorksProxy<'_>, told: &Told) -> Option<String> {
     let event = told.event.as_ref()?;
     let slot = match &event.data {
         EventData::WorkSubmitted(_) | EventData::NoteAdded(_) => 0,
-        EventData::AttemptFailed(_) => 2,
+        // What a person said of the result, or the agent of its failure.
+        EventData::AttemptFailed(_) | EventData::WorkCompleted(_) => 2,
         _ => return None,
     };
     event.envelope.blobs.iter().find(|blob| blob.slot == slot)?;

@@ -2,6 +2,7 @@
 
 use agentd_schemas::document::request::Raise;
 use agentd_schemas::unit::money::Usd;
+use clap::ArgGroup;
 
 use crate::context::{Context, document};
 use crate::error::Failure;
@@ -9,12 +10,15 @@ use crate::latest;
 
 /// Raise the limits of a work; a run that waits for budget goes on
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl work raise w-7kq --max-cost 3usd")]
+#[command(
+    group = ArgGroup::new("limit").required(true).multiple(true).args(["max_cost", "max_tokens", "max_attempts"]),
+    after_help = "Example:\n  agentctl work raise w-7kq --max-cost 3usd"
+)]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,
     /// Money over all attempts, as in 3usd
-    #[arg(long, value_name = "AMOUNT", required_unless_present_any = ["max_tokens", "max_attempts"])]
+    #[arg(long, value_name = "AMOUNT")]
     max_cost: Option<Usd>,
     /// Tokens over all attempts
     #[arg(long, value_name = "N")]

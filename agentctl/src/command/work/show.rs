@@ -56,6 +56,7 @@ fn about(out: &Output, view: &WorkView, details: &mut Details) {
     details.add("id", row.id).painted("state", out.state(&plain(&row.state)));
     details.maybe("because", row.reason.as_deref());
     details.maybe("waits for", view.waiting_for.as_ref().map(story::waits_for));
+    details.maybe("it asks", story::question(view));
     details.add("owner", format!("uid {}", row.owner)).maybe("agent", row.agent.as_ref());
     details.list("needs", &view.required_skills).maybe("only agent", view.only_agent.as_ref());
     details.list("labels", view.labels.iter().map(|(key, value)| format!("{key}={value}")));

@@ -9,6 +9,7 @@ use agentd_schemas::document::work::{
 use agentd_schemas::event::{Criterion, WorkState, WorkSubmitted};
 use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::name::Slug;
 use sha2::{Digest as _, Sha256};
 
@@ -145,7 +146,7 @@ fn one(
             on_deadline: document.on_deadline,
             latest_start: None,
             finish_by: None,
-            timeout_ms: limits.timeout.map(agentd_schemas::unit::duration::Span::as_ms),
+            timeout_ms: limits.timeout.map(Span::as_ms),
             max_attempts: limits.max_attempts.unwrap_or(defaults.max_attempts),
             max_cost_micro_usd: limits.max_cost.map(|cost| cost.0.as_micro()),
             max_tokens: limits.max_tokens,
@@ -155,8 +156,8 @@ fn one(
         content,
         depends_on,
         parent,
-        start_within_ms: document.slo.start_within.map(agentd_schemas::unit::duration::Span::as_ms),
-        finish_within_ms: document.slo.finish_within.map(agentd_schemas::unit::duration::Span::as_ms),
+        start_within_ms: document.slo.start_within.map(Span::as_ms),
+        finish_within_ms: document.slo.finish_within.map(Span::as_ms),
     })
 }
 
@@ -183,6 +184,12 @@ fn check_bounds(document: &WorkDocument) -> Result<(), Rejection> {
         return Err(Problem::new(Code::OutOfBounds, format!("max_attempts {attempts} is outside 1 to {MAX_ATTEMPTS}")));
     }
     check_amount("max_tokens", document.limits.max_tokens)?;
+    let (limits, slo) = (&document.limits, &document.slo);
+    let spans = [("timeout", limits.timeout), ("start_within", slo.start_within), ("finish_within", slo.finish_within)];
+    if let Some((name, _)) = spans.iter().find(|(_, span)| *span == Some(Span::ZERO)) {
+        return Err(Problem::new(Code::OutOfBounds, format!("{name} is 0s: no attempt could ever keep it"))
+            .hint(format!("give a time as in 1h, or leave {name} out to have none")));
+    }
     if let (Some(from), Some(until)) = (document.not_before, document.deadline)
         && from >= until
     {
@@ -243,4 +250,22 @@ fn criteria(acceptance: &[Acceptance]) -> Result<(Vec<Criterion>, Schemas), Reje
         schemas.clear();
     }
     Ok((criteria, schemas))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_nothing_is_refused_by_its_name() {
+        for (name, part) in [("timeout", "limits"), ("start_within", "slo"), ("finish_within", "slo")] {
+            let document =
+                |span: &str| serde_json::from_value(serde_json::json!({"title": "a", part: {name: span}})).unwrap();
+            let none = &mut |_: &str| Err(Problem::new(Code::NotFound, "none"));
+            let problem = prepare(vec![document("0s")], &Defaults::default(), none).unwrap_err();
+            assert_eq!(problem.code, Code::OutOfBounds);
+            assert!(problem.message.contains(&format!("{name} is 0s")), "{problem:?}");
+            assert!(prepare(vec![document("1ms")], &Defaults::default(), none).is_ok());
+        }
+    }
 }

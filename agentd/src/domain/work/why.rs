@@ -137,6 +137,7 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
     why.summary = match able {
         _ if !why.reasons.is_empty() => "it is held".to_owned(),
         0 => "every agent that could take it holds as many works as it may".to_owned(),
+        _ if facts.ahead == 1 => "1 work goes before it in its queue".to_owned(),
         _ if facts.ahead > 0 => format!("{} works go before it in its queue", facts.ahead),
         1 => "one agent may take it; it waits for that agent to ask".to_owned(),
         n => format!("{n} agents may take it; it waits for one of them to ask"),

@@ -1,9 +1,11 @@
 //! Works, as persons handle them.
 
+use std::collections::HashSet;
+
 use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::{Raise, WorkFilter};
 use agentd_schemas::document::work::MAX_BULK_ITEMS;
-use agentd_schemas::event::{EventData, Subject, WorkState};
+use agentd_schemas::event::{EventData, Subject, WorkState, WorkSubmitted};
 use agentd_schemas::id::{ID_BYTES, WorkId};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Skill;
@@ -12,8 +14,9 @@ use agentd_schemas::view::{SubmittedView, WhyView, WorkPage, WorkView};
 use rusqlite::Connection;
 
 use crate::domain::command::Submitter;
+use crate::domain::matching::Demand;
 use crate::domain::work::{self, NewWork};
-use crate::domain::{Command, Env, Ids};
+use crate::domain::{Command, Defaults, Env, Ids};
 use crate::engine::{Done, Engine};
 use crate::ledger::query::named::Named;
 use crate::ledger::{load, query};
@@ -46,13 +49,16 @@ impl Engine {
         self.permit(caller, Action::WorkSubmit, &Resource::owned("works of one's own", caller.uid))?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
-        let drafts = self.0.readers.with(|conn| {
+        let (drafts, unserved) = self.0.readers.with(|conn| {
             let facts = load::works::submit_facts(conn, caller.uid, &works, &Submitter::Person);
-            work::submit::submit(&facts.map_err(Problem::internal)?, caller.uid, &works, &Submitter::Person, &env)
+            let facts = facts.map_err(Problem::internal)?;
+            let drafts = work::submit::submit(&facts, caller.uid, &works, &Submitter::Person, &env)?;
+            let unserved = Unserved::of(conn, drafts.iter().map(|draft| &draft.data), &self.0.defaults)?;
+            Ok::<_, Problem>((drafts, unserved))
         })?;
         let works = drafts.iter().filter_map(|draft| match (&draft.subject, &draft.data) {
             (Subject::Work(id), EventData::WorkSubmitted(spec)) => {
-                Some(SubmittedWork { id: *id, short: id.short(4), state: spec.state.as_str().to_owned() })
+                Some(SubmittedWork { id: *id, short: id.short(4), state: unserved.shown(spec.state, spec).to_owned() })
             }
             _ => None,
         });
@@ -104,11 +110,18 @@ impl Engine {
         skills: &[Vec<Skill>],
     ) -> Result<SubmittedView, Problem> {
         let works = self.0.readers.with(|conn| {
+            let unserved = Unserved::of(conn, done.events.iter().map(|event| &event.data), &self.0.defaults)?;
             let each = done.events.iter().filter_map(|event| match (&event.envelope.subject, &event.data) {
-                (Subject::Work(id), EventData::WorkSubmitted(spec)) => Some((*id, spec.state)),
+                (Subject::Work(id), EventData::WorkSubmitted(spec)) => Some((*id, spec)),
                 _ => None,
             });
-            each.map(|(id, state)| submitted_row(conn, id, state, done.repeated)).collect()
+            let row = |(id, spec): (WorkId, &WorkSubmitted)| {
+                let state = if done.repeated { state_now(conn, id)? } else { None };
+                let state = unserved.shown(state.unwrap_or(spec.state), spec).to_owned();
+                let short = query::resolve::short(conn, &id).map_err(Problem::internal)?;
+                Ok::<_, Problem>(SubmittedWork { id, short, state })
+            };
+            each.map(row).collect()
         })?;
         let works = as_listed(works, order);
         Ok(SubmittedView { works, repeated: done.repeated, dry_run: false, notes: self.notes(caller, skills)? })
@@ -279,13 +292,43 @@ fn lacking_note(needed: &[Skill]) -> String {
     }
 }
 
-fn submitted_row(conn: &Connection, id: WorkId, then: WorkState, repeated: bool) -> Result<SubmittedWork, Problem> {
-    let mut state = then.as_str().to_owned();
-    if repeated {
-        let now = load::works::work(conn, id, false).map_err(Problem::internal)?;
-        state = now.map_or(state, |work| work.state.as_str().to_owned());
+fn state_now(conn: &Connection, id: WorkId) -> Result<Option<WorkState>, Problem> {
+    let work = load::works::work(conn, id, false).map_err(Problem::internal)?;
+    Ok(work.map(|work| work.state))
+}
+
+/// What new works ask for that no agent is able to do.
+struct Unserved(HashSet<Demand>);
+
+impl Unserved {
+    /// Of the works that these events submit.
+    fn of<'a>(
+        conn: &Connection,
+        events: impl Iterator<Item = &'a EventData>,
+        defaults: &Defaults,
+    ) -> Result<Self, Problem> {
+        let asked = events.filter_map(|data| match data {
+            EventData::WorkSubmitted(spec) => Some(demand(spec)),
+            _ => None,
+        });
+        let asked: HashSet<Demand> = asked.collect();
+        let asked = Vec::from_iter(asked);
+        // One submit has one owner.
+        let Some(owner) = asked.first().map(|demand| demand.owner) else {
+            return Ok(Self(HashSet::new()));
+        };
+        let unserved = load::agents::unserved(conn, owner, asked, defaults).map_err(Problem::internal)?;
+        Ok(Self(unserved.into_iter().collect()))
     }
-    Ok(SubmittedWork { id, short: query::resolve::short(conn, &id).map_err(Problem::internal)?, state })
+
+    /// The state as lists show it.
+    fn shown(&self, state: WorkState, spec: &WorkSubmitted) -> &'static str {
+        if state == WorkState::Ready && self.0.contains(&demand(spec)) { "parked" } else { state.as_str() }
+    }
+}
+
+fn demand(spec: &WorkSubmitted) -> Demand {
+    Demand { owner: spec.owner, agent: spec.agent.clone(), skills: spec.required_skills.clone() }
 }
 
 #[cfg(test)]

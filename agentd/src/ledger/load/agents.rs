@@ -5,9 +5,10 @@ use agentd_schemas::unit::name::{Skill, Slug};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LoadError, Loaded};
+use crate::domain::Defaults;
 use crate::domain::agent::{AgentFacts, EnrolFacts};
 use crate::domain::command::NewAgent;
-use crate::domain::matching::{Candidate, Evidence};
+use crate::domain::matching::{Candidate, Demand, Evidence, able};
 
 /// What a decision about one agent may know; none without an agent of this name.
 pub fn facts(tx: &Connection, name: &Slug) -> Loaded<Option<AgentFacts>> {
@@ -43,6 +44,21 @@ pub fn lacking<'a>(tx: &Connection, owner: u32, sets: &'a [Vec<Skill>]) -> Loade
         lacking.retain(|needed| !needed.iter().all(|skill| claimed.binary_search(skill).is_ok()));
     }
     Ok(lacking)
+}
+
+/// Those of the owner's demands that no agent of [`candidates_for`] is able to serve. Ends with the first agents that
+/// are: mostly there is one.
+pub fn unserved(tx: &Connection, owner: u32, mut demands: Vec<Demand>, defaults: &Defaults) -> Loaded<Vec<Demand>> {
+    let sql = concat!(columns!(), " WHERE (owner = ?1 OR shared = 1) AND state <> 'retired'");
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([owner])?;
+    while !demands.is_empty()
+        && let Some(row) = rows.next()?
+    {
+        let agent = Stored::read(row)?.candidate(tx)?;
+        demands.retain(|demand| able(&agent, demand, defaults).is_err());
+    }
+    Ok(demands)
 }
 
 /// What is known when an agent is enrolled.

@@ -174,6 +174,22 @@ fn nesting_without_end_is_refused_and_not_followed() {
     }
 }
 
+#[test]
+fn dates_of_inputs_are_text_as_json_has_none() {
+    let text = "title = 'a'\n[inputs]\nday = 2026-11-22\nat = [2026-11-22T10:00:00Z, { clock = 10:00:00 }]\n";
+    let work: crate::document::WorkDocument = from_str(text, &Limits::DEFAULT).unwrap();
+    let expected = serde_json::json!({"day": "2026-11-22", "at": ["2026-11-22T10:00:00Z", {"clock": "10:00:00"}]});
+    assert_eq!(work.inputs, Some(expected));
+}
+
+#[test]
+fn a_thing_of_many_kinds_has_one() {
+    for text in ["acceptance = [{}]", "acceptance = [{ person = 'owner', json_schema = {} }]"] {
+        let error = from_str::<crate::document::WorkDocument>(text, &Limits::DEFAULT).unwrap_err();
+        assert_eq!(error.message(), "acceptance[0] must have exactly one field, which names its kind");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_answered(text in "([a-c.]{1,4} = [0-9a-f\"'.\\[\\]{}:TZ-]{0,12}\n|\\[{1,2}[a-c.]{1,4}\\]{1,2}\n){0,6}|\\PC{0,60}") {

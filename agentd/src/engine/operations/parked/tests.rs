@@ -1,4 +1,5 @@
 use agentd_schemas::document::request::WorkFilter;
+use agentd_schemas::view::SubmittedView;
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -27,6 +28,30 @@ async fn other_queues_of_the_same_number_are_other_queues() {
     assert_eq!(states(&engine), ["ready", "parked", "cancelled"]);
     assert_eq!(engine.why(&OWNER, &second).unwrap().state, "parked");
     assert_eq!(engine.status(&OWNER).unwrap().works.get("parked"), Some(&1));
+}
+
+#[tokio::test]
+async fn a_submit_and_a_list_have_the_same_word() {
+    let (engine, _state) = trial::engine().await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    enrol(&engine, &OWNER, "singer", 2).await;
+    engine.set_agent_state(&OWNER, "singer", "pause", "hoarse").await.unwrap();
+    let works: Vec<_> = [
+        json!({"title": "a", "required_skills": ["sing"]}),
+        json!({"title": "b", "agent": "singer"}),
+        json!({"title": "c"}),
+        json!({"title": "d", "not_before": "2999-01-01T00:00:00Z"}),
+    ]
+    .map(trial::document)
+    .into();
+    let words = |view: SubmittedView| view.works.into_iter().map(|work| work.state).collect::<Vec<_>>();
+    let expected = ["parked", "parked", "ready", "scheduled"];
+    assert_eq!(words(engine.check(&OWNER, works.clone()).unwrap()), expected);
+    assert_eq!(words(engine.submit(&OWNER, works.clone(), Some("k"), b"").await.unwrap()), expected);
+    assert_eq!(words(engine.submit(&OWNER, works, Some("k"), b"").await.unwrap()), expected);
+    let mut listed = states(&engine);
+    listed.reverse();
+    assert_eq!(listed, expected);
 }
 
 #[test]

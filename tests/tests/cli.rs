@@ -1,0 +1,73 @@
+//! The command line as a shell runs it, where a page of `docs/cli` cannot show it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
+
+use std::process::{Command, Stdio};
+
+use agentd_schemas::http::RunStatus;
+use agentd_tests::harness::{Agent, Daemon, binary};
+use serde_json::json;
+
+/// Exit code and stderr of a command whose reader of stdout is gone before it begins.
+fn unread(mut command: Command) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    operator.submit(&json!({"title": "One"}));
+    for arguments in [
+        &["ledger", "export", "-"][..],
+        &["ledger", "log"],
+        &["work", "list", "--json"],
+        &["log"],
+        &["status"],
+        &["explain", "work"],
+        &["completions", "bash"],
+        &["man"],
+        &["help", "work"],
+        &["budget", "show", "--fields", "account"],
+    ] {
+        let mut command = daemon.agentctl_command();
+        command.args(arguments);
+        assert_eq!(unread(command), (Some(0), String::new()), "{arguments:?}");
+    }
+    let mut command = Command::new(binary("agentd"));
+    command.arg("--state").arg(daemon.state()).args(["verify", "--deep"]);
+    assert_eq!(unread(command), (Some(0), String::new()));
+}
+
+#[test]
+fn what_a_run_asks_a_person_is_shown_wherever_the_person_looks() {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    let agent = Agent::enrol(&daemon, &operator, "worker", &["rust"]);
+    let id = operator.submit(&json!({"title": "Paint it"}));
+    let claim = agent.claim();
+    let _: RunStatus = agent.say(&claim, "start", json!({})).read();
+    let _: RunStatus = agent.say(&claim, "ask", json!({"text": "Which colour?"})).read();
+    operator.ask("Works", "Note", &(id.as_str(), "by Friday")).unwrap();
+    for arguments in [&["why", &id][..], &["status"], &["work", "show", &id], &["digest"]] {
+        assert!(daemon.told(arguments).contains("Which colour?"), "{arguments:?}");
+    }
+    daemon.told(&["work", "answer", &id, "blue"]);
+    assert!(!daemon.told(&["status"]).contains("Which colour?"));
+}
+
+#[test]
+fn the_words_with_an_acceptance_are_part_of_the_story() {
+    let daemon = Daemon::start();
+    let operator = daemon.operator();
+    let agent = Agent::enrol(&daemon, &operator, "worker", &["rust"]);
+    let id = operator.submit(&json!({"title": "Write it", "acceptance": [{"person": "owner"}]}));
+    let claim = agent.claim();
+    let _: RunStatus = agent.say(&claim, "start", json!({})).read();
+    agent.complete(&claim, "\"done\"");
+    daemon.told(&["accept", &id, "--note", "reads well"]);
+    let story = daemon.told(&["log", &id]);
+    assert!(story.contains("    reads well"), "{story}");
+}
