@@ -16,8 +16,8 @@ use super::content::Content;
 use super::fault::{CheckpointFault, EventFault, VerifyError};
 use super::signed::{check_possession, check_result};
 use super::{Report, verify_in};
-use crate::ledger::{checkpoint, open};
 use crate::ledger::rebuild::{self, Made, RebuildError};
+use crate::ledger::{checkpoint, open};
 
 /// Events between two reports of progress.
 const STEP: u64 = 1 << 12;

@@ -26,7 +26,12 @@ fn header_of(bodies: &[String], keys: &[VerifierKey]) -> Header {
 }
 
 /// Writes the export with that header, digested and signed as it should be, and verifies it.
-fn export(bodies: &[String], keys: Vec<VerifierKey>, header: Header, given: &[SignedNote]) -> Result<ExportReport, Fault> {
+fn export(
+    bodies: &[String],
+    keys: Vec<VerifierKey>,
+    header: Header,
+    given: &[SignedNote],
+) -> Result<ExportReport, Fault> {
     let signed = Checkpoint { origin: header.origin.clone(), size: header.tree.size, root: header.tree.root };
     let signed = signed.sign(&later()).unwrap();
     let mut writer = ExportWriter::new(Vec::new(), header).unwrap();
