@@ -160,7 +160,7 @@ fn view(report: &ExportReport) -> serde_json::Value {
         "previous": header.previous.as_ref().map(|previous| previous.origin.clone()),
         "authority": report.announced.as_ref().map(|announced| announced.authority.fingerprint()),
         "authority_since": report.announced.as_ref().map(|_| report.authority_since),
-        "not_covered": not_covered(header), "exported_at": header.exported_at, "size": header.tree.size, "root": root(header),
+        "not_covered": not_covered(report), "exported_at": header.exported_at, "size": header.tree.size, "root": root(header),
         "events": report.events, "subjects": report.subjects, "blobs": report.blobs, "erased": report.erased,
         "withheld": report.withheld, "checkpoints": report.checkpoints, "given_checkpoints": report.given,
     })
@@ -190,16 +190,19 @@ fn words(out: &Output, report: &ExportReport) -> Result<(), Failure> {
     details.add("subjects", report.subjects);
     details.add("content", format!("{} here, {} withheld, {} erased", report.blobs, report.withheld, report.erased));
     details.add("checkpoints", format!("{} in the export, {} from elsewhere", report.checkpoints, report.given));
-    details.add("says of itself", format!("exported {}", header.exported_at));
-    details.add("not covered", not_covered(header).join(", "));
+    details.add("itself says", format!("exported {}", header.exported_at));
+    details.add("not covered", not_covered(report).join(", "));
     details.write(out)
 }
 
 /// What neither a signature nor an event of the export says.
-fn not_covered(header: &Header) -> &'static [&'static str] {
-    if header.whole {
-        &["when it was exported"]
-    } else {
-        &["when it was exported", "the incarnation before", "the authority of the host", "whether events were left out"]
+fn not_covered(report: &ExportReport) -> Vec<&'static str> {
+    let mut not_covered = vec!["when it was exported"];
+    if report.erased + report.withheld > 0 {
+        not_covered.push("whether absent content was erased");
     }
+    if !report.header.whole {
+        not_covered.extend(["the incarnation before", "the authority of the host", "whether events were left out"]);
+    }
+    not_covered
 }
