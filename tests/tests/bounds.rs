@@ -37,7 +37,7 @@ fn bounds() -> Vec<(String, String, String)> {
             let name = path.strip_prefix(&root).expect("below the workspace").display().to_string();
             if path.is_dir() && !name.ends_with("/tests") {
                 open.push(path);
-            } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
                 let text = fs::read_to_string(&path).expect("a source file");
                 let text = text.find("\n#[cfg(test)]\nmod ").map_or(text.as_str(), |at| &text[..at]);
                 found
@@ -97,11 +97,17 @@ fn forms(name: &str, written: &str, number: u64) -> Vec<String> {
         forms.clear();
         let units = [(1, "s"), (60, "min"), (3600, "h"), (86_400, "d")];
         forms.extend(
-            units.iter().filter(|(of, _)| seconds % of == 0).map(|(of, unit)| format!("{} {unit}", seconds / of)),
+            units
+                .iter()
+                .filter(|(of, _)| seconds.is_multiple_of(*of))
+                .map(|(of, unit)| format!("{} {unit}", seconds / of)),
         );
     } else {
         forms.extend(
-            units.iter().filter(|(of, _)| number % of == 0).map(|(of, unit)| format!("{} {unit}", number / of)),
+            units
+                .iter()
+                .filter(|(of, _)| number.is_multiple_of(*of))
+                .map(|(of, unit)| format!("{} {unit}", number / of)),
         );
     }
     forms

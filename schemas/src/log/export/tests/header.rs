@@ -76,6 +76,7 @@ fn a_header_that_says_something_else_than_the_events_is_refused() {
 
 #[test]
 fn a_beginning_that_its_authority_or_its_place_contradicts_is_refused() {
+    type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
     let certificate = |e: &mut serde_json::Value| e["data"]["key_certificates"][1] = "AAAA".into();
     let authority = |e: &mut serde_json::Value| {
         e["data"]["authority_key"] = PrivateKey::from_seed(&[23; 32]).public_key().to_string().into();
@@ -83,7 +84,6 @@ fn a_beginning_that_its_authority_or_its_place_contradicts_is_refused() {
     let root = |e: &mut serde_json::Value| e["data"]["previous_root"] = data_encoding::BASE64.encode(&[0; 32]).into();
     let number = |e: &mut serde_json::Value| e["data"]["incarnation"] = 1.into();
     let origin = |e: &mut serde_json::Value| e["data"]["previous_origin"] = "other.example/log/1".into();
-    type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
     let cases: [(Change<'_>, &str); 5] = [
         (&certificate, "the beginning of the incarnation: the certificate of the log key is not base64"),
         (&authority, "the beginning of the incarnation: the certificate of the issuer key was not signed by"),
