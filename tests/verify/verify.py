@@ -7,7 +7,13 @@
 Written against the formats (RFC 6962, c2sp.org/signed-note, tlog-checkpoint and tlog-proof@v1, agentd-export@v1), not
 against agentd's code. Exit status 0: it holds. 1: it does not, and the reason names the event. 2: usage.
 """
-import base64, contextlib, hashlib, json, os, subprocess, sys, tempfile
+import base64, contextlib, hashlib, json, os, re, subprocess, sys, tempfile
+
+MEMBERS = {  # of each line, in the one order
+    "header": "line format origin incarnation log_key exported_at whole tree previous", "event": "line index leaf body",
+    "proof": "line index hashes", "blob": "line event slot salt media_type data erased withheld",
+    "checkpoint": "line note digest"}
+SSH = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"  # what stands before the 32 bytes of an OpenSSH public key
 
 
 class Wrong(Exception):
@@ -127,7 +133,10 @@ def read_lines(path):
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for raw in file:
-            line = json.loads(raw.decode())
+            line = json.loads(raw.decode(), parse_float=lambda text: need(False, f"{text} is no whole number"))
+            need(list(line) == [name for name in MEMBERS[line["line"]].split() if name in line], "members of a line")
+            truths = [name for name, value in line.items() if isinstance(value, bool)]
+            need(set(truths) <= {"whole", "erased", "withheld"}, "a number is no number")
             one_form = json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n"
             need(one_form.encode() == raw, "line is cut off or not in the one form of the format")
             yield line, digest.copy()
@@ -141,7 +150,27 @@ def take(lines, what, *kinds):
     return line, digest
 
 
-def verify_event(line, lines, header, versions):
+def verify_beginning(event, index, root, before):
+    """Checks the first event of an incarnation; gives what the header of an export must say of it."""
+    data, previous = event["data"], None
+    origin, number, log_key = data["origin"], data["incarnation"], data["log_key"]
+    domain = data.get("trust_domain", origin.rsplit("/log/", 1)[0])
+    need(origin == f"{domain}/log/{number}" == log_key.split("+", 2)[0], "the origin is not of its trust domain and number")
+    if before:
+        previous = {"origin": before["origin"], "size": index, "root": root.hex()}
+        said = data["previous_origin"], data["previous_size"], unbase64(data["previous_root"]).hex()
+        need(said == tuple(previous.values()) and number > before["incarnation"], "it does not follow the one before")
+    need(event["type"] == ("IncarnationStarted" if before else "LogStarted"), "no incarnation begins here")
+    authority = unbase64(data["authority_key"].removeprefix("ssh-ed25519 ")).removeprefix(SSH)
+    log_line = "ssh-ed25519 " + base64.b64encode(SSH + unbase64(log_key.split("+", 2)[2])[1:]).decode()
+    need(len(data["key_certificates"]) == 2, "two key certificates are expected")
+    for role, key, signature in zip(("issuer", "log"), (data["issuer_key"], log_line), data["key_certificates"]):
+        text = f"agentd-host-key-v1\n{role}\n{domain}\n{key}\n".encode()
+        need(openssl_verifies(authority, text, unbase64(signature)), f"the authority did not certify the {role} key")
+    return {"origin": origin, "incarnation": number, "log_key": log_key, "previous": previous}
+
+
+def verify_event(line, lines, header, versions, tree, begun):
     """The leaf hash of an event that fits its subject, its proof where the export is a part, and its content."""
     index, body = line["index"], line["body"].encode()
     need(leaf(body).hex() == line["leaf"], "body does not have the leaf hash of the line")
@@ -166,14 +195,18 @@ def verify_event(line, lines, header, versions):
         committed = sha256(bytes.fromhex(blob["salt"]), data).hex(), len(data), blob["media_type"]
         need(committed == (promised["commitment"], promised["size"], promised["media_type"]),
              f"blob {blob['slot']} is not what the event commits to")
+    if header["whole"] and (index == 0 or event["type"] in ("LogStarted", "IncarnationStarted")):
+        begun.append(verify_beginning(event, index, tree.root(), begun[-1] if begun else None))
     return leaf(body)
 
 
 def verify_export(path, vkey, *old):
-    lines, tree, versions, past = read_lines(path), Tree(), {}, 0
+    lines, tree, versions, begun, past = read_lines(path), Tree(), {}, [], 0
     header, _ = take(lines, "the header", "header")
     need(header["format"] == "agentd-export@v1" and header["whole"] in (True, False), "not an agentd-export@v1")
     need(header["log_key"] == vkey, "the export names another key")
+    need(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z", header["exported_at"]), "exported_at has another form")
+    need(header["origin"].endswith(f"/log/{json.dumps(header['incarnation'])}"), "the incarnation is not that of the origin")
     whole, size, old = header["whole"], header["tree"]["size"], [checkpoint(read(name).decode(), vkey) for name in old]
     for _, known, root in old:
         need(known <= size, f"the export ends at {size} events, an old checkpoint has {known}")
@@ -189,7 +222,7 @@ def verify_export(path, vkey, *old):
             with naming(f"event {line['index']}"):
                 need(line["index"] >= past and (not whole or line["index"] == past), f"it stands where {past} should")
                 need(line["index"] < size, "the tree of the header does not reach it")
-                tree.push(verify_event(line, lines, header, versions))
+                tree.push(verify_event(line, lines, header, versions, tree, begun))
             past, events = line["index"] + 1, events + 1
             continue
         origin, covered, root = checkpoint(line["note"], vkey)
@@ -201,6 +234,9 @@ def verify_export(path, vkey, *old):
                  f"checkpoint of {covered} events stands after {tree.size}: event {tree.size} is missing")
             need(root == tree.root(), f"one of the events before {covered} was changed, added, removed or moved")
     need((size, header["tree"]["root"]) == (covered, root.hex()), "the last checkpoint is not of the header's tree")
+    for name, said in begun[-1].items() if begun else [("origin", None)] if whole else []:
+        need(json.dumps(header.get(name)) == json.dumps(said), f"the header's {name} is not what an event announced")
+    need(json.dumps(header["tree"]) == json.dumps({"size": covered, "root": root.hex()}), "tree of the header")
     digest.update(line["note"].encode())
     need(digest.hexdigest() == last and next(lines, None) is None, "the export was damaged")
     print(f"{events} events of {origin} hold" + ("" if whole else f" in the tree of {size}"))

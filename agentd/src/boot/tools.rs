@@ -12,6 +12,7 @@ use super::args::{Args, Restore, Verify};
 use super::paths;
 use crate::engine::database;
 use crate::identity::HostKeys;
+use crate::ledger::incarnation::Announced;
 use crate::ledger::open::open_writer;
 use crate::ledger::verify::deep::{DeepReport, verify_deep};
 use crate::ledger::verify::export::{is_database, verify_export_deep};
@@ -21,6 +22,8 @@ use crate::sys::directory::{Directory, Visibility};
 use crate::sys::lock::DirectoryLock;
 use crate::sys::process;
 
+/// What nothing in a database proves: no event speaks of it.
+const NOT_COVERED: [&str; 2] = ["checkpoints given out within a minute", "the mark of a restore"];
 /// Events between two lines of progress.
 const STEP: u64 = 250_000;
 /// Bytes of a checkpoint file, at most.
@@ -90,7 +93,9 @@ fn export(path: &Path, verify: &Verify, given: &[SignedNote]) -> anyhow::Result<
         let document = serde_json::json!({
             "export": path.display().to_string(), "verified": true, "events": report.events,
             "subjects": report.subjects, "origin": report.header.origin, "log_key": report.header.log_key.to_string(),
-            "checkpoints_given": report.given,
+            "checkpoints_given": report.given, "not_covered": ["exported_at"],
+            "authority": report.announced.as_ref().map(|announced| announced.authority.fingerprint()),
+            "authority_since": report.authority_since,
             "deep": {"blobs": report.blobs, "erased": report.erased, "withheld": report.withheld,
                 "statements": deep.statements, "possessions": deep.possessions, "custody": deep.custody},
         });
@@ -100,14 +105,24 @@ fn export(path: &Path, verify: &Verify, given: &[SignedNote]) -> anyhow::Result<
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} verifies: {} events, {} subjects", path.display(), report.events, report.subjects)?;
     writeln!(out, "log key      {}", report.header.log_key)?;
+    if let Some(announced) = &report.announced {
+        writeln!(out, "authority    {}", authority(announced, report.authority_since))?;
+    }
     writeln!(out, "checkpoints  {} in it, {} given from outside", report.checkpoints, report.given)?;
     let (blobs, erased, withheld) = (report.blobs, report.erased, report.withheld);
     writeln!(out, "content      {blobs} blobs fit their commitments, {erased} erased by events, {withheld} withheld")?;
     print_signed(&mut out, deep.statements, deep.possessions, &deep.custody)?;
+    writeln!(out, "not covered  when it was exported")?;
     if verify.keys.is_empty() {
         writeln!(out, "note: held against the key that the export names itself; --key holds it against one you know")?;
     }
     Ok(())
+}
+
+/// The authority, and since when it is another one than the first.
+fn authority(announced: &Announced, since: u32) -> String {
+    let fingerprint = announced.authority.fingerprint();
+    if since > 1 { format!("{fingerprint}, another one since incarnation {since}") } else { fingerprint }
 }
 
 fn print_signed(
@@ -129,6 +144,10 @@ fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) 
     for announced in &report.incarnations {
         writeln!(out, "incarnation  {} from event {}, {}", announced.incarnation, announced.index, announced.origin)?;
         writeln!(out, "log key      {}", announced.log_key)?;
+        writeln!(out, "authority    {}, which certified it", announced.authority.fingerprint())?;
+    }
+    if let Some((number, reason)) = &report.awaited {
+        writeln!(out, "restored     waits for incarnation {number}: {}", reason.escape_debug())?;
     }
     writeln!(out, "checkpoints  {} kept, {} given from outside", report.kept, report.given)?;
     if let Some(deep) = deep {
@@ -139,6 +158,17 @@ fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) 
             deep.blobs, deep.erased
         )?;
         print_signed(&mut out, deep.statements, deep.possessions, &deep.custody)?;
+        writeln!(out, "not covered  {}", NOT_COVERED.join("; "))?;
+    }
+    for pair in report.incarnations.windows(2).filter(|pair| pair[0].authority != pair[1].authority) {
+        let number = pair[1].incarnation;
+        writeln!(
+            out,
+            "note: incarnation {number} has another authority: only whoever restored it can say that it is theirs"
+        )?;
+    }
+    if report.awaited.is_some() {
+        writeln!(out, "note: no event says that this was restored: if nobody did, take another copy")?;
     }
     if report.given == 0 {
         writeln!(out, "note: without a checkpoint kept elsewhere, who is root here could have rewritten all of it")?;
@@ -152,7 +182,7 @@ fn json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -
         .iter()
         .map(|each| {
             serde_json::json!({"incarnation": each.incarnation, "from": each.index, "origin": each.origin,
-                "log_key": each.log_key.to_string()})
+                "log_key": each.log_key.to_string(), "authority": each.authority.fingerprint()})
         })
         .collect();
     let mut document = serde_json::json!({
@@ -166,7 +196,11 @@ fn json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -
         "checkpoints_given": report.given,
         "took_ms": took_ms,
     });
+    if let Some((incarnation, reason)) = &report.awaited {
+        document["awaits"] = serde_json::json!({"incarnation": incarnation, "reason": reason});
+    }
     if let Some(deep) = deep {
+        document["not_covered"] = serde_json::json!(NOT_COVERED);
         document["deep"] = serde_json::json!({"rows": deep.rows, "blobs": deep.blobs, "erased": deep.erased,
             "statements": deep.statements, "possessions": deep.possessions, "custody": deep.custody});
     }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use agentd_schemas::event::Decided;
 use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::time::WallMs;
 use jiff::tz::TimeZone;
@@ -242,7 +241,7 @@ impl Engine {
 
     /// Writes a record of the daemon's own, with somebody else as the actor: what was refused to whom.
     pub(super) async fn record(&self, caller: &Caller, command: Command) -> Result<(), Problem> {
-        let decided = Decided { rules: vec!["host.acts_by_rule".to_owned()], set: policy::set_digest().to_owned() };
+        let decided = policy::by_host().clone();
         let request = Request { caller: caller.clone(), command, decided, resource: None, key: None };
         match self.0.mailbox()?.send(request).await? {
             Answer::Refused(problem) => Err(problem),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use agentd_schemas::key::host_key::certify;
 use agentd_schemas::key::openssh::{KeyError, PrivateKey};
 
 use crate::sys::directory::{Directory, DirectoryError, Visibility};
@@ -62,19 +63,8 @@ impl HostKeys {
 
     /// Signatures of the authority that bind issuer and log key to this trust domain, base64.
     pub fn certificates(&self, trust_domain: &str) -> Vec<String> {
-        [("issuer", &self.issuer), ("log", &self.log)]
-            .into_iter()
-            .map(|(role, key)| {
-                let text = certificate_text(role, trust_domain, &key.public_key().to_string());
-                data_encoding::BASE64.encode(&self.authority.sign(text.as_bytes()))
-            })
-            .collect()
+        certify(&self.authority, trust_domain, &self.issuer.public_key(), &self.log.public_key())
     }
-}
-
-/// What the authority signs: four lines, so that nothing signed for one role can stand for another.
-pub fn certificate_text(role: &str, trust_domain: &str, public_key: &str) -> String {
-    format!("agentd-host-key-v1\n{role}\n{trust_domain}\n{public_key}\n")
 }
 
 fn key(path: &Path, comment: &str, may_create: bool) -> Result<PrivateKey, KeystoreError> {

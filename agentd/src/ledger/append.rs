@@ -20,7 +20,7 @@ use super::blobs::{self, SLOTS};
 use super::checkpoint::{self, Head, Moment};
 use super::{project, tree};
 use crate::domain::{Draft, NewBlob};
-use crate::policy::Caller;
+use crate::policy::{self, Caller};
 
 /// Why nothing was appended. All but the first two are faults of the daemon, never of a caller.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub enum AppendError {
 pub struct Writing<'a> {
     /// Who asked.
     pub caller: &'a Caller,
-    /// The decision that allowed it; stands in the events that are the caller's own.
+    /// The decision that allowed it; stands in all events but those that are the host's by a rule of its own.
     pub decided: Option<&'a Decided>,
     /// Idempotency key and digest (hex) of the command; stand in the first event.
     pub request: Option<(&'a str, &'a str)>,
@@ -221,7 +221,8 @@ impl Appender {
         writing: &Writing<'_>,
         request: Option<RequestKey>,
     ) -> Event {
-        let own = draft.actor.is_none();
+        // What a rule of the daemon adds to a command was not decided by what allowed the command.
+        let decided = if draft.actor == Some(Actor::Host) { Some(policy::by_host()) } else { writing.decided };
         let actor = draft.actor.unwrap_or_else(|| writing.caller.actor.clone());
         let assurance = if actor == Actor::Host { Assurance::Internal } else { writing.caller.assurance };
         let envelope = Envelope {
@@ -236,7 +237,7 @@ impl Appender {
             assurance,
             run: draft.run,
             epoch: draft.epoch,
-            decided: writing.decided.filter(|_| own).cloned(),
+            decided: decided.cloned(),
             request,
             cause: draft.cause,
             blobs,

@@ -27,6 +27,11 @@ pub struct Head {
     pub boot: String,
 }
 
+/// The minute of a moment: of each, the last checkpoint is kept.
+pub(super) const fn minute(wall: WallMs) -> i64 {
+    wall.as_ms() / 60_000
+}
+
 /// Reads the head; `None` in a database without events.
 pub fn head(connection: &Connection) -> rusqlite::Result<Option<Head>> {
     let sql = "SELECT size, note, wall_ms, boot, boot_ms FROM head WHERE id = 1";
@@ -50,8 +55,8 @@ pub fn keep(tx: &Connection) -> rusqlite::Result<()> {
 /// Puts a new head in the place of the old one, which is kept when it was the last of its minute.
 pub(super) fn replace(tx: &Connection, head: &Head) -> rusqlite::Result<()> {
     let keep = "INSERT OR IGNORE INTO checkpoints (size, note)
-                SELECT size, note FROM head WHERE wall_ms / 60000 <> ?1 / 60000";
-    tx.prepare_cached(keep)?.execute([head.moment.wall.as_ms()])?;
+                SELECT size, note FROM head WHERE wall_ms / 60000 <> ?1";
+    tx.prepare_cached(keep)?.execute([minute(head.moment.wall)])?;
     let write = "INSERT OR REPLACE INTO head (id, size, note, wall_ms, boot, boot_ms) VALUES (1, ?1, ?2, ?3, ?4, ?5)";
     let moment = head.moment;
     let values = params![head.size, head.note, moment.wall.as_ms(), head.boot, moment.boot_ms];

@@ -5,18 +5,20 @@
 
 use agentd_schemas::event::envelope::EventError;
 use agentd_schemas::event::{Event, EventData, IncarnationStarted, LogStarted, Subject};
+pub use agentd_schemas::log::announced::{Announced, origin};
 use agentd_schemas::log::note::{Checkpoint, NoteError, SignedNote, VerifierKey};
 use agentd_schemas::log::tree::Frontier;
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::append::{AppendError, Appender, Writing};
 use super::checkpoint::{self, Moment};
 use super::tree::{self, TreeError};
 use crate::domain::Draft;
-use crate::policy::Caller;
+use crate::policy::{self, Caller};
 
 /// Key in `meta`: index of the event that began the current incarnation.
 const STARTED: &str = "started";
@@ -50,21 +52,6 @@ pub enum LogError {
         /// The key at hand.
         found: String,
     },
-}
-
-/// What the beginning of an incarnation announces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
-    /// Index of the event.
-    pub index: u64,
-    /// Number of the incarnation, from 1.
-    pub incarnation: u32,
-    /// Origin of its checkpoints.
-    pub origin: String,
-    /// The key that signs them.
-    pub log_key: VerifierKey,
-    /// Where the incarnation before ended.
-    pub previous: Option<Checkpoint>,
 }
 
 /// Public keys of the host and what binds them to it, for the event that announces them.
@@ -103,11 +90,6 @@ pub struct Restored {
 struct RestoreMark {
     incarnation: u32,
     reason: String,
-}
-
-/// Origin of an incarnation: `<trust-domain>/log/<incarnation>`.
-pub fn origin(trust_domain: &str, incarnation: u32) -> String {
-    format!("{trust_domain}/log/{incarnation}")
 }
 
 impl Appender {
@@ -158,6 +140,7 @@ impl Appender {
             authority_key: keys.authority_key,
             issuer_key: keys.issuer_key,
             key_certificates: keys.key_certificates,
+            request_key: bound(&request_key(tx)?),
             agentd: keys.agentd,
         };
         let frontier = Frontier::new();
@@ -169,7 +152,7 @@ impl Appender {
     /// Writes the event that begins an incarnation, and its first checkpoint.
     fn announce(&mut self, tx: &Connection, data: EventData, moment: Moment) -> Result<Event, AppendError> {
         let caller = Caller::host();
-        let writing = Writing { caller: &caller, decided: None, request: None, moment };
+        let writing = Writing { caller: &caller, decided: Some(policy::by_host()), request: None, moment };
         let index = self.size();
         let draft = Draft::new(Subject::Host, data);
         let mut events = self.append(tx, vec![draft], &writing, &mut || [0; 32])?;
@@ -210,6 +193,7 @@ impl Restored {
             issuer_key: keys.issuer_key,
             log_key: verifier(&appender.origin, &appender.key)?.to_string(),
             key_certificates: keys.key_certificates,
+            request_key: bound(&request_key(tx)?),
             reason,
             agentd: keys.agentd,
         };
@@ -218,34 +202,14 @@ impl Restored {
     }
 }
 
-/// Reads what an event announces; `Ok(None)` when it begins no incarnation.
-pub(super) fn announced(event: &Event) -> Result<Option<Announced>, String> {
-    let (origin, incarnation, log_key, previous) = match &event.data {
-        EventData::LogStarted(data) => (&data.origin, data.incarnation, &data.log_key, None),
-        EventData::IncarnationStarted(data) => {
-            let root = BASE64.decode(data.previous_root.as_bytes()).ok().and_then(|root| root.try_into().ok());
-            let root =
-                root.map(agentd_schemas::log::tree::Hash).ok_or("its previous root is not base64 of 32 bytes")?;
-            let previous = Checkpoint { origin: data.previous_origin.clone(), size: data.previous_size, root };
-            (&data.origin, data.incarnation, &data.log_key, Some(previous))
-        }
-        _ => return Ok(None),
-    };
-    let log_key: VerifierKey = log_key.parse().map_err(|error: NoteError| format!("its log key: {error}"))?;
-    if log_key.name() != origin {
-        return Err(format!("its log key is of {}, not of {origin}", log_key.name()));
-    }
-    let index = event.envelope.index;
-    Ok(Some(Announced { index, incarnation, origin: origin.clone(), log_key, previous }))
-}
-
 /// The current incarnation, as the log announces it; `None` in a database without events.
 pub fn current(connection: &Connection) -> Result<Option<Announced>, LogError> {
     let Some(index) = meta(connection, STARTED)? else {
         return Ok(None);
     };
     let corrupt = |what: String| LogError::Corrupt { what };
-    let index: u64 = index.parse().map_err(|_| corrupt(format!("meta says that event {index:?} began it")))?;
+    let number = index.parse::<u64>().ok().filter(|number| number.to_string() == index);
+    let index = number.ok_or_else(|| corrupt(format!("meta says that event {index:?} began it")))?;
     let body: Option<String> = connection
         .prepare_cached("SELECT body FROM events WHERE idx = ?1")?
         .query_row([index], |row| row.get(0))
@@ -253,7 +217,7 @@ pub fn current(connection: &Connection) -> Result<Option<Announced>, LogError> {
     let body = body.ok_or_else(|| corrupt(format!("event {index}, which began the incarnation, is missing")))?;
     let event = Event::from_bytes(body.as_bytes())
         .map_err(|error: EventError| corrupt(format!("event {index}, which began the incarnation: {error}")))?;
-    let announced = announced(&event).map_err(|why| corrupt(format!("event {index}: {why}")))?;
+    let announced = Announced::read(&event).map_err(|why| corrupt(format!("event {index}: {why}")))?;
     announced.map(Some).ok_or_else(|| corrupt(format!("event {index} began no incarnation, and meta says that it did")))
 }
 
@@ -320,6 +284,18 @@ fn recover(connection: &Connection) -> Result<Option<(Announced, Frontier)>, Log
 /// The secret that keys the digests of requests.
 pub fn request_key(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT value FROM meta WHERE key = ?1", [REQUEST_KEY], |row| row.get(0))
+}
+
+/// What the first event of an incarnation says of that secret: enough to find another in its place, and nothing that
+/// helps to guess a digest. The text before it keeps it from being the start of such a digest.
+pub(super) fn bound(request_key: &str) -> String {
+    let digest = Sha256::new().chain_update("agentd-request-key-v1\n").chain_update(request_key).finalize();
+    data_encoding::HEXLOWER.encode(&digest)
+}
+
+/// Number and reason of the incarnation that a restored backup waits for.
+pub(super) fn awaited(connection: &Connection) -> Result<Option<(u32, String)>, LogError> {
+    Ok(restore_mark(connection)?.map(|mark| (mark.incarnation, mark.reason)))
 }
 
 /// Whether the database is a restored backup that waits for its new incarnation.

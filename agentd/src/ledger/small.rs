@@ -10,7 +10,8 @@ use agentd_schemas::event::{
 };
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::key::dsse::Envelope;
-use agentd_schemas::key::openssh::PrivateKey;
+use agentd_schemas::key::host_key::certify;
+use agentd_schemas::key::openssh::{PrivateKey, PublicKey};
 use agentd_schemas::key::possession::{Possession, PossessionKind};
 use agentd_schemas::key::statement::{Artefact, Completion, PAYLOAD_TYPE, Sha256Digest};
 use agentd_schemas::unit::name::Slug;
@@ -97,8 +98,20 @@ pub(in crate::ledger) fn agent_key() -> PrivateKey {
 }
 
 pub(in crate::ledger) fn host_keys() -> HostKeys {
-    let line = PrivateKey::from_seed(&[3; 32]).public_key().to_string();
-    HostKeys { authority_key: line.clone(), issuer_key: line, key_certificates: Vec::new(), agentd: "0.1.0".to_owned() }
+    host_keys_for(&log_key())
+}
+
+/// The keys of a host with that log key.
+pub(in crate::ledger) fn host_keys_for(log: &SigningKey) -> HostKeys {
+    let authority = PrivateKey::from_seed(&[3; 32]);
+    let line = authority.public_key();
+    let log = PublicKey::from_bytes(log.verifying_key().as_bytes()).unwrap();
+    HostKeys {
+        authority_key: line.to_string(),
+        issuer_key: line.to_string(),
+        key_certificates: certify(&authority, "h-0.agentd.internal", &line, &log),
+        agentd: "0.1.0".to_owned(),
+    }
 }
 
 /// A moment that many seconds after the first.

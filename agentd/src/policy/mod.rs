@@ -10,7 +10,7 @@ mod rules;
 
 pub use action::Action;
 pub use caller::{Caller, Viewer};
-pub use rules::{RULES, authorize, set_digest};
+pub use rules::{RULES, authorize, by_host, set_digest};
 
 use agentd_schemas::unit::name::Slug;
 

@@ -1,6 +1,6 @@
 //! The built-in rules, in the order in which they are tried: prohibitions first.
 
-use agentd_schemas::event::Actor;
+use agentd_schemas::event::{Actor, Decided};
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Caller, Decision, Resource};
@@ -17,6 +17,9 @@ pub struct Rule {
 
 /// Version of the meaning of the rules below: it goes up when a predicate changes and its words do not.
 const SET_VERSION: u32 = 1;
+
+/// The rule for what the daemon does by itself.
+const HOST_ACTS: &str = "host.acts_by_rule";
 
 /// The set.
 pub const RULES: &[Rule] = &[
@@ -39,7 +42,7 @@ pub const RULES: &[Rule] = &[
         applies: |caller, _, resource| caller.agent_name().is_some() && resource.suspended,
     },
     Rule {
-        id: "host.acts_by_rule",
+        id: HOST_ACTS,
         says: "the daemon may do what its timers, its recovery and its effects demand",
         permit: true,
         applies: |caller, _, _| caller.actor == Actor::Host,
@@ -150,6 +153,12 @@ pub fn set_digest() -> &'static str {
     })
 }
 
+/// The decision that stands in what the daemon does by itself. It is made once.
+pub fn by_host() -> &'static Decided {
+    static BY_HOST: std::sync::OnceLock<Decided> = std::sync::OnceLock::new();
+    BY_HOST.get_or_init(|| Decided { rules: vec![HOST_ACTS.to_owned()], set: set_digest().to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +206,14 @@ mod tests {
         );
         assert_eq!(authorize(&auditor, Action::WorkManage, &work), Decision::Deny("no_rule"));
         assert_eq!(authorize(&auditor, Action::LedgerBackup, &Resource::host()), Decision::Deny("no_rule"));
+    }
+
+    #[test]
+    fn what_the_daemon_does_by_itself_names_the_rule_that_allows_it() {
+        let Decision::Allow(rule) = authorize(&Caller::host(), Action::WorkManage, &Resource::host()) else {
+            panic!("refused");
+        };
+        assert_eq!((&by_host().rules[..], by_host().set.as_str()), (&[rule.to_owned()][..], set_digest()));
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! knows who an agent is or what a key may do.
 //!
 //! Invariant: Ed25519 is the only algorithm, every signature is verified strictly against a key that the caller names,
-//! and each kind of signed text begins differently (`DSSEv1`, `SSHSIG`, `agentd-possession-v1`), so that a signature
+//! and each kind of signed text begins differently (`DSSEv1`, `SSHSIG`, `agentd-possession-v1`,
+//! `agentd-host-key-v1`), so that a signature
 //! made for one purpose is none for another.
 
 pub mod dsse;
+pub mod host_key;
 pub mod openssh;
 pub mod possession;
 pub mod sshsig;

@@ -6,6 +6,7 @@
 //! Invariant: whatever is accepted has exactly one byte form. Text that parses formats back to the same bytes, and
 //! text that would not is refused.
 
+pub mod announced;
 pub mod commitment;
 pub mod export;
 mod hex;

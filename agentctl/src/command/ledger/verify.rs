@@ -157,7 +157,10 @@ fn view(report: &ExportReport) -> serde_json::Value {
     let header = &report.header;
     serde_json::json!({
         "verified": true, "whole": header.whole, "origin": header.origin, "incarnation": header.incarnation,
-        "exported_at": header.exported_at, "size": header.tree.size, "root": root(header),
+        "previous": header.previous.as_ref().map(|previous| previous.origin.clone()),
+        "authority": report.announced.as_ref().map(|announced| announced.authority.fingerprint()),
+        "authority_since": report.announced.as_ref().map(|_| report.authority_since),
+        "not_covered": not_covered(report), "exported_at": header.exported_at, "size": header.tree.size, "root": root(header),
         "events": report.events, "subjects": report.subjects, "blobs": report.blobs, "erased": report.erased,
         "withheld": report.withheld, "checkpoints": report.checkpoints, "given_checkpoints": report.given,
     })
@@ -175,8 +178,31 @@ fn words(out: &Output, report: &ExportReport) -> Result<(), Failure> {
     let mut details = Details::new();
     details.add("origin", &header.origin).add("incarnation", header.incarnation);
     details.add("key", header.log_key.to_string()).add("root", root(header));
-    details.add("exported", header.exported_at).add("subjects", report.subjects);
+    if let Some(announced) = &report.announced {
+        let fingerprint = announced.authority.fingerprint();
+        let since = report.authority_since;
+        let since = if since > 1 { format!(", another one since incarnation {since}") } else { String::new() };
+        details.add("authority", format!("{fingerprint}{since}"));
+    }
+    if let Some(previous) = header.previous.as_ref().filter(|_| header.whole) {
+        details.add("goes on from", format!("{} at {}", previous.origin, count(previous.size, "event")));
+    }
+    details.add("subjects", report.subjects);
     details.add("content", format!("{} here, {} withheld, {} erased", report.blobs, report.withheld, report.erased));
     details.add("checkpoints", format!("{} in the export, {} from elsewhere", report.checkpoints, report.given));
+    details.add("itself says", format!("exported {}", header.exported_at));
+    details.add("not covered", not_covered(report).join(", "));
     details.write(out)
+}
+
+/// What neither a signature nor an event of the export says.
+fn not_covered(report: &ExportReport) -> Vec<&'static str> {
+    let mut not_covered = vec!["when it was exported"];
+    if report.erased + report.withheld > 0 {
+        not_covered.push("whether absent content was erased");
+    }
+    if !report.header.whole {
+        not_covered.extend(["the incarnation before", "the authority of the host", "whether events were left out"]);
+    }
+    not_covered
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::ledger::append::Appender;
 use crate::ledger::checkpoint;
 use crate::ledger::incarnation::{LogError, Opened};
-use crate::ledger::small::{BOOT, Small, host_keys, log_key, moment};
+use crate::ledger::small::{BOOT, Small, host_keys_for, log_key, moment};
 use crate::ledger::verify::{CheckpointFault, EventFault, deep::verify_deep};
 
 fn head(db: &rusqlite::Connection) -> SignedNote {
@@ -26,7 +26,7 @@ fn begin(path: &Path, key: &SigningKey) -> (rusqlite::Connection, Appender) {
     let mut db = open::open_writer(path).unwrap();
     let Opened::Restored(restored) = Appender::open(&db, key, BOOT).unwrap() else { panic!("it is not restored") };
     let tx = db.transaction().unwrap();
-    let (log, event) = restored.start(&tx, host_keys(), moment(99)).unwrap();
+    let (log, event) = restored.start(&tx, host_keys_for(key), moment(99)).unwrap();
     assert_eq!(event.data.type_name(), "IncarnationStarted");
     tx.commit().unwrap();
     (db, log)

@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use agentd_schemas::event::Event;
 use agentd_schemas::log::note::SignedNote;
 use rusqlite::Connection;
 
 use super::compare;
 use super::content::Content;
-use super::fault::{EventFault, VerifyError};
+use super::fault::{CheckpointFault, EventFault, VerifyError};
 use super::signed::{check_possession, check_result};
 use super::{Report, verify_in};
-use crate::ledger::open;
 use crate::ledger::rebuild::{self, Made, RebuildError};
+use crate::ledger::{checkpoint, open};
 
 /// Events between two reports of progress.
 const STEP: u64 = 1 << 12;
@@ -89,7 +90,9 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
     shadow(tx, made)?;
     let mut content = Content::new(tx);
     let (mut statements, mut possessions) = (0, 0);
+    let mut minutes = Minutes::new(tx);
     let events = rebuild::replay(tx, |event| {
+        minutes.check(event)?;
         let carried = content.check(event)?;
         statements += u64::from(check_result(tx, event, &carried)?);
         possessions += u64::from(check_possession(tx, event)?);
@@ -106,6 +109,28 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
     }
     rows += compare::table(tx, "meta", "WHERE key NOT IN ('started', 'restored', 'request_key')")?;
     Ok(Replayed { rows, blobs, erased, statements, possessions, custody: custody(tx)? })
+}
+
+/// The checkpoints that must have been kept: of every minute, that of its last commit.
+struct Minutes<'c> {
+    connection: &'c Connection,
+    last: Option<i64>,
+}
+
+impl<'c> Minutes<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        Self { connection, last: None }
+    }
+
+    /// Takes the next event: where its minute is another one, the events before it must have a checkpoint.
+    fn check(&mut self, event: &Event) -> Result<(), VerifyError> {
+        let (size, minute) = (event.envelope.index, checkpoint::minute(event.envelope.time));
+        if self.last.replace(minute).is_none_or(|last| last == minute) {
+            return Ok(());
+        }
+        let here = self.connection.prepare_cached("SELECT 1 FROM main.checkpoints WHERE size = ?1")?.exists([size])?;
+        if here { Ok(()) } else { Err(VerifyError::Kept { size, fault: CheckpointFault::Missing }) }
+    }
 }
 
 /// Agents by who holds their keys.

@@ -22,7 +22,7 @@ use std::path::Path;
 use agentd_schemas::event::Event;
 use agentd_schemas::log::note::{Checkpoint, SignedNote};
 use agentd_schemas::log::tree::Hash;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 pub use fault::{BlobFault, CheckpointFault, EventFault, VerifyError};
 
@@ -49,6 +49,8 @@ pub struct Report {
     pub kept: u64,
     /// Checkpoints from outside that the events lead to.
     pub given: usize,
+    /// Number and reason of the incarnation that the next start begins, where this is a restored backup.
+    pub awaited: Option<(u32, String)>,
 }
 
 /// Verifies the ledger at `path` on `threads` threads, against the checkpoints `given` from outside. `progress` is told
@@ -91,6 +93,7 @@ fn verify_in(
     let mut roots = Roots::new(&part);
     let incarnations = Incarnations::new(&part.begun, size, &mut roots)?;
     let kept = check.signed(&incarnations, head.as_ref(), &mut roots)?;
+    let awaited = check.beginning(&incarnations)?;
     check_given(&incarnations, given, &mut roots)?;
     Ok(Report {
         size,
@@ -99,6 +102,7 @@ fn verify_in(
         head: head.map(|head| SignedNote::parse(&head.note)).transpose().map_err(|e| VerifyError::Head(e.into()))?,
         kept,
         given: given.len(),
+        awaited,
         incarnations: part.begun,
     })
 }
@@ -154,7 +158,7 @@ impl Check<'_> {
         if let Some(fault) = nodes {
             return Err(fault.error(self.size));
         }
-        self.beginning(incarnations).map(|()| kept)
+        Ok(kept)
     }
 
     /// The head was written with the last event, and no signature covers the moment beside it.
@@ -169,20 +173,32 @@ impl Check<'_> {
         if same { Ok(()) } else { Err(VerifyError::Head(CheckpointFault::Moment { event: index })) }
     }
 
-    /// The mark of the current incarnation is that of the last one that began.
-    fn beginning(&self, incarnations: &Incarnations<'_>) -> Result<(), VerifyError> {
-        let current = incarnation::current(self.connection).map_err(|error| VerifyError::Table {
+    /// What `meta` keeps beside the log: where the current incarnation began, the secret of request digests, and the
+    /// mark of a restore, which is given.
+    fn beginning(&self, incarnations: &Incarnations<'_>) -> Result<Option<(u32, String)>, VerifyError> {
+        let last = incarnations.last();
+        let wrong = |row: &str, why: String| VerifyError::Table {
             table: "meta".to_owned(),
-            row: "started".to_owned(),
-            event: None,
-            why: error.to_string(),
-        })?;
-        if current.as_ref() == incarnations.last() {
-            return Ok(());
+            row: row.to_owned(),
+            event: last.map(|last| last.index),
+            why,
+        };
+        let current = incarnation::current(self.connection).map_err(|error| wrong("started", error.to_string()))?;
+        if current.as_ref() != last {
+            let why = "it does not name the event that began the current incarnation";
+            return Err(wrong("started", why.to_owned()));
         }
-        let event = incarnations.last().map(|last| last.index);
-        let why = "it does not name the event that began the current incarnation".to_owned();
-        Err(VerifyError::Table { table: "meta".to_owned(), row: "started".to_owned(), event, why })
+        let Some(last) = last else { return Ok(None) };
+        let secret = incarnation::request_key(self.connection).optional()?;
+        if secret.is_none_or(|secret| incarnation::bound(&secret) != last.request_key) {
+            return Err(wrong("request_key", "it is not the secret that the event announced".to_owned()));
+        }
+        let awaited = incarnation::awaited(self.connection).map_err(|error| wrong("restored", error.to_string()))?;
+        if let Some((number, _)) = awaited.as_ref().filter(|(number, _)| *number <= last.incarnation) {
+            let why = format!("it waits for incarnation {number}, and {} has begun", last.incarnation);
+            return Err(wrong("restored", why));
+        }
+        Ok(awaited)
     }
 
     /// A root that is wrong: an event since the last one that was right, in the block whose node is wrong as well.

@@ -1,5 +1,6 @@
 //! Roots: of the tree at any size asked for, of the stored nodes, and of every checkpoint.
 
+use agentd_schemas::log::announced::AnnouncedError;
 use agentd_schemas::log::note::{Checkpoint, SignedNote, VerifierKey};
 use agentd_schemas::log::tree::{Frontier, Hash};
 use rusqlite::Connection;
@@ -67,22 +68,15 @@ impl<'p> Incarnations<'p> {
     /// Checks that the log begins with one, and that each begins where the one before ended.
     pub(super) fn new(begun: &'p [Announced], size: u64, roots: &mut Roots<'_>) -> Result<Self, VerifyError> {
         let fault = |index, why: String| VerifyError::Event { index, fault: EventFault::Incarnation(why) };
-        if size > 0 && begun.first().is_none_or(|first| first.index != 0 || first.previous.is_some()) {
-            return Err(fault(0, "the log does not begin with its start".to_owned()));
+        if size > 0 && begun.is_empty() {
+            return Err(fault(0, AnnouncedError::NoStart.to_string()));
         }
-        for pair in begun.windows(2) {
-            let [before, now] = pair else { continue };
-            let Some(previous) = &now.previous else {
-                return Err(fault(now.index, "the log starts a second time".to_owned()));
-            };
-            if previous.origin != before.origin || previous.size != now.index {
-                let (origin, size) = (&previous.origin, previous.size);
-                return Err(fault(now.index, format!("it follows {origin} at {size} events, not {}", before.origin)));
+        for (at, now) in begun.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|at| begun.get(at));
+            now.check_place(before).map_err(|error| fault(now.index, error.to_string()))?;
+            if let Some(previous) = &now.previous {
+                roots.check(previous).map_err(|why| fault(now.index, why.to_string()))?;
             }
-            if now.incarnation <= before.incarnation || now.origin == before.origin {
-                return Err(fault(now.index, format!("it does not rise above incarnation {}", before.incarnation)));
-            }
-            roots.check(previous).map_err(|why| fault(now.index, why.to_string()))?;
         }
         let keys = begun.iter().map(|announced| announced.log_key.clone()).collect();
         Ok(Self { begun, keys, size })

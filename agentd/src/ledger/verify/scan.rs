@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::path::Path;
 
 use agentd_schemas::event::{Event, MAX_EVENT_BYTES};
+use agentd_schemas::log::announced::AnnouncedError;
 use agentd_schemas::log::tree::{Frontier, Hash, leaf_hash};
 use rusqlite::{Row, params};
 
 use super::fault::{EventFault, VerifyError};
 use super::prefix;
 use super::subjects::{Found, Subjects};
-use crate::ledger::incarnation::{Announced, announced};
+use crate::ledger::incarnation::Announced;
 use crate::ledger::open;
 use crate::ledger::tree::BLOCK;
 
@@ -145,7 +146,10 @@ impl Part<'_> {
         self.subjects.advance(&prefix, number(1)?)?;
         if matches!(prefix.kind, b"LogStarted" | b"IncarnationStarted") {
             let event = Event::from_bytes(body).map_err(|error| EventFault::Body(error.to_string()))?;
-            self.begun.extend(announced(&event).map_err(EventFault::Incarnation)?);
+            let wrong = |error: AnnouncedError| EventFault::Incarnation(error.to_string());
+            let announced = Announced::read(&event).map_err(wrong)?;
+            announced.as_ref().map_or(Ok(()), Announced::check).map_err(wrong)?;
+            self.begun.extend(announced);
             // The root where the incarnation before ended will be asked for.
             self.peaks.push((index, block.peaks()));
         }

@@ -2,7 +2,8 @@ use agentd_schemas::log::note::VerifierKey;
 use rusqlite::params;
 
 use super::*;
-use crate::ledger::small::{Small, log_key, tamper};
+use crate::ledger::append::Appender;
+use crate::ledger::small::{BOOT, Small, host_keys_for, log_key, moment, tamper};
 
 fn check(path: &Path, given: &[SignedNote]) -> Result<Report, VerifyError> {
     verify(path, given, 2, &|_| {})
@@ -181,11 +182,44 @@ fn what_was_done_to_the_tables_of_the_log_is_told() {
         ),
         ("UPDATE meta SET value = '3' WHERE key = 'started'", "table meta, row started"),
         ("DELETE FROM meta WHERE key = 'started'", "table meta, row started (event 0)"),
+        ("UPDATE meta SET value = '0000' WHERE key = 'started'", "table meta, row started (event 0)"),
+        (
+            "UPDATE meta SET value = 'x' WHERE key = 'request_key'",
+            "table meta, row request_key (event 0): it is not the secret that the event announced",
+        ),
+        ("DELETE FROM meta WHERE key = 'request_key'", "table meta, row request_key (event 0)"),
+        (
+            "INSERT INTO meta VALUES ('restored', '{\"incarnation\":1,\"reason\":\"r\"}')",
+            "table meta, row restored (event 0): it waits for incarnation 1, and 1 has begun",
+        ),
+        ("INSERT INTO meta VALUES ('restored', 'x')", "table meta, row restored (event 0): the ledger is damaged"),
     ];
     for (sql, expected) in cases {
         let told = says(&small, sql);
         assert!(told.starts_with(expected), "{sql}: {told}");
     }
+}
+
+#[test]
+fn the_mark_of_a_restore_is_told() {
+    let small = Small::with_works(1);
+    assert_eq!(check(&small.path(), &[]).unwrap().awaited, None);
+    let mark = r#"{"incarnation":77,"reason":"planted"}"#;
+    small.db.execute("INSERT INTO meta VALUES ('restored', ?1)", [mark]).unwrap();
+    assert_eq!(check(&small.path(), &[]).unwrap().awaited, Some((77, "planted".to_owned())));
+}
+
+#[test]
+fn host_keys_that_the_authority_did_not_certify_are_named() {
+    let directory = crate::ledger::small::Directory::new();
+    let path = directory.join("ledger.db");
+    let mut db = open::open_writer(&path).unwrap();
+    let keys = host_keys_for(&ed25519_dalek::SigningKey::from_bytes(&[9; 32]));
+    let tx = db.transaction().unwrap();
+    Appender::start(&tx, "h-0.agentd.internal", keys, &log_key(), BOOT, moment(0)).unwrap();
+    tx.commit().unwrap();
+    let error = check(&path, &[]).unwrap_err().to_string();
+    assert!(error.starts_with("event 0: ") && error.contains("the certificate of the log key was not"), "{error}");
 }
 
 #[test]

@@ -20,8 +20,10 @@ pub struct LogStarted {
     pub issuer_key: String,
     /// Verifier key of the checkpoints in signed-note form.
     pub log_key: String,
-    /// Signature (base64) of the authority over `possession` texts that bind issuer and log key to this host.
+    /// Signatures (base64) of the authority that bind issuer and log key to this host.
     pub key_certificates: Vec<String>,
+    /// SHA-256 (hex) that binds the secret of request digests, and tells nothing of it.
+    pub request_key: String,
     /// Version of agentd.
     pub agentd: String,
 }
@@ -48,6 +50,8 @@ pub struct IncarnationStarted {
     pub log_key: String,
     /// As in [`LogStarted`].
     pub key_certificates: Vec<String>,
+    /// As in [`LogStarted`].
+    pub request_key: String,
     /// Why it was restored.
     pub reason: String,
     /// Version of agentd.

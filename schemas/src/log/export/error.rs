@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{MAX_BLOB_BYTES, MAX_EVENT_BYTES, MAX_LINE_BYTES};
+use crate::log::announced::AnnouncedError;
 use crate::log::note::NoteError;
 use crate::log::proof::ProofError;
 use crate::log::tree::Hash;
@@ -72,6 +73,25 @@ pub enum Fault {
         /// The header's origin.
         origin: String,
     },
+    /// The header says another number than the origin.
+    #[error("header says incarnation {incarnation}, which is not that of the origin {origin}")]
+    Incarnation {
+        /// The header's incarnation.
+        incarnation: u64,
+        /// The header's origin.
+        origin: String,
+    },
+    /// The header says something else than the event that began the incarnation.
+    #[error("the header's `{member}` is not what event {event} announced")]
+    Header {
+        /// Which member.
+        member: &'static str,
+        /// The event.
+        event: u64,
+    },
+    /// The beginning of an incarnation does not hold.
+    #[error("the beginning of the incarnation: {0}")]
+    Announced(#[from] AnnouncedError),
     /// The tree of the header is larger than a tree can be.
     #[error("header speaks of {size} events, beyond the limit")]
     TreeTooLarge {

@@ -59,7 +59,8 @@ pub struct Tree {
     pub root: Hash,
 }
 
-/// What the export says of itself. The last line confirms `origin` and `tree`.
+/// What the export says of itself. The last line confirms `origin` and `tree`, and the origin `incarnation`. `previous`
+/// is confirmed by the events of a whole export alone; `exported_at` by nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
@@ -67,7 +68,7 @@ pub struct Header {
     pub format: Format,
     /// Identity of the log.
     pub origin: String,
-    /// How many times the log has been restored.
+    /// Number of the incarnation, from 1: that of the origin.
     pub incarnation: u64,
     /// The key that signs its checkpoints; a verifier compares it with the one it trusts.
     pub log_key: VerifierKey,

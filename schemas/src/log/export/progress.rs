@@ -10,6 +10,8 @@ use super::error::{BlobFault, Fault};
 use super::line::{BlobLine, BlobState, EventLine, Header, ProofLine};
 use super::versions::Versions;
 use super::{MAX_BLOB_BYTES, MAX_EVENT_BYTES};
+use crate::event::Event;
+use crate::log::announced::{Announced, AnnouncedError};
 use crate::log::commitment::BlobCommitment;
 use crate::log::note::Checkpoint;
 use crate::log::proof::{ProofError, root_from_inclusion};
@@ -34,6 +36,10 @@ pub struct ExportReport {
     pub checkpoints: u64,
     /// Checkpoints given from outside that the events lead to.
     pub given: u64,
+    /// What the current incarnation announced; a partial export has no event that says it.
+    pub announced: Option<Announced>,
+    /// The incarnation from which on this authority has certified the keys; 0 in a partial export.
+    pub authority_since: u32,
 }
 
 /// A fault, and the events concerned where these are not the ones that the place in the export tells.
@@ -75,14 +81,26 @@ struct Envelope {
     subject: String,
     id: String,
     version: u64,
+    #[serde(rename = "type")]
+    kind: String,
     #[serde(default)]
     blobs: Vec<BlobCommitment>,
 }
 
 impl Progress {
     pub(super) fn new(header: Header) -> Self {
-        let report =
-            ExportReport { header, events: 0, subjects: 0, blobs: 0, erased: 0, withheld: 0, checkpoints: 0, given: 0 };
+        let report = ExportReport {
+            header,
+            events: 0,
+            subjects: 0,
+            blobs: 0,
+            erased: 0,
+            withheld: 0,
+            checkpoints: 0,
+            given: 0,
+            announced: None,
+            authority_since: 0,
+        };
         let (frontier, versions) = (Frontier::new(), Versions::default());
         Self { report, frontier, confirmed: 0, next: 0, current: None, versions }
     }
@@ -150,7 +168,45 @@ impl Progress {
             return Err(Fault::Blob { slot: pair[1].slot, why: BlobFault::SlotOrder });
         }
         self.versions.advance(self.whole(), &event.subject, &event.id, event.version)?;
+        if self.whole() && (line.index == 0 || event.kind == "LogStarted" || event.kind == "IncarnationStarted") {
+            self.begin(&line.body)?;
+        }
         Ok(event.blobs)
+    }
+
+    /// Takes note of what the first event of an incarnation announces.
+    fn begin(&mut self, body: &str) -> Result<(), Fault> {
+        let event = Event::from_bytes(body.as_bytes()).map_err(|error| Fault::Body { why: error.to_string() })?;
+        let announced = Announced::read(&event)?.ok_or(AnnouncedError::NoStart)?;
+        announced.check()?;
+        announced.check_place(self.report.announced.as_ref())?;
+        if let Some(previous) = announced.previous.as_ref().filter(|previous| previous.root != self.frontier.root()) {
+            let (size, root) = (previous.size, self.frontier.root());
+            return Err(Fault::Root { size, root, by: "the end of the incarnation before" });
+        }
+        if self.report.announced.as_ref().is_none_or(|before| before.authority != announced.authority) {
+            self.report.authority_since = announced.incarnation;
+        }
+        self.report.announced = Some(announced);
+        Ok(())
+    }
+
+    /// Compares what the header says of the log with what its events announced. No event stands in a partial export
+    /// that could say it.
+    fn check_header(&self) -> Result<(), Fault> {
+        if !self.whole() {
+            return Ok(());
+        }
+        let (header, announced) = (&self.report.header, self.report.announced.as_ref());
+        let announced = announced.ok_or(AnnouncedError::NoStart)?;
+        let member = match () {
+            () if header.origin != announced.origin => "origin",
+            () if header.incarnation != u64::from(announced.incarnation) => "incarnation",
+            () if header.log_key != announced.log_key => "log_key",
+            () if header.previous != announced.previous => "previous",
+            () => return Ok(()),
+        };
+        Err(Fault::Header { member, event: announced.index })
     }
 
     pub(super) fn proof(&mut self, line: &ProofLine) -> Result<(), Located> {
@@ -246,7 +302,8 @@ impl Progress {
             let missing = Some(after..=tree.size - 1);
             return Err((missing, Fault::CheckpointPlace { size: tree.size, after }));
         }
-        self.check_root(checkpoint, "the last checkpoint")
+        self.check_root(checkpoint, "the last checkpoint")?;
+        Ok(self.check_header()?)
     }
 
     /// Compares the root over all events so far. A difference lies after the last size that was confirmed.

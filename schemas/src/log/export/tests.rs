@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod header;
 mod outside;
 mod trust;
 
@@ -11,13 +12,16 @@ use ed25519_dalek::SigningKey;
 use serde_json::json;
 
 use super::*;
+use crate::key::host_key::certify;
+use crate::key::openssh::{PrivateKey, PublicKey};
+use crate::log::announced::AnnouncedError;
 use crate::log::commitment::{Salt, commit};
 use crate::log::note::{Checkpoint, KeyId, NoteSignature, SignedNote, VerifierKey};
 use crate::log::proof::prove_inclusion;
 use crate::log::tree::tests::definition;
 use crate::log::tree::{Hash, leaf_hash};
 
-const ORIGIN: &str = "agentd.example/log";
+const ORIGIN: &str = "agentd.example/log/1";
 
 fn key() -> SigningKey {
     SigningKey::from_bytes(&[11; 32])
@@ -35,11 +39,45 @@ fn data(index: u64) -> Vec<u8> {
     format!("Größe {index} \"quoted\"\n").into_bytes()
 }
 
-/// The event at `index`: every third starts a new work, the second has two blobs and the fourth one.
+/// The first event of incarnation `number`, under `log`, at `index`: a restore where the root before is given.
+fn beginning(index: u64, number: u32, log: &SigningKey, previous: Option<(&str, Hash)>) -> serde_json::Value {
+    let origin = format!("agentd.example/log/{number}");
+    let [authority, issuer] = [21, 22].map(|seed| PrivateKey::from_seed(&[seed; 32]));
+    let log_line = PublicKey::from_bytes(log.verifying_key().as_bytes()).unwrap();
+    let mut data = json!({
+        "origin": origin, "incarnation": number,
+        "authority_key": authority.public_key(), "issuer_key": issuer.public_key(),
+        "log_key": VerifierKey::new(&origin, log.verifying_key()).unwrap(),
+        "key_certificates": certify(&authority, "agentd.example", &issuer.public_key(), &log_line),
+        "request_key": "00".repeat(32), "agentd": "0.1.0",
+    });
+    let mut kind = "LogStarted";
+    if let Some((origin, root)) = previous {
+        kind = "IncarnationStarted";
+        data["previous_origin"] = origin.into();
+        data["previous_size"] = index.into();
+        data["previous_root"] = data_encoding::BASE64.encode(&root.0).into();
+        data["reason"] = "a new disk".into();
+    } else {
+        data["trust_domain"] = "agentd.example".into();
+    }
+    let version = if index == 0 { 1 } else { 2 };
+    json!({
+        "v": 1, "index": index, "subject": "host", "id": "host", "version": version, "type": kind,
+        "time": "2026-01-02T03:04:05.000Z", "boot": "0".repeat(32), "boot_ms": 1, "actor": "host",
+        "assurance": "internal", "data": data,
+    })
+}
+
+/// The event at `index`: the first starts the log, then every third a new work; the second has two blobs and the
+/// fourth one.
 fn event(index: u64) -> serde_json::Value {
+    if index == 0 {
+        return beginning(0, 1, &key(), None);
+    }
     let blob = |slot: u64| json!({"slot": slot, "commitment": commit(&salt(slot), &data(slot)), "size": data(slot).len(), "media_type": "text/plain"});
     let mut event = json!({
-        "v": 1, "index": index, "subject": "work", "id": format!("w-{}", index / 3), "version": index % 3 + 1,
+        "v": 1, "index": index, "subject": "work", "id": format!("w-{}", index / 3), "version": if index < 3 { index } else { index % 3 + 1 },
         "type": "work_submitted", "time": "2026-01-02T03:04:05Z", "data": {"title": "ä\u{1}\u{7f}\\ / \u{1f600}"},
     });
     match index {
@@ -69,12 +107,12 @@ fn header(bodies: &[String], whole: bool) -> Header {
     Header {
         format: Format::V1,
         origin: ORIGIN.to_owned(),
-        incarnation: 2,
+        incarnation: 1,
         log_key: keys().remove(0),
         exported_at: "2026-01-02T03:04:05.5Z".parse().unwrap(),
         whole,
         tree: Tree { size: bodies.len() as u64, root: definition(&leaves(bodies)) },
-        previous: Some(Checkpoint { origin: "agentd.example/old".to_owned(), size: 3, root: Hash([1; 32]) }),
+        previous: None,
     }
 }
 
@@ -149,14 +187,18 @@ fn a_whole_export_holds_and_is_counted() {
         ExportReport {
             header: header(&bodies, true),
             events: 8,
-            subjects: 3,
+            subjects: 4,
             blobs: 1,
             erased: 1,
             withheld: 1,
             checkpoints: 2,
             given: 3,
+            announced: report.announced.clone(),
+            authority_since: 1,
         }
     );
+    let announced = report.announced.unwrap();
+    assert_eq!(announced.authority, PrivateKey::from_seed(&[21; 32]).public_key());
 }
 
 #[test]
@@ -170,7 +212,8 @@ fn a_partial_export_holds_and_is_counted() {
 
 #[test]
 fn exports_of_every_small_size_hold() {
-    for size in 0..20 {
+    assert_eq!(verify(&whole(&[], 0)).unwrap_err().fault, Fault::Announced(AnnouncedError::NoStart));
+    for size in 1..20 {
         let bodies = bodies(size);
         assert_eq!(verify(&whole(&bodies, 3)).unwrap().events, size, "whole of {size}");
         let every: Vec<_> = (0..size).collect();
@@ -181,14 +224,17 @@ fn exports_of_every_small_size_hold() {
 #[test]
 fn lines_have_the_documented_form() {
     let bodies = bodies(2);
+    let previous = Some(Checkpoint { origin: "agentd.example/old".to_owned(), size: 3, root: Hash([1; 32]) });
+    let restored = ExportWriter::new(Vec::new(), Header { previous, ..header(&bodies, true) }).unwrap();
+    let restored = String::from_utf8(restored.finish(&checkpoint(&bodies)).unwrap()).unwrap();
     let export = String::from_utf8(whole(&bodies, 0)).unwrap();
     let lines: Vec<_> = export.lines().collect();
     let log_key = &keys()[0];
     let root = header(&bodies, true).tree.root;
     assert_eq!(
-        lines[0],
+        restored.lines().next().unwrap(),
         format!(
-            "{{\"line\":\"header\",\"format\":\"agentd-export@v1\",\"origin\":\"{ORIGIN}\",\"incarnation\":2,\
+            "{{\"line\":\"header\",\"format\":\"agentd-export@v1\",\"origin\":\"{ORIGIN}\",\"incarnation\":1,\
              \"log_key\":\"{log_key}\",\"exported_at\":\"2026-01-02T03:04:05.5Z\",\"whole\":true,\
              \"tree\":{{\"size\":2,\"root\":\"{root}\"}},\
              \"previous\":{{\"origin\":\"agentd.example/old\",\"size\":3,\"root\":\"{}\"}}}}",
@@ -198,6 +244,6 @@ fn lines_have_the_documented_form() {
     assert!(lines[2].starts_with("{\"line\":\"event\",\"index\":0,\"leaf\":\""));
     assert!(lines[4].starts_with("{\"line\":\"blob\",\"event\":1,\"slot\":0,\"salt\":\""));
     assert_eq!(lines[5], "{\"line\":\"blob\",\"event\":1,\"slot\":7,\"erased\":true}");
-    assert!(lines[6].starts_with("{\"line\":\"checkpoint\",\"note\":\"agentd.example/log\\n2\\n"));
+    assert!(lines[6].starts_with("{\"line\":\"checkpoint\",\"note\":\"agentd.example/log/1\\n2\\n"));
     assert_eq!(lines.len(), 7);
 }

@@ -11,6 +11,7 @@ use super::error::{ExportError, Fault, ReadError};
 use super::line::{CheckpointLine, ExportLine, Header};
 use super::progress::{ExportReport, Located, Progress};
 use super::write::seal;
+use crate::log::announced::parse_origin;
 use crate::log::note::{Checkpoint, NoteError, SignedNote, VerifierKey};
 use crate::log::tree::MAX_TREE_SIZE;
 
@@ -129,6 +130,9 @@ impl ExportVerifier {
         }
         if header.log_key.name() != header.origin {
             return Err(Fault::KeyName { name: header.log_key.name().to_owned(), origin: header.origin });
+        }
+        if parse_origin(&header.origin).is_none_or(|(_, number)| u64::from(number) != header.incarnation) {
+            return Err(Fault::Incarnation { incarnation: header.incarnation, origin: header.origin });
         }
         let size = header.tree.size;
         if size > MAX_TREE_SIZE {

@@ -12,6 +12,7 @@ fn started() -> LogStarted {
         issuer_key: "issuer".to_owned(),
         log_key: "log".to_owned(),
         key_certificates: Vec::new(),
+        request_key: "bound".to_owned(),
         agentd: "0.1.0".to_owned(),
     }
 }
@@ -27,6 +28,7 @@ fn restored() -> IncarnationStarted {
         issuer_key: "issuer2".to_owned(),
         log_key: "log2".to_owned(),
         key_certificates: Vec::new(),
+        request_key: "bound".to_owned(),
         reason: "the disk died".to_owned(),
         agentd: "0.1.0".to_owned(),
     }

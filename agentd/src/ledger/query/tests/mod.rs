@@ -97,9 +97,10 @@ impl Log {
     fn new() -> Self {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("../../migrations/0001.sql")).unwrap();
+        let public = PrivateKey::from_seed(&[8; 32]).public_key().to_string();
         let keys = HostKeys {
-            authority_key: "authority".to_owned(),
-            issuer_key: "issuer".to_owned(),
+            authority_key: public.clone(),
+            issuer_key: public,
             key_certificates: Vec::new(),
             agentd: "0.1.0".to_owned(),
         };

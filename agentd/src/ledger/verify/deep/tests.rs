@@ -55,6 +55,24 @@ fn a_table_that_no_event_made_is_named_with_row_and_event() {
 }
 
 #[test]
+fn the_kept_checkpoint_of_each_minute_must_be_there() {
+    let mut small = Small::with_works(1);
+    while small.log.size() < 130 {
+        small.denied();
+    }
+    check(&small.path()).unwrap();
+    let missing = "the kept checkpoint of 60 events: it is missing";
+    for sql in ["DELETE FROM checkpoints", "DELETE FROM checkpoints WHERE size = 60"] {
+        assert_eq!(says(&small, sql), missing, "{sql}");
+    }
+    // One that was given out within a minute is in no event: nothing in the file can say that it is gone.
+    let mut given = small;
+    checkpoint::keep(&given.db).unwrap();
+    given.denied();
+    assert_eq!(says(&given, "DELETE FROM checkpoints WHERE size = 130"), "it holds");
+}
+
+#[test]
 fn content_is_held_against_its_commitment() {
     let small = {
         let mut small = Small::with_works(1);

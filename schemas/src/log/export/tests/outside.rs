@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::log::tlog_proof::TlogProof;
 
@@ -48,7 +50,7 @@ fn vkey() -> String {
 #[test]
 fn an_outside_verifier_accepts_the_same_exports() {
     let folder = Folder::new("accepts");
-    for size in [0, 1, 7, 20] {
+    for size in [1, 7, 20] {
         let bodies = bodies(size);
         let export = folder.write("export", whole(&bodies, 5));
         let old = folder.write("old", checkpoint(&bodies[..bodies.len().min(3)]).to_string());
@@ -71,6 +73,60 @@ fn an_outside_verifier_names_the_same_event_in_damaged_exports() {
             assert!(theirs.starts_with(&format!("refused: event {}: ", events.start())), "byte {at}: {theirs}");
         }
     }
+}
+
+/// The export with other text in its header, digested anew.
+fn with_header(export: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let lines = lines(export);
+    let header = String::from_utf8(lines[0].clone()).unwrap();
+    assert!(header.contains(from), "{from}");
+    let rest = lines[1..lines.len() - 1].concat();
+    let body = [header.replace(from, to).into_bytes(), rest].concat();
+    let mut last: serde_json::Value = serde_json::from_slice(lines.last().unwrap()).unwrap();
+    let note = last["note"].as_str().unwrap().to_owned();
+    last["digest"] = crate::log::export::write::seal(&Sha256::new_with_prefix(&body), &note).to_string().into();
+    let last = format!("{{\"line\":\"checkpoint\",\"note\":{},\"digest\":{}}}\n", last["note"], last["digest"]);
+    [body, last.into_bytes()].concat()
+}
+
+#[test]
+fn a_header_that_lies_or_is_written_otherwise_is_refused_by_both_verifiers() {
+    let folder = Folder::new("header");
+    let export = whole(&bodies(4), 0);
+    let at = "\"exported_at\":\"2026-01-02T03:04:05.5Z\"";
+    assert_eq!(with_header(&export, at, at), export);
+    let other = with_header(&export, at, "\"exported_at\":\"2099-01-02T03:04:05Z\"");
+    assert!(verify(&other).is_ok() && python(&["export", &folder.write("export", other), &vkey()]).is_ok());
+    let previous = "\"previous\":{\"origin\":\"evil.example/log/8\",\"size\":3,\"root\":";
+    let previous = format!("}},{previous}\"{}\"}}}}\n", "00".repeat(32));
+    let cases = [
+        ("\"incarnation\":1", "\"incarnation\":9", "the header's incarnation"),
+        ("}}\n", previous.as_str(), "the header's previous"),
+        ("\"incarnation\":1", "\"incarnation\":true", "a number is no number"),
+        ("\"incarnation\":1", "\"incarnation\":1.0", "1.0 is no whole number"),
+        (at, "\"exported_at\":\"2026-01-02T03:04:05.500Z\"", "exported_at has another form"),
+        (at, "\"exported_at\":\"2026-01-02T04:04:05.5+01:00\"", "exported_at has another form"),
+        ("\"whole\":true", "\"whole\":1", "not a whole"),
+    ];
+    for (from, to, says) in cases {
+        let changed = with_header(&export, from, to);
+        assert!(verify(&changed).is_err(), "{to}");
+        let told = python(&["export", &folder.write("export", &changed), &vkey()]).unwrap_err();
+        assert!(told.contains(says), "{to}: {told}");
+    }
+    let swapped = with_header(&export, &format!("{at},\"whole\":true"), &format!("\"whole\":true,{at}"));
+    assert!(verify(&swapped).is_err());
+    assert!(python(&["export", &folder.write("export", swapped), &vkey()]).unwrap_err().contains("members of a line"));
+}
+
+#[test]
+fn an_outside_verifier_refuses_keys_that_the_authority_did_not_certify() {
+    let folder = Folder::new("certificates");
+    let mut start = event(0);
+    start["data"]["authority_key"] = PrivateKey::from_seed(&[23; 32]).public_key().to_string().into();
+    let export = folder.write("export", whole(&[start.to_string()], 0));
+    let told = python(&["export", &export, &vkey()]).unwrap_err();
+    assert_eq!(told, "refused: event 0: the authority did not certify the issuer key\n");
 }
 
 #[test]
