@@ -80,7 +80,7 @@ pub struct Inner {
     pub(crate) known: operations::sessions::KnownAgents,
     pub(crate) denials: denials::Denials,
     pub(crate) parked: operations::parked::ParkedCache,
-    pub(crate) validators: operations::judge::Validators,
+    pub(crate) judges: operations::judge::Judges,
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
     pub(crate) clock_held: AtomicBool,

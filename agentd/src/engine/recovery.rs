@@ -120,7 +120,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         tokens: Mutex::new(Tokens::default()),
         denials: denials::Denials::default(),
         parked: operations::parked::ParkedCache::default(),
-        validators: operations::judge::Validators::default(),
+        judges: operations::judge::Judges::default(),
         timer: Notify::new(),
         size: watch::Sender::new(size),
         clock_held: AtomicBool::new(held),
