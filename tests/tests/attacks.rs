@@ -96,6 +96,40 @@ fn a_statement_of_an_earlier_attempt_is_no_use_for_the_next() {
 }
 
 #[test]
+fn a_result_that_two_readers_read_differently_is_refused_and_the_run_goes_on() {
+    let (_daemon, operator, agent) = scene();
+    let schema = json!({"json_schema": {"properties": {"lines": {"type": "integer"}}}});
+    operator.submit(&json!({"title": "n", "acceptance": [schema]}));
+    let claim = agent.claim();
+    for result in [
+        r#"{"lines": "a lie", "lines": 3}"#,
+        &format!("{}{}", "[".repeat(40), "]".repeat(40)),
+        r#"{"lines": "\ud800"}"#,
+    ] {
+        let problem = agent.hand_in(&claim, result, &agent.statement(&claim, result), &agent.key).problem();
+        assert_eq!(code(&problem), "invalid_document", "{result}");
+    }
+    agent.complete(&claim, r#"{"lines": 3}"#);
+}
+
+#[test]
+fn a_schema_that_multiplies_itself_does_not_get_in() {
+    let (_daemon, operator, _agent) = scene();
+    for levels in [19, 28] {
+        let mut defs = serde_json::Map::new();
+        for level in 0..levels {
+            let next = format!("#/$defs/a{}", level + 1);
+            defs.insert(format!("a{level}"), json!({"anyOf": [{"$ref": next}, {"$ref": next}]}));
+        }
+        defs.insert(format!("a{levels}"), json!({"type": "integer"}));
+        let schema = json!({"$ref": "#/$defs/a0", "$defs": defs});
+        let work = json!({"title": "n", "acceptance": [{"json_schema": schema}]});
+        let problem = operator.ask("Works", "Submit", &(work.to_string(), "")).unwrap_err();
+        assert_eq!(code(&problem), "invalid_document");
+    }
+}
+
+#[test]
 fn a_nonce_is_good_once_and_for_its_own_name() {
     let (daemon, operator, agent) = scene();
     let other = Agent::enrol(&daemon, &operator, "other", &[]);
