@@ -83,6 +83,7 @@ impl<'i> Keyword<'i> for Toll {
 }
 
 /// Makes the keyword from what the rewriting wrote down.
+#[allow(clippy::unnecessary_wraps, reason = "the form of the library's factories")]
 pub(super) fn keyword<'a>(
     _parent: &'a Map<String, Value>,
     written: &'a Value,
@@ -126,7 +127,7 @@ fn rewrite(value: &Value, place: &str, survey: &Survey<'_>) -> Value {
             });
             let inner: Map<String, Value> = inner.collect();
             let Some(found) = found else { return Value::Object(inner) };
-            let Toll { own, positions, members, compares } = survey.toll(found);
+            let Toll { own, positions, members, compares } = found.toll();
             json!({ "allOf": [{ (KEYWORD): [own, positions, members, u8::from(compares)] }, inner] })
         }
         other => other.clone(),

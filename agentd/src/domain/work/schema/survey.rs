@@ -59,6 +59,14 @@ pub(super) struct Found {
     size: u64,
 }
 
+impl Found {
+    /// What it costs.
+    pub(super) fn toll(&self) -> Toll {
+        let members = if self.unevaluated { self.size } else { 0 };
+        Toll { own: self.own, positions: self.positions, members, compares: self.compares }
+    }
+}
+
 /// All subschemas of a document that can be reached, by place (a JSON Pointer).
 pub(super) struct Survey<'a> {
     root: &'a Value,
@@ -98,12 +106,6 @@ impl<'a> Survey<'a> {
     /// Whether there is a subschema with keywords.
     pub(super) fn is_object(&self, place: &str) -> bool {
         self.found(place).is_some_and(|found| found.is_object)
-    }
-
-    /// What a subschema costs.
-    pub(super) fn toll(&self, found: &Found) -> Toll {
-        let members = if found.unevaluated { found.size } else { 0 };
-        Toll { own: found.own, positions: found.positions, members, compares: found.compares }
     }
 
     /// Bytes of the schema when it is compiled, about.
