@@ -186,7 +186,8 @@ impl Run<'_> {
     fn heed(&self, status: &RunStatus) -> Directive {
         let run = self.claim.run;
         for note in &status.notes {
-            log(&format!("{run} note: {note}"));
+            // What a note says can be erased from the ledger, and could not be from a journal.
+            log(&format!("{run} has a note of {} bytes: agentctl work show {}", note.len(), run.work));
         }
         let why = status.reason.as_deref().unwrap_or("no reason given");
         match status.directive {

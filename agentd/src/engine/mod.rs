@@ -82,7 +82,7 @@ pub struct Inner {
     pub(crate) denials: denials::Denials,
     pub(crate) reads: reads::Reads,
     pub(crate) parked: operations::parked::ParkedCache,
-    pub(crate) validators: operations::judge::Validators,
+    pub(crate) judges: operations::judge::Judges,
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
     pub(crate) clock_held: AtomicBool,

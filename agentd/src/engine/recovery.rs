@@ -12,13 +12,14 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
 use super::live::LiveRuns;
+use super::operations::sessions::KnownAgents;
 use super::put_back::{self, Now};
 use super::readers::Readers;
 use super::{Engine, Host, Inner, denials, operations, waiters, world};
 use crate::domain::command::RunRef;
 use crate::domain::{Command, Defaults};
 use crate::identity::keystore::KeystoreError;
-use crate::identity::{Challenges, HostKeys, Tokens, trust_domain};
+use crate::identity::{Challenges, Decoys, HostKeys, Tokens, trust_domain};
 use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
 use crate::ledger::incarnation::{self, LogError, Opened};
@@ -86,6 +87,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     // Before anything is committed: the next commit makes the present moment the one that counts.
     let jumped = wall_jump(&conn, clock, boot)?;
     let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot, fresh)?;
+    let known = KnownAgents::new(Decoys::new(&HostKeys::open(&settings.state, false)?));
     let recovered = last_event_is_no_stop(&conn)?;
     let held = load::host::clock_held(&conn)?;
     let log_key = incarnation::current(&conn)?.map(|announced| announced.log_key.to_string()).unwrap_or_default();
@@ -113,14 +115,14 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         request_key: incarnation::request_key(&conn)?,
         mailbox: OnceLock::new(),
         live: LiveRuns::default(),
-        known: super::operations::sessions::KnownAgents::default(),
+        known,
         waiters: waiters::Waiters::default(),
         challenges: Mutex::new(Challenges::default()),
         tokens: Mutex::new(Tokens::default()),
         denials: denials::Denials::default(),
         reads: super::reads::Reads::default(),
         parked: operations::parked::ParkedCache::default(),
-        validators: operations::judge::Validators::default(),
+        judges: operations::judge::Judges::default(),
         timer: Notify::new(),
         size: watch::Sender::new(size),
         clock_held: AtomicBool::new(held),

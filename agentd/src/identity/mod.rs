@@ -5,6 +5,7 @@
 pub mod challenge;
 pub mod decoy;
 pub mod keystore;
+mod shares;
 pub mod token;
 pub mod trust_domain;
 

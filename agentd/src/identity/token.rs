@@ -1,17 +1,19 @@
-//! Bearer tokens of resident agents: 15 minutes, bound to a uid, void with the agent's key. Kept as digests, so that a
+//! Bearer tokens of resident agents: 15 minutes, bound to a uid and to the key that was proven. Kept as digests, so that a
 //! memory dump of the table is no set of tokens.
 
-use std::collections::HashMap;
-
+use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::unit::name::Slug;
 use sha2::{Digest as _, Sha256};
 
+use super::shares::Shares;
 use crate::sys::random::{self, RandomError};
 
 /// How long a token is good.
 pub const TOKEN_LIFE_MS: u64 = 900_000;
-/// Tokens at a time.
+/// Tokens at a time; the oldest give way, of the uid that has most.
 pub const MAX_TOKENS: usize = 65_536;
+/// Tokens of one uid at a time; its oldest give way.
+pub const MAX_TOKENS_OF_ONE: usize = 16_384;
 
 /// Who a token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Bearer {
     pub agent: Slug,
     /// The uid that proved possession.
     pub uid: u32,
+    /// The key that was proven. The token is void once the agent has another.
+    pub key: PublicKey,
     until_boot_ms: u64,
 }
 
@@ -49,27 +53,28 @@ impl TokenError {
 }
 
 /// Tokens that are good.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tokens {
-    by_digest: HashMap<[u8; 32], Bearer>,
+    by_digest: Shares<[u8; 32], Bearer>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { by_digest: Shares::new(MAX_TOKENS_OF_ONE, MAX_TOKENS) }
+    }
 }
 
 impl Tokens {
-    /// A fresh token.
-    pub fn issue(&mut self, agent: &Slug, uid: u32, now_boot_ms: u64) -> Result<String, RandomError> {
-        if self.by_digest.len() >= MAX_TOKENS {
-            self.by_digest.retain(|_, bearer| bearer.until_boot_ms > now_boot_ms);
-        }
-        if self.by_digest.len() >= MAX_TOKENS {
-            self.by_digest.clear();
-        }
+    /// A fresh token for who proved a key.
+    pub fn issue(&mut self, agent: &Slug, uid: u32, key: PublicKey, now_boot_ms: u64) -> Result<String, RandomError> {
         let token = data_encoding::BASE64URL_NOPAD.encode(&random::bytes::<32>()?);
-        let bearer = Bearer { agent: agent.clone(), uid, until_boot_ms: now_boot_ms + TOKEN_LIFE_MS };
-        self.by_digest.insert(digest(&token), bearer);
+        let bearer = Bearer { agent: agent.clone(), uid, key, until_boot_ms: now_boot_ms + TOKEN_LIFE_MS };
+        self.by_digest.insert(uid, digest(&token), bearer);
         Ok(token)
     }
 
-    /// Who a token stands for, when it is good for this uid now.
+    /// Who a token stands for, when it is good for this uid now. Whether its key is still the agent's is for the caller
+    /// to compare.
     pub fn check(&self, token: &str, uid: u32, now_boot_ms: u64) -> Result<&Bearer, TokenError> {
         let bearer = self.by_digest.get(&digest(token)).ok_or(TokenError::Unknown)?;
         if bearer.uid != uid {
@@ -83,7 +88,7 @@ impl Tokens {
 
     /// Voids every token of an agent: its key was rotated or revoked, or it was shut out.
     pub fn revoke(&mut self, agent: &Slug) {
-        self.by_digest.retain(|_, bearer| bearer.agent != *agent);
+        self.by_digest.retain(|bearer| bearer.agent != *agent);
     }
 }
 
@@ -94,13 +99,16 @@ fn digest(token: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agentd_schemas::key::openssh::PrivateKey;
 
     #[test]
     fn a_token_is_bound_to_its_uid_its_time_and_its_agents_key() {
         let agent: Slug = "fixer".parse().unwrap();
         let mut tokens = Tokens::default();
-        let token = tokens.issue(&agent, 1000, 0).unwrap();
-        assert_eq!(tokens.check(&token, 1000, 1).unwrap().agent, agent);
+        let key = PrivateKey::from_seed(&[1; 32]).public_key();
+        let token = tokens.issue(&agent, 1000, key, 0).unwrap();
+        let bearer = tokens.check(&token, 1000, 1).unwrap();
+        assert_eq!((&bearer.agent, bearer.key), (&agent, key));
         assert_eq!(tokens.check(&token, 1001, 1), Err(TokenError::WrongUid(agent.clone())));
         assert_eq!(tokens.check(&token, 1000, TOKEN_LIFE_MS), Err(TokenError::Expired));
         assert_eq!(tokens.check("", 1000, 1), Err(TokenError::Unknown));

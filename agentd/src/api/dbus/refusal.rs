@@ -11,6 +11,7 @@ use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
 
 use crate::api::document;
+use crate::api::internal::outside;
 
 /// What a method answers.
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
@@ -21,7 +22,7 @@ pub(super) struct Refusal(Problem);
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self(outside(problem))
     }
 }
 
@@ -45,12 +46,12 @@ impl zbus::DBusError for Refusal {
 
 /// A document of the answer.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Refusal(Problem::internal(error)))
+    serde_json::to_string(value).map_err(|error| Refusal::from(Problem::internal(error)))
 }
 
 /// A document of the request.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
-    document::read(text.as_bytes()).map_err(Refusal)
+    document::read(text.as_bytes()).map_err(Refusal::from)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Works {
     /// What a submit of this list would do; nothing is written.
     async fn check(&self, documents: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;
-        json(&self.0.engine.check(&caller, read(documents)?)?)
+        json(&self.0.engine.check(&caller, read(documents)?).await?)
     }
 
     /// The works of a `WorkFilter`: a `WorkPage`.

@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::api::internal::outside;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a handler gives back.
@@ -34,7 +36,7 @@ pub(super) struct Refusal {
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         let status = StatusCode::from_u16(problem.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { problem: Box::new(problem), status }
+        Self { problem: Box::new(outside(problem)), status }
     }
 }
 

@@ -7,50 +7,19 @@ use sha2::{Digest as _, Sha256};
 
 use super::WorkFacts;
 use super::ending;
+use super::schema;
 use crate::domain::agent::AgentFacts;
 use crate::domain::command::{Completion, RunRef};
 use crate::domain::{Decision, Draft, Env, Rejection};
 
-/// Schema errors that are told to the next attempt, at most.
-const MAX_MESSAGES: usize = 20;
-/// Bytes of one of them, at most.
-const MAX_MESSAGE_BYTES: usize = 400;
-
-/// Refuses a schema that could not judge: malformed, or with references that leave the document.
-pub fn check_schema(schema: &serde_json::Value, place: usize) -> Result<(), Rejection> {
-    compile(schema).map(drop).map_err(|reason| {
-        Problem::new(Code::InvalidDocument, format!("acceptance {}: not a usable JSON Schema: {reason}", place + 1))
-            .hint("draft 2020-12 is assumed; references must stay within the document (#/$defs/…)")
+/// Refuses a schema that could not judge: malformed, with references that leave the document, or asking for too much.
+pub fn check_schema(document: &serde_json::Value, place: usize) -> Result<(), Rejection> {
+    schema::compile(document).map(drop).map_err(|reason| {
+        Problem::new(Code::InvalidDocument, format!("acceptance {}: not a usable JSON Schema: {reason}", place + 1)).hint(
+            "draft 2020-12 is assumed; references stay within the document (#/$defs/…) and are not multiplied by each \
+             other, patterns have no look-around and no back-references; a person can judge the rest: person = \"owner\"",
+        )
     })
-}
-
-/// A schema that is ready to judge.
-pub type Validator = jsonschema::Validator;
-
-/// Compiles a schema; the error is one line.
-pub fn compile(schema: &serde_json::Value) -> Result<Validator, String> {
-    jsonschema::validator_for(schema).map_err(|error| cut(&error.to_string()))
-}
-
-/// What the schema says of a result: nothing, or what is wrong with it, line by line.
-pub fn complaints(validator: &Validator, result: &serde_json::Value) -> Option<String> {
-    if validator.is_valid(result) {
-        return None;
-    }
-    let lines: Vec<String> = validator
-        .iter_errors(result)
-        .take(MAX_MESSAGES)
-        .map(|error| {
-            let place = error.instance_path().to_string();
-            cut(&format!("{}: {error}", if place.is_empty() { "/" } else { place.as_str() }))
-        })
-        .collect();
-    Some(lines.join("\n"))
-}
-
-fn cut(text: &str) -> String {
-    let line = text.replace(['\n', '\r'], " ");
-    line.char_indices().take_while(|(at, c)| at + c.len_utf8() <= MAX_MESSAGE_BYTES).map(|(_, c)| c).collect()
 }
 
 /// SHA-256 (hex) over the criteria as JSON: what a statement binds its result to.

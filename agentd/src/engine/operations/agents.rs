@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::identity::trust_domain;
 use crate::ledger::query;
 use crate::ledger::query::named::Named;
-use crate::policy::{Action, Caller};
+use crate::policy::{Action, Caller, Resource};
 
 fn slug(name: &str) -> Result<Slug, Problem> {
     name.parse().map_err(|error| {
@@ -25,11 +25,12 @@ fn slug(name: &str) -> Result<Slug, Problem> {
 
 impl Engine {
     /// A nonce for a proof of possession of this name's key.
-    pub fn challenge(&self, _caller: &Caller, name: &str) -> Result<String, Problem> {
+    pub fn challenge(&self, caller: &Caller, name: &str) -> Result<String, Problem> {
         let name = slug(name)?;
+        self.permit(caller, Action::AgentEnrol, &Resource::own("agents of one's own", caller))?;
         let now = self.0.clock.boot_ms();
         let mut challenges = self.0.challenges.lock().map_err(|_| Problem::internal("challenges are poisoned"))?;
-        challenges.issue(&name, now).map_err(Problem::internal)
+        challenges.issue(caller.uid, &name, now).map_err(Problem::internal)
     }
 
     /// Takes an agent in. The owner is the uid that the kernel named.

@@ -36,7 +36,7 @@ impl Engine {
                 .hint("use an IANA name such as Europe/Berlin; the host needs the package tzdata")
         })?;
         document.time_zone = Some(name);
-        let work = self.prepare(caller, vec![document.work.clone()])?.pop();
+        let work = self.prepare(caller, vec![document.work.clone()]).await?.pop();
         let work = work.ok_or_else(|| Problem::internal("a schedule without a work"))?;
         let new = schedule::prepare(caller.uid, document, zone, work)?;
         let done = self.execute(caller, Command::AddSchedule { schedule: Box::new(new) }, key).await?;

@@ -206,7 +206,7 @@ impl Engine {
         let facts = self.facts(&run)?;
         facts.live(&run)?;
         let owner = facts.spec.owner;
-        let works = self.prepare(&Caller::person(owner, false, false), children.works)?;
+        let works = self.prepare(&Caller::person(owner, false, false), children.works).await?;
         let order = submit::order(&works)?;
         let command = Command::SubmitWorks { owner, works, from: Submitter::Run(run) };
         let done = self.execute(caller, command, key).await?;
@@ -238,10 +238,10 @@ impl Engine {
         };
         let signed_by = self.check_statement(caller, &terms, &run, &complete)?;
         let schemas = self.schemas(&terms)?;
-        let judged = self.0.validators.judge(&terms.acceptance, &schemas, &complete.result)?;
+        let judged = self.0.judges.judge(caller.uid, terms.acceptance.clone(), schemas, complete.result).await?;
         let completion = Completion {
             statement: complete.statement.to_json().map_err(Problem::internal)?.into_bytes(),
-            result: complete.result.into_bytes(),
+            result: judged.result.into_bytes(),
             json: judged.json,
             verdicts: judged.verdicts,
             judged_work: terms.work_key,

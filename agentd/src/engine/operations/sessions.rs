@@ -12,7 +12,7 @@ use rusqlite::OptionalExtension as _;
 
 use crate::engine::Engine;
 use crate::identity::Decoys;
-use crate::identity::token::{TOKEN_LIFE_MS, TokenError};
+use crate::identity::token::{Bearer, TOKEN_LIFE_MS, TokenError};
 use crate::policy::Caller;
 
 /// What authentication needs to know of an agent.
@@ -28,7 +28,6 @@ pub(crate) struct Known {
 }
 
 /// Agents that are remembered: as many as a host may have, and none longer than until its next event.
-#[derive(Default)]
 pub(crate) struct KnownAgents {
     /// How often something was forgotten, and what is remembered.
     inner: Mutex<(u64, HashMap<Slug, Arc<Known>>)>,
@@ -37,6 +36,11 @@ pub(crate) struct KnownAgents {
 }
 
 impl KnownAgents {
+    /// Nobody is remembered yet.
+    pub(crate) fn new(decoys: Decoys) -> Self {
+        Self { inner: Mutex::default(), decoys }
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut u64, &mut HashMap<Slug, Arc<Known>>) -> T) -> T {
         let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (forgotten, agents) = &mut *inner;
@@ -106,9 +110,9 @@ impl Engine {
 
     /// The key that a uid has to prove for a name: the agent's, or one that nobody has where there is no such agent of
     /// this uid.
-    fn asked_key(&self, uid: u32, name: &Slug, known: Option<&Known>) -> Result<PublicKey, Problem> {
-        let decoy = self.0.known.decoys.key(&self.host().state, name).map_err(Problem::internal)?;
-        Ok(known.filter(|known| known.owner == uid).map_or(decoy, |known| known.public_key))
+    fn asked_key(&self, uid: u32, name: &Slug, known: Option<&Known>) -> PublicKey {
+        let decoy = self.0.known.decoys.key(name);
+        known.filter(|known| known.owner == uid).map_or(decoy, |known| known.public_key)
     }
 
     /// Gives an agent a nonce, and the text to sign. Whether the agent exists does not show: where it does not, or is
@@ -117,10 +121,10 @@ impl Engine {
         let now = self.0.clock.boot_ms();
         let nonce = {
             let mut challenges = self.0.challenges.lock().map_err(|_| Problem::internal("challenges are poisoned"))?;
-            challenges.issue(&request.agent, now).map_err(Problem::internal)?
+            challenges.issue(uid, &request.agent, now).map_err(Problem::internal)?
         };
         let known = self.known(&request.agent)?;
-        let key = self.asked_key(uid, &request.agent, known.as_deref())?;
+        let key = self.asked_key(uid, &request.agent, known.as_deref());
         let possession = self.possession(PossessionKind::Authenticate, &request.agent, &nonce, &key);
         let message = possession.message().map_err(Problem::internal)?;
         Ok(ChallengeResponse { nonce, message: String::from_utf8(message).map_err(Problem::internal)? })
@@ -151,7 +155,7 @@ impl Engine {
             .parse()
             .map_err(|error| self.unproven(uid, name, "bad_signature", &format!("{error}")))?;
         let known = self.known(name)?;
-        let key = self.asked_key(uid, name, known.as_deref())?;
+        let key = self.asked_key(uid, name, known.as_deref());
         let proven = self.possession(PossessionKind::Authenticate, name, &request.nonce, &key).verify(&signature);
         let known = match (known, proven) {
             (Some(known), Ok(())) if known.owner == uid => known,
@@ -168,7 +172,7 @@ impl Engine {
             return Err(self.shut_out(uid, name, why));
         }
         let mut tokens = self.0.tokens.lock().map_err(|_| Problem::internal("tokens are poisoned"))?;
-        let token = tokens.issue(name, uid, now).map_err(Problem::internal)?;
+        let token = tokens.issue(name, uid, known.public_key, now).map_err(Problem::internal)?;
         Ok(TokenResponse {
             token,
             expires_in_s: u32::try_from(TOKEN_LIFE_MS / 1000).unwrap_or(900),
@@ -215,12 +219,16 @@ impl Engine {
     /// Who a token stands for.
     pub fn bearer(&self, uid: u32, token: &str) -> Result<Caller, Problem> {
         let now = self.0.clock.boot_ms();
-        let tokens = self.0.tokens.lock().map_err(|_| Problem::internal("tokens are poisoned"))?;
-        let error = match tokens.check(token, uid, now) {
-            Ok(bearer) => return Ok(Caller::agent(bearer.agent.clone(), uid)),
+        let found = {
+            let tokens = self.0.tokens.lock().map_err(|_| Problem::internal("tokens are poisoned"))?;
+            tokens.check(token, uid, now).cloned()
+        };
+        let error = match found {
+            // A key that was rotated between the proof and the token is found out here, each time.
+            Ok(bearer) if self.has_key(&bearer)? => return Ok(Caller::agent(bearer.agent, uid)),
+            Ok(_) => TokenError::Unknown,
             Err(error) => error,
         };
-        drop(tokens);
         // A token of its own that grew old is the daily course of things, and no attempt of anybody.
         if error != TokenError::Expired {
             let claimed = if let TokenError::WrongUid(agent) = &error { agent.as_str() } else { "bearer" };
@@ -228,6 +236,12 @@ impl Engine {
         }
         Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")
             .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))
+    }
+
+    /// Whether the key that a token was given for is its agent's, and lets it in.
+    fn has_key(&self, bearer: &Bearer) -> Result<bool, Problem> {
+        let known = self.known(&bearer.agent)?;
+        Ok(known.is_some_and(|known| known.public_key == bearer.key && known.shut_out.is_none()))
     }
 
     /// Puts on record that a request came without a usable token: `no_token` or `malformed_token`.

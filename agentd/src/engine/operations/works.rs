@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::{Raise, WorkFilter};
-use agentd_schemas::document::work::MAX_BULK_ITEMS;
+use agentd_schemas::document::work::{Acceptance, MAX_BULK_ITEMS};
 use agentd_schemas::event::{EventData, Subject, WorkState, WorkSubmitted};
 use agentd_schemas::id::{ID_BYTES, WorkId};
 use agentd_schemas::problem::{Code, Problem};
@@ -36,7 +36,7 @@ impl Engine {
             let works = self.listed(documents)?;
             return self.submitted(caller, &done, &work::submit::order(&works)?, &skills(&works));
         }
-        let works = self.prepare(caller, documents)?;
+        let works = self.prepare(caller, documents).await?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };
         let done = self.execute(caller, command, key).await?;
@@ -44,8 +44,8 @@ impl Engine {
     }
 
     /// What a submit would do; nothing is written.
-    pub fn check(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<SubmittedView, Problem> {
-        let works = self.prepare(caller, documents)?;
+    pub async fn check(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<SubmittedView, Problem> {
+        let works = self.prepare(caller, documents).await?;
         self.permit(caller, Action::WorkSubmit, &Resource::owned("works of one's own", caller.uid))?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
@@ -66,11 +66,21 @@ impl Engine {
         Ok(SubmittedView { works, repeated: false, dry_run: true, notes: self.notes(caller, &skills)? })
     }
 
-    pub(super) fn prepare(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
+    /// Checks documents; schemas are compiled where that holds nobody up.
+    pub(super) async fn prepare(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
         if documents.len() > MAX_BULK_ITEMS {
             let message = format!("{} works in one submit, at most {MAX_BULK_ITEMS} are allowed", documents.len());
             return Err(Problem::new(Code::TooLarge, message).hint("split the list; give each part its own key"));
         }
+        let judged = documents.iter().flat_map(|each| &each.acceptance);
+        if !judged.into_iter().any(|criterion| matches!(criterion, Acceptance::JsonSchema(_))) {
+            return self.prepare_here(caller, documents);
+        }
+        let (engine, caller) = (self.clone(), caller.clone());
+        self.0.judges.run(caller.uid, move || engine.prepare_here(&caller, documents)).await
+    }
+
+    fn prepare_here(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
         let refers = documents.iter().any(|each| !each.depends_on.is_empty() || each.parent.is_some());
         if !refers {
             let none = &mut |text: &str| Err(Problem::new(Code::NotFound, format!("no work {text}")));

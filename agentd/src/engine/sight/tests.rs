@@ -25,7 +25,7 @@ async fn at_work(engine: &Engine, caller: &Caller, work: &str) -> Vec<(&'static 
         ("work.read", engine.why(caller, work).unwrap_err()),
         ("work.read", engine.works(caller, &filter).unwrap_err()),
         ("work.read", engine.events(caller, &events).unwrap_err()),
-        ("work.read", engine.check(caller, vec![part]).unwrap_err()),
+        ("work.read", engine.check(caller, vec![part]).await.unwrap_err()),
         ("work.manage", engine.cancel(caller, work, "no").await.unwrap_err()),
         ("work.manage", engine.retry(caller, work, "no").await.unwrap_err()),
         ("work.judge", engine.accept(caller, work, "").await.unwrap_err()),

@@ -98,12 +98,12 @@ async fn an_agent_of_another_owner_is_no_agent_to_submit_to() {
     enrol(&engine, &OWNER, "gone", 2).await;
     engine.set_agent_state(&OWNER, "gone", "retire", "old").await.unwrap();
     let to = |agent: &str| document(json!({"title": "x", "agent": agent}));
-    engine.check(&OWNER, vec![to("fixer")]).unwrap();
-    let alike = |agent: &str| {
-        let problem = engine.check(&STRANGER, vec![to(agent)]).unwrap_err();
+    engine.check(&OWNER, vec![to("fixer")]).await.unwrap();
+    let alike = async |agent: &str| {
+        let problem = engine.check(&STRANGER, vec![to(agent)]).await.unwrap_err();
         (problem.code, problem.message.replace(agent, "…"), problem.hint)
     };
-    assert_eq!(alike("ghost").0, Code::NotFound);
-    assert_eq!(alike("fixer"), alike("ghost"));
-    assert_eq!(alike("gone"), alike("ghost"));
+    assert_eq!(alike("ghost").await.0, Code::NotFound);
+    assert_eq!(alike("fixer").await, alike("ghost").await);
+    assert_eq!(alike("gone").await, alike("ghost").await);
 }

@@ -46,7 +46,7 @@ async fn a_submit_and_a_list_have_the_same_word() {
     .into();
     let words = |view: SubmittedView| view.works.into_iter().map(|work| work.state).collect::<Vec<_>>();
     let expected = ["parked", "parked", "ready", "scheduled"];
-    assert_eq!(words(engine.check(&OWNER, works.clone()).unwrap()), expected);
+    assert_eq!(words(engine.check(&OWNER, works.clone()).await.unwrap()), expected);
     assert_eq!(words(engine.submit(&OWNER, works.clone(), Some("k"), b"").await.unwrap()), expected);
     assert_eq!(words(engine.submit(&OWNER, works, Some("k"), b"").await.unwrap()), expected);
     let mut listed = states(&engine);

@@ -1,5 +1,7 @@
+use agentd_schemas::document::request::KeyRotation;
 use agentd_schemas::http::{ChallengeRequest, ChallengeResponse, TokenRequest, TokenResponse};
 use agentd_schemas::key::openssh::PrivateKey;
+use agentd_schemas::key::possession::PossessionKind;
 use agentd_schemas::problem::{Code, Problem};
 
 use crate::engine::Engine;
@@ -86,4 +88,59 @@ async fn a_token_of_another_uid_is_recorded_as_such() {
     let (foreign, unknown) = (engine.bearer(1001, &token).unwrap_err(), engine.bearer(1001, "nobodys").unwrap_err());
     assert_eq!(foreign, unknown, "the answer does not tell");
     assert_eq!(recorded(&engine), ["fixer: wrong_uid", "bearer: unknown_token"]);
+}
+
+/// Gives an agent a new key, as its owner.
+async fn rotate(engine: &Engine, name: &str, seed: u8) -> PrivateKey {
+    let key = PrivateKey::from_seed(&[seed; 32]);
+    let (public_key, nonce) = (key.public_key(), engine.challenge(&OWNER, name).unwrap());
+    let message = engine.possession(PossessionKind::Rotate, &name.parse().unwrap(), &nonce, &public_key).message();
+    let signature = data_encoding::BASE64.encode(&key.sign(&message.unwrap()));
+    let name = name.parse().unwrap();
+    let rotation = KeyRotation { name, public_key: public_key.to_string(), nonce, signature, reason: "old".into() };
+    engine.rotate_key(&OWNER, rotation).await.unwrap();
+    key
+}
+
+#[tokio::test]
+async fn a_token_that_comes_after_the_rotation_for_a_proof_before_it_is_void() {
+    let (engine, _state) = trial::engine().await;
+    let old = enrol(&engine, &OWNER, "fixer", 1).await;
+    let issue = |key: &PrivateKey| {
+        let now = engine.0.clock.boot_ms();
+        engine.0.tokens.lock().unwrap().issue(&"fixer".parse().unwrap(), 1000, key.public_key(), now).unwrap()
+    };
+    let before = issue(&old);
+    engine.bearer(1000, &before).unwrap();
+    let new = rotate(&engine, "fixer", 2).await;
+    // What a proof that was checked a moment before the rotation would be given a moment after it.
+    let late = issue(&old);
+    for token in [before, late] {
+        assert_eq!(engine.bearer(1000, &token).unwrap_err().code, Code::Unauthenticated);
+        assert_eq!(recorded(&engine), ["bearer: unknown_token"]);
+    }
+    let good = issue(&new);
+    engine.bearer(1000, &good).unwrap();
+    engine.revoke_key(&OWNER, "fixer", "lost").await.unwrap();
+    for token in [good, issue(&new)] {
+        assert_eq!(engine.bearer(1000, &token).unwrap_err().code, Code::Unauthenticated, "the key is revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_for_persons_is_for_persons() {
+    let (engine, _state) = trial::engine().await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    let agent = Caller::agent("fixer".parse().unwrap(), 1000);
+    assert_eq!(engine.challenge(&agent, "other").unwrap_err().code, Code::Denied);
+    assert!(recorded(&engine)[0].starts_with("agent.enrol on agents of one's own"));
+    engine.challenge(&OWNER, "other").unwrap();
+}
+
+#[tokio::test]
+async fn challenges_need_no_key_files_once_the_daemon_runs() {
+    let (engine, state) = trial::engine().await;
+    let before = key_in(&challenge(&engine, 1000, "ghost"));
+    std::fs::remove_dir_all(state.join("keys")).unwrap();
+    assert_eq!(key_in(&challenge(&engine, 1000, "ghost")), before);
 }
