@@ -4,7 +4,7 @@ use agentd_schemas::event::{AttemptFailed, Event, FailureReason, RunWaiting, Wor
 use rusqlite::{Connection, Result, params};
 
 use super::super::{exec, money, objectives};
-use super::{Row, timer};
+use super::{Row, START_COUNTED, timer};
 use crate::domain::objective::Moment;
 use crate::domain::work::ending::counts_against;
 
@@ -48,7 +48,8 @@ pub(super) fn claimed(tx: &Connection, event: &Event, row: &Row, data: &WorkClai
         if asked {
             timer::clear(tx, row.key, timer::START)?;
         }
-        let in_time = asked.then_some(row.breached & 1 == 0 && envelope.time.as_ms() <= row.latest_start);
+        let counts = asked && row.breached & START_COUNTED == 0;
+        let in_time = counts.then_some(envelope.time.as_ms() <= row.latest_start);
         objectives::count(tx, row.owner, row.key, Moment::Started(in_time), envelope.time)?;
     }
     Ok(())
