@@ -84,6 +84,8 @@ pub struct Inner {
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
     pub(crate) clock_held: AtomicBool,
+    /// A limit was set or raised: runs that wait for budget are looked at at once.
+    pub(crate) limits_changed: AtomicBool,
     pub(crate) agents_changed: AtomicU64,
 }
 
@@ -119,6 +121,9 @@ impl Observer for Inner {
             self.waiters.observe(event);
             journal::write(event);
             timer |= sets_a_timer(&event.data);
+            if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {
+                self.limits_changed.store(true, Ordering::Relaxed);
+            }
             if shows_skill(&event.data) {
                 self.agents_changed.fetch_add(1, Ordering::Relaxed);
             }
@@ -183,7 +188,8 @@ fn sets_a_timer(data: &EventData) -> bool {
         | EventData::ScheduleResumed(_)
         | EventData::Thawed(_)
         | EventData::ClockAccepted(_)
-        | EventData::AccountLimitSet(_) => true,
+        | EventData::AccountLimitSet(_)
+        | EventData::LimitsRaised(_) => true,
         _ => false,
     }
 }

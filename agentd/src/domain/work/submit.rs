@@ -13,6 +13,8 @@ use agentd_schemas::unit::time::WallMs;
 
 use super::frozen;
 use super::prepare::{NewWork, Reference, at};
+use super::room::Room;
+use crate::domain::account::AccountFacts;
 use crate::domain::command::Submitter;
 use crate::domain::{Decision, Draft, Env, Rejection};
 
@@ -25,6 +27,8 @@ pub struct SubmitFacts {
     pub open_works: u64,
     /// Agents that the works name.
     pub agents: HashMap<String, NamedAgent>,
+    /// For works that become wholes of new parts: each with those that it is part of, as accounts.
+    pub rooms: HashMap<WorkId, Vec<(WorkId, AccountFacts)>>,
     /// For submits by a run: the work of the run.
     pub run: Option<super::WorkFacts>,
     /// For submits by a run: what is frozen.
@@ -75,11 +79,12 @@ pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitt
     Ok(drafts)
 }
 
-/// Dependants and children that this submit adds to works of the ledger.
+/// Dependants and children that this submit adds, and the new works that may become wholes of others.
 #[derive(Default)]
 struct Added {
     dependants: HashMap<WorkId, u32>,
     children: HashMap<WorkId, u32>,
+    rooms: HashMap<WorkId, Room>,
 }
 
 fn check_room(facts: &SubmitFacts, works: &[NewWork], env: &Env) -> Result<(), Rejection> {
@@ -117,6 +122,11 @@ fn one(
         spec.depends_on.push(id);
     }
     spec.parent = parent(facts, owner, work, from, ids, added)?;
+    let room = room(facts, added, spec.parent);
+    room.check(&spec)?;
+    if ids.len() > 1 {
+        added.rooms.insert(ids[place], room.within(ids[place], &spec));
+    }
     let base = spec.not_before.map_or(env.wall, |time| time.max(env.wall));
     spec.latest_start = work.start_within_ms.map(|ms| later(base, ms));
     spec.finish_by = work.finish_within_ms.map(|ms| later(base, ms));
@@ -225,9 +235,29 @@ fn parent(
     }
     match &work.parent {
         None => Ok(None),
-        Some(Reference::Item(place)) => Ok(Some(ids[*place])),
+        Some(Reference::Item(place)) => item(ids[*place], added).map(Some),
         Some(Reference::Work(id)) => child(facts, owner, *id, added).map(Some),
     }
+}
+
+/// A part of a work of the same submit.
+fn item(id: WorkId, added: &mut Added) -> Result<WorkId, Rejection> {
+    let more = added.children.entry(id).or_default();
+    *more += 1;
+    if *more as usize > MAX_CHILDREN {
+        return Err(Problem::new(Code::OutOfBounds, format!("a work has at most {MAX_CHILDREN} children")));
+    }
+    if added.rooms.get(&id).is_some_and(|whole| whole.depth > MAX_DEPTH) {
+        return Err(Problem::new(Code::OutOfBounds, format!("works are at most {MAX_DEPTH} levels deep")));
+    }
+    Ok(id)
+}
+
+/// What the work that a new one is part of leaves it.
+fn room(facts: &SubmitFacts, added: &Added, parent: Option<WorkId>) -> Room {
+    let Some(parent) = parent else { return Room::default() };
+    let known = || Room::of(facts.linked.get(&parent), facts.rooms.get(&parent));
+    added.rooms.get(&parent).copied().unwrap_or_else(known)
 }
 
 fn child(facts: &SubmitFacts, owner: u32, id: WorkId, added: &mut Added) -> Result<WorkId, Rejection> {

@@ -228,7 +228,8 @@ pub struct RunStarted {}
 pub enum WaitReason {
     /// An account has too little left.
     Budget {
-        /// The account: `work`, `owner:1000/day`, `host/day`, `agent:NAME/month`.
+        /// The account: `work`, `work:w-…` of a work that it is part of, `owner:1000/day`, `host/day`,
+        /// `agent:NAME/month`.
         account: String,
         /// Money that was asked for and did not fit; 0 where what was spent reached the limit.
         micro_usd: u64,
@@ -281,11 +282,13 @@ pub struct CostReserved {
     pub micro_usd: u64,
     /// Tokens.
     pub tokens: u64,
-    /// Periods charged: `owner:1000/day/2026-11-22`.
+    /// Charged besides the work itself: `work:w-…` for each work that it is part of, and periods:
+    /// `owner:1000/day/2026-11-22`.
     pub accounts: Vec<String>,
 }
 
-/// A reservation, or an amount never reserved, became spending.
+/// A reservation, or an amount never reserved, became spending. What a run left open, the host settles as estimated
+/// before the event that ends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CostSettled {
@@ -306,7 +309,7 @@ pub struct CostSettled {
     pub released_micro_usd: u64,
     /// What the reservation had set aside.
     pub released_tokens: u64,
-    /// Periods charged, those of the reservation where there was one.
+    /// Charged besides the work itself; those of the reservation where there was one.
     pub accounts: Vec<String>,
 }
 
