@@ -259,6 +259,41 @@ pub fn may_go_on(work: &WorkFacts, own: &AccountFacts, accounts: &[AccountFacts]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixture;
+
+    #[test]
+    fn what_is_settled_as_the_attempt_ends_is_settled_once() {
+        let reserved =
+            |micro_usd| CostReserved { micro_usd, tokens: 0, accounts: vec!["host/day/2026-11-22".to_owned()] };
+        let mut facts = SpendFacts {
+            work: WorkFacts { open: vec![(70, reserved(5)), (71, reserved(6))], ..fixture::work() },
+            agent: fixture::agent(),
+            accounts: Vec::new(),
+            reservation: Some(reserved(5)),
+        };
+        facts.agent.model = serde_json::from_value(
+            serde_json::json!({"provider": "main", "name": "vendor-large", "on_mismatch": "deny"}),
+        )
+        .ok();
+        let named = RunRef { work: facts.work.id, attempt: 1, fence: facts.work.run.as_ref().unwrap().fence };
+        let cost = Spending {
+            reservation: Some(70),
+            micro_usd: Some(4),
+            tokens: 0,
+            source: AmountSource::Reported,
+            effective_model: Some("another".to_owned()),
+        };
+        let drafts = settle(&facts, &named, &cost, &fixture::env()).unwrap();
+        let settled: Vec<_> = drafts
+            .iter()
+            .filter_map(|draft| match &draft.data {
+                agentd_schemas::event::EventData::CostSettled(data) => Some((data.reservation, data.micro_usd)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(settled, [(Some(70), Some(4)), (Some(71), Some(6))]);
+        assert!(drafts.iter().any(|draft| draft.data.type_name() == "AttemptFailed"));
+    }
 
     #[test]
     fn a_star_stands_for_any_text() {

@@ -170,7 +170,9 @@ pub fn submit_facts(tx: &Connection, works: &[NewWork], from: &Submitter) -> Loa
         Some(Reference::Work(id)) => Some(id),
         _ => None,
     });
-    for id in wholes.chain(from_run) {
+    // What is left matters to those alone that name limits.
+    let limited = works.iter().any(|new| new.spec.max_cost_micro_usd.is_some() || new.spec.max_tokens.is_some());
+    for id in wholes.chain(from_run).filter(|_| limited) {
         if let Entry::Vacant(room) = facts.rooms.entry(id) {
             room.insert(accounts::chain(tx, id)?);
         }

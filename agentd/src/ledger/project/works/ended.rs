@@ -37,7 +37,7 @@ fn missed(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     let finish_missed = finish_by(tx, row)?.is_some();
     let moment = Moment::Failed { start_missed, finish_missed };
     objectives::count(tx, row.owner, row.key, moment, event.envelope.time)?;
-    let counted = i64::from(start_missed) * 8 | i64::from(finish_missed) * 16;
+    let counted = (i64::from(start_missed) * 8) | (i64::from(finish_missed) * 16);
     if counted == 0 {
         return Ok(());
     }
