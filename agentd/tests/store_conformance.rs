@@ -436,8 +436,11 @@ fn a_part_that_outlives_its_whole_is_bound_by_it_and_can_be_helped(ground: &dyn 
     assert!(matches!(commit(store, person(Command::RaiseLimits { work: runs[1].1.work, raise })), Answer::Refused(_)));
 }
 
+/// A way in which a run ends.
+type Way = fn(RunRef) -> Command;
+
 fn what_a_run_leaves_open_is_settled_when_it_ends(_: &dyn Ground) {
-    let ways: [(&str, fn(RunRef) -> Command); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("AttemptFailed", |run| Command::FailRun { run, message: "no".to_owned() }),
         ("AttemptFailed", |run| Command::ExpireLease { run }),
         ("AttemptFailed", |run| Command::TimeOutRun { run }),

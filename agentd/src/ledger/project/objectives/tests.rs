@@ -129,7 +129,7 @@ fn a_level_counts_once_however_often_the_work_ends() {
         set(&mut told, 1000, ObjectiveDocument { indicator: Indicator::FinishWithin, ..objective("ends", &[]) });
         let work = || Subject::Work(WorkId::from_bytes([1; 10]));
         told.tell(work(), WorkSubmitted { latest_start: Some(due), finish_by: Some(due), ..fixture::submitted() });
-        let mut breach = |told: &mut Told| {
+        let breach = |told: &mut Told| {
             for level in [ServiceLevelKind::Start, ServiceLevelKind::Finish] {
                 told.tell(work(), ServiceLevelBreached { level, due });
             }
