@@ -1,9 +1,10 @@
 //! Accounts: nested limits on money and tokens. A work spends within its own limit and within every account above it:
-//! the day and the month of its agent, of its owner and of the host. Setting aside comes before spending, so parallel
-//! spenders cannot overspend the last unit.
+//! every work that it is part of, and the day and the month of its agent, of its owner and of the host. Setting aside
+//! comes before spending, so parallel spenders cannot overspend the last unit.
 
 use agentd_schemas::document::request::Period;
 use agentd_schemas::event::{AccountLimitSet, Subject};
+use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::money::MicroUsd;
 
@@ -27,7 +28,7 @@ pub fn check_amount(what: &str, amount: Option<u64>) -> Result<(), Rejection> {
 /// One account in its current period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountFacts {
-    /// `work`, or `owner:1000/day/2026-11-22`, `agent:fixer/day/…`, `host/day/…`.
+    /// `work`, `work:w-…` of a work that it is part of, or `owner:1000/day/2026-11-22`, `agent:fixer/day/…`, `host/day/…`.
     pub name: String,
     /// Money limit.
     pub max_cost: Option<u64>,
@@ -59,9 +60,50 @@ impl AccountFacts {
             && fits(self.max_tokens, self.tokens, self.reserved_tokens, tokens)
     }
 
+    /// Money that is left; `None` without a limit.
+    pub fn money_left(&self) -> Option<u64> {
+        self.max_cost.map(|most| most.saturating_sub(self.spent.saturating_add(self.reserved)))
+    }
+
+    /// Tokens that are left; `None` without a limit.
+    pub fn tokens_left(&self) -> Option<u64> {
+        self.max_tokens.map(|most| most.saturating_sub(self.tokens.saturating_add(self.reserved_tokens)))
+    }
+
     /// The account without its period: `owner:1000/day`.
     pub fn family(&self) -> &str {
         self.name.rsplit_once('/').map_or(self.name.as_str(), |(family, _)| family)
+    }
+}
+
+/// What is spent and set aside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Money settled.
+    pub spent: u64,
+    /// Money set aside.
+    pub reserved: u64,
+    /// Tokens settled.
+    pub tokens: u64,
+    /// Tokens set aside.
+    pub reserved_tokens: u64,
+}
+
+/// The account of what the parts of a work use, and theirs: `work:w-…`.
+pub fn of_parts(work: WorkId) -> String {
+    format!("work:{work}")
+}
+
+/// A family as persons read it: `work w-…` for a work that the waiting one is part of.
+pub fn in_words(family: &str) -> String {
+    family.strip_prefix("work:").map_or_else(|| family.to_owned(), |id| format!("work {id}"))
+}
+
+/// With what a person raises the limit that a run of `work` has met.
+pub fn raise_command(work: &str, family: &str) -> String {
+    match family.rsplit_once('/') {
+        Some((scope, period)) => format!("agentctl budget set {scope} --per {period} --max-cost …"),
+        None => format!("agentctl work raise {} --max-cost …", family.strip_prefix("work:").unwrap_or(work)),
     }
 }
 
@@ -189,5 +231,16 @@ mod tests {
         assert_eq!(parse_scope("owner:7"), Ok(AccountScope::Owner(7)));
         assert!(parse_scope("owner:x").is_err() && parse_scope("user:1").is_err() && parse_scope("").is_err());
         assert_eq!(account(1, 0, 0).family(), "owner:1000/day");
+    }
+
+    #[test]
+    fn each_account_is_raised_by_its_own_command() {
+        for (family, words, command) in [
+            ("work", "work", "agentctl work raise w-kid --max-cost …"),
+            ("work:w-top", "work w-top", "agentctl work raise w-top --max-cost …"),
+            ("owner:7/month", "owner:7/month", "agentctl budget set owner:7 --per month --max-cost …"),
+        ] {
+            assert_eq!((in_words(family).as_str(), raise_command("w-kid", family).as_str()), (words, command));
+        }
     }
 }

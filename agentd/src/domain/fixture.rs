@@ -7,6 +7,7 @@ use agentd_schemas::event::{AgentState, WorkState, WorkSubmitted};
 use agentd_schemas::id::{Fence, WorkId};
 use agentd_schemas::unit::time::WallMs;
 
+use super::account::Used;
 use super::agent::AgentFacts;
 use super::command::RunRef;
 use super::matching::Candidate;
@@ -43,6 +44,9 @@ pub(crate) fn work() -> WorkFacts {
         reserved: 0,
         tokens: 0,
         reserved_tokens: 0,
+        has_parts: false,
+        parts: Used::default(),
+        open: Vec::new(),
         unmet: 0,
         run: Some(LiveRun {
             agent: agent().candidate.name,

@@ -1,7 +1,7 @@
 //! Service-level objectives: what counts as good, and the arithmetic of attainment, budget and burn rate.
 
 use agentd_schemas::document::objective::{Indicator, ObjectiveDocument};
-use agentd_schemas::event::{ObjectiveRemoved, ObjectiveSet, Subject};
+use agentd_schemas::event::{ObjectiveRemoved, ObjectiveSet, ServiceLevelKind, Subject};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 
@@ -80,7 +80,7 @@ pub fn window_days(objective: &ObjectiveDocument) -> Result<u64, Rejection> {
     Ok(ms / DAY_MS)
 }
 
-/// Whether a work that reached an end, or its first claim, is good, bad, or does not count.
+/// Whether a work that missed a level, reached an end, or its first claim, is good, bad, or does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// It met the objective.
@@ -92,11 +92,13 @@ pub enum Count {
 /// A moment in a work's life that an indicator looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// First claim: whether in time; `None` without a service level.
+    /// A service level was missed: it counts then, whatever becomes of the work.
+    Missed(ServiceLevelKind),
+    /// First claim: whether in time; `None` without a service level, or when it was counted before.
     Started(Option<bool>),
-    /// Completed: whether in time; `None` without a service level.
+    /// Completed: whether in time; `None` without a service level, or when it was counted before.
     Completed(Option<bool>),
-    /// Failed or expired; the flags say whether a start or a finish level was asked and, for the start, not yet counted.
+    /// Failed or expired; the flags say whether a start or a finish level was asked and not yet counted.
     Failed {
         /// It was never claimed and had a `start_within`.
         start_missed: bool,
@@ -112,10 +114,18 @@ pub const fn count(indicator: Indicator, moment: Moment) -> Option<Count> {
         | (Indicator::StartWithin, Moment::Started(Some(true)))
         | (Indicator::FinishWithin, Moment::Completed(Some(true))) => Some(Count::Good),
         (Indicator::Success, Moment::Failed { .. })
-        | (Indicator::StartWithin, Moment::Started(Some(false)) | Moment::Failed { start_missed: true, .. })
-        | (Indicator::FinishWithin, Moment::Completed(Some(false)) | Moment::Failed { finish_missed: true, .. }) => {
-            Some(Count::Bad)
-        }
+        | (
+            Indicator::StartWithin,
+            Moment::Missed(ServiceLevelKind::Start)
+            | Moment::Started(Some(false))
+            | Moment::Failed { start_missed: true, .. },
+        )
+        | (
+            Indicator::FinishWithin,
+            Moment::Missed(ServiceLevelKind::Finish)
+            | Moment::Completed(Some(false))
+            | Moment::Failed { finish_missed: true, .. },
+        ) => Some(Count::Bad),
         _ => None,
     }
 }
@@ -183,5 +193,8 @@ mod tests {
         assert_eq!(count(Indicator::StartWithin, Moment::Started(None)), None);
         assert_eq!(count(Indicator::FinishWithin, Moment::Completed(Some(false))), Some(Count::Bad));
         assert_eq!(count(Indicator::Success, Moment::Completed(Some(false))), Some(Count::Good));
+        assert_eq!(count(Indicator::StartWithin, Moment::Missed(ServiceLevelKind::Start)), Some(Count::Bad));
+        assert_eq!(count(Indicator::FinishWithin, Moment::Missed(ServiceLevelKind::Start)), None);
+        assert_eq!(count(Indicator::Success, Moment::Missed(ServiceLevelKind::Finish)), None);
     }
 }

@@ -86,6 +86,8 @@ pub struct Inner {
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
     pub(crate) clock_held: AtomicBool,
+    /// A limit was set or raised: runs that wait for budget are looked at at once.
+    pub(crate) limits_changed: AtomicBool,
     pub(crate) agents_changed: AtomicU64,
 }
 
@@ -121,6 +123,9 @@ impl Observer for Inner {
             self.waiters.observe(event);
             journal::write(event);
             timer |= sets_a_timer(&event.data);
+            if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {
+                self.limits_changed.store(true, Ordering::Relaxed);
+            }
             if shows_skill(&event.data) {
                 self.agents_changed.fetch_add(1, Ordering::Relaxed);
             }
@@ -185,7 +190,8 @@ fn sets_a_timer(data: &EventData) -> bool {
         | EventData::ScheduleResumed(_)
         | EventData::Thawed(_)
         | EventData::ClockAccepted(_)
-        | EventData::AccountLimitSet(_) => true,
+        | EventData::AccountLimitSet(_)
+        | EventData::LimitsRaised(_) => true,
         _ => false,
     }
 }

@@ -126,6 +126,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         timer: Notify::new(),
         size: watch::Sender::new(size),
         clock_held: AtomicBool::new(held),
+        limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
     });
     for run in voided.living {

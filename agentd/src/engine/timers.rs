@@ -1,6 +1,7 @@
 //! What time triggers: leases and timeouts and backoffs on boot time; not-before, deadlines, service levels and
 //! schedules on wall time; and what the outbox still demands. Everything becomes a command, like anybody's.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agentd_schemas::document::request::Scope;
@@ -21,7 +22,7 @@ use crate::sys::clock::{Discontinuity, JumpDetector, Moment, WALL_JUMP_LIMIT_MS}
 
 /// Commands of one look, at most; the next look follows at once.
 const MAX_DUE: i64 = 256;
-/// How often runs that wait for budget are looked at again.
+/// How often runs that wait for budget are looked at again, where no limit was raised.
 const BUDGET_MS: u64 = 30_000;
 
 /// Runs until told to stop.
@@ -81,7 +82,7 @@ impl Looking {
     fn due(&mut self, engine: &Engine, moment: Moment) -> (Vec<Command>, Option<u64>) {
         let now = moment.boot_ms;
         let (mut commands, mut next) = in_memory(engine, now);
-        if now >= self.budget_at {
+        if engine.0.limits_changed.swap(false, Ordering::Relaxed) || now >= self.budget_at {
             self.budget_at = now + BUDGET_MS;
             let waiting = engine.0.live.all().into_iter();
             let waiting = waiting.filter(|run| matches!(run.waiting, Some(WaitReason::Budget { .. })));
@@ -117,7 +118,7 @@ fn in_memory(engine: &Engine, now: u64) -> (Vec<Command>, Option<u64>) {
 /// What the ledger's tables say.
 fn in_tables(engine: &Engine, moment: Moment) -> Result<(Vec<Command>, Option<u64>), Problem> {
     let boot = engine.0.boot.to_string();
-    let held = engine.0.clock_held.load(std::sync::atomic::Ordering::Relaxed);
+    let held = engine.0.clock_held.load(Ordering::Relaxed);
     engine.0.readers.with(|conn| look(conn, &boot, moment, held).map_err(Problem::internal))
 }
 

@@ -213,7 +213,7 @@ fn decide_work(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
 
 fn accounts(tx: &Connection, work: &WorkFacts, env: &Env) -> Result<Vec<account::AccountFacts>, Refusal> {
     let agent = work.run.as_ref().map(|run| &run.agent);
-    Ok(load::accounts::above(tx, work.spec.owner, agent, env)?)
+    Ok(load::accounts::over(tx, work, agent, env)?)
 }
 
 fn judge(tx: &Connection, id: WorkId, accepts: bool, words: Option<&str>, operator: bool, env: &Env) -> Decided {

@@ -44,7 +44,7 @@ pub(crate) fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Groun
 }
 
 /// A run of an agent on a new ledger.
-fn running(store: &mut dyn Store) -> RunRef {
+pub(crate) fn running(store: &mut dyn Store) -> RunRef {
     enrol(store);
     done(store, person(titled("x")));
     claim(store)
@@ -55,12 +55,12 @@ pub(crate) fn limit(account: &str, period: Period, micro_usd: Option<u64>, token
     person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens })
 }
 
-fn reserve(run: RunRef, micro_usd: u64, tokens: u64) -> Request {
+pub(crate) fn reserve(run: RunRef, micro_usd: u64, tokens: u64) -> Request {
     agent(Command::ReserveCost { run, micro_usd, tokens })
 }
 
 /// The account that a reservation waits for.
-fn waits_for(events: &[Event]) -> Option<&str> {
+pub(crate) fn waits_for(events: &[Event]) -> Option<&str> {
     match &events[0].data {
         EventData::RunWaiting(RunWaiting { reason: WaitReason::Budget { account, .. } }) => Some(account),
         EventData::CostReserved(_) => None,

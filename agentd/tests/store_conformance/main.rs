@@ -7,6 +7,7 @@ mod budgets;
 mod ground;
 mod keys;
 mod log;
+mod parts;
 mod scene;
 mod works;
 
@@ -46,6 +47,14 @@ conformance! { sqlite on Sqlite:
         a_month_of_every_account_is_a_limit
         a_waiting_run_goes_on_when_what_it_asked_for_fits
         sums_stop_where_no_amount_goes_further
+    }
+    parts {
+        parts_never_overspend_the_last_unit_of_their_whole
+        reservations_nest_in_every_order
+        a_part_asks_for_no_more_than_its_whole_has_left
+        a_part_that_outlives_its_whole_is_bound_by_it_and_can_be_helped
+        what_a_run_leaves_open_is_settled_when_it_ends
+        open_reservations_of_a_run_have_a_bound
     }
     log {
         what_was_answered_is_there_when_it_is_opened_again

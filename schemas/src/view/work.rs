@@ -192,6 +192,12 @@ pub struct WorkView {
     pub tokens: u64,
     /// Money set aside.
     pub reserved: Usd,
+    /// Money spent with all its parts and theirs, which its limits bind too; absent without parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_with_parts: Option<Usd>,
+    /// Tokens spent with all its parts and theirs; absent without parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_with_parts: Option<u64>,
     /// What a live run waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitReason>,

@@ -84,6 +84,9 @@ fn limits(out: &Output, view: &WorkView, details: &mut Details) {
     details.add("attempts", format!("{} of {}", row.attempts, view.max_attempts));
     details.add("spent", money(row.spent, row.unpriced) + &of(view.max_cost.map(|limit| limit.to_string())));
     details.add("tokens", view.tokens.to_string() + &of(view.max_tokens.map(|limit| limit.to_string())));
+    if let (Some(spent), Some(tokens)) = (view.spent_with_parts, view.tokens_with_parts) {
+        details.add("with parts", format!("{spent}, {tokens} tokens"));
+    }
     if view.reserved.0.as_micro() > 0 {
         details.add("set aside", view.reserved);
     }

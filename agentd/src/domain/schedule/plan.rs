@@ -16,8 +16,9 @@ use jiff::tz::TimeZone;
 use super::{Expression, OnTick, Overlap, Timetable, on_tick};
 use crate::domain::agent::check_reason;
 use crate::domain::command::Submitter;
-use crate::domain::work::NewWork;
+use crate::domain::work::spend::settle_open;
 use crate::domain::work::submit::{SubmitFacts, submit};
+use crate::domain::work::{NewWork, WorkFacts};
 use crate::domain::{Decision, Draft, Env, Rejection};
 
 /// A checked schedule.
@@ -125,6 +126,8 @@ pub struct ScheduleFacts {
     pub work: Option<Result<NewWork, Rejection>>,
     /// Works of earlier ticks that are not over, oldest first.
     pub unfinished: Vec<(WorkId, WorkState)>,
+    /// Those of them whose runs have something set aside.
+    pub spenders: Vec<WorkFacts>,
     /// What a submit of the work needs to know.
     pub submit: SubmitFacts,
     /// The host is frozen.
@@ -226,11 +229,11 @@ fn one(
         Ok(draft) => {
             if schedule.added.overlap == Overlap::Replace {
                 let reason = format!("replaced by the tick of {due}");
-                drafts.extend(
-                    unfinished.drain(..).map(|(id, _)| {
-                        Draft::new(Subject::Work(id), WorkCancelled { reason: reason.clone() }).by_host()
-                    }),
-                );
+                for (id, _) in unfinished.drain(..) {
+                    let spender = schedule.spenders.iter().find(|work| work.id == id);
+                    drafts.extend(spender.into_iter().flat_map(settle_open));
+                    drafts.push(Draft::new(Subject::Work(id), WorkCancelled { reason: reason.clone() }).by_host());
+                }
             }
             if let Subject::Work(work) = draft.subject {
                 unfinished.push((work, WorkState::Ready));

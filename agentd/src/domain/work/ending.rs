@@ -7,6 +7,7 @@ use agentd_schemas::event::{
 };
 
 use super::facts::Dependant;
+use super::spend::settle_open;
 use super::{WorkFacts, judge};
 use crate::domain::agent::AgentFacts;
 use crate::domain::matching::lower_bound_percent;
@@ -62,7 +63,8 @@ pub fn attempt_failed(
     if let Some(message) = message {
         failed = failed.with_blob(2, TEXT, message);
     }
-    let mut drafts = vec![failed];
+    let mut drafts = settle_open(work);
+    drafts.push(failed);
     if last {
         drafts.push(Draft::new(work.subject(), WorkFailed { reason }).by_host());
     }

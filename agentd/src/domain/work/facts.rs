@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use agentd_schemas::document::work::OnDependencyFailure;
-use agentd_schemas::event::{Subject, WaitReason, WorkState, WorkSubmitted};
+use agentd_schemas::event::{CostReserved, Subject, WaitReason, WorkState, WorkSubmitted};
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 
+use crate::domain::account::Used;
 use crate::domain::command::RunRef;
 use crate::domain::{Draft, Rejection};
 
@@ -39,6 +40,12 @@ pub struct WorkFacts {
     pub tokens: u64,
     /// Tokens set aside.
     pub reserved_tokens: u64,
+    /// Whether other works are parts of it.
+    pub has_parts: bool,
+    /// What its parts use, and theirs.
+    pub parts: Used,
+    /// What the living run set aside and has not settled: log index and amounts.
+    pub open: Vec<(u64, CostReserved)>,
     /// Dependencies that are not met.
     pub unmet: u32,
     /// The current or last run.

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::WorkFacts;
 use super::ending;
 use super::schema;
+use super::spend::settle_open;
 use crate::domain::agent::AgentFacts;
 use crate::domain::command::{Completion, RunRef};
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -76,12 +77,15 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
     }
     if done.verdicts.iter().any(|verdict| verdict.met.is_none()) {
         let judged = work.draft(ResultJudged { verdicts: done.verdicts.clone() });
-        return Ok(vec![with_content(judged.on_behalf_of(work.spec.owner))]);
+        let mut drafts = settle_open(work);
+        drafts.push(with_content(judged.on_behalf_of(work.spec.owner)));
+        return Ok(drafts);
     }
     let mut drafts = ending::completed(work, agent, done.verdicts.clone(), env);
     if let Some(first) = drafts.first_mut() {
         *first = with_content(first.clone());
     }
+    drafts.splice(0..0, settle_open(work));
     Ok(drafts)
 }
 

@@ -12,6 +12,7 @@ pub mod judge;
 pub mod person;
 pub mod prepare;
 pub mod recover;
+mod room;
 pub mod schema;
 pub mod spend;
 pub mod submit;

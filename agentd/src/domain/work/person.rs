@@ -11,7 +11,7 @@ use agentd_schemas::http::MAX_NOTE_BYTES;
 use agentd_schemas::problem::{Code, Problem};
 
 use super::WorkFacts;
-use super::spend::{may_go_on, own_account};
+use super::spend::{may_go_on, own_account, settle_open};
 use crate::domain::account::{AccountFacts, check_amount};
 use crate::domain::command::RunRef;
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -21,7 +21,9 @@ pub fn cancel(work: &WorkFacts, reason: &str) -> Decision {
     if work.state.is_past() {
         return Err(work.wrong_state("cancel", &format!("see what became of it: agentctl work show {}", work.id)));
     }
-    Ok(vec![work.draft(WorkCancelled { reason: reason.to_owned() })])
+    let mut drafts = settle_open(work);
+    drafts.push(work.draft(WorkCancelled { reason: reason.to_owned() }));
+    Ok(drafts)
 }
 
 /// One more attempt for a work that ended without success. The times that it was submitted with are in force again; what
@@ -62,9 +64,10 @@ pub fn retry(work: &WorkFacts, reason: &str, env: &Env) -> Decision {
     })])
 }
 
-/// Raises limits; a run that waits for budget goes on when what it asked for fits.
+/// Raises limits; a run that waits for budget goes on when what it asked for fits. Parts may still spend after their
+/// whole is over, so its limits of money and tokens can be raised then too.
 pub fn raise(work: &WorkFacts, raise: &Raise, accounts: &[AccountFacts]) -> Decision {
-    if work.state.is_past() {
+    if work.state.is_past() && (!work.has_parts || raise.max_attempts.is_some()) {
         return Err(work.wrong_state("raise the limits of", "a work that is over has no limits"));
     }
     let max_cost = raised("max_cost", work.max_cost, raise.max_cost.map(|cost| cost.0.as_micro()))?;

@@ -8,6 +8,7 @@ use agentd_schemas::event::{
 use agentd_schemas::id::WorkId;
 
 use super::facts::Dependant;
+use super::spend::settle_open;
 use super::{WorkFacts, ending};
 use crate::domain::agent::AgentFacts;
 use crate::domain::command::RunRef;
@@ -42,7 +43,9 @@ pub fn void_lease(work: &WorkFacts, named: &RunRef, because: &str) -> Decision {
     if work.live(named).is_err() {
         return Ok(Vec::new());
     }
-    Ok(vec![work.draft(LeaseVoided { because: because.to_owned() }).by_host()])
+    let mut drafts = settle_open(work);
+    drafts.push(work.draft(LeaseVoided { because: because.to_owned() }).by_host());
+    Ok(drafts)
 }
 
 /// The agent gave up.
@@ -78,6 +81,8 @@ pub struct CascadeFacts {
     pub freed: Vec<Dependant>,
     /// Children that are not over, when the work was cancelled.
     pub children: Vec<WorkId>,
+    /// Those of them whose runs have something set aside.
+    pub spenders: Vec<WorkFacts>,
     /// Whether more are to come.
     pub more: bool,
 }
@@ -103,6 +108,8 @@ pub fn cascade(facts: &CascadeFacts, env: &Env) -> Decision {
     for child in &facts.children {
         if cancelled.insert(*child) {
             let reason = format!("its parent {} was cancelled", facts.work);
+            let settled = facts.spenders.iter().filter(|work| work.id == *child).flat_map(settle_open);
+            drafts.extend(settled.map(|draft| draft.because_of(facts.effect)));
             drafts.push(Draft::new(Subject::Work(*child), WorkCancelled { reason }).by_host().because_of(facts.effect));
         }
     }

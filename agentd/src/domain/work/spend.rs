@@ -8,7 +8,7 @@ use agentd_schemas::event::{
 use agentd_schemas::problem::{Code, Problem};
 
 use super::{WorkFacts, ending};
-use crate::domain::account::{AccountFacts, check_amount};
+use crate::domain::account::{AccountFacts, check_amount, in_words, raise_command};
 use crate::domain::agent::AgentFacts;
 use crate::domain::command::{RunRef, Spending};
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -20,23 +20,45 @@ pub struct SpendFacts {
     pub work: WorkFacts,
     /// Its agent.
     pub agent: AgentFacts,
-    /// The accounts above the work.
+    /// The accounts above the work: those of the works that it is part of, then of agent, owner and host.
     pub accounts: Vec<AccountFacts>,
     /// The reservation that is settled: amounts and periods.
     pub reservation: Option<CostReserved>,
 }
 
-/// The work's own limits as an account.
+/// Reservations of one run that are open at a time, at most: its end settles them in one commit.
+pub const MAX_OPEN_RESERVATIONS: usize = 64;
+
+/// The work's own limits as an account. What its parts use counts against them.
 pub fn own_account(work: &WorkFacts) -> AccountFacts {
     AccountFacts {
         name: "work".to_owned(),
         max_cost: work.max_cost,
         max_tokens: work.max_tokens,
-        spent: work.spent,
-        reserved: work.reserved,
-        tokens: work.tokens,
-        reserved_tokens: work.reserved_tokens,
+        spent: work.spent.saturating_add(work.parts.spent),
+        reserved: work.reserved.saturating_add(work.parts.reserved),
+        tokens: work.tokens.saturating_add(work.parts.tokens),
+        reserved_tokens: work.reserved_tokens.saturating_add(work.parts.reserved_tokens),
     }
+}
+
+/// A run ends: what it set aside and never settled may have been spent, so it counts as spent, and says that it is an
+/// estimate. Without a price it stays without one.
+pub fn settle_open(work: &WorkFacts) -> Vec<Draft> {
+    let settle = |(index, open): &(u64, CostReserved)| {
+        let settled = CostSettled {
+            reservation: Some(*index),
+            micro_usd: (open.micro_usd > 0).then_some(open.micro_usd),
+            tokens: open.tokens,
+            source: AmountSource::Estimated,
+            effective_model: None,
+            released_micro_usd: open.micro_usd,
+            released_tokens: open.tokens,
+            accounts: open.accounts.clone(),
+        };
+        work.draft(settled).by_host()
+    };
+    work.open.iter().map(settle).collect()
 }
 
 /// Sets money and tokens aside. Where an account has too little left, the run waits for a raise: that is the event.
@@ -50,6 +72,13 @@ pub fn reserve(facts: &SpendFacts, named: &RunRef, micro_usd: u64, tokens: u64) 
     }
     check_amount("micro_usd", Some(micro_usd))?;
     check_amount("tokens", Some(tokens))?;
+    if facts.work.open.len() >= MAX_OPEN_RESERVATIONS {
+        return Err(Problem::new(
+            Code::OutOfBounds,
+            format!("run {} has {MAX_OPEN_RESERVATIONS} open reservations", facts.work.run_id()),
+        )
+        .hint("settle some of them first: send their costs"));
+    }
     let own = own_account(&facts.work);
     let full = std::iter::once(&own).chain(&facts.accounts).find(|account| !account.has_room(micro_usd, tokens));
     if let Some(full) = full {
@@ -69,14 +98,9 @@ pub fn must_wait(work: &WorkFacts, waiting: &WaitReason) -> Rejection {
     let id = work.id;
     match waiting {
         WaitReason::Budget { account, .. } => {
-            let command = if account == "work" {
-                format!("agentctl work raise {id} --max-cost …")
-            } else {
-                let (scope, period) = account.split_once('/').unwrap_or((account, "day"));
-                format!("agentctl budget set {scope} --per {period} --max-cost …")
-            };
-            Problem::new(Code::BudgetExhausted, format!("work {id} waits for budget: {account} has too little left"))
-                .hint(format!("a person can raise it: {command}"))
+            let full = in_words(account);
+            Problem::new(Code::BudgetExhausted, format!("work {id} waits for budget: {full} has too little left"))
+                .hint(format!("a person can raise it: {}", raise_command(&id.to_string(), account)))
         }
         WaitReason::Person => Problem::new(Code::WrongState, format!("work {id} waits for a person's answer"))
             .hint(format!("a person can answer: agentctl work answer {id} …")),
@@ -84,10 +108,11 @@ pub fn must_wait(work: &WorkFacts, waiting: &WaitReason) -> Rejection {
     .detail("work", id.to_string())
 }
 
-/// Records what was spent. What was spent is recorded even above a limit: the limit then makes the run wait.
+/// Records what was spent. What was spent is recorded even above a limit: the limit then makes the run wait. After the
+/// end of the run nothing is recorded: what it had set aside is settled by then, and a late writer is refused.
 pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) -> Decision {
     let work = &facts.work;
-    let run = work.live(named)?;
+    let run = work.live(named).map_err(too_late)?;
     if cost.source == AmountSource::Metered {
         return Err(Problem::new(Code::Denied, "only agentd's own gateway meters").hint("say reported or estimated"));
     }
@@ -113,7 +138,7 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
         accounts,
     })];
     if let Some(effective) = outside(facts, cost)
-        && mismatch(facts, effective, &mut drafts, env)
+        && mismatch(facts, cost.reservation, effective, &mut drafts, env)
     {
         return Ok(drafts);
     }
@@ -125,6 +150,13 @@ pub fn settle(facts: &SpendFacts, named: &RunRef, cost: &Spending, env: &Env) ->
         drafts.push(waits(work, full, 0, 0));
     }
     Ok(drafts)
+}
+
+fn too_late(problem: Rejection) -> Rejection {
+    problem.hint(
+        "report costs before a run ends: what it had set aside was then settled as estimated, and stays so; \
+         stop this attempt and claim again",
+    )
 }
 
 fn over_after(account: &AccountFacts, cost: &Spending, released: Option<&CostReserved>) -> bool {
@@ -173,7 +205,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// Records the mismatch and does what the binding says. Whether the attempt is over.
-fn mismatch(facts: &SpendFacts, effective: &str, drafts: &mut Vec<Draft>, env: &Env) -> bool {
+fn mismatch(facts: &SpendFacts, settled: Option<u64>, effective: &str, drafts: &mut Vec<Draft>, env: &Env) -> bool {
     let work = &facts.work;
     let agent = &facts.agent.candidate;
     let action = facts.agent.model.as_ref().map_or(OnMismatch::Pause, |binding| binding.on_mismatch);
@@ -190,8 +222,9 @@ fn mismatch(facts: &SpendFacts, effective: &str, drafts: &mut Vec<Draft>, env: &
         OnMismatch::Deny => {
             let message =
                 format!("model {effective} answered, which the binding of agent {} does not cover", agent.name);
+            let open = work.open.iter().filter(|(index, _)| Some(*index) != settled).cloned().collect();
             drafts.extend(ending::attempt_failed(
-                work,
+                &WorkFacts { open, ..work.clone() },
                 &facts.agent,
                 FailureReason::ModelMismatch,
                 Vec::new(),
@@ -226,6 +259,41 @@ pub fn may_go_on(work: &WorkFacts, own: &AccountFacts, accounts: &[AccountFacts]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixture;
+
+    #[test]
+    fn what_is_settled_as_the_attempt_ends_is_settled_once() {
+        let reserved =
+            |micro_usd| CostReserved { micro_usd, tokens: 0, accounts: vec!["host/day/2026-11-22".to_owned()] };
+        let mut facts = SpendFacts {
+            work: WorkFacts { open: vec![(70, reserved(5)), (71, reserved(6))], ..fixture::work() },
+            agent: fixture::agent(),
+            accounts: Vec::new(),
+            reservation: Some(reserved(5)),
+        };
+        facts.agent.model = serde_json::from_value(
+            serde_json::json!({"provider": "main", "name": "vendor-large", "on_mismatch": "deny"}),
+        )
+        .ok();
+        let named = RunRef { work: facts.work.id, attempt: 1, fence: facts.work.run.as_ref().unwrap().fence };
+        let cost = Spending {
+            reservation: Some(70),
+            micro_usd: Some(4),
+            tokens: 0,
+            source: AmountSource::Reported,
+            effective_model: Some("another".to_owned()),
+        };
+        let drafts = settle(&facts, &named, &cost, &fixture::env()).unwrap();
+        let settled: Vec<_> = drafts
+            .iter()
+            .filter_map(|draft| match &draft.data {
+                agentd_schemas::event::EventData::CostSettled(data) => Some((data.reservation, data.micro_usd)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(settled, [(Some(70), Some(4)), (Some(71), Some(6))]);
+        assert!(drafts.iter().any(|draft| draft.data.type_name() == "AttemptFailed"));
+    }
 
     #[test]
     fn a_star_stands_for_any_text() {

@@ -13,6 +13,8 @@ use agentd_schemas::unit::time::WallMs;
 
 use super::frozen;
 use super::prepare::{NewWork, Reference, at};
+use super::room::Room;
+use crate::domain::account::AccountFacts;
 use crate::domain::command::Submitter;
 use crate::domain::matching::MAX_DEMANDS;
 use crate::domain::{Decision, Draft, Env, Rejection};
@@ -30,6 +32,8 @@ pub struct SubmitFacts {
     pub demands: Demands,
     /// Agents that the works name.
     pub agents: HashMap<String, NamedAgent>,
+    /// For works that become wholes of new parts: each with those that it is part of, as accounts.
+    pub rooms: HashMap<WorkId, Vec<(WorkId, AccountFacts)>>,
     /// For submits by a run: the work of the run.
     pub run: Option<super::WorkFacts>,
     /// For submits by a run: what is frozen.
@@ -89,13 +93,15 @@ pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitt
     Ok(drafts)
 }
 
-/// What this submit adds to works of the ledger and of its own list.
+/// What this submit adds to works of the ledger and of its own list, and the new works that may become wholes of others.
 #[derive(Default)]
 struct Added {
     dependants: HashMap<WorkId, u32>,
     children: HashMap<WorkId, u32>,
     /// How deep the works of the list are that were decided on already; parents come before their parts.
     depths: HashMap<WorkId, u32>,
+    /// What they leave their parts.
+    rooms: HashMap<WorkId, Room>,
 }
 
 impl Added {
@@ -168,6 +174,11 @@ fn one(
     spec.parent = parent(facts, owner, work, from, ids, added)?;
     let above = spec.parent.and_then(|id| added.depths.get(&id).copied().or(facts.linked.get(&id).map(|it| it.depth)));
     added.depths.insert(ids[place], above.map_or(0, |depth| depth + 1));
+    let room = room(facts, added, spec.parent);
+    room.check(&spec)?;
+    if ids.len() > 1 {
+        added.rooms.insert(ids[place], room.within(ids[place], &spec));
+    }
     let base = spec.not_before.map_or(env.wall, |time| time.max(env.wall));
     spec.latest_start = work.start_within_ms.map(|ms| later(base, ms));
     spec.finish_by = work.finish_within_ms.map(|ms| later(base, ms));
@@ -283,6 +294,13 @@ fn parent(
         }
         Some(Reference::Work(id)) => child(facts, owner, *id, added).map(Some),
     }
+}
+
+/// What the work that a new one is part of leaves it.
+fn room(facts: &SubmitFacts, added: &Added, parent: Option<WorkId>) -> Room {
+    let Some(parent) = parent else { return Room::default() };
+    let known = || Room::of(facts.rooms.get(&parent));
+    added.rooms.get(&parent).copied().unwrap_or_else(known)
 }
 
 fn child(facts: &SubmitFacts, owner: u32, id: WorkId, added: &mut Added) -> Result<WorkId, Rejection> {

@@ -6,7 +6,7 @@ use agentd_schemas::unit::name::Slug;
 
 use super::WorkFacts;
 use super::claim::{demand, exhausted};
-use crate::domain::account::AccountFacts;
+use crate::domain::account::{AccountFacts, in_words};
 use crate::domain::matching::{self, Candidate, MatchedBy};
 use crate::domain::{Defaults, Env};
 
@@ -173,7 +173,7 @@ fn leased(work: &WorkFacts, why: &mut Why) {
             why.summary = match reason {
                 WaitReason::Person => format!("agent {agent} asked a person and waits for the answer"),
                 WaitReason::Budget { account, .. } => {
-                    format!("agent {agent} waits for budget: {account} has too little left")
+                    format!("agent {agent} waits for budget: {} has too little left", in_words(account))
                 }
             };
             why.hint = problem.hint;

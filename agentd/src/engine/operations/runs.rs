@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Key;
 use crate::domain::Command;
+use crate::domain::account::in_words;
 use crate::domain::command::{Completion, RunRef, Spending, Submitter};
 use crate::domain::work::judge::acceptance_digest;
 use crate::domain::work::{WorkFacts, submit};
@@ -134,7 +135,7 @@ impl Engine {
                 None => (Directive::Continue, None),
                 Some(WaitReason::Person) => (Directive::Wait, Some("waits for a person's answer".to_owned())),
                 Some(WaitReason::Budget { account, .. }) => {
-                    (Directive::Wait, Some(format!("waits for budget: {account} has too little left")))
+                    (Directive::Wait, Some(format!("waits for budget: {} has too little left", in_words(account))))
                 }
             }
         };

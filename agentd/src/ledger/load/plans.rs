@@ -60,13 +60,15 @@ pub fn schedule(tx: &Connection, id: ScheduleId, for_tick: bool, defaults: &Defa
     let Some((key, state, start, last)) = found else { return Ok(None) };
     let added = added(tx, key)?;
     let zone = TimeZone::get(&added.time_zone).ok();
+    let unfinished = unfinished(tx, key)?;
     let mut facts = ScheduleFacts {
         id,
         start: WallMs::saturating(start),
         state: if state == 0 { ScheduleState::Active } else { ScheduleState::Paused },
         last: last.map(WallMs::saturating),
         work: None,
-        unfinished: unfinished(tx, key)?,
+        spenders: Vec::new(),
+        unfinished,
         submit: SubmitFacts::default(),
         frozen: host::frozen(tx)?.contains(&Scope::All),
         zone: zone.clone().unwrap_or_else(TimeZone::unknown),
@@ -82,6 +84,8 @@ pub fn schedule(tx: &Connection, id: ScheduleId, for_tick: bool, defaults: &Defa
             facts.submit = works::submit_facts(tx, facts.added.owner, std::slice::from_ref(work), &from)?;
         }
         facts.work = Some(work);
+        let ids: Vec<WorkId> = facts.unfinished.iter().map(|(id, _)| *id).collect();
+        facts.spenders = works::spenders(tx, &ids)?;
     }
     Ok(Some(facts))
 }

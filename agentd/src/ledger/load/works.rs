@@ -1,16 +1,18 @@
 //! Facts about works: one work, a submit, a claim, spending, a cascade.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use agentd_schemas::document::request::Scope;
-use agentd_schemas::event::{AgentState, CostReserved, Event, EventData, WorkState, WorkSubmitted};
+use agentd_schemas::event::{AgentState, Event, EventData, WorkState, WorkSubmitted};
 use agentd_schemas::id::{Fence, ID_BYTES, WorkId};
 use agentd_schemas::unit::name::{Skill, Slug};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LoadError, Loaded, accounts, agents, host};
 use crate::domain::Env;
+use crate::domain::account::{Used, of_parts};
 use crate::domain::command::{RunRef, Submitter};
 use crate::domain::matching::{self, Candidate, Demand, MAX_DEMANDS};
 use crate::domain::work::claim::{ClaimFacts, exhausted};
@@ -26,7 +28,7 @@ pub const CASCADE_STEP: usize = 64;
 
 const COLUMNS: &str = "w.key, w.id, w.state, w.attempts, w.max_attempts, w.max_cost, w.max_tokens, w.spent, w.reserved,
     w.tokens, w.reserved_tokens, w.unmet, w.held, w.breached, e.body, w.dependants,
-    a.name, r.epoch, r.incarnation, r.key, r.waiting";
+    a.name, r.epoch, r.incarnation, r.key, r.waiting, w.children > 0";
 const FROM: &str = "FROM works w JOIN events e ON e.idx = w.key LEFT JOIN runs r ON r.key = w.run
     LEFT JOIN agents a ON a.key = r.agent";
 
@@ -48,6 +50,15 @@ fn read(tx: &Connection, sql: &str, params: impl rusqlite::Params, with_dependan
     if with_dependants && dependants > 0 {
         facts.dependants = self::dependants(tx, facts.key, i64::MAX)?;
     }
+    if facts.has_parts {
+        facts.parts = accounts::used(tx, &of_parts(facts.id))?;
+    }
+    if let Some(run) = &facts.run
+        && facts.state.is_leased()
+        && (facts.reserved > 0 || facts.reserved_tokens > 0)
+    {
+        facts.open = accounts::open(tx, run.fence.n)?;
+    }
     Ok(Some(facts))
 }
 
@@ -68,6 +79,9 @@ fn facts(row: &Row<'_>) -> Loaded<(WorkFacts, i64)> {
         reserved: row.get(8)?,
         tokens: row.get(9)?,
         reserved_tokens: row.get(10)?,
+        has_parts: row.get(21)?,
+        parts: Used::default(),
+        open: Vec::new(),
         unmet: row.get(11)?,
         run: run(row, key)?,
         dependants: Vec::new(),
@@ -152,6 +166,18 @@ pub fn submit_facts(tx: &Connection, owner: u32, works: &[NewWork], from: &Submi
         facts.run = work(tx, named.work, false)?;
         facts.frozen = host::frozen(tx)?;
         link(tx, &mut facts.linked, named.work)?;
+    }
+    let from_run = facts.run.as_ref().map(|run| run.id);
+    let wholes = works.iter().filter_map(|new| match new.parent {
+        Some(Reference::Work(id)) => Some(id),
+        _ => None,
+    });
+    // What is left matters to those alone that name limits.
+    let limited = works.iter().any(|new| new.spec.max_cost_micro_usd.is_some() || new.spec.max_tokens.is_some());
+    for id in wholes.chain(from_run).filter(|_| limited) {
+        if let Entry::Vacant(room) = facts.rooms.entry(id) {
+            room.insert(accounts::chain(tx, id)?);
+        }
     }
     for new in works {
         for reference in new.depends_on.iter().chain(&new.parent) {
@@ -315,29 +341,10 @@ pub fn spend_facts(tx: &Connection, named: &RunRef, reservation: Option<u64>, en
     let Some(work) = work(tx, named.work, true)? else { return Ok(None) };
     let Some(name) = work.run.as_ref().map(|run| run.agent.clone()) else { return Ok(None) };
     let Some(agent) = agents::facts(tx, &name)? else { return Ok(None) };
-    let accounts = accounts::above(tx, work.spec.owner, Some(&name), env)?;
-    // An index beyond what a column holds is nobody's.
-    let reservation = reservation.filter(|index| i64::try_from(*index).is_ok());
-    let reservation = match (reservation, &work.run) {
-        (Some(index), Some(run)) => reserved(tx, index, run.fence.n)?,
-        _ => None,
-    };
+    let accounts = accounts::over(tx, &work, Some(&name), env)?;
+    let open = work.open.iter().find(|(index, _)| reservation == Some(*index));
+    let reservation = open.map(|(_, reserved)| reserved.clone());
     Ok(Some(SpendFacts { work, agent, accounts, reservation }))
-}
-
-fn reserved(tx: &Connection, index: u64, run: u64) -> Loaded<Option<CostReserved>> {
-    let sql = "SELECT micro_usd, tokens, accounts FROM reservations WHERE idx = ?1 AND run = ?2";
-    let found = tx
-        .prepare_cached(sql)?
-        .query_row(params![index, run], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))
-        .optional()?;
-    let Some((micro_usd, tokens, accounts)) = found else { return Ok(None) };
-    let accounts = serde_json::from_str(&accounts).map_err(|error| LoadError::Table {
-        table: "reservations",
-        row: i64::try_from(index).unwrap_or(i64::MAX),
-        what: error.to_string(),
-    })?;
-    Ok(Some(CostReserved { micro_usd, tokens, accounts }))
 }
 
 /// The next step of a cascade; `None` when it is finished.
@@ -352,8 +359,9 @@ pub fn cascade_facts(tx: &Connection, effect: u64) -> Loaded<Option<CascadeFacts
     let freed = freed(tx, key, step)?;
     let cancelled = state_of(state) == Some(WorkState::Cancelled);
     let children = if cancelled { children(tx, key, step)? } else { Vec::new() };
+    let spenders = spenders(tx, &children)?;
     let more = [dependants.len(), freed.len(), children.len()].iter().any(|n| *n >= CASCADE_STEP);
-    Ok(Some(CascadeFacts { effect, work, dependants, freed, children, more }))
+    Ok(Some(CascadeFacts { effect, work, dependants, freed, children, spenders, more }))
 }
 
 fn children(tx: &Connection, key: u64, limit: i64) -> Loaded<Vec<WorkId>> {
@@ -361,6 +369,20 @@ fn children(tx: &Connection, key: u64, limit: i64) -> Loaded<Vec<WorkId>> {
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map(params![key, limit], |row| id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Those of these works whose runs have something set aside: their end settles it.
+pub fn spenders(tx: &Connection, works: &[WorkId]) -> Loaded<Vec<WorkFacts>> {
+    let sql = "SELECT key FROM works WHERE id = ?1 AND (reserved > 0 OR reserved_tokens > 0)";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut spenders = Vec::new();
+    for id in works {
+        let key: Option<i64> = statement.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
+        if let Some(key) = key {
+            spenders.extend(work_by_key(tx, key, false)?);
+        }
+    }
+    Ok(spenders)
 }
 
 /// The verdicts of a result that waits for a person.

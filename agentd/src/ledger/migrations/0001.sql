@@ -99,7 +99,7 @@ CREATE TABLE works (
     changed INTEGER NOT NULL,            -- wall ms
     changed_by INTEGER NOT NULL,         -- idx of the last event
     held INTEGER NOT NULL DEFAULT 0,
-    breached INTEGER NOT NULL DEFAULT 0  -- bits: 1 start, 2 finish, 4 deadline
+    breached INTEGER NOT NULL DEFAULT 0  -- bits: 1 start, 2 finish, 4 deadline; 8 start, 16 finish missed at the end
 ) STRICT;
 CREATE INDEX works_ready ON works (queue, priority DESC, latest_start, key) WHERE state = 2;
 CREATE INDEX works_state ON works (state, key);

@@ -99,19 +99,3 @@ fn day(data: &CostSettled) -> &str {
     let of_day = data.accounts.iter().find_map(|account| account.split_once("/day/").map(|(_, day)| day));
     of_day.unwrap_or("")
 }
-
-/// A run is over: what it set aside and never settled is free again.
-pub(super) fn release(tx: &Connection, row: &Row, run: i64) -> Result<()> {
-    let mut open = tx.prepare_cached("SELECT micro_usd, tokens, accounts FROM reservations WHERE run = ?1")?;
-    let rows: Vec<(i64, i64, String)> =
-        open.query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_>>()?;
-    for (micro_usd, tokens, accounts) in &rows {
-        let accounts: Vec<String> = serde_json::from_str(accounts).unwrap_or_default();
-        let change = Change { reserved: -micro_usd, reserved_tokens: -tokens, ..Change::default() };
-        apply(tx, row.key, &accounts, change)?;
-    }
-    if !rows.is_empty() {
-        exec(tx, "DELETE FROM reservations WHERE run = ?1", [run])?;
-    }
-    Ok(())
-}

@@ -12,7 +12,8 @@ use agentd_schemas::event::{Event, EventData, ServiceLevelKind, WorkState};
 use agentd_schemas::id::WorkId;
 use rusqlite::{Connection, Result, params};
 
-use super::{exec, misplaced, money, state_number};
+use super::{exec, misplaced, money, objectives, state_number};
+use crate::domain::objective::Moment;
 
 /// The row that an event changes, as far as projecting needs it: all as it was before the event.
 pub(super) struct Row {
@@ -26,7 +27,7 @@ pub(super) struct Row {
     pub(super) queue: i64,
     /// Attempts.
     pub(super) attempts: i64,
-    /// Bits of the levels that were breached.
+    /// Bits of the levels that were breached, and of those that counted as missed without.
     pub(super) breached: i64,
     /// Latest start, or the largest integer.
     pub(super) latest_start: i64,
@@ -48,6 +49,11 @@ pub(super) struct Run {
     /// Outcome before the event.
     pub(super) outcome: i64,
 }
+
+/// Bits of `works.breached` that say that the start level counted for objectives, and will not again.
+pub(super) const START_COUNTED: i64 = 1 | 8;
+/// The same of the finish level.
+pub(super) const FINISH_COUNTED: i64 = 2 | 16;
 
 impl Row {
     /// Key of the run.
@@ -202,6 +208,14 @@ fn breached(tx: &Connection, event: &Event, row: &Row, level: ServiceLevelKind) 
     };
     exec(tx, "UPDATE works SET breached = breached | ?2 WHERE key = ?1", params![row.key, bit])?;
     timer::clear(tx, row.key, kind)?;
+    let counted = match level {
+        ServiceLevelKind::Start => row.breached & START_COUNTED,
+        ServiceLevelKind::Finish => row.breached & FINISH_COUNTED,
+        ServiceLevelKind::Deadline => 0,
+    };
+    if counted == 0 {
+        objectives::count(tx, row.owner, row.key, Moment::Missed(level), event.envelope.time)?;
+    }
     let sql = "INSERT INTO breaches (idx, work, owner) VALUES (?1, ?2, ?3)";
     exec(tx, sql, params![event.envelope.index, row.key, row.owner])
 }

@@ -1,10 +1,15 @@
 use agentd_schemas::document::objective::{Indicator, ObjectiveDocument};
-use agentd_schemas::event::{AgentActivated, ObjectiveRemoved, ObjectiveSet, Subject};
+use agentd_schemas::event::{
+    AgentActivated, ObjectiveRemoved, ObjectiveSet, ServiceLevelBreached, ServiceLevelKind, Subject, WorkCancelled,
+    WorkExpired, WorkRetried, WorkState, WorkSubmitted,
+};
+use agentd_schemas::id::WorkId;
 use agentd_schemas::unit::time::WallMs;
 
 use super::count;
+use crate::domain::fixture;
 use crate::domain::objective::Moment;
-use crate::ledger::project::told::Told;
+use crate::ledger::project::told::{START_MS, Told};
 
 const DAY: i64 = 86_400_000;
 const SUCCESS: Moment = Moment::Completed(None);
@@ -104,4 +109,44 @@ fn an_event_that_is_not_of_this_objective_is_an_error() {
         assert!(told.hear(named(id), data()).unwrap_err().to_string().contains("ObjectiveSet"), "{id}");
     }
     told.hear(named("1000/ci"), AgentActivated { reason: String::new() }).unwrap_err();
+}
+
+#[test]
+fn a_level_counts_once_however_often_the_work_ends() {
+    let due = WallMs::saturating(START_MS + 1);
+    let retried = || WorkRetried {
+        state: WorkState::Ready,
+        max_attempts: 2,
+        not_before: None,
+        deadline: None,
+        latest_start: Some(due),
+        finish_by: Some(due),
+        reason: "again".to_owned(),
+    };
+    for breached_first in [true, false] {
+        let mut told = Told::new();
+        set(&mut told, 1000, ObjectiveDocument { indicator: Indicator::StartWithin, ..objective("begins", &[]) });
+        set(&mut told, 1000, ObjectiveDocument { indicator: Indicator::FinishWithin, ..objective("ends", &[]) });
+        let work = || Subject::Work(WorkId::from_bytes([1; 10]));
+        told.tell(work(), WorkSubmitted { latest_start: Some(due), finish_by: Some(due), ..fixture::submitted() });
+        let breach = |told: &mut Told| {
+            for level in [ServiceLevelKind::Start, ServiceLevelKind::Finish] {
+                told.tell(work(), ServiceLevelBreached { level, due });
+            }
+        };
+        if breached_first {
+            breach(&mut told);
+            told.tell(work(), WorkCancelled { reason: "enough".to_owned() });
+        } else {
+            told.tell(work(), WorkExpired {});
+            told.tell(work(), retried());
+            breach(&mut told);
+        }
+        let once: Vec<String> =
+            ["begins", "ends"].iter().map(|name| format!("1000, {name}, {}, 0, 1", START_MS / DAY)).collect();
+        assert_eq!(told.rows(DAYS), once);
+        told.tell(work(), retried());
+        told.tell(work(), WorkExpired {});
+        assert_eq!(told.rows(DAYS), once, "{breached_first}");
+    }
 }

@@ -5,7 +5,7 @@ use agentd_schemas::event::{Event, Subject, WorkCompleted, WorkRetried, WorkStat
 use rusqlite::{Connection, Result, params};
 
 use super::super::{exec, json, objectives, state_number};
-use super::{Row, run, timer};
+use super::{FINISH_COUNTED, Row, START_COUNTED, run, timer};
 use crate::domain::objective::Moment;
 
 pub(super) fn completed(tx: &Connection, event: &Event, row: &Row, data: &WorkCompleted) -> Result<()> {
@@ -25,12 +25,23 @@ pub(super) fn completed(tx: &Connection, event: &Event, row: &Row, data: &WorkCo
     Ok(())
 }
 
-/// When it should be over, as the timer has it or as the breach remembers it.
+/// When it should be over; none once that counted as missed.
 fn finish_by(tx: &Connection, row: &Row) -> Result<Option<i64>> {
-    if row.breached & 2 != 0 {
-        return Ok(Some(i64::MIN));
+    if row.breached & FINISH_COUNTED != 0 { Ok(None) } else { timer::due(tx, row.key, timer::FINISH) }
+}
+
+/// Ended without success and not called off: what was asked of its times is missed, if it did not count so far. A retry
+/// does not count it again.
+fn missed(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
+    let start_missed = row.attempts == 0 && row.latest_start != i64::MAX && row.breached & START_COUNTED == 0;
+    let finish_missed = finish_by(tx, row)?.is_some();
+    let moment = Moment::Failed { start_missed, finish_missed };
+    objectives::count(tx, row.owner, row.key, moment, event.envelope.time)?;
+    let counted = (i64::from(start_missed) * 8) | (i64::from(finish_missed) * 16);
+    if counted == 0 {
+        return Ok(());
     }
-    timer::due(tx, row.key, timer::FINISH)
+    exec(tx, "UPDATE works SET breached = breached | ?2 WHERE key = ?1", params![row.key, counted])
 }
 
 /// Failed, cancelled or expired. Dependants and parts follow through the outbox.
@@ -40,10 +51,7 @@ pub(super) fn without_success(tx: &Connection, event: &Event, row: &Row, to: Wor
         run::free(tx, row)?;
     }
     if to != WorkState::Cancelled {
-        let start_missed = row.attempts == 0 && row.latest_start != i64::MAX;
-        let finish_missed = finish_by(tx, row)?.is_some();
-        let moment = Moment::Failed { start_missed, finish_missed };
-        objectives::count(tx, row.owner, row.key, moment, event.envelope.time)?;
+        missed(tx, event, row)?;
     }
     finish(tx, event, row, to)?;
     if row.linked {

@@ -3,8 +3,8 @@
 use agentd_schemas::event::{AttemptFailed, Event, FailureReason, RunWaiting, WorkClaimed};
 use rusqlite::{Connection, Result, params};
 
-use super::super::{exec, money, objectives};
-use super::{Row, timer};
+use super::super::{exec, objectives};
+use super::{Row, START_COUNTED, timer};
 use crate::domain::objective::Moment;
 use crate::domain::work::ending::counts_against;
 
@@ -48,7 +48,8 @@ pub(super) fn claimed(tx: &Connection, event: &Event, row: &Row, data: &WorkClai
         if asked {
             timer::clear(tx, row.key, timer::START)?;
         }
-        let in_time = asked.then_some(row.breached & 1 == 0 && envelope.time.as_ms() <= row.latest_start);
+        let counts = asked && row.breached & START_COUNTED == 0;
+        let in_time = counts.then_some(envelope.time.as_ms() <= row.latest_start);
         objectives::count(tx, row.owner, row.key, Moment::Started(in_time), envelope.time)?;
     }
     Ok(())
@@ -70,14 +71,13 @@ pub(super) fn judged(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     free(tx, row)
 }
 
-/// Ends the current run. What it had set aside is free again when it held the lease until now.
+/// Ends the current run. What it had set aside was settled before.
 pub(super) fn end(tx: &Connection, event: &Event, row: &Row, outcome: i64, result: bool) -> Result<()> {
     let Some(run) = row.run else { return Ok(()) };
     let envelope = &event.envelope;
     let sql = "UPDATE runs SET outcome = ?2, ended_ms = ?3, ended_by = ?4, waiting = NULL,
                  result_by = CASE WHEN ?5 THEN ?4 ELSE result_by END WHERE key = ?1";
-    exec(tx, sql, params![run.key, outcome, envelope.time.as_ms(), envelope.index, result])?;
-    if run.outcome == LIVE { money::release(tx, row, run.key) } else { Ok(()) }
+    exec(tx, sql, params![run.key, outcome, envelope.time.as_ms(), envelope.index, result])
 }
 
 /// Frees the agent of a run that ended without credit, when the run held the lease until now.

@@ -5,6 +5,7 @@ use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::WaitingForPerson;
 use rusqlite::Connection;
 
+use crate::domain::account::raise_command;
 use crate::ledger::query::works::{Stored, Wanted, scan};
 use crate::ledger::query::{QueryError, read, resolve};
 use crate::policy::Viewer;
@@ -42,7 +43,7 @@ fn one(conn: &Connection, work: &Stored) -> Result<Option<WaitingForPerson>, Que
     let (what, command) = match work.waiting_for(conn)? {
         None if work.state == WorkState::Verifying => ("accept", format!("agentctl work accept {short}")),
         Some(WaitReason::Person) => ("answer", format!("agentctl work answer {short} …")),
-        Some(WaitReason::Budget { account, .. }) => ("budget", raise(&short, &account)),
+        Some(WaitReason::Budget { account, .. }) => ("budget", raise_command(&short, &account)),
         None => return Ok(None),
     };
     let since = if what == "accept" { judged_at(conn, work)? } else { None };
@@ -53,13 +54,6 @@ fn one(conn: &Connection, work: &Stored) -> Result<Option<WaitingForPerson>, Que
         since: since.unwrap_or(work.changed),
         command,
     }))
-}
-
-fn raise(short: &str, account: &str) -> String {
-    match account.rsplit_once('/') {
-        Some((scope, period)) => format!("agentctl budget set {scope} --per {period} --max-cost …"),
-        None => format!("agentctl work raise {short} --max-cost …"),
-    }
 }
 
 /// When the result came that waits for a person: its run was over then.

@@ -7,6 +7,7 @@ use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::WorkRow;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::domain::account::in_words;
 use crate::ledger::load::Loaded;
 use crate::ledger::query::{IsParked, read, resolve};
 
@@ -155,7 +156,9 @@ impl Stored {
                 n => format!("waits for {n} other works"),
             }),
             WorkState::Waiting => run.and_then(|run| run.waiting.as_ref()).map(|waiting| match waiting {
-                WaitReason::Budget { account, .. } => format!("waits for budget: {account} has too little left"),
+                WaitReason::Budget { account, .. } => {
+                    format!("waits for budget: {} has too little left", in_words(account))
+                }
                 WaitReason::Person => "waits for a person's answer".to_owned(),
             }),
             WorkState::Verifying => Some("its result waits for a person".to_owned()),

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use super::Stored;
 use super::row::shown;
 use super::runs::{self, IsLive};
-use crate::ledger::load::{LoadError, Loaded};
+use crate::domain::account::of_parts;
+use crate::ledger::load::{LoadError, Loaded, accounts};
 use crate::ledger::query::{IsParked, QueryError, read, resolve};
 use crate::policy::Viewer;
 
@@ -35,6 +36,8 @@ pub fn show(
     let content = read::content(conn, key)?;
     let (instructions, inputs) = content.map_or((None, None), |content| (content.instructions, content.inputs));
     let links = Links { conn, viewer, owner: work.owner, parked };
+    let children = links.all("parent = ?1", key)?;
+    let parts = if children.is_empty() { None } else { Some(accounts::used(conn, &of_parts(work.id))?) };
     Ok(WorkView {
         row: work.row(conn, key, parked)?,
         version: work.version,
@@ -46,7 +49,7 @@ pub fn show(
         depends_on: links.all("key IN (SELECT on_work FROM dependencies WHERE work = ?1)", key)?,
         dependants: links.all("key IN (SELECT work FROM dependencies WHERE on_work = ?1)", key)?,
         parent: work.parent.map(|parent| links.all("key = ?1", parent)).transpose()?.and_then(|mut all| all.pop()),
-        children: links.all("parent = ?1", key)?,
+        children,
         not_before: spec.not_before,
         deadline: spec.deadline,
         latest_start: spec.latest_start,
@@ -57,6 +60,8 @@ pub fn show(
         max_tokens: work.max_tokens,
         tokens: work.tokens,
         reserved: read::money(work.reserved),
+        spent_with_parts: parts.map(|parts| read::money(work.spent.saturating_add(parts.spent))),
+        tokens_with_parts: parts.map(|parts| work.tokens.saturating_add(parts.tokens)),
         waiting_for: work.waiting_for(conn)?,
         acceptance: spec.acceptance,
         runs: runs::runs(conn, &work, live)?,

@@ -23,11 +23,13 @@ pub struct CostReserved {
     pub micro_usd: u64,
     /// Tokens.
     pub tokens: u64,
-    /// Periods charged: `owner:1000/day/2026-11-22`.
+    /// Charged besides the work itself: `work:w-…` for each work that it is part of, and periods:
+    /// `owner:1000/day/2026-11-22`.
     pub accounts: Vec<String>,
 }
 
-/// A reservation, or an amount never reserved, became spending.
+/// A reservation, or an amount never reserved, became spending. What a run left open, the host settles as estimated
+/// before the event that ends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CostSettled {
@@ -48,7 +50,7 @@ pub struct CostSettled {
     pub released_micro_usd: u64,
     /// What the reservation had set aside.
     pub released_tokens: u64,
-    /// Periods charged, those of the reservation where there was one.
+    /// Charged besides the work itself; those of the reservation where there was one.
     pub accounts: Vec<String>,
 }
 

@@ -33,7 +33,8 @@ pub struct RunStarted {}
 pub enum WaitReason {
     /// An account has too little left.
     Budget {
-        /// The account: `work`, `owner:1000/day`, `host/day`, `agent:NAME/month`.
+        /// The account: `work`, `work:w-…` of a work that it is part of, `owner:1000/day`, `host/day`,
+        /// `agent:NAME/month`.
         account: String,
         /// Money that was asked for and did not fit; 0 where what was spent reached the limit.
         micro_usd: u64,
