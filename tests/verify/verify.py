@@ -203,10 +203,11 @@ def verify_event(line, lines, header, versions, tree, begun):
 def verify_export(path, vkey, *old):
     lines, tree, versions, begun, past = read_lines(path), Tree(), {}, [], 0
     header, _ = take(lines, "the header", "header")
-    need(header["format"] == "agentd-export@v1" and header["whole"] in (True, False), "not an agentd-export@v1")
+    need(header["format"] == "agentd-export@v1" and isinstance(header["whole"], bool), "not an agentd-export@v1")
     need(header["log_key"] == vkey, "the export names another key")
     need(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z", header["exported_at"]), "exported_at has another form")
-    need(header["origin"].endswith(f"/log/{json.dumps(header['incarnation'])}"), "the incarnation is not that of the origin")
+    named = header["origin"].endswith(f"/log/{json.dumps(header['incarnation'])}")
+    need(named, "the header's incarnation is not that of the origin")
     whole, size, old = header["whole"], header["tree"]["size"], [checkpoint(read(name).decode(), vkey) for name in old]
     for _, known, root in old:
         need(known <= size, f"the export ends at {size} events, an old checkpoint has {known}")

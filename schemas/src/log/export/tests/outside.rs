@@ -106,7 +106,7 @@ fn a_header_that_lies_or_is_written_otherwise_is_refused_by_both_verifiers() {
         ("\"incarnation\":1", "\"incarnation\":1.0", "1.0 is no whole number"),
         (at, "\"exported_at\":\"2026-01-02T03:04:05.500Z\"", "exported_at has another form"),
         (at, "\"exported_at\":\"2026-01-02T04:04:05.5+01:00\"", "exported_at has another form"),
-        ("\"whole\":true", "\"whole\":1", "not a whole"),
+        ("\"whole\":true", "\"whole\":1", "not an agentd-export"),
     ];
     for (from, to, says) in cases {
         let changed = with_header(&export, from, to);
