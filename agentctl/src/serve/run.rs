@@ -247,7 +247,7 @@ impl Run<'_> {
             finished_at: Some(crate::ambient::now().timestamp()),
         };
         let payload = completion.to_json().map_err(|error| unfit(error.to_string()))?;
-        Envelope::sign(self.session.key(), PAYLOAD_TYPE, &payload).map_err(|error| unfit(error.to_string()))
+        Envelope::sign(&self.session.key(), PAYLOAD_TYPE, &payload).map_err(|error| unfit(error.to_string()))
     }
 
     /// Posts until somebody answers, for as long as the lease may live.

@@ -71,7 +71,7 @@ impl Args {
         };
         let stop = Stop::on_signals()?;
         serve::log(&format!("agent {} at {}, {} at a time", self.name, socket.display(), self.max));
-        let session = Session::new(Door::new(socket), self.name, key);
+        let session = Session::new(Door::new(socket), self.name, key).with_file(path);
         let plan = Plan { command: self.command, lease_s, once: self.once };
         let hands = (0..self.max).map(|_| serve::work(&session, &plan, &stop));
         let ended: Result<Vec<()>, Failure> = futures_util::future::join_all(hands).await.into_iter().collect();
