@@ -123,7 +123,8 @@ impl Session {
     fn not_its_key(&self) -> Problem {
         let agent = &self.name;
         let file = self.file.as_ref().map_or_else(String::new, |file| format!(" in {}", file.display()));
-        let words = format!("agent {agent} does not have the key{file}: it has another one, or belongs to another user");
+        let words =
+            format!("agent {agent} does not have the key{file}: it has another one, or belongs to another user");
         let hint = format!("agentctl agent show {agent} names its key; --key FILE takes another one");
         Problem::new(Code::Denied, words + "; nothing was signed").hint(hint)
     }
@@ -170,8 +171,9 @@ mod tests {
             let possession = Possession { kind, trust_domain: "h-1.agentd.internal", name, nonce, public_key: &public };
             String::from_utf8(possession.message().unwrap()).unwrap()
         };
-        let is_proof =
-            |message: String| session.is_proof_of_possession(&ChallengeResponse { nonce: "n1".to_owned(), message }, &key);
+        let is_proof = |message: String| {
+            session.is_proof_of_possession(&ChallengeResponse { nonce: "n1".to_owned(), message }, &key)
+        };
         assert!(is_proof(text(PossessionKind::Authenticate, "fixer", "n1")));
         assert!(!is_proof(text(PossessionKind::Rotate, "fixer", "n1")));
         assert!(!is_proof(text(PossessionKind::Authenticate, "other", "n1")));

@@ -4,6 +4,7 @@ use agentd_schemas::event::{AccountLimitSet, EventData, TickOutcome};
 use agentd_schemas::unit::money::MicroUsd;
 
 use super::{serde_word, spaced};
+use crate::command::slo::list::days;
 use crate::output::count;
 
 /// The words for an event of a schedule, an objective or an account; `None` for other events.
@@ -27,7 +28,7 @@ pub(super) fn words(data: &EventData) -> Option<String> {
                 document.name,
                 document.target_percent,
                 serde_word(&document.indicator),
-                document.window
+                days(document.window)
             )
         }
         EventData::ObjectiveRemoved(_) => "objective removed".to_owned(),

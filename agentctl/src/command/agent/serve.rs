@@ -40,10 +40,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "max")]
     once: bool,
     /// Works at a time
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_hyphen_values = true, value_parser = crate::command::whole(1..=MAX_AT_A_TIME))]
     max: u32,
     /// How long a lease lives without a heartbeat, 5s to 1h; heartbeats come three times as often
-    #[arg(long, value_name = "TIME", default_value = "60s")]
+    #[arg(long, value_name = "TIME", default_value = "60s", allow_hyphen_values = true, value_parser = crate::command::span)]
     lease: Span,
     /// The command and its arguments; no shell reads them
     #[arg(required = true, last = true, value_name = "COMMAND")]

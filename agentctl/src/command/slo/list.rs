@@ -1,6 +1,7 @@
 //! `agentctl slo` and `agentctl slo list`
 
 use agentd_schemas::document::Indicator;
+use agentd_schemas::unit::duration::Span;
 use agentd_schemas::view::ObjectiveView;
 
 use crate::context::{Context, read};
@@ -47,7 +48,7 @@ fn table(out: &Output, objectives: &[ObjectiveView]) -> Result<(), Failure> {
             Cell::new(format!("{} of {}", view.budget_left, view.budget)),
             Cell::maybe(view.burn_rate_day_percent.map(rate)),
             Cell::maybe(view.burn_rate_week_percent.map(rate)),
-            view.objective.window.into(),
+            Cell::new(days(view.objective.window)),
             Cell::new(labels.join(",")),
         ]);
     }
@@ -57,6 +58,11 @@ fn table(out: &Output, objectives: &[ObjectiveView]) -> Result<(), Failure> {
         return Ok(());
     }
     out.table(&table)
+}
+
+/// A window, which is whole days, in days as it was written.
+pub(crate) fn days(window: Span) -> String {
+    format!("{}d", window.as_ms() / 86_400_000)
 }
 
 fn indicator(indicator: Indicator) -> &'static str {
@@ -88,6 +94,7 @@ mod tests {
         {
             assert_eq!(percent(milli), text);
         }
+        assert_eq!(days("28d".parse().unwrap()), "28d");
         assert_eq!((rate(100).as_str(), rate(1234).as_str(), rate(5).as_str()), ("1.00", "12.34", "0.05"));
     }
 }

@@ -1,6 +1,6 @@
 //! Service-level objectives: `agentctl slo` alone lists them.
 
-mod list;
+pub(crate) mod list;
 mod remove;
 mod set;
 
