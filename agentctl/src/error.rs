@@ -116,10 +116,10 @@ impl Failure {
             None => failure,
         };
         // What a flag takes is relative to the day on which it is typed; a file is read on any day.
-        match error.message().ends_with("is not a time") {
-            true => failure.hint_too("files take full times with their zone; 2h, 22:00 and tomorrow are for flags"),
-            false => failure,
+        if error.message().ends_with("is not a time") {
+            return failure.hint_too("files take full times with their zone; 2h, 22:00 and tomorrow are for flags");
         }
+        failure
     }
 
     /// Adds the way out.

@@ -34,7 +34,7 @@ mod man;
 pub(crate) mod model;
 pub(crate) mod remote;
 mod schedule;
-pub(crate) mod slo;
+mod slo;
 mod status;
 pub(crate) mod submit;
 mod thaw;

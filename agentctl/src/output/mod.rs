@@ -23,7 +23,7 @@ pub(crate) use details::Details;
 pub(crate) use indent::indented;
 pub(crate) use table::{Cell, Table, cut};
 pub(crate) use text::{
-    bytes, count, elapsed, local_times, money, plain, plain_lines, shell_word, span_ms, state_colour,
+    bytes, count, days, elapsed, local_times, money, plain, plain_lines, shell_word, span_ms, state_colour,
 };
 
 /// Colours that terminals have; each goes with a word that says the same.

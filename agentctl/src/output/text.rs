@@ -106,6 +106,11 @@ pub(crate) fn span_ms(ms: u64) -> String {
     span.to_string().split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
+/// A window of whole days, in days as it was written.
+pub(crate) fn days(window: Span) -> String {
+    format!("{}d", window.as_ms() / 86_400_000)
+}
+
 /// The colour that goes with a state, an outcome or a health word.
 pub(crate) fn state_colour(state: &str) -> Option<Colour> {
     Some(match state {
@@ -195,6 +200,11 @@ mod tests {
         ] {
             assert_eq!(elapsed(at(from), at(to)), shown);
         }
+    }
+
+    #[test]
+    fn a_window_is_told_in_days_as_it_was_written() {
+        assert_eq!(days("28d".parse().unwrap()), "28d");
     }
 
     #[test]

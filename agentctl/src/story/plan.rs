@@ -4,8 +4,7 @@ use agentd_schemas::event::{AccountLimitSet, EventData, TickOutcome};
 use agentd_schemas::unit::money::MicroUsd;
 
 use super::{serde_word, spaced};
-use crate::command::slo::list::days;
-use crate::output::count;
+use crate::output::{count, days};
 
 /// The words for an event of a schedule, an objective or an account; `None` for other events.
 pub(super) fn words(data: &EventData) -> Option<String> {

@@ -107,8 +107,7 @@ impl Args {
         // And the name: nothing is to be done with a key for one that is taken.
         if agents.show(agent.name.as_str()).await.is_ok() {
             let taken = format!("the agent name {} is taken: names are never reused", agent.name);
-            let hint = format!("agentctl agent show {0}, or enrol under another name", agent.name);
-            return Err(Problem::new(Code::NameTaken, taken).hint(hint).into());
+            return Err(Problem::new(Code::NameTaken, taken).hint("choose another name").into());
         }
         let key = if made { agent_key::generate()? } else { agent_key::load(&path)? };
         if made {

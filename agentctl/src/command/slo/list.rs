@@ -1,12 +1,11 @@
 //! `agentctl slo` and `agentctl slo list`
 
 use agentd_schemas::document::Indicator;
-use agentd_schemas::unit::duration::Span;
 use agentd_schemas::view::ObjectiveView;
 
 use crate::context::{Context, read};
 use crate::error::Failure;
-use crate::output::{Cell, Output, Table};
+use crate::output::{Cell, Output, Table, days};
 
 /// List objectives and how they stand
 #[derive(Debug, clap::Args)]
@@ -60,11 +59,6 @@ fn table(out: &Output, objectives: &[ObjectiveView]) -> Result<(), Failure> {
     out.table(&table)
 }
 
-/// A window, which is whole days, in days as it was written.
-pub(crate) fn days(window: Span) -> String {
-    format!("{}d", window.as_ms() / 86_400_000)
-}
-
 fn indicator(indicator: Indicator) -> &'static str {
     match indicator {
         Indicator::Success => "completed",
@@ -94,7 +88,6 @@ mod tests {
         {
             assert_eq!(percent(milli), text);
         }
-        assert_eq!(days("28d".parse().unwrap()), "28d");
         assert_eq!((rate(100).as_str(), rate(1234).as_str(), rate(5).as_str()), ("1.00", "12.34", "0.05"));
     }
 }

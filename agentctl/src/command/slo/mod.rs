@@ -1,6 +1,6 @@
 //! Service-level objectives: `agentctl slo` alone lists them.
 
-pub(crate) mod list;
+mod list;
 mod remove;
 mod set;
 

@@ -117,7 +117,9 @@ fn line(out: &Output, told: &Told) -> String {
 /// What an event keeps beside the log: ` [content 0: text/plain]`.
 fn slots(told: &Told) -> String {
     let blobs = told.event.iter().flat_map(|event| &event.envelope.blobs);
-    blobs.map(|blob| format!("  [content {}: {}]", blob.slot, plain(&blob.media_type))).collect()
+    let said: Vec<String> =
+        blobs.map(|blob| format!("  [content {}: {}]", blob.slot, plain(&blob.media_type))).collect();
+    said.concat()
 }
 
 /// The words that an event keeps beside the log; `None` where there are none or they were erased.
