@@ -26,10 +26,21 @@ pub(crate) fn now() -> WallMs {
     WallMs::try_from(jiff::Timestamp::now()).unwrap_or(WallMs::EPOCH)
 }
 
-/// The zone of the person: `TZ`, or `/etc/localtime`. Without `TZ` that one file is read; asking for the zone by name
-/// would first look through every directory of the zone database, which costs more than all the rest of a command.
+/// The zone of the person, or UTC where it is not known: see [`known_zone`].
 pub(crate) fn zone() -> TimeZone {
-    local_zone().unwrap_or_else(TimeZone::system)
+    known_zone().unwrap_or(TimeZone::UTC)
+}
+
+/// The zone of the person: `TZ`, or `/etc/localtime`, or UTC where there is neither. Without `TZ` that one file is read; asking for the zone by name
+/// would first look through every directory of the zone database, which costs more than all the rest of a command.
+pub(crate) fn known_zone() -> Result<TimeZone, String> {
+    if let Some(zone) = local_zone() {
+        return Ok(zone);
+    }
+    TimeZone::try_system().or_else(|_| match var("TZ") {
+        Some(name) => Err(format!("TZ={} is no time zone known here: set it as in TZ=Europe/Berlin", name.display())),
+        None => Ok(TimeZone::UTC),
+    })
 }
 
 fn local_zone() -> Option<TimeZone> {

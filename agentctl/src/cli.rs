@@ -10,6 +10,9 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{Output, Style};
 
+/// Bytes of one argument that an error repeats.
+const MAX_SHOWN_BYTES: usize = 120;
+
 /// Speaks with agentd: agents, their work, and the ledger of all of it.
 ///
 /// Ids may be any unique prefix, and `@` is the latest work submitted from this directory. Data goes to stdout, all
@@ -51,7 +54,8 @@ pub(crate) struct Globals {
     #[arg(long = "no-color", global = true)]
     no_colour: bool,
     /// Run the command there, with ssh; files that it names are files there
-    #[arg(long, short = 'H', global = true, value_name = "USER@HOST")]
+    #[arg(long, short = 'H', global = true, value_name = "USER@HOST",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     host: Option<String>,
 }
 
@@ -61,7 +65,7 @@ pub(crate) fn main() -> ExitCode {
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error, arguments.iter().any(|argument| argument == "--json")),
+        Err(error) => return refused(&error, &arguments),
     };
     let json = cli.globals.json;
     match run(cli, &arguments) {
@@ -92,22 +96,36 @@ fn run(cli: Cli, arguments: &[std::ffi::OsString]) -> Result<(), Failure> {
 }
 
 /// A question for help, or arguments that make no sense.
-fn refused(error: &clap::Error, json: bool) -> ExitCode {
+fn refused(error: &clap::Error, arguments: &[std::ffi::OsString]) -> ExitCode {
     if !error.use_stderr() {
         return match error.print() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => ExitCode::from(Failure::from(error).exit()),
         };
     }
-    if json {
-        let text = error.render().to_string();
+    let text = shortened(error.render().to_string(), arguments);
+    if arguments.iter().any(|argument| argument == "--json") {
         let message = text.lines().next().unwrap_or_default();
         let failure = Failure::usage(message.strip_prefix("error: ").unwrap_or(message)).hint("agentctl help");
         let _ = std::io::stderr().write_all(failure.told(true).as_bytes());
+    } else if text.len() < error.render().to_string().len() {
+        let _ = std::io::stderr().write_all(text.as_bytes());
     } else {
         let _ = error.print();
     }
     ExitCode::from(2)
+}
+
+/// The text of an error without the greater part of arguments that nobody wants to read again.
+fn shortened(mut text: String, arguments: &[std::ffi::OsString]) -> String {
+    for argument in arguments.iter().filter_map(|argument| argument.to_str()) {
+        let values = [argument, argument.split_once('=').map_or(argument, |(_, value)| value)];
+        for value in values.into_iter().filter(|value| value.len() > MAX_SHOWN_BYTES) {
+            let end = (0..=MAX_SHOWN_BYTES).rev().find(|at| value.is_char_boundary(*at)).unwrap_or(0);
+            text = text.replace(value, &format!("{}…", value.get(..end).unwrap_or_default()));
+        }
+    }
+    text
 }
 
 /// A defect of agentctl: said in one line, exit code 255.
@@ -177,6 +195,32 @@ mod tests {
             }
         }
         assert!(examples > 40, "{examples}");
+    }
+
+    #[test]
+    fn an_error_repeats_the_beginning_of_a_long_argument() {
+        let long = "é".repeat(30_000);
+        for argument in [format!("--reason={long}"), long.clone()] {
+            let arguments = ["agentctl", "cancel", "@", "--reason", &argument].map(std::ffi::OsString::from);
+            let error = Cli::try_parse_from(&arguments[..4]).unwrap_err().to_string() + &argument;
+            let text = shortened(error, &arguments);
+            assert!(text.ends_with("é…") && text.len() < 1000, "{}", text.len());
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_refused_with_its_bounds() {
+        for (flag, value, words) in [
+            ("--max-cost", "-1usd", "cannot be negative"),
+            ("--timeout", "-1s", "cannot be negative"),
+            ("--not-before", "-2h", "cannot be negative"),
+            ("--max-attempts", "-1", "a whole number from 1 to 100"),
+            ("--max-attempts", "1.5", "a whole number from 1 to 100"),
+            ("--max-tokens", "abc", "a whole number, 0 or more"),
+        ] {
+            let error = Cli::try_parse_from(["agentctl", "submit", "x", flag, value]).unwrap_err().to_string();
+            assert!(error.contains(words), "{flag} {value}: {error}");
+        }
     }
 
     /// A command line as a shell splits it, as far as examples need it: quotes, and an end at a pipe or redirection.

@@ -16,6 +16,7 @@ use zbus::names::BusName;
 
 use crate::ambient;
 use crate::error::{Failure, said};
+use crate::output::shell_word;
 
 /// File name of the operators' socket in a runtime or state directory.
 const SOCKET: &str = "control.sock";
@@ -87,8 +88,21 @@ fn nowhere(asked: Option<&str>, tried: &[String]) -> Failure {
             hint.push_str(&format!("tried {line}\n"));
         }
     }
-    hint.push_str("systemctl status agentd, or start one of your own: agentd --state DIR");
+    hint.push_str(&match asked.and_then(own_state) {
+        Some(state) => format!("start it: agentd --state {}", shell_word(&state)),
+        None => "systemctl status agentd, or start one of your own: agentd --state DIR".to_owned(),
+    });
     Failure::unreachable(format!("cannot reach agentd: {what}")).hint(hint).detail("tried", tried)
+}
+
+/// The state directory of a daemon of one's own, by the socket that it has in it.
+fn own_state(asked: &str) -> Option<String> {
+    let Ok(Door::Socket(path)) = parse(asked) else {
+        return None;
+    };
+    let state = path.parent().filter(|run| run.ends_with("run") && path.ends_with(SOCKET))?.parent()?;
+    let is_private = path != Path::new(SYSTEM_SOCKET) && !state.as_os_str().is_empty();
+    is_private.then(|| state.display().to_string())
 }
 
 /// Reads `--address`: `system`, `session`, `unix:path=…`, or the path of a socket.
@@ -230,6 +244,15 @@ mod tests {
         let told = failure.told(false);
         assert!(told.starts_with("error: cannot reach agentd: /nonexistent/agentd.sock: no such file"), "{told}");
         assert!(told.contains("hint: systemctl status agentd, or start one of your own: agentd --state DIR"), "{told}");
+    }
+
+    #[test]
+    fn the_way_out_fits_the_daemon_that_was_meant() {
+        let hint = |asked: &str| nowhere(Some(asked), &[]).told(false);
+        assert!(hint("/tmp/my state/run/control.sock").ends_with("hint: start it: agentd --state '/tmp/my state'\n"));
+        for asked in ["system", SYSTEM_SOCKET, "/nonexistent/agentd.sock"] {
+            assert!(hint(asked).contains("hint: systemctl status agentd"), "{asked}");
+        }
     }
 
     /// A daemon that knows one work.

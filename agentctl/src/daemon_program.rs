@@ -14,6 +14,25 @@ pub(crate) fn become_it(arguments: &[OsString]) -> Failure {
         .hint("agentd is looked for beside agentctl, then in PATH")
 }
 
+/// What `agentd` with these arguments prints; a failure where it does not succeed.
+pub(crate) fn output(arguments: &[OsString]) -> Result<String, Failure> {
+    let program = find();
+    let output = std::process::Command::new(&program).args(arguments).output().map_err(|error| {
+        Failure::local(format!("cannot start {}: {}", program.display(), said(&error)))
+            .hint("agentd is looked for beside agentctl, then in PATH")
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = |word: &str| told.lines().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
+    let failure = Failure::local(line("error: ").unwrap_or_else(|| told.trim().to_owned()));
+    Err(match line("hint: ") {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
+}
+
 /// `agentd` beside this program, else wherever PATH has it.
 pub(crate) fn find() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("agentd")).filter(|path| path.is_file());

@@ -111,10 +111,15 @@ impl Failure {
             _ => name.to_owned(),
         };
         let failure = Self::new(Code::InvalidDocument.as_str(), 2, format!("{place}: {}", error.message()));
-        match error.hint() {
+        let failure = match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
+        };
+        // What a flag takes is relative to the day on which it is typed; a file is read on any day.
+        if error.message().ends_with("is not a time") {
+            return failure.hint_too("files take full times with their zone; 2h, 22:00 and tomorrow are for flags");
         }
+        failure
     }
 
     /// Adds the way out.
@@ -153,6 +158,11 @@ impl Failure {
         &self.0.message
     }
 
+    /// The last way out that it names.
+    pub(crate) fn hinted(&self) -> Option<&str> {
+        self.0.hint.as_deref()?.lines().last()
+    }
+
     /// Whether the daemon may or may not have acted.
     pub(crate) fn is_broken(&self) -> bool {
         self.0.broken
@@ -167,7 +177,8 @@ impl Failure {
             let text = serde_json::to_string(&*self.0).unwrap_or_else(|_| String::from("{\"code\":\"internal\"}"));
             return text + "\n";
         }
-        let mut text = format!("error: {}\n", crate::output::plain_lines(&self.0.message));
+        let message = crate::output::local_times(&self.0.message, |at| at.local(&crate::ambient::zone()));
+        let mut text = format!("error: {}\n", crate::output::plain_lines(&message));
         if let Some(hint) = &self.0.hint {
             for line in hint.lines() {
                 text.push_str(&format!("hint: {}\n", crate::output::plain(line)));

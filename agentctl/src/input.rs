@@ -80,7 +80,11 @@ pub(crate) fn document<T: DeserializeOwned>(name: &str, limit: usize) -> Result<
 
 /// Reads the documents of a file: one in TOML or JSON, many in a JSON list or JSON Lines.
 pub(crate) fn documents<T: DeserializeOwned>(name: &str, limit: usize, most: usize) -> Result<Vec<T>, Failure> {
-    let bytes = read(name, limit)?;
+    let mut bytes = read(name, limit)?;
+    // Some editors begin UTF-8 with a mark; in a file it is harmless whatever the format.
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
     let documents = parse(name, &bytes, most).map_err(|error| Failure::document(shown(name), &error))?;
     match documents.len() {
         0 => Err(Failure::usage(format!("{} holds no document", shown(name)))),

@@ -62,7 +62,8 @@ impl Args {
         let mut checks = match context.reached().await {
             Ok(reached) => with_daemon(context, &reached.door).await,
             Err(failure) => {
-                vec![Check::fail("daemon", failure.message(), "systemctl start agentd, or agentd --state DIR")]
+                let fix = failure.hinted().unwrap_or("systemctl start agentd, or agentd --state DIR").to_owned();
+                vec![Check::fail("daemon", failure.message(), fix)]
             }
         };
         checks.push(zone());
@@ -148,7 +149,17 @@ fn health(status: &StatusView) -> Check {
     if wrong.is_empty() {
         return Check::ok("health", "agentd has no complaint");
     }
-    Check::fail("health", wrong.join("; "), "journalctl -u agentd")
+    Check::fail("health", wrong.join("; "), cure(&wrong.join(" "), &status.mode))
+}
+
+/// What to do about a complaint: by its words, else by what the daemon wrote about it.
+fn cure(wrong: &str, mode: &str) -> &'static str {
+    match mode {
+        _ if wrong.contains("clock") => "agentctl clock accept --reason 'looked at the clock'",
+        "private" => "see what agentd wrote where it was started",
+        "session" => "journalctl --user -u agentd",
+        _ => "journalctl -u agentd",
+    }
 }
 
 fn disk(free_percent: u32) -> Check {

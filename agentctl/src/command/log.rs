@@ -13,8 +13,11 @@ pub(crate) struct Args {
     /// Go on as events come, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
+    /// With the index of each event and what it keeps beside the log, as `ledger redact` takes them
+    #[arg(long, requires = "work")]
+    indexes: bool,
     /// Of the whole log, the newest so many events
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one(), conflicts_with = "work")]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, allow_hyphen_values = true, value_parser = crate::command::at_least_one(), conflicts_with = "work")]
     limit: u32,
 }
 
@@ -22,7 +25,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self.work {
-            Some(work) => work::log::Args::new(work, self.follow).run(context).await,
+            Some(work) => work::log::Args::new(work, self.follow, self.indexes).run(context).await,
             None => ledger::log::Args::newest(self.limit, self.follow).run(context).await,
         }
     }

@@ -27,6 +27,13 @@ impl Args {
             Failure::local(format!("cannot write into {}: {}", directory.display(), said(&error)))
         };
         std::fs::create_dir_all(&directory).map_err(failed)?;
-        clap_mangen::generate_to(command, &directory).map_err(failed)
+        clap_mangen::generate_to(command, &directory).map_err(failed)?;
+        let name = directory.display().to_string();
+        let view = serde_json::json!({ "directory": name });
+        context
+            .out
+            .show(&view, std::slice::from_ref(&name), |out| out.line(format!("{name}: a page for each command")))?;
+        context.out.hint("man -l FILE shows one of them");
+        Ok(())
     }
 }

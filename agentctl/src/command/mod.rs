@@ -1,5 +1,7 @@
 //! The commands: a noun is a folder, a verb is a file with its arguments and what it does.
 
+use agentd_schemas::unit::duration::Span;
+use agentd_schemas::unit::money::Usd;
 use agentd_schemas::unit::name::{LabelKey, LabelValue};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -110,8 +112,39 @@ dispatch!(Command {
 });
 
 /// A parser of how many, which is some.
-pub(crate) fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..)
+pub(crate) fn at_least_one() -> impl TypedValueParser<Value = u32> {
+    whole(1..=u32::MAX)
+}
+
+/// A parser of whole numbers within bounds, which it names when it refuses.
+pub(crate) fn whole<N>(bounds: std::ops::RangeInclusive<N>) -> impl TypedValueParser<Value = N>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display + Clone + Send + Sync + 'static,
+{
+    move |text: &str| match text.parse::<N>() {
+        Ok(number) if bounds.contains(&number) => Ok(number),
+        _ => Err(match bounds.end().to_string() {
+            // The last number of a type tells nobody anything.
+            end if end.len() > 9 => format!("write a whole number, {} or more", bounds.start()),
+            end => format!("write a whole number from {} to {end}", bounds.start()),
+        }),
+    }
+}
+
+/// Reads an amount of money.
+pub(crate) fn money(text: &str) -> Result<Usd, String> {
+    if text.starts_with('-') {
+        return Err("an amount cannot be negative; write it as 2usd".to_owned());
+    }
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Reads a duration.
+pub(crate) fn span(text: &str) -> Result<Span, String> {
+    if text.starts_with('-') {
+        return Err("a duration cannot be negative; write it as 30s or 1h".to_owned());
+    }
+    text.parse().map_err(|error| format!("{error}"))
 }
 
 /// A reason that must say something.

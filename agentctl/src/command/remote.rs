@@ -2,12 +2,16 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use crate::error::{Failure, said};
 use crate::output::shell_word;
 
-/// Becomes `ssh` with this command line; comes back only with a failure.
+/// Exit code with which `ssh` says that it did not get there.
+const SSH_FAILED: i32 = 255;
+
+/// Runs this command line with `ssh` and ends as it ended there.
 pub(crate) fn run(host: &str, arguments: &[OsString]) -> Failure {
     let words = match there(arguments) {
         Ok(words) => words,
@@ -18,8 +22,21 @@ pub(crate) fn run(host: &str, arguments: &[OsString]) -> Failure {
         ssh.arg("-t");
     }
     // After `--` a host that begins with a dash is a host and no option.
-    let error = ssh.arg("--").arg(host).args(words).exec();
-    Failure::local(format!("cannot start ssh: {}", said(&error))).hint("install the OpenSSH client")
+    match ssh.arg("--").arg(host).args(words).status() {
+        Ok(status) => ended(host, status),
+        Err(error) => Failure::local(format!("cannot start ssh: {}", said(&error))).hint("install the OpenSSH client"),
+    }
+}
+
+/// What the end of `ssh` means: it has said itself what went wrong on the way.
+fn ended(host: &str, status: ExitStatus) -> Failure {
+    match status.code() {
+        Some(SSH_FAILED) => {
+            Failure::unreachable(format!("cannot reach {host} with ssh")).hint(format!("ssh {}", shell_word(host)))
+        }
+        Some(code) => Failure::silent(u8::try_from(code).unwrap_or(1)),
+        None => Failure::silent(u8::try_from(128 + status.signal().unwrap_or(0)).unwrap_or(1)),
+    }
 }
 
 /// The command line without `-H`, quoted for the shell there.
@@ -51,6 +68,12 @@ fn there(arguments: &[OsString]) -> Result<Vec<String>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_ssh_cannot_reach_is_unreachable() {
+        let exit = |status: i32| ended("box", ExitStatus::from_raw(status)).exit();
+        assert_eq!((exit(255 << 8), exit(0), exit(6 << 8), exit(2)), (4, 0, 6, 130));
+    }
 
     #[test]
     fn the_command_there_is_the_same_without_the_host() {

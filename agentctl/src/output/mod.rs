@@ -22,7 +22,9 @@ use crate::error::Failure;
 pub(crate) use details::Details;
 pub(crate) use indent::indented;
 pub(crate) use table::{Cell, Table, cut};
-pub(crate) use text::{bytes, count, elapsed, money, plain, plain_lines, shell_word, span_ms, state_colour};
+pub(crate) use text::{
+    bytes, count, days, elapsed, local_times, money, plain, plain_lines, shell_word, span_ms, state_colour,
+};
 
 /// Colours that terminals have; each goes with a word that says the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +122,17 @@ impl Output {
 
     /// The zone of the person.
     pub(crate) fn zone(&self) -> &TimeZone {
-        self.zone.get_or_init(crate::ambient::zone)
+        self.zone.get_or_init(|| {
+            crate::ambient::known_zone().unwrap_or_else(|why| {
+                self.aside("note", &format!("{why}; times are shown in UTC"));
+                TimeZone::UTC
+            })
+        })
+    }
+
+    /// Words of the daemon, which tells times in UTC, with the times as people see them everywhere else.
+    pub(crate) fn local(&self, words: &str) -> String {
+        text::local_times(words, |at| self.time(at))
     }
 
     /// A time for people: local, with its zone.
@@ -178,7 +190,7 @@ impl Output {
 
     /// Something to know, on stderr; not with `--quiet`.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
-        self.aside("note", text.as_ref());
+        self.aside("note", &self.local(text.as_ref()));
     }
 
     /// What to do next, on stderr; not with `--quiet` and not for programs.

@@ -43,6 +43,25 @@ fn escaped(text: &str, active: impl Fn(char) -> bool) -> String {
     out
 }
 
+/// The text with each time in the daemon's form (UTC, to the millisecond) as `local` shows it.
+pub(crate) fn local_times(text: &str, local: impl Fn(WallMs) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut from = 0;
+    while let Some(at) = rest.get(from..).and_then(|rest| rest.find('T')).map(|at| from + at) {
+        from = at + 1;
+        let Some(start) = at.checked_sub(10) else { continue };
+        let Some(written) = rest.get(start..at + 14) else { continue };
+        if let Some(time) = written.parse::<WallMs>().ok().filter(|time| time.to_string() == written) {
+            out.push_str(rest.get(..start).unwrap_or_default());
+            out.push_str(&local(time));
+            rest = rest.get(at + 14..).unwrap_or_default();
+            from = 0;
+        }
+    }
+    out + rest
+}
+
 /// An amount; what has no price says so and is never shown as zero.
 pub(crate) fn money(spent: Usd, unpriced: bool) -> String {
     match (unpriced, spent.0.as_micro()) {
@@ -85,6 +104,11 @@ pub(crate) fn span_ms(ms: u64) -> String {
         return format!("{ms}ms");
     };
     span.to_string().split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// A window of whole days, in days as it was written.
+pub(crate) fn days(window: Span) -> String {
+    format!("{}d", window.as_ms() / 86_400_000)
 }
 
 /// The colour that goes with a state, an outcome or a health word.
@@ -138,6 +162,14 @@ mod tests {
     }
 
     #[test]
+    fn times_in_the_words_of_the_daemon_become_local() {
+        let text = "T é2026-12-01T22:00:00.000Z, 2026-12-01T22:00:00Z and 2026-12-02T22:00:00.000Z.";
+        let shown = local_times(text, |at| format!("<{}>", at.as_ms() / 86_400_000));
+        assert_eq!(shown, "T é<20788>, 2026-12-01T22:00:00Z and <20789>.");
+        assert_eq!(local_times("no time", |_| String::new()), "no time");
+    }
+
+    #[test]
     fn sizes_have_one_decimal_and_a_binary_unit() {
         for (number, shown) in [
             (0, "0 B"),
@@ -168,6 +200,11 @@ mod tests {
         ] {
             assert_eq!(elapsed(at(from), at(to)), shown);
         }
+    }
+
+    #[test]
+    fn a_window_is_told_in_days_as_it_was_written() {
+        assert_eq!(days("28d".parse().unwrap()), "28d");
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Run<'_> {
             finished_at: Some(crate::ambient::now().timestamp()),
         };
         let payload = completion.to_json().map_err(|error| unfit(error.to_string()))?;
-        Envelope::sign(self.session.key(), PAYLOAD_TYPE, &payload).map_err(|error| unfit(error.to_string()))
+        Envelope::sign(&self.session.key(), PAYLOAD_TYPE, &payload).map_err(|error| unfit(error.to_string()))
     }
 
     /// Posts until somebody answers, for as long as the lease may live.
@@ -279,14 +279,17 @@ fn outcome(ended: std::io::Result<Ended>) -> Outcome {
         Ok(ended) => ended,
         Err(error) => return Outcome::Gave(format!("the command was lost: {}", crate::error::said(&error))),
     };
+    // Such a command is cut off from its reader, and its status only says so.
+    if ended.output.is_none() {
+        return Outcome::Gave("the command wrote more than 4 MiB".to_owned());
+    }
     if !ended.status.success() {
         let errors = if ended.errors.is_empty() { String::new() } else { format!("\n{}", ended.errors) };
         return Outcome::Gave(format!("the command {}{errors}", manner(ended.status)));
     }
     match ended.output.map(String::from_utf8) {
         Some(Ok(result)) => Outcome::Done(result),
-        Some(Err(_)) => Outcome::Gave("the command wrote something that is not UTF-8".to_owned()),
-        None => Outcome::Gave("the command wrote more than 4 MiB".to_owned()),
+        _ => Outcome::Gave("the command wrote something that is not UTF-8".to_owned()),
     }
 }
 
@@ -336,6 +339,7 @@ mod tests {
         assert_eq!(gave(ended(9, Some(b""), "")), "the command was killed by signal 9");
         assert_eq!(gave(ended(0, Some(b"\xff"), "")), "the command wrote something that is not UTF-8");
         assert_eq!(gave(ended(0, None, "")), "the command wrote more than 4 MiB");
+        assert_eq!(gave(ended(141 << 8, None, "")), "the command wrote more than 4 MiB");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
 use super::*;
+use crate::agent_key;
 
 const RUN: &str = "w-aaaaaaaaaaaaaaaa.1";
 
@@ -203,4 +204,22 @@ async fn an_agent_that_is_shut_out_leaves_with_the_reason() {
     let script = Script::open("revoked", answers);
     let failure = serve(&script, "true").await.unwrap_err();
     assert_eq!((failure.exit(), failure.message()), (5, "the key of agent fixer is revoked"));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_rotated_key_is_read_from_its_file_and_the_agent_goes_on() {
+    let script = Script::open("rotated", around(vec![("/heartbeat", vec![(200, go_on())])]));
+    let file = script.socket.0.with_extension("key");
+    agent_key::save(&key(), &"fixer".parse().unwrap(), &file).unwrap();
+    let old = PrivateKey::from_seed(&[4; 32]);
+    let session = Session::new(Door::new(script.socket.0.clone()), "fixer".parse().unwrap(), old.clone());
+    let plan = Plan { command: vec![OsString::from("true")], lease_s: 5, once: true };
+    let stop = Stop::on_signals().unwrap();
+    let lost = work(&session, &plan, &stop).await.unwrap_err();
+    assert!(lost.message().starts_with("agent fixer does not have the key"), "{}", lost.message());
+    let session = Session::new(Door::new(script.socket.0.clone()), "fixer".parse().unwrap(), old);
+    work(&session.with_file(file.clone()), &plan, &stop).await.unwrap();
+    let complete: Complete = script.asked("/complete").remove(0);
+    complete.statement.verify(&key().public_key(), PAYLOAD_TYPE).unwrap();
+    agent_key::discard(&file);
 }

@@ -78,7 +78,7 @@ fn spaced(word: &str) -> String {
 }
 
 /// The wire form of a word that serde writes, with spaces.
-fn serde_word<T: serde::Serialize>(value: &T) -> String {
+pub(crate) fn serde_word<T: serde::Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => spaced(&word),
         Ok(serde_json::Value::Object(map)) => map.keys().map(|key| spaced(key)).collect::<Vec<_>>().join(" "),

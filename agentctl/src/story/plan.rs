@@ -4,7 +4,7 @@ use agentd_schemas::event::{AccountLimitSet, EventData, TickOutcome};
 use agentd_schemas::unit::money::MicroUsd;
 
 use super::{serde_word, spaced};
-use crate::output::count;
+use crate::output::{count, days};
 
 /// The words for an event of a schedule, an objective or an account; `None` for other events.
 pub(super) fn words(data: &EventData) -> Option<String> {
@@ -27,7 +27,7 @@ pub(super) fn words(data: &EventData) -> Option<String> {
                 document.name,
                 document.target_percent,
                 serde_word(&document.indicator),
-                document.window
+                days(document.window)
             )
         }
         EventData::ObjectiveRemoved(_) => "objective removed".to_owned(),

@@ -7,6 +7,7 @@ use agentd_schemas::document::request::Enrolment;
 use agentd_schemas::document::{AgentDocument, ModelBinding};
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::PossessionKind;
+use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::money::Usd;
 use agentd_schemas::unit::name::{Skill, Slug};
 use agentd_schemas::view::AgentView;
@@ -51,13 +52,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROVIDER/NAME", value_parser = model::binding)]
     model: Option<ModelBinding>,
     /// Works at a time, once out of probation
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = crate::command::whole(1..=u32::MAX))]
     max_concurrency: Option<u32>,
     /// Money per day, as in 10usd
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = crate::command::money)]
     max_cost_per_day: Option<Usd>,
     /// Tokens per day
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = crate::command::whole(0..=u64::MAX))]
     max_tokens_per_day: Option<u64>,
     /// Takes works of every owner, not only of its own; for operators
     #[arg(long)]
@@ -103,6 +104,11 @@ impl Args {
         };
         // The daemon first: without one no key is made.
         let (agents, host) = (context.agents().await?, context.host().await?);
+        // And the name: nothing is to be done with a key for one that is taken.
+        if agents.show(agent.name.as_str()).await.is_ok() {
+            let taken = format!("the agent name {} is taken: names are never reused", agent.name);
+            return Err(Problem::new(Code::NameTaken, taken).hint("choose another name").into());
+        }
         let key = if made { agent_key::generate()? } else { agent_key::load(&path)? };
         if made {
             agent_key::save(&key, &agent.name, &path)?;

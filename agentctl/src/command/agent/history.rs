@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// The agent
     name: Slug,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one())]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, allow_hyphen_values = true, value_parser = crate::command::at_least_one())]
     limit: u32,
 }
 

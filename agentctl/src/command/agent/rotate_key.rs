@@ -88,7 +88,13 @@ impl Args {
     }
 
     fn done(&self, context: &Context) -> Result<(), Failure> {
-        context.out.done("agent", self.name.as_str(), &format!("agent {} has a new key", self.name))
+        context.out.done("agent", self.name.as_str(), &format!("agent {} has a new key", self.name))?;
+        if self.elsewhere.public_key.is_some() || self.key_dir.is_some() {
+            context
+                .out
+                .note("an `agent serve` that reads its key from another file ends; start it again with the new key");
+        }
+        Ok(())
     }
 }
 

@@ -40,10 +40,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "max")]
     once: bool,
     /// Works at a time
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_hyphen_values = true, value_parser = crate::command::whole(1..=MAX_AT_A_TIME))]
     max: u32,
     /// How long a lease lives without a heartbeat, 5s to 1h; heartbeats come three times as often
-    #[arg(long, value_name = "TIME", default_value = "60s")]
+    #[arg(long, value_name = "TIME", default_value = "60s", allow_hyphen_values = true, value_parser = crate::command::span)]
     lease: Span,
     /// The command and its arguments; no shell reads them
     #[arg(required = true, last = true, value_name = "COMMAND")]
@@ -71,7 +71,7 @@ impl Args {
         };
         let stop = Stop::on_signals()?;
         serve::log(&format!("agent {} at {}, {} at a time", self.name, socket.display(), self.max));
-        let session = Session::new(Door::new(socket), self.name, key);
+        let session = Session::new(Door::new(socket), self.name, key).with_file(path);
         let plan = Plan { command: self.command, lease_s, once: self.once };
         let hands = (0..self.max).map(|_| serve::work(&session, &plan, &stop));
         let ended: Result<Vec<()>, Failure> = futures_util::future::join_all(hands).await.into_iter().collect();

@@ -24,10 +24,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERIOD", value_parser = word::<Period>(&["day", "month"]))]
     per: Period,
     /// Money, as in 30usd
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = crate::command::money)]
     max_cost: Option<Usd>,
     /// Tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = crate::command::whole(0..=u64::MAX))]
     max_tokens: Option<u64>,
     /// Remove the limit of money that was set
     #[arg(long, conflicts_with = "max_cost")]

@@ -9,7 +9,7 @@ use zbus::Fd;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::new_file::NewFile;
-use crate::output::{bytes, count};
+use crate::output::{bytes, count, shell_word};
 
 /// Write a consistent copy of the database
 ///
@@ -38,6 +38,8 @@ impl Args {
         let view = serde_json::json!({ "file": name, "events": events, "bytes": size });
         context.out.show(&view, std::slice::from_ref(&name), |out| {
             out.line(format!("{name}: {}, {}", count(events, "event"), bytes(size)))
-        })
+        })?;
+        context.out.hint(format!("agentctl ledger verify {}", shell_word(&name)));
+        Ok(())
     }
 }

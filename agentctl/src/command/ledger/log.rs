@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EVENT")]
     since: Option<u64>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = crate::command::at_least_one())]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, allow_hyphen_values = true, value_parser = crate::command::at_least_one())]
     limit: u32,
     /// Go on as events come, until Ctrl-C
     #[arg(long, short)]
@@ -184,17 +184,18 @@ fn sentence(out: &Output, told: &Told) -> String {
         other => format!("{other} {}  ", told.id),
     };
     let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
+    let words = out.local(&told.words);
     let index = format!("{:>6}", told.index);
     let around = |time: &str, subject: &str| format!("{index}  {time}  {}  {subject}", told.actor).width();
     let (time, subject, words) = match out.width() {
-        Some(width) if around(&time, &subject) + told.words.width() > width => {
+        Some(width) if around(&time, &subject) + words.width() > width => {
             let time = told.time.map_or(time, |time| out.short_time(time));
             // An id of a work is not cut: it is what one types next.
             let subject = if told.subject == "work" { subject } else { cut(&subject, width / 3) };
             let room = width.saturating_sub(around(&time, &subject)).max(LEAST_WORDS);
-            (time, subject, cut(&told.words, room))
+            (time, subject, cut(&words, room))
         }
-        _ => (time, subject, told.words.clone()),
+        _ => (time, subject, words),
     };
     let (time, actor) = (out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor));
     format!("{index}  {time}  {actor}  {}{words}", out.paint(Colour::Bold, &subject))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::new_file::NewFile;
+use crate::output::shell_word;
 
 /// Give a proof that one event is in the log, for anybody who has the log's key
 ///
@@ -38,8 +39,11 @@ impl Args {
         file.write(proof.as_bytes())?;
         file.keep()?;
         let name = path.display().to_string();
-        context
-            .out
-            .show(&view, std::slice::from_ref(&name), |out| out.line(format!("{name}: proof of event {}", self.event)))
+        let words = format!("{name}: proof of event {}", self.event);
+        context.out.show(&view, std::slice::from_ref(&name), |out| out.line(words))?;
+        context.out.hint(format!("agentctl ledger show {} --json > event.json", self.event));
+        context.out.hint("agentctl ledger checkpoint --key > log.vkey");
+        context.out.hint(format!("agentctl ledger verify-proof {} event.json --key log.vkey", shell_word(&name)));
+        Ok(())
     }
 }

@@ -33,7 +33,8 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     #[allow(clippy::unused_async, reason = "every command has this form")]
-    pub(crate) async fn run(self, _: &Context) -> Result<(), Failure> {
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let state = self.state.display().to_string();
         let mut arguments: Vec<OsString> = vec![
             "restore".into(),
             self.backup.into(),
@@ -45,6 +46,11 @@ impl Args {
         if let Some(last) = self.last_incarnation {
             arguments.extend(["--last-incarnation".into(), last.to_string().into()]);
         }
-        Err(daemon_program::become_it(&arguments))
+        if !context.out.is_json() {
+            return Err(daemon_program::become_it(&arguments));
+        }
+        let said = daemon_program::output(&arguments)?;
+        let lines: Vec<&str> = said.lines().collect();
+        context.out.json(&serde_json::json!({ "state": state, "said": lines }))
     }
 }

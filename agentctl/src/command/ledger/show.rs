@@ -5,7 +5,7 @@ use agentd_schemas::view::{EventView, PageOfEvents};
 
 use crate::context::{Context, document, read};
 use crate::error::Failure;
-use crate::output::{Colour, Output, indented, plain, plain_lines};
+use crate::output::{Colour, Output, bytes, indented, plain, plain_lines};
 use crate::story;
 
 /// Show one event in full
@@ -37,6 +37,7 @@ impl Args {
             return out.line(event.index);
         }
         words(out, &event)?;
+        slots(context, &event).await?;
         if self.content { contents(context, &event).await } else { Ok(()) }
     }
 }
@@ -56,10 +57,31 @@ fn words(out: &Output, event: &EventView) -> Result<(), Failure> {
     if let Some(told) = story::tell(&event.body) {
         let subject =
             if told.subject == "host" { told.subject.clone() } else { format!("{} {}", told.subject, told.id) };
-        out.line(out.paint(Colour::Bold, &format!("{subject}: {}", told.words)))?;
+        out.line(out.paint(Colour::Bold, &format!("{subject}: {}", out.local(&told.words))))?;
     }
     // The exact bytes with blanks between them: nothing is sorted, escaped or rounded on the way.
     out.line(plain_lines(&indented(&event.body)))
+}
+
+/// What the event keeps beside the log, slot by slot, and what was erased of it.
+async fn slots(context: &Context, event: &EventView) -> Result<(), Failure> {
+    let read = story::tell(&event.body).and_then(|told| told.event);
+    let blobs = read.map(|read| read.envelope.blobs).unwrap_or_default();
+    if blobs.is_empty() {
+        return Ok(());
+    }
+    let erasures = super::redact::erasures(&context.ledger().await?, event.index).await?;
+    let out = &context.out;
+    out.line("")?;
+    for blob in blobs {
+        let erased = erasures.iter().find(|erased| erased.slot == blob.slot);
+        let state = match erased {
+            Some(erased) => format!("erased by event {}: {}", erased.by, plain(&erased.reason)),
+            None => bytes(blob.size),
+        };
+        out.line(format!("content {} ({}): {state}", blob.slot, plain(&blob.media_type)))?;
+    }
+    Ok(())
 }
 
 async fn contents(context: &Context, event: &EventView) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod next;
 mod pause;
 mod remove;
 mod resume;
+pub(crate) mod show;
 
 /// What to do with schedules.
 #[derive(Debug, clap::Subcommand)]
@@ -14,6 +15,8 @@ pub(crate) enum Command {
     Add(add::Args),
     /// List schedules
     List(list::Args),
+    /// Show one schedule in full: when it ticks, and the work that each tick submits
+    Show(show::Args),
     /// Show the next ticks of a schedule
     Next(next::Args),
     /// Skip the ticks of a schedule until it is resumed
@@ -24,4 +27,4 @@ pub(crate) enum Command {
     Remove(remove::Args),
 }
 
-dispatch!(Command { Add List Next Pause Resume Remove });
+dispatch!(Command { Add List Show Next Pause Resume Remove });

@@ -5,7 +5,7 @@ use agentd_schemas::view::ObjectiveView;
 
 use crate::context::{Context, read};
 use crate::error::Failure;
-use crate::output::{Cell, Output, Table};
+use crate::output::{Cell, Output, Table, days};
 
 /// List objectives and how they stand
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,7 @@ fn table(out: &Output, objectives: &[ObjectiveView]) -> Result<(), Failure> {
             Cell::new(format!("{} of {}", view.budget_left, view.budget)),
             Cell::maybe(view.burn_rate_day_percent.map(rate)),
             Cell::maybe(view.burn_rate_week_percent.map(rate)),
-            view.objective.window.into(),
+            Cell::new(days(view.objective.window)),
             Cell::new(labels.join(",")),
         ]);
     }

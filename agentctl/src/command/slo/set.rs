@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", required_unless_present = "file")]
     target: Option<String>,
     /// Days that count, as in 28d
-    #[arg(long, value_name = "TIME", required_unless_present = "file")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, required_unless_present = "file", value_parser = command::span)]
     window: Option<Span>,
     /// What makes a work good
     #[arg(long, value_name = "WHAT", value_parser = word::<Indicator>(&["success", "start_within", "finish_within"]))]

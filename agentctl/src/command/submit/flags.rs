@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentd_schemas::document::work::{MAX_INPUTS_BYTES, MAX_SCHEMA_BYTES};
+use agentd_schemas::document::work::{MAX_ATTEMPTS, MAX_INPUTS_BYTES, MAX_SCHEMA_BYTES};
 use agentd_schemas::document::{
     Acceptance, Limits, OnDeadline, OnDependencyFailure, PersonAcceptance, ServiceLevel, WorkDocument,
 };
@@ -10,13 +10,13 @@ use agentd_schemas::strict::{self, json};
 use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::money::Usd;
 use agentd_schemas::unit::name::{LabelKey, LabelValue, Skill, Slug};
-use agentd_schemas::unit::time::WallMs;
 
 use crate::command::{self, word};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::input;
-use crate::{latest, moment};
+use crate::moment::{self, Moment};
+use crate::{ambient, latest};
 
 /// What a work is, as flags.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -46,32 +46,32 @@ pub(crate) struct WorkFlags {
     /// The work that this one is a part of
     #[arg(long, value_name = "WORK")]
     parent: Option<String>,
-    /// Not handed out before this time: 2h, 22:00, tomorrow, 2026-12-01 22:00
-    #[arg(long, value_name = "TIME", value_parser = moment::ahead)]
-    not_before: Option<WallMs>,
-    /// Not started by then: expired
-    #[arg(long, value_name = "TIME", value_parser = moment::ahead)]
-    deadline: Option<WallMs>,
+    /// Not handed out before this time: 2h, 22:00, tomorrow, 2026-12-01 22:00, in the zone of TZ or of this machine
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment::ahead)]
+    not_before: Option<Moment>,
+    /// Not started by then: expired; written as for --not-before
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment::ahead)]
+    deadline: Option<Moment>,
     /// What the deadline does to a running work
     #[arg(long, value_name = "WHAT", value_parser = word::<OnDeadline>(&["breach", "stop"]))]
     on_deadline: Option<OnDeadline>,
     /// Running time of one attempt, as in 1h; waiting does not count
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = command::span)]
     timeout: Option<Span>,
     /// Attempts until the work fails
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = command::whole(1..=MAX_ATTEMPTS))]
     max_attempts: Option<u32>,
     /// Money over all attempts, as in 2usd; at the limit the run waits for a raise
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = command::money)]
     max_cost: Option<Usd>,
     /// Tokens over all attempts
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = command::whole(0..=u64::MAX))]
     max_tokens: Option<u64>,
     /// Service level: a first agent has it within this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = command::span)]
     start_within: Option<Span>,
     /// Service level: it is over within this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = command::span)]
     finish_within: Option<Span>,
     /// The result must be JSON that this JSON Schema accepts; may be given several times
     #[arg(long = "accept-schema", value_name = "FILE")]
@@ -92,6 +92,7 @@ impl WorkFlags {
             return Err(Failure::usage("a work needs a text or a title")
                 .hint("agentctl submit 'what is to be done', or agentctl submit --file work.toml"));
         }
+        self.say_times(context);
         let acceptance = self.acceptance()?;
         let inputs = self.inputs.as_deref().map(read_inputs).transpose()?;
         let mut depends_on = Vec::new();
@@ -114,8 +115,8 @@ impl WorkFlags {
             depends_on,
             on_dependency_failure: self.on_dependency_failure.unwrap_or_default(),
             parent,
-            not_before: self.not_before,
-            deadline: self.deadline,
+            not_before: self.not_before.map(|moment| moment.at),
+            deadline: self.deadline.map(|moment| moment.at),
             on_deadline: self.on_deadline.unwrap_or_default(),
             limits: Limits {
                 max_cost: self.max_cost,
@@ -126,6 +127,18 @@ impl WorkFlags {
             slo: ServiceLevel { start_within: self.start_within, finish_within: self.finish_within },
             acceptance,
         })
+    }
+
+    /// What a person should know of the times that they named.
+    fn say_times(&self, context: &Context) {
+        for note in [&self.not_before, &self.deadline].into_iter().flatten().filter_map(|moment| moment.note.as_ref()) {
+            context.out.note(note);
+        }
+        if let Some(moment) = self.not_before.as_ref().filter(|moment| moment.at < ambient::now()) {
+            context
+                .out
+                .note(format!("--not-before has passed, {}: it holds nothing back", context.out.time(moment.at)));
+        }
     }
 
     fn acceptance(&self) -> Result<Vec<Acceptance>, Failure> {

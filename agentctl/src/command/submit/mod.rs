@@ -7,6 +7,7 @@ use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::work::{MAX_BULK_BYTES, MAX_BULK_ITEMS};
 use agentd_schemas::view::{SubmittedView, WhyView};
 
+use crate::command::schedule::show;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::{Cell, Output, Table, count, plain};
@@ -65,7 +66,7 @@ impl Args {
         };
         if self.dry_run {
             let answer = context.works().await?.check(&document(&documents)?).await?;
-            return would(context, &read(&answer)?);
+            return would(context, &documents, &read(&answer)?);
         }
         let submitted = submit(context, &documents, &key).await?;
         if let Some(work) = submitted.works.last()
@@ -124,12 +125,12 @@ async fn done(context: &Context, documents: &[WorkDocument], submitted: &Submitt
         if let Ok(why) = context.works().await?.why(&work.id.to_string()).await
             && let Ok(why) = read::<WhyView>(&why)
         {
-            // Of a parked work the notes above have said what it lacks.
-            if submitted.notes.is_empty() {
+            // Of a parked work the notes above have said what it lacks, and the times are said below.
+            if submitted.notes.is_empty() && !(why.state == "scheduled" && document.not_before.is_some()) {
                 out.note(why.summary);
             }
         }
-        out.note(bounds(document));
+        out.note(bounds(out, document));
         out.hint(format!("agentctl watch {}", work.short));
     }
     Ok(())
@@ -148,30 +149,37 @@ fn notes(out: &Output, submitted: &SubmittedView) {
     }
 }
 
-/// Limits and judges of one work, in words.
-fn bounds(document: &WorkDocument) -> String {
+/// Times, limits and judges of one work, in words.
+fn bounds(out: &Output, document: &WorkDocument) -> String {
     let limits = &document.limits;
     let mut parts = Vec::new();
+    parts.extend(document.not_before.map(|at| format!("not before {}", out.time(at))));
+    parts.extend(document.deadline.map(|at| format!("deadline {}", out.time(at))));
+    let times = parts.len();
     parts.extend(limits.max_attempts.map(|attempts| format!("at most {}", count(u64::from(attempts), "attempt"))));
     parts.extend(limits.timeout.map(|timeout| format!("{timeout} each")));
     parts.extend(limits.max_cost.map(|cost| format!("{cost} in all, then it waits for a raise")));
     parts.extend(limits.max_tokens.map(|tokens| format!("{tokens} tokens in all, then it waits for a raise")));
-    if parts.is_empty() {
+    if parts.len() == times {
         parts.push("limits are the host's own".to_owned());
     }
     let judges = match document.acceptance.len() {
         0 => "any result completes it".to_owned(),
-        judges => format!("judged by {}", count(judges as u64, "criterion").replace("criterions", "criteria")),
+        judges => {
+            let kinds: Vec<&str> = document.acceptance.iter().map(show::kind).collect();
+            let criteria = if judges == 1 { "criterion" } else { "criteria" };
+            format!("judged by {judges} {criteria} ({})", kinds.join(", "))
+        }
     };
     format!("{}; {judges}", parts.join(", "))
 }
 
-fn would(context: &Context, checked: &SubmittedView) -> Result<(), Failure> {
+fn would(context: &Context, documents: &[WorkDocument], checked: &SubmittedView) -> Result<(), Failure> {
     // Nothing was submitted, so there are no ids to print.
     context.out.show(checked, &[], |out| {
-        let mut table = Table::new([">WORK", "STATE AT FIRST"]);
-        for (at, work) in checked.works.iter().enumerate() {
-            table.row([(at + 1).into(), Cell::state(&work.state)]);
+        let mut table = Table::new([">WORK", "STATE AT FIRST", "~WILL HOLD"]);
+        for (at, (work, document)) in checked.works.iter().zip(documents).enumerate() {
+            table.row([(at + 1).into(), Cell::state(&work.state), Cell::new(bounds(out, document))]);
         }
         out.table(&table)
     })?;

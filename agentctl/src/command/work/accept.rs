@@ -1,4 +1,4 @@
-//! `agentctl work accept`
+//! `agentctl accept`
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -6,7 +6,7 @@ use crate::latest;
 
 /// Accept a result that waits for a person
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl work show w-7kq\n  agentctl work accept w-7kq --note 'read and checked'")]
+#[command(after_help = "Example:\n  agentctl work show w-7kq\n  agentctl accept w-7kq --note 'read and checked'")]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,

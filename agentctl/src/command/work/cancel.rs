@@ -1,4 +1,4 @@
-//! `agentctl work cancel`
+//! `agentctl cancel`
 
 use crate::command;
 use crate::context::Context;
@@ -7,7 +7,7 @@ use crate::latest;
 
 /// Call a work off
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl work cancel w-7kq --reason 'no longer needed'")]
+#[command(after_help = "Example:\n  agentctl cancel w-7kq --reason 'no longer needed'")]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,

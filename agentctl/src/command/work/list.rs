@@ -4,11 +4,32 @@ use agentd_schemas::document::request::{MAX_PAGE, WorkFilter};
 use agentd_schemas::unit::name::{LabelKey, LabelValue, Slug};
 use agentd_schemas::view::{WorkPage, WorkRow};
 
+use clap::builder::PossibleValuesParser;
+
 use crate::command;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::latest;
 use crate::output::{Cell, Output, Table, money};
+
+/// States of works, and the times of their lives.
+const STATES: [&str; 15] = [
+    "scheduled",
+    "blocked",
+    "ready",
+    "parked",
+    "claimed",
+    "running",
+    "waiting",
+    "verifying",
+    "completed",
+    "failed",
+    "cancelled",
+    "expired",
+    "future",
+    "current",
+    "past",
+];
 
 /// List works, newest first
 #[derive(Debug, clap::Args)]
@@ -16,9 +37,9 @@ use crate::output::{Cell, Output, Table, money};
     after_help = "Example:\n  agentctl work list --state waiting\n  agentctl work list --label team=payments -n 200 --json"
 )]
 pub(crate) struct Args {
-    /// One state (scheduled, blocked, ready, claimed, running, waiting, verifying, completed, failed, cancelled,
+    /// One state (scheduled, blocked, ready, parked, claimed, running, waiting, verifying, completed, failed, cancelled,
     /// expired), or future, current, past
-    #[arg(long)]
+    #[arg(long, hide_possible_values = true, value_parser = PossibleValuesParser::new(STATES))]
     state: Option<String>,
     /// Worked on by this agent
     #[arg(long, value_name = "NAME")]
@@ -33,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WORK")]
     parent: Option<String>,
     /// At most this many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = command::at_least_one())]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, allow_hyphen_values = true, value_parser = command::at_least_one())]
     limit: u32,
 }
 

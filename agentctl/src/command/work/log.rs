@@ -5,39 +5,46 @@ use agentd_schemas::dbus::WorksProxy;
 use agentd_schemas::document::request::{EventFilter, MAX_PAGE};
 use agentd_schemas::event::EventData;
 use agentd_schemas::id::WorkId;
+use agentd_schemas::problem::Code;
 use agentd_schemas::view::{EventView, PageOfEvents};
 
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::follow::Follower;
 use crate::latest;
-use crate::output::{Colour, Output, plain_lines};
+use crate::output::{Colour, Output, plain, plain_lines};
 use crate::story::{self, Told};
 
 /// Lines of a note or of a message that the story repeats, at most.
 const SHOWN_LINES: usize = 40;
 
+/// What stands for erased content, here as in the answers of agentd.
+const REDACTED: &str = "(redacted)";
+
 /// Tell the story of one work from its events
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl log @ -f")]
+#[command(after_help = "Examples:\n  agentctl log @ -f\n  agentctl log @ --indexes")]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,
     /// Go on as events come, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
+    /// With the index of each event and what it keeps beside the log, as `ledger redact` takes them
+    #[arg(long)]
+    indexes: bool,
 }
 
 impl Args {
     /// The story of `work`.
-    pub(crate) fn new(work: String, follow: bool) -> Self {
-        Self { work, follow }
+    pub(crate) fn new(work: String, follow: bool, indexes: bool) -> Self {
+        Self { work, follow, indexes }
     }
 
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::work_id(context, &self.work).await?;
-        let next = past(context, work).await?;
+        let next = past(context, work, self.indexes).await?;
         if !self.follow {
             return Ok(());
         }
@@ -50,7 +57,7 @@ impl Args {
             for event in events {
                 let told = story::tell(&event.body).filter(|told| told.subject == "work" && told.id == id);
                 if let Some(told) = told {
-                    tell(&context.out, &works, &event, &told).await?;
+                    tell(&context.out, &works, &event, &told, self.indexes).await?;
                 }
             }
         }
@@ -58,7 +65,7 @@ impl Args {
 }
 
 /// Tells all that happened so far; gives the place in the log to go on from.
-async fn past(context: &Context, work: WorkId) -> Result<u64, Failure> {
+async fn past(context: &Context, work: WorkId, indexes: bool) -> Result<u64, Failure> {
     let (ledger, works) = (context.ledger().await?, context.works().await?);
     let mut filter = EventFilter {
         subject: Some("work".to_owned()),
@@ -70,7 +77,7 @@ async fn past(context: &Context, work: WorkId) -> Result<u64, Failure> {
         let page: PageOfEvents = read(&ledger.events(&document(&filter)?).await?)?;
         for event in &page.events {
             if let Some(told) = story::tell(&event.body) {
-                tell(&context.out, &works, event, &told).await?;
+                tell(&context.out, &works, event, &told, indexes).await?;
             }
         }
         if page.events.is_empty() || page.next >= page.size {
@@ -80,14 +87,21 @@ async fn past(context: &Context, work: WorkId) -> Result<u64, Failure> {
     }
 }
 
-async fn tell(out: &Output, works: &WorksProxy<'_>, event: &EventView, told: &Told) -> Result<(), Failure> {
+async fn tell(
+    out: &Output,
+    works: &WorksProxy<'_>,
+    event: &EventView,
+    told: &Told,
+    indexes: bool,
+) -> Result<(), Failure> {
     if out.is_json() {
         return out.line(&event.body);
     }
     if out.is_quiet() {
         return out.line(event.index);
     }
-    out.line(line(out, told))?;
+    let index = if indexes { format!("{:>6}  ", told.index) } else { String::new() };
+    out.line(format!("{index}{}{}", line(out, told), if indexes { slots(told) } else { String::new() }))?;
     match said(works, told).await {
         Some(text) => plain_lines(&text).lines().try_for_each(|line| out.line(format!("    {line}"))),
         None => Ok(()),
@@ -97,7 +111,15 @@ async fn tell(out: &Output, works: &WorksProxy<'_>, event: &EventView, told: &To
 /// Time, who and what of one event.
 fn line(out: &Output, told: &Told) -> String {
     let time = told.time.map_or_else(|| "-".to_owned(), |time| out.time(time));
-    format!("{}  {}  {}", out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor), told.words)
+    format!("{}  {}  {}", out.paint(Colour::Dim, &time), out.paint(Colour::Cyan, &told.actor), out.local(&told.words))
+}
+
+/// What an event keeps beside the log: ` [content 0: text/plain]`.
+fn slots(told: &Told) -> String {
+    let blobs = told.event.iter().flat_map(|event| &event.envelope.blobs);
+    let said: Vec<String> =
+        blobs.map(|blob| format!("  [content {}: {}]", blob.slot, plain(&blob.media_type))).collect();
+    said.concat()
 }
 
 /// The words that an event keeps beside the log; `None` where there are none or they were erased.
@@ -110,8 +132,10 @@ async fn said(works: &WorksProxy<'_>, told: &Told) -> Option<String> {
         _ => return None,
     };
     event.envelope.blobs.iter().find(|blob| blob.slot == slot)?;
-    let Ok(content) = works.content(told.index, slot).await else {
-        return Some("(content is not available)".to_owned());
+    let content = match works.content(told.index, slot).await.map_err(Failure::from) {
+        Ok(content) => content,
+        Err(failure) if failure.code() == Code::Redacted.as_str() => return Some(REDACTED.to_owned()),
+        Err(_) => return Some("(content is not available)".to_owned()),
     };
     let text = match &event.data {
         EventData::WorkSubmitted(_) => serde_json::from_slice::<WorkContent>(&content).ok()?.title,

@@ -1,6 +1,7 @@
 //! `agentctl work raise`
 
 use agentd_schemas::document::request::Raise;
+use agentd_schemas::document::work::MAX_ATTEMPTS;
 use agentd_schemas::unit::money::Usd;
 use clap::ArgGroup;
 
@@ -18,13 +19,13 @@ pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,
     /// Money over all attempts, as in 3usd
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = crate::command::money)]
     max_cost: Option<Usd>,
     /// Tokens over all attempts
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = crate::command::whole(0..=u64::MAX))]
     max_tokens: Option<u64>,
     /// Attempts in all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = crate::command::whole(1..=MAX_ATTEMPTS))]
     max_attempts: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! `agentctl work reject`
+//! `agentctl reject`
 
 use crate::command;
 use crate::context::Context;
@@ -7,7 +7,7 @@ use crate::latest;
 
 /// Refuse a result that waits for a person; the next attempt is told why
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl work reject w-7kq --reason 'the summary misses the third issue'")]
+#[command(after_help = "Example:\n  agentctl reject w-7kq --reason 'the summary misses the third issue'")]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,

@@ -1,4 +1,4 @@
-//! `agentctl work retry`
+//! `agentctl retry`
 
 use crate::command;
 use crate::context::Context;
@@ -7,7 +7,7 @@ use crate::latest;
 
 /// Give a work that failed, expired or was cancelled one more attempt
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl work retry w-7kq --reason 'the registry is back'")]
+#[command(after_help = "Example:\n  agentctl retry w-7kq --reason 'the registry is back'")]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,

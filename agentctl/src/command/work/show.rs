@@ -64,7 +64,7 @@ fn about(out: &Output, view: &WorkView, details: &mut Details) {
         details.add("priority", row.priority);
     }
     details.add("submitted", out.time(row.submitted_at)).add("changed", out.time(row.changed_at));
-    details.list("missed", &view.breaches);
+    details.list("missed", view.breaches.iter().map(|breach| out.local(breach)));
     if view.held {
         details.add("content", "on hold");
     }

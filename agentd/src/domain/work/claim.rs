@@ -68,7 +68,7 @@ fn check_agent(agent: &Candidate) -> Result<(), Rejection> {
     }
     let name = &agent.name;
     Err(Problem::new(Code::WrongState, format!("agent {name} is {}: it gets no work", agent.state.as_str()))
-        .hint(format!("a person can change that: agentctl agent resume {name}")))
+        .hint(format!("a person can change that: agentctl agent resume {name} --reason '…'")))
 }
 
 fn claimed(work: &WorkFacts, agent: &Candidate, matched_by: MatchedBy, lease_ms: u64, env: &Env) -> Draft {

@@ -93,7 +93,7 @@ fn scheduled(work: &WorkFacts, env: &Env, why: &mut Why) {
     why.summary = match work.spec.not_before {
         Some(time) if work.attempts == 0 && time > env.wall => format!("it is not handed out before {time}"),
         Some(_) if work.attempts == 0 && env.clock_held => {
-            why.hint = Some("agentctl clock accept".to_owned());
+            why.hint = Some("agentctl clock accept --reason '…'".to_owned());
             "its time has come by a clock that jumped: it is held until somebody looks".to_owned()
         }
         _ => format!("attempt {} of {} failed; the next one follows after a backoff", work.attempts, work.max_attempts),
@@ -122,7 +122,7 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
         "nobody is eligible until an agent is enrolled or changes".clone_into(&mut why.summary);
         let skills = facts.work.spec.required_skills.iter().map(|skill| format!(" --skill {skill}"));
         let hint = match (paused(facts, env), fallen(facts, env), &facts.work.spec.agent) {
-            (Some(agent), ..) => format!("agentctl agent resume {agent}"),
+            (Some(agent), ..) => format!("agentctl agent resume {agent} --reason '…'"),
             (None, Some(agent), _) => format!(
                 "repair agent {agent}, then bind what changed, which begins an epoch with nothing against it: \
                  agentctl model set {agent} PROVIDER/MODEL --reason '…'; or enrol another agent"

@@ -15,6 +15,11 @@ use serde::de::DeserializeOwned;
 use crate::ledger::load::{LoadError, Loaded};
 use crate::ledger::project::state_of;
 
+/// Characters of a message that a list shows.
+const LINE_CHARS: usize = 120;
+/// Bytes that hold one character more than that.
+const LINE_BYTES: i64 = 484;
+
 /// What stands for erased content.
 pub(super) const REDACTED: &str = "(redacted)";
 /// Bytes of a blob that is read whole when only its title is wanted.
@@ -157,6 +162,19 @@ pub(super) fn blob_bytes(conn: &Connection, event: i64, slot: i64) -> Read<Optio
 /// Text content.
 pub(super) fn text(conn: &Connection, event: i64, slot: i64) -> Read<Option<String>> {
     Ok(blob(conn, event, slot)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The first line of text content as a list shows it, without reading all of it.
+pub(super) fn first_line(conn: &Connection, event: i64, slot: i64) -> Read<Option<String>> {
+    let sql = "SELECT substr(data, 1, ?2) FROM blobs WHERE id = ?1";
+    let start: Option<Option<Vec<u8>>> = one(conn, sql, (event * 16 + slot, LINE_BYTES))?;
+    let start = start.flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&start);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    Ok(line.map(|line| match line.char_indices().nth(LINE_CHARS) {
+        Some((end, _)) => line.get(..end).unwrap_or(line).to_owned() + "…",
+        None => line.to_owned(),
+    }))
 }
 
 /// What a work says; nothing where it was erased.

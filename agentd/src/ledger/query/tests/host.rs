@@ -260,7 +260,7 @@ fn a_digest_tells_what_happened_in_its_window_alone() {
     let view = told(&person(1000));
     assert_eq!((view.submitted, view.completed_count, view.failed_count), (3, 2, 1));
     assert_eq!(view.completed.iter().map(|work| work.title.as_str()).collect::<Vec<_>>(), ["two", "one"]);
-    assert_eq!(view.failed[0].reason.as_deref(), Some("rejected"));
+    assert_eq!(view.failed[0].reason.as_deref(), Some("rejected: /: not an object"));
     assert_eq!(view.cost_per_completed.unwrap().0.as_micro(), 200);
     assert_eq!(view.next, [format!("agentctl why {}", view.failed[0].short)]);
     assert_eq!(view.parked, 0);

@@ -100,7 +100,7 @@ fn each_row_says_in_one_clause_why_it_is_there() {
         ("scheduled", "its time has not come"),
         ("waiting", "waits for a person's answer"),
         ("verifying", "its result waits for a person"),
-        ("failed", "rejected"),
+        ("failed", "rejected: /: not an object"),
         ("cancelled", "parent cancelled"),
         ("expired", "was not started by its deadline"),
     ] {
@@ -248,6 +248,24 @@ fn a_viewer_sees_a_list_of_nothing_but_its_own() {
     assert!(!own.is_empty() && own.iter().all(|row| row.agent.as_ref().unwrap().as_str() == "fixer"));
     let others = WorkFilter { agent: Some("other".parse().unwrap()), ..WorkFilter::default() };
     assert!(list_of(&agent("fixer"), others).is_empty());
+}
+
+#[test]
+fn a_failure_is_told_by_the_first_line_of_what_was_said() {
+    let mut log = Log::new();
+    log.agent("fixer", 1000, &["rust"]);
+    for (said, shown) in [
+        (Some("\nno compiler\ntwo"), "no compiler".to_owned()),
+        (None, "reported".to_owned()),
+        (Some(&*"é".repeat(400)), "é".repeat(120) + "…"),
+    ] {
+        let work = log.submit(1000, "failed", |_| {});
+        log.claim(work, "fixer", 1);
+        log.report(work, "fixer", said);
+        log.tell(Subject::Work(work.id), WorkFailed { reason: FailureReason::Reported });
+        let page = list(&log.conn, &person(1000), &WorkFilter::default(), &never).unwrap();
+        assert_eq!(page.works[0].reason, Some(shown));
+    }
 }
 
 #[test]

@@ -205,6 +205,18 @@ impl Log {
         self.tell_by(work.owner, draft)
     }
 
+    /// An attempt that its agent gave up, with what it said.
+    fn report(&mut self, work: Work, name: &str, said: Option<&str>) -> i64 {
+        let (agent, reason) = (name.parse().unwrap(), FailureReason::Reported);
+        let data = AttemptFailed { agent, reason, verdicts: Vec::new(), retry_after_ms: None };
+        let draft = Draft::new(Subject::Work(work.id), data);
+        let draft = match said {
+            Some(said) => draft.with_blob(2, TEXT, said),
+            None => draft,
+        };
+        self.tell_by(work.owner, draft)
+    }
+
     fn ready(&mut self, work: Work) -> i64 {
         self.tell(Subject::Work(work.id), WorkReadied { because: "backoff_over".to_owned() })
     }

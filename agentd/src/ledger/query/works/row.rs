@@ -162,7 +162,7 @@ impl Stored {
                 WaitReason::Person => "waits for a person's answer".to_owned(),
             }),
             WorkState::Verifying => Some("its result waits for a person".to_owned()),
-            WorkState::Failed => failure(conn, run)?.map(|reason| read::words(&reason)),
+            WorkState::Failed => failure(conn, run)?,
             WorkState::Cancelled => match read::event(conn, self.changed_by)?.data {
                 EventData::WorkCancelled(cancelled) => Some(cancelled.reason.replace('_', " ")),
                 _ => None,
@@ -180,11 +180,14 @@ impl Stored {
     }
 }
 
-/// Why the last run failed.
-fn failure(conn: &Connection, run: Option<&LastRun>) -> Loaded<Option<FailureReason>> {
+/// Why the last run failed: what was said about it, where something was.
+fn failure(conn: &Connection, run: Option<&LastRun>) -> Loaded<Option<String>> {
     let Some(ended_by) = run.and_then(|run| run.ended_by) else { return Ok(None) };
-    Ok(match read::event(conn, ended_by)?.data {
-        EventData::AttemptFailed(failed) => Some(failed.reason),
-        _ => None,
-    })
+    let EventData::AttemptFailed(failed) = read::event(conn, ended_by)?.data else { return Ok(None) };
+    let word = read::words(&failed.reason);
+    Ok(Some(match (failed.reason, read::first_line(conn, ended_by, 2)?) {
+        (FailureReason::Reported, Some(said)) => said,
+        (_, Some(said)) => format!("{word}: {said}"),
+        (_, None) => word,
+    }))
 }
