@@ -44,7 +44,10 @@ impl Engine {
             health.push(format!("only {disk_free_percent} % of the disk is free"));
         }
         if self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) {
-            health.push("the wall clock jumped: schedules and deadlines are held (agentctl clock accept)".to_owned());
+            health.push(
+                "the wall clock jumped: schedules and deadlines are held (agentctl clock accept --reason '…')"
+                    .to_owned(),
+            );
         }
         let database = host.state.join("ledger.db");
         let running = query::host::Running {
