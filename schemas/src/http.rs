@@ -270,7 +270,7 @@ pub struct Cost {
     #[serde(default)]
     pub tokens: u64,
     /// `reported` (default) or `estimated`; `metered` is the gateway's alone and refused here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said_source", skip_serializing_if = "Option::is_none")]
     pub source: Option<AmountSource>,
     /// The model that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -346,4 +346,15 @@ pub struct Fail {
     /// Idempotency key: with it, a repeated request counts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// Reads a source, and does not advertise the one that an agent may not name.
+fn said_source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<AmountSource>, D::Error> {
+    let Some(word) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    match word.as_str() {
+        "reported" => Ok(Some(AmountSource::Reported)),
+        "estimated" => Ok(Some(AmountSource::Estimated)),
+        "metered" => Ok(Some(AmountSource::Metered)),
+        _ => Err(serde::de::Error::custom("a source is reported or estimated")),
+    }
 }

@@ -39,6 +39,12 @@ pub enum IdError {
         /// Its letter.
         letter: char,
     },
+    /// A run is named without its attempt.
+    #[error("{text:?} names no run: a run id is the id of the work, a dot and the attempt, as in w-7kq3x2mbnd5fa6uz.1")]
+    Run {
+        /// The text as given, cut to 64 characters.
+        text: String,
+    },
     /// The rest is not 16 characters of base32.
     #[error("{text:?} is not a whole {kind} id: {letter}- and 16 characters of a-z and 2-7")]
     Body {
@@ -182,7 +188,7 @@ impl FromStr for RunId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bad = || IdError::Body { text: cut(text), kind: "run", letter: 'w' };
+        let bad = || IdError::Run { text: cut(text) };
         let (work, attempt) = text.split_once('.').ok_or_else(bad)?;
         let attempt = attempt.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?;
         Ok(Self { work: work.parse()?, attempt })
@@ -282,6 +288,13 @@ mod tests {
         for text in ["", "w-", "w-ABCDEFGHIJKLMNOP", "s-abcdefghijklmnop", "w-abcdefghijklmno1", "w-abcdefghijklmnopq"]
         {
             assert!(text.parse::<WorkId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_its_attempt_is_told_what_is_missing() {
+        for text in ["xx", "w-7kq3x2mbnd5fa6uz", "w-7kq3x2mbnd5fa6uz.", "w-7kq3x2mbnd5fa6uz.0"] {
+            assert!(text.parse::<RunId>().unwrap_err().to_string().contains("a dot and the attempt"), "{text}");
         }
     }
 

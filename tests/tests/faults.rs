@@ -72,12 +72,51 @@ fn lost_keys_are_named_and_no_new_ones_made() {
 }
 
 #[test]
+fn a_lost_ledger_beside_its_keys_is_refused_and_no_new_one_begins() {
+    for empty in [false, true] {
+        let mut daemon = Daemon::start();
+        daemon.stop();
+        let (ledger, kept) = (daemon.database(), daemon.file("kept.db"));
+        std::fs::rename(&ledger, &kept).unwrap();
+        if empty {
+            std::fs::write(&ledger, b"").unwrap();
+            std::fs::set_permissions(&ledger, Permissions::from_mode(0o600)).unwrap();
+        }
+        let told = refuses_to_start(&mut daemon);
+        assert!(told.contains("has the keys of a ledger") && told.contains("restore"), "{told}");
+        assert!(told.contains(if empty { "is empty" } else { "is missing" }), "{told}");
+        assert_eq!(ledger.exists(), empty, "nothing was made in its place");
+        std::fs::rename(&kept, &ledger).unwrap();
+        daemon.run();
+        daemon.stop();
+        std::fs::remove_file(&ledger).unwrap();
+        std::fs::rename(daemon.state().join("keys"), daemon.file("keys")).unwrap();
+        daemon.run();
+    }
+}
+
+#[test]
+fn a_damaged_ledger_is_called_damaged_and_restore_is_named() {
+    use std::os::unix::fs::FileExt as _;
+    let mut daemon = Daemon::start();
+    daemon.stop();
+    // The first page must not be in the WAL as well.
+    let conn = Connection::open(daemon.database()).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(conn);
+    File::options().write(true).open(daemon.database()).unwrap().write_all_at(b"junk", 0).unwrap();
+    let told = refuses_to_start(&mut daemon);
+    assert!(told.contains("damaged") && told.contains("restore") && !told.contains("move"), "{told}");
+}
+
+#[test]
 fn a_configuration_that_is_wrong_names_the_option_and_starts_nothing() {
     for (config, word) in [
         ("[limits]\nmax_atempts = 3\n", "max_attempts"),
         ("[limits]\nmax_attempts = 0\n", "max_attempts"),
         ("[limits]\nlease = \"1s\"\n", "lease"),
         ("mode = \"privat\"\n", "private"),
+        ("[log]\nlevel = \"loud\"\n", "error, warn, info, debug, trace"),
         ("time_zone = \"Europe/Atlantis\"\n", "Atlantis"),
         ("[log]\nlevel = \"info\"\nlevel = \"warn\"\n", "level"),
         ("[limits", "agentd.toml"),
@@ -111,6 +150,11 @@ fn a_full_disk_refuses_writes_in_words_and_takes_them_again_when_there_is_room()
     assert_eq!(problem.code.as_str(), "disk_full", "{problem:?}\n{}", daemon.log());
     assert!(problem.hint.is_some_and(|hint| hint.contains("space")));
     assert_eq!(operator.state(&first), "parked", "reading goes on");
+    let away = scratch.join("away.jsonl");
+    let file = File::create(&away).unwrap();
+    let exported: Result<u64, _> = operator.call("Ledger", "Export", &(Fd::from(file.as_fd()), false, true));
+    assert!(exported.is_ok_and(|events| events > 1), "what there is can be got away");
+    assert!(std::fs::metadata(&away).unwrap().len() > 1000);
     std::fs::remove_file(&ballast).unwrap();
     operator.submit(&json!({"title": "after"}));
     assert_eq!(operator.count("WorkSubmitted"), taken + 1);

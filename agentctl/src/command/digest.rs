@@ -7,7 +7,7 @@ use super::{status, work};
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::moment;
-use crate::output::{Colour, Details, Output};
+use crate::output::{Colour, Details, Output, plain};
 
 /// Say what was done, what failed, what waits, and what to type next
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,11 @@ fn words(out: &Output, digest: &DigestView) -> Result<(), Failure> {
     details.add("spent", status::today(&digest.money));
     details.maybe("per completed", digest.cost_per_completed);
     details.write(out)?;
+    if !digest.attention.is_empty() {
+        out.line("")?;
+        out.line(out.paint(Colour::Bold, "Stands still until somebody does something"))?;
+        digest.attention.iter().try_for_each(|line| out.line(plain(line)))?;
+    }
     rows(out, "Completed", &digest.completed, digest.completed_count)?;
     rows(out, "Not completed", &digest.failed, digest.failed_count)?;
     status::waiting(out, &digest.waiting)

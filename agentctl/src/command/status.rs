@@ -43,12 +43,7 @@ impl Args {
 
 /// What is not as it should be.
 fn wrong(status: &StatusView) -> Vec<String> {
-    let mut wrong: Vec<String> = status.health.iter().filter(|word| *word != "ok").cloned().collect();
-    // An agentd that names it among its complaints has said it.
-    if status.clock_held_ms.is_some() && !wrong.iter().any(|word| word.contains("wall clock")) {
-        wrong.push("the wall clock jumped and schedules are held".to_owned());
-    }
-    wrong
+    status.health.iter().filter(|word| *word != "ok").cloned().collect()
 }
 
 fn words(out: &Output, status: &StatusView, door: &str, wrong: &[String]) -> Result<(), Failure> {

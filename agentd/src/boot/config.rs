@@ -13,6 +13,9 @@ use crate::domain::Defaults;
 /// Bytes of a configuration file, at most.
 const MAX_CONFIG_BYTES: u64 = 256 << 10;
 
+/// Levels of the daemon's own log.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
 /// The configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -212,12 +215,13 @@ impl Config {
             }
         };
         within("max_attempts", u64::from(limits.max_attempts), 1, 100)?;
-        within("lease (ms)", limits.lease.as_ms(), 5_000, 3_600_000)?;
-        within("backoff (ms)", limits.backoff.as_ms(), 1, 86_400_000)?;
-        within("max_backoff (ms)", limits.max_backoff.as_ms(), limits.backoff.as_ms(), 86_400_000)?;
+        lasts("lease", limits.lease, 5_000, 3_600_000)?;
+        lasts("backoff", limits.backoff, 1, 86_400_000)?;
+        lasts("max_backoff", limits.max_backoff, limits.backoff.as_ms(), 86_400_000)?;
         within("judged_works", limits.judged_works, 1, 1_000)?;
         within("skill_bound_percent", u64::from(limits.skill_bound_percent), 0, 100)?;
-        within("failures_in_a_row", u64::from(limits.failures_in_a_row), 1, 1_000)
+        within("failures_in_a_row", u64::from(limits.failures_in_a_row), 1, 1_000)?;
+        check_level(&self.log.level)
     }
 
     /// The part that the rules know.
@@ -245,9 +249,52 @@ impl Config {
     }
 }
 
+/// Refuses a duration outside its bounds, all three as people write them.
+fn lasts(name: &str, value: Span, least: u64, most: u64) -> anyhow::Result<()> {
+    if (least..=most).contains(&value.as_ms()) {
+        return Ok(());
+    }
+    let span = |ms| Span::from_ms(ms).unwrap_or(Span::ZERO);
+    Err(anyhow!("limits.{name} {value} is outside {} to {}", span(least), span(most)))
+}
+
+/// Refuses what the filter would take for the name of a place in the code, and be silent about everything.
+fn check_level(text: &str) -> anyhow::Result<()> {
+    let known = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    for part in text.split(',') {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
+        let silent = part.contains('=') && level.eq_ignore_ascii_case("off");
+        if !known(level) && !silent {
+            return Err(anyhow!(
+                "log.level {text:?}: {level:?} is no level; levels are {}, for a part of agentd: info,agentd::engine=debug",
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_and_the_levels_are_named() {
+        for level in ["info", "WARN", "info,agentd::engine=debug", "debug,zbus=off"] {
+            assert!(check_level(level).is_ok(), "{level}");
+        }
+        for level in ["loud", "", "info,agentd::engine", "info,zbus=quiet", "off"] {
+            let said = check_level(level).unwrap_err().to_string();
+            assert!(said.contains("error, warn, info, debug, trace"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_duration_outside_its_bounds_is_told_as_it_was_written() {
+        let mut config = Config::default();
+        config.limits.lease = Span::from_ms(4_000).unwrap();
+        assert_eq!(config.check().unwrap_err().to_string(), "limits.lease 4s is outside 5s to 1h");
+    }
 
     #[test]
     fn the_defaults_of_the_file_are_the_defaults_of_the_rules() {

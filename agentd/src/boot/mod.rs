@@ -38,6 +38,23 @@ fn reader_went_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// The system's numbers of errors stand behind its words, and say nothing to people.
+fn without_numbers(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, behind)) = rest.split_once(" (os error ") {
+        out.push_str(before);
+        match behind.split_once(')') {
+            Some((number, after)) if number.bytes().all(|b| b.is_ascii_digit()) => rest = after,
+            _ => {
+                out.push_str(" (os error ");
+                rest = behind;
+            }
+        }
+    }
+    out + rest
+}
+
 /// One line for what failed, and its causes unless they say the same.
 fn report(error: &anyhow::Error) {
     let mut line = error.to_string();
@@ -48,5 +65,14 @@ fn report(error: &anyhow::Error) {
             line.push_str(&cause);
         }
     }
-    eprintln!("error: {line}");
+    eprintln!("error: {}", without_numbers(&line));
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_of_the_system_are_left_out() {
+        let said = "a: No such file or directory (os error 2): b (os error x)";
+        assert_eq!(super::without_numbers(said), "a: No such file or directory: b (os error x)");
+    }
 }

@@ -61,6 +61,13 @@ pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
     }
     let given: Vec<SignedNote> = verify.checkpoints.iter().map(checkpoint).collect::<anyhow::Result<_>>()?;
     if !is_database(&path).with_context(|| format!("file {}", path.display()))? {
+        if verify.database.is_none() {
+            bail!(
+                "{} does not begin as a ledger does: it is damaged; keep a copy of it, and restore a backup into another \
+                 directory (agentd --state DIR restore BACKUP)",
+                path.display()
+            );
+        }
         return export(&path, verify, &given);
     }
     if !verify.keys.is_empty() {
@@ -85,7 +92,10 @@ pub(super) fn verify(args: &Args, verify: &Verify) -> anyhow::Result<()> {
 /// Verifies an export in depth; everything else about exports agentctl does itself.
 fn export(path: &Path, verify: &Verify, given: &[SignedNote]) -> anyhow::Result<()> {
     if !verify.deep {
-        bail!("{} is no database; an export is verified with: agentctl ledger verify FILE", path.display());
+        bail!(
+            "{} is no database: an export is verified with agentctl ledger verify FILE, and a ledger that begins so is damaged",
+            path.display()
+        );
     }
     let deep = verify_export_deep(path, verify.keys.clone(), given)?;
     let report = &deep.report;

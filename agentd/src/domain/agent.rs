@@ -221,7 +221,10 @@ pub fn activate(agent: &AgentFacts, reason: &str) -> Decision {
     match agent.candidate.state {
         AgentState::Probation => Ok(vec![agent.draft(AgentActivated { reason: reason.to_owned() })]),
         AgentState::Active => Ok(Vec::new()),
-        _ => Err(agent.wrong("activate", "resume it first: agentctl agent resume")),
+        _ => {
+            let hint = format!("resume it first: agentctl agent resume {} --reason '…'", agent.candidate.name);
+            Err(agent.wrong("activate", &hint))
+        }
     }
 }
 
@@ -238,12 +241,19 @@ pub fn pause(agent: &AgentFacts, reason: &str) -> Decision {
 /// Gives it work again.
 pub fn resume(agent: &AgentFacts, reason: &str) -> Decision {
     check_reason("the reason", reason, true)?;
+    let name = &agent.candidate.name;
+    if agent.candidate.key_revoked && agent.candidate.state != AgentState::Retired {
+        return Err(Problem::new(Code::WrongState, format!("cannot resume agent {name}: its key is revoked"))
+            .hint(format!("give it a new key first: agentctl agent rotate-key {name} --reason '…'")));
+    }
     match agent.candidate.state {
         AgentState::Paused | AgentState::Suspended => {
             let to = agent.state_before;
             Ok(vec![agent.draft(AgentResumed { reason: reason.to_owned(), to })])
         }
-        AgentState::Active | AgentState::Probation => Ok(Vec::new()),
+        AgentState::Active | AgentState::Probation => {
+            Err(agent.wrong("resume", "only a paused or suspended agent is resumed; nothing was changed"))
+        }
         AgentState::Retired => Err(agent.wrong("resume", "enrol a new one under another name")),
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use agentd_schemas::problem::Problem;
+use agentd_schemas::event::Decided;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::duration::in_words;
 use agentd_schemas::unit::time::WallMs;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
@@ -18,7 +20,7 @@ use super::readers::Readers;
 use super::{Engine, Host, Inner, denials, operations, waiters, world};
 use crate::domain::command::RunRef;
 use crate::domain::{Command, Defaults};
-use crate::identity::keystore::KeystoreError;
+use crate::identity::keystore::{self, KeystoreError};
 use crate::identity::{Challenges, Decoys, HostKeys, Tokens, trust_domain};
 use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
@@ -55,6 +57,12 @@ pub enum StartError {
     /// The system refused something.
     #[error("{0}")]
     System(String),
+    /// The events of a start find no room.
+    #[error(
+        "{0}; a start is recorded and needs some room: free a few megabytes on the disk of the state directory and start \
+         again; until then agentd verify reads the ledger, and a copy of the whole state directory is a backup"
+    )]
+    Full(String),
     /// The configured trust domain is unusable.
     #[error("{0}")]
     TrustDomain(Problem),
@@ -81,12 +89,15 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
     let clock = Clock::system();
     let boot = clock.boot_id().map_err(|error| system(&error))?;
-    let database = settings.state.join("ledger.db");
-    let fresh = !database.exists();
+    let database = database(&settings.state);
+    // Before the database is opened: SQLite throws the WAL of an empty file away, and it may be all that is left.
+    if std::fs::metadata(&database).map_or(true, |meta| meta.len() == 0) {
+        keystore::begin(&settings.state, &database)?;
+    }
     let mut conn = open_writer(&database)?;
     // Before anything is committed: the next commit makes the present moment the one that counts.
     let jumped = wall_jump(&conn, clock, boot)?;
-    let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot, fresh)?;
+    let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot)?;
     let known = KnownAgents::new(Decoys::new(&HostKeys::open(&settings.state, false)?));
     let recovered = last_event_is_no_stop(&conn)?;
     let held = load::host::clock_held(&conn)?;
@@ -146,11 +157,27 @@ fn open_log(
     settings: &Settings,
     clock: Clock,
     boot: BootId,
-    fresh: bool,
 ) -> Result<(Appender, String), StartError> {
     let known = trust_domain_of(conn)?;
     let restored = incarnation::is_restored(conn)?;
-    let keys = HostKeys::open(&settings.state, fresh || restored || known.is_none())?;
+    if known.is_none() {
+        keystore::begin(&settings.state, &database(&settings.state))?;
+    }
+    let keys = HostKeys::open(&settings.state, restored || known.is_none())?;
+    let log = open_or_begin(conn, settings, &keys, known, clock, boot)?;
+    keystore::begun(&settings.state)?;
+    Ok(log)
+}
+
+/// Goes on with the log, or writes its first event, or that of its new incarnation.
+fn open_or_begin(
+    conn: &mut Connection,
+    settings: &Settings,
+    keys: &HostKeys,
+    known: Option<String>,
+    clock: Clock,
+    boot: BootId,
+) -> Result<(Appender, String), StartError> {
     let moment = clock.moment();
     let moment = Moment { wall: WallMs::saturating(moment.wall_ms), boot_ms: moment.boot_ms };
     let announce = |trust_domain: &str| incarnation::HostKeys {
@@ -226,11 +253,17 @@ impl Engine {
         jumped: Option<i64>,
     ) -> Result<(), StartError> {
         let host = Caller::host();
-        let failed = |problem: Problem| StartError::System(problem.to_string());
+        let failed = |problem: Problem| match problem.code {
+            Code::DiskFull => StartError::Full(problem.to_string()),
+            _ => StartError::System(problem.to_string()),
+        };
         // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.
         if let Some(by_ms) = jumped {
             tracing::error!(
-                "the wall clock moved by {by_ms} ms against the ledger: schedules and deadlines are held; agentctl clock accept"
+                "the wall clock moved {} by {} against the ledger: schedules and deadlines are held; \
+                 agentctl clock accept --reason '…'",
+                if by_ms < 0 { "back" } else { "ahead" },
+                in_words(by_ms.unsigned_abs()),
             );
             self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
         }

@@ -8,6 +8,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{ServiceLevelKind, WaitReason};
 use agentd_schemas::id::{ID_BYTES, ScheduleId, WorkId};
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::duration::in_words;
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
@@ -54,13 +55,15 @@ async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Mome
     for discontinuity in detector.observe(moment, engine.0.clock.suspended_ms()) {
         match discontinuity {
             Discontinuity::Suspended { by_ms } => {
-                tracing::info!("the machine slept for {by_ms} ms: leases begin anew");
+                tracing::info!("the machine slept for {}: leases begin anew", in_words(by_ms));
                 engine.0.live.forgive(by_ms);
                 engine.0.live.renew_all(moment.boot_ms);
             }
             Discontinuity::WallJump { by_ms } => {
                 tracing::error!(
-                    "the wall clock jumped by {by_ms} ms: schedules and deadlines are held; agentctl clock accept"
+                    "the wall clock jumped {} by {}: schedules and deadlines are held; agentctl clock accept --reason '…'",
+                    if by_ms < 0 { "back" } else { "ahead" },
+                    in_words(by_ms.unsigned_abs()),
                 );
                 execute(engine, Command::NoticeClock { by_ms }).await;
             }

@@ -34,10 +34,36 @@ pub enum KeystoreError {
         "key file {0} is missing, and the ledger was signed with it; restore it, or restore the ledger as a new incarnation: agentd restore"
     )]
     Missing(PathBuf),
+    /// There are keys, and the ledger that they signed is not there.
+    #[error(
+        "{} has the keys of a ledger, and {} {}; bring the ledger back, or restore a backup into another directory \
+         (agentd --state DIR restore BACKUP), or move both away to begin anew under new keys",
+        .keys.display(), .ledger.display(), if *.missing { "is missing" } else { "is empty" }
+    )]
+    NoLedger {
+        /// The directory of the keys.
+        keys: PathBuf,
+        /// Where the ledger should be.
+        ledger: PathBuf,
+        /// There is no such file, not even an empty one.
+        missing: bool,
+    },
+    /// The mark of an unfinished first start cannot be removed.
+    #[error("{path} cannot be removed: {source}")]
+    Mark {
+        /// The mark.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
     /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
+
+/// Stands beside the keys from before the first of them is made until the ledger's first event is durable: keys without
+/// a ledger are those of an unfinished first start where it stands, and of a lost ledger where it does not.
+const MARK: &str = "unfinished";
 
 /// The host's keys.
 pub struct HostKeys {
@@ -64,6 +90,31 @@ impl HostKeys {
     /// Signatures of the authority that bind issuer and log key to this trust domain, base64.
     pub fn certificates(&self, trust_domain: &str) -> Vec<String> {
         certify(&self.authority, trust_domain, &self.issuer.public_key(), &self.log.public_key())
+    }
+}
+
+/// Takes a state directory without a ledger for a first start, unless it has keys of one that was there.
+pub fn begin(state: &Path, ledger: &Path) -> Result<(), KeystoreError> {
+    let keys = state.join("keys");
+    let mark = keys.join(MARK);
+    if mark.exists() {
+        return Ok(());
+    }
+    if ["authority", "issuer", "log"].iter().any(|name| keys.join(name).exists()) {
+        return Err(KeystoreError::NoLedger { keys, ledger: ledger.to_owned(), missing: !ledger.exists() });
+    }
+    Directory::ensure(&keys, Visibility::Private)?;
+    Ok(secret_file::write(&mark, b"the first start has not ended\n", Existing::Refuse)?)
+}
+
+/// The ledger has its first event: from now on the keys are of no use without it.
+pub fn begun(state: &Path) -> Result<(), KeystoreError> {
+    let keys = state.join("keys");
+    let path = keys.join(MARK);
+    match std::fs::remove_file(&path) {
+        Ok(()) => Ok(Directory::open(&keys)?.sync()?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(KeystoreError::Mark { path, source }),
     }
 }
 

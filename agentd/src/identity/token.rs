@@ -41,17 +41,6 @@ pub enum TokenError {
     WrongUid(Slug),
 }
 
-impl TokenError {
-    /// As recorded in events.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown_token",
-            Self::Expired => "expired_token",
-            Self::WrongUid(_) => "wrong_uid",
-        }
-    }
-}
-
 /// Tokens that are good.
 #[derive(Debug)]
 pub struct Tokens {

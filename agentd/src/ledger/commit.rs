@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::load::{self, LoadError};
 use crate::domain::agent::{self, AgentFacts};
-use crate::domain::command::{Command, RunRef};
+use crate::domain::command::{Command, RunRef, Submitter};
 use crate::domain::work::{self, WorkFacts};
 use crate::domain::{Draft, Env, Rejection, account, host, objective, schedule};
 
@@ -275,7 +275,10 @@ fn decide_host(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
             None => Vec::new(),
         },
         Command::AddSchedule { schedule: new } => {
-            schedule::add(&load::plans::add(tx, new.owner, &new.document.name)?, new, env)?
+            let mut facts = load::plans::add(tx, new.owner, &new.document.name)?;
+            facts.submit =
+                load::works::submit_facts(tx, new.owner, std::slice::from_ref(&new.work), &Submitter::Person)?;
+            schedule::add(&facts, new, env)?
         }
         Command::PauseSchedule { schedule: id, reason } => {
             schedule::pause(&load_schedule(tx, *id, false, env)?, reason)?

@@ -37,7 +37,11 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file is something else.
-    #[error("{} is not an agentd ledger; name another file, or move this one away", path.display())]
+    #[error(
+        "{} is no agentd ledger, or one that is damaged; if it should be a ledger, keep a copy of it and restore a backup into \
+         another directory (agentd --state DIR restore BACKUP), else name another file",
+        path.display()
+    )]
     NotALedger {
         /// The file.
         path: PathBuf,

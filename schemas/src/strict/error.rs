@@ -213,6 +213,14 @@ impl DocumentError {
         self
     }
 
+    /// Names the value at `path` in the message too.
+    pub(super) fn about(mut self, path: String) -> Self {
+        if !path.is_empty() {
+            self.0.message = format!("{path}: {}", self.0.message);
+        }
+        self.with_path(path)
+    }
+
     pub(super) fn with_place(mut self, place: Place) -> Self {
         self.0.place = Some(place);
         self

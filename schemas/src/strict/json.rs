@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 /// Reads one JSON value of type `T` that fills `bytes`.
 ///
 /// Refused, beside what JSON itself refuses: more bytes, depth, keys or values than `limits`; bytes that are not UTF-8;
-/// duplicate keys in any object, also where `T` ignores it; lone surrogates; numbers beyond `f64`; keys with a private
+/// duplicate keys in any object, also where `T` ignores it; lone surrogates; numbers that would change on the way; keys with a private
 /// meaning in serde libraries. Unknown fields are refused where `T` denies them. A struct with derived reading also takes
 /// an array of all its fields in their order; that is serde's choice and not undone here.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, DocumentError> {
@@ -103,7 +103,16 @@ fn syntax(error: &serde_json::Error, limits: &Limits) -> DocumentError {
     match said.as_str() {
         "trailing characters" => DocumentError::new(ErrorKind::Syntax, "more content follows the document")
             .with_hint("write one value for each document"),
-        _ => DocumentError::new(ErrorKind::Syntax, format!("not JSON: {said}")),
+        _ => DocumentError::new(ErrorKind::Syntax, format!("not JSON: {}", in_words(&said))),
+    }
+}
+
+/// What the parser calls things by its own names, as people do.
+fn in_words(said: &str) -> &str {
+    match said {
+        "expected ident" => "the only words without quotes are true, false and null",
+        "expected value" => "a value is missing here, or is not written as JSON",
+        other => other,
     }
 }
 

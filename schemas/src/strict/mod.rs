@@ -14,6 +14,7 @@ pub mod json;
 pub mod jsonl;
 mod limits;
 mod nearest;
+mod number;
 mod quote;
 mod scan;
 pub mod toml;

@@ -2,19 +2,16 @@
 //!
 //! The pass follows tokens, not grammar: it is exact on every valid document and gives up quietly on the first bracket
 //! that cannot match, because the reader after it reads left to right and refuses that bracket. So it judges only what
-//! that reader would not: duplicate and reserved keys, depth, counts, lone surrogates, numbers beyond `f64`.
+//! that reader would not: duplicate and reserved keys, depth, counts, lone surrogates, numbers that change on the way.
 
 use std::borrow::Cow;
 
 use super::error::{DocumentError, ErrorKind, Place, Step, path_text};
 use super::limits::Limits;
-use super::quote::quoted;
+use super::number;
 
 /// Keys with this beginning make `serde_json` or `toml` read the value as text of its own, past every check here.
 const RESERVED: [&str; 2] = ["$serde_json::private::", "$__toml_private_"];
-
-/// A number of fewer bytes and without exponent is always finite: `f64` reaches past 10^308.
-const FINITE_BYTES: usize = 300;
 
 pub(super) fn is_reserved(key: &str) -> bool {
     key.starts_with('$') && RESERVED.iter().any(|prefix| key.starts_with(prefix))
@@ -240,18 +237,9 @@ impl<'a> Scan<'a> {
         let is_part = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
         let length = bytes.iter().position(|b| !is_part(b)).unwrap_or(bytes.len());
         self.at += length;
-        let has_exponent = bytes[..length].iter().any(|b| *b == b'e' || *b == b'E');
-        if length < FINITE_BYTES && !has_exponent {
-            return Ok(());
-        }
-        let number = &self.text[start..start + length];
-        match number.parse::<f64>() {
-            Ok(value) if value.is_infinite() => {
-                let message = format!("the number {} is out of range", quoted(number, 32));
-                let error = DocumentError::new(ErrorKind::Invalid, message).with_path(self.path());
-                Err(self.refuse(error, start))
-            }
-            _ => Ok(()),
+        match number::refusal(&self.text[start..start + length]) {
+            Some(error) => Err(self.refuse(error.about(self.path()), start)),
+            None => Ok(()),
         }
     }
 

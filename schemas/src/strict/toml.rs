@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{DocumentError, ErrorKind, Place, Step, path_text};
 use super::explain::{Format, explain};
 pub use super::limits::Limits;
+use super::number;
 use super::quote::{plain, quoted};
 use super::scan::is_reserved;
 
@@ -111,6 +112,9 @@ impl<'a> Walk<'a> {
                     let message = format!("the number {shown} is out of range");
                     let error = DocumentError::new(ErrorKind::Invalid, message);
                     return Err(self.refuse(error, at));
+                }
+                if let Some(error) = number::refusal(&digits) {
+                    return Err(error.about(self.path()).with_place(Place::of(self.text.as_bytes(), at)));
                 }
             }
             DeValue::String(_) | DeValue::Integer(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}

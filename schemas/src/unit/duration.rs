@@ -147,6 +147,11 @@ impl fmt::Display for Span {
     }
 }
 
+/// Milliseconds as people write them, for messages: `3h`, `1min 30s`.
+pub fn in_words(ms: u64) -> String {
+    Span::from_ms(ms).map_or_else(|_| format!("{ms} ms"), |span| span.to_string())
+}
+
 impl FromStr for Span {
     type Err = SpanError;
 

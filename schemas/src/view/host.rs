@@ -164,6 +164,9 @@ pub struct DigestView {
     /// Works that are ready now and that no agent is able to take.
     #[serde(default)]
     pub parked: u64,
+    /// What stands still until a person does something: refused schedules, agents that a rule paused, revoked keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<String>,
     /// What to type next.
     pub next: Vec<String>,
 }

@@ -103,6 +103,15 @@ fn every_route_that_takes_a_document_refuses_what_is_malformed() {
             assert!(problem.message.contains(word), "{path}: {}: {problem:?}", short(&body));
         }
     }
+    for (verb, document, words) in [
+        ("fail", json!({"message": " "}), "the message is empty"),
+        ("cost", json!({"tokens": 1, "source": "guessed"}), "a source is reported or estimated"),
+        ("note", json!({"text": "x", "key": 18_446_744_073_709_551_615_u64}), "key"),
+    ] {
+        let problem = agent.say(&claim, verb, document).problem();
+        assert!(code(&problem) == "invalid_document" && problem.message.contains(words), "{problem:?}");
+        assert!(!problem.message.contains("metered"), "{problem:?}");
+    }
     assert_eq!(operator.events().len(), before, "nothing was written");
     agent.complete(&claim, "the daemon serves on");
 }

@@ -26,5 +26,7 @@ pub use expression::{Expression, MAX_EXPRESSION_BYTES};
 pub use fields::Field;
 pub use missed::{CatchUp, MAX_CATCH_UP, Missed, ON_TIME};
 pub use overlap::{OnTick, Overlap, on_tick};
-pub use plan::{AddFacts, NewSchedule, ScheduleFacts, ScheduleState, add, pause, prepare, remove, resume, tick};
+pub use plan::{
+    AddFacts, NewSchedule, REJECTED, ScheduleFacts, ScheduleState, add, pause, prepare, remove, resume, tick,
+};
 pub use timetable::Timetable;

@@ -17,9 +17,12 @@ use super::{Expression, OnTick, Overlap, Timetable, on_tick};
 use crate::domain::agent::check_reason;
 use crate::domain::command::Submitter;
 use crate::domain::work::spend::settle_open;
-use crate::domain::work::submit::{SubmitFacts, submit};
+use crate::domain::work::submit::{SubmitFacts, check_repeated, submit};
 use crate::domain::work::{NewWork, WorkFacts};
 use crate::domain::{Decision, Draft, Env, Rejection};
+
+/// How the reason of a tick begins whose work was refused.
+pub const REJECTED: &str = "rejected: ";
 
 /// A checked schedule.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +64,8 @@ pub struct AddFacts {
     pub count: u64,
     /// Those of the owner.
     pub own: u64,
+    /// What a submit of the work needs to know.
+    pub submit: SubmitFacts,
 }
 
 /// Adds a schedule.
@@ -80,6 +85,7 @@ pub fn add(facts: &AddFacts, new: &NewSchedule, env: &Env) -> Decision {
         return Err(Problem::new(Code::Busy, message)
             .hint("remove some, or raise limits.max_schedules_per_owner in the configuration"));
     }
+    check_repeated(&facts.submit, new.owner, &new.work, env)?;
     let start = timestamp(env.wall);
     let timetable = Timetable::new(parse(&document.cron)?, new.zone.clone(), start);
     let added = ScheduleAdded {
@@ -225,7 +231,7 @@ fn one(
         OnTick::Start | OnTick::Wait | OnTick::Replace => {}
     }
     match submitted(schedule, due, nth, env) {
-        Err(problem) => drafts.push(skip(&cut(&format!("rejected: {}", problem.message)))),
+        Err(problem) => drafts.push(skip(&cut(&format!("{REJECTED}{}", problem.message)))),
         Ok(draft) => {
             if schedule.added.overlap == Overlap::Replace {
                 let reason = format!("replaced by the tick of {due}");

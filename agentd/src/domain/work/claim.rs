@@ -4,6 +4,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{RunStarted, Subject, WorkClaimed, WorkState};
 use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::duration::in_words;
 
 use super::WorkFacts;
 use super::frozen::covers;
@@ -36,7 +37,12 @@ pub fn claim(facts: &ClaimFacts, lease_ms: u64, env: &Env) -> Decision {
     if !(MIN_LEASE_MS..=MAX_LEASE_MS).contains(&lease_ms) {
         return Err(Problem::new(
             Code::OutOfBounds,
-            format!("a lease of {lease_ms} ms is outside {MIN_LEASE_MS} to {MAX_LEASE_MS} ms"),
+            format!(
+                "a lease of {} is outside {} to {}",
+                in_words(lease_ms),
+                in_words(MIN_LEASE_MS),
+                in_words(MAX_LEASE_MS)
+            ),
         ));
     }
     let Some(work) = &facts.first else { return Ok(Vec::new()) };

@@ -104,8 +104,11 @@ fn bound(what: &str, is: usize, most: usize) -> Result<(), Rejection> {
     if is <= most {
         return Ok(());
     }
-    Err(Problem::new(Code::OutOfBounds, format!("{what}: {is} given, at most {most} allowed"))
-        .hint("split the work, or put bulk data into a file that the agent can read"))
+    let hint = match what {
+        "title bytes" => "say it in one line; the rest belongs into the instructions",
+        _ => "split the work, or put bulk data into a file that the agent can read",
+    };
+    Err(Problem::new(Code::OutOfBounds, format!("{what}: {is} given, at most {most} allowed")).hint(hint))
 }
 
 fn one(

@@ -93,6 +93,20 @@ pub fn submit(facts: &SubmitFacts, owner: u32, works: &[NewWork], from: &Submitt
     Ok(drafts)
 }
 
+/// Refuses a work that no tick could submit: its agent, its dependencies and its parent are looked at as in a submit, room
+/// is not, for it comes and goes.
+pub fn check_repeated(facts: &SubmitFacts, owner: u32, work: &NewWork, env: &Env) -> Result<(), Rejection> {
+    if work.spec.deadline.is_some() {
+        return Err(Problem::new(
+            Code::InvalidDocument,
+            "a deadline is one moment: each tick after it would be refused",
+        )
+        .hint("leave the deadline out, or set a service level, which counts from each tick: finish_within"));
+    }
+    let ids = [WorkId::from_bytes(env.ids.id(0))];
+    one(facts, owner, work, &Submitter::Person, &ids, 0, &mut Added::default(), env).map(drop)
+}
+
 /// What this submit adds to works of the ledger and of its own list, and the new works that may become wholes of others.
 #[derive(Default)]
 struct Added {

@@ -6,6 +6,7 @@ use agentd_schemas::unit::name::Slug;
 
 use super::WorkFacts;
 use super::claim::{demand, exhausted};
+use super::frozen::covers;
 use crate::domain::account::{AccountFacts, in_words};
 use crate::domain::matching::{self, Candidate, MatchedBy};
 use crate::domain::{Defaults, Env};
@@ -52,7 +53,9 @@ pub fn is_parked(work: &WorkFacts, agents: &[Candidate], defaults: &Defaults) ->
 pub fn why(facts: &WhyFacts, env: &Env) -> Why {
     let work = &facts.work;
     let mut why = Why { summary: String::new(), reasons: Vec::new(), agents: verdicts(facts, env), hint: None };
-    why.reasons.extend(facts.frozen.iter().filter_map(|scope| frozen(scope, work)));
+    let held = facts.frozen.iter().filter_map(|scope| frozen(scope, work)).filter(|_| !work.state.is_past());
+    let (reasons, thaws): (Vec<String>, Vec<String>) = held.unzip();
+    why.reasons.extend(reasons);
     match work.state {
         WorkState::Scheduled => scheduled(work, env, &mut why),
         WorkState::Blocked => blocked(facts, &mut why),
@@ -64,22 +67,41 @@ pub fn why(facts: &WhyFacts, env: &Env) -> Why {
         }
         _ => past(facts, env, &mut why),
     }
+    // Until it is thawed nothing else helps.
+    why.hint = thaws.into_iter().next().or(why.hint);
     why
 }
 
-fn frozen(scope: &Scope, work: &WorkFacts) -> Option<String> {
+/// What of a freeze holds this work, in words, and what ends it.
+fn frozen(scope: &Scope, work: &WorkFacts) -> Option<(String, String)> {
     match scope {
-        Scope::All => Some("the whole host is frozen".to_owned()),
-        Scope::Work(id) if *id == work.id => Some("this work is frozen".to_owned()),
+        Scope::All => Some(("the whole host is frozen".to_owned(), "agentctl thaw --all".to_owned())),
+        Scope::Work(id) if *id == work.id => Some(("this work is frozen".to_owned(), format!("agentctl thaw {id}"))),
+        Scope::Agent(name) if work.run.as_ref().is_some_and(|run| run.agent == *name) => {
+            Some((format!("agent {name}, which holds it, is frozen"), format!("agentctl thaw {name}")))
+        }
         _ => None,
     }
+}
+
+/// Why an agent that could take the work may not because of a freeze.
+fn chilled(facts: &WhyFacts, agent: &Slug) -> Option<&'static str> {
+    let scope = facts.frozen.iter().find(|scope| covers(scope, facts.work.id, agent))?;
+    Some(match scope {
+        Scope::All => "the whole host is frozen",
+        Scope::Work(_) => "the work is frozen",
+        Scope::Agent(_) => "it is frozen",
+    })
 }
 
 fn verdicts(facts: &WhyFacts, env: &Env) -> Vec<(Slug, bool, String)> {
     let demand = demand(&facts.work);
     let explain = |agent: &Candidate| {
-        let answer = matching::able(agent, &demand, &env.defaults).and_then(|by| matching::room(agent).map(|()| by));
-        match answer {
+        let answer = matching::able(agent, &demand, &env.defaults);
+        if let (Ok(_), Some(because)) = (&answer, chilled(facts, &agent.name)) {
+            return (agent.name.clone(), false, because.to_owned());
+        }
+        match answer.and_then(|by| matching::room(agent).map(|()| by)) {
             Ok(MatchedBy::Demonstrated) => (agent.name.clone(), true, "matched by demonstrated skill".to_owned()),
             Ok(MatchedBy::Claim) => (agent.name.clone(), true, "matched by claim, not yet demonstrated".to_owned()),
             Ok(MatchedBy::NoSkillNeeded) => (agent.name.clone(), true, "no skill is needed".to_owned()),
@@ -121,6 +143,10 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
     if is_parked(&facts.work, &facts.agents, &env.defaults) {
         "nobody is eligible until an agent is enrolled or changes".clone_into(&mut why.summary);
         let skills = facts.work.spec.required_skills.iter().map(|skill| format!(" --skill {skill}"));
+        if let Some(agent) = keyless(facts, env) {
+            why.hint.get_or_insert(format!("agentctl agent rotate-key {agent} --reason '…'"));
+            return;
+        }
         let hint = match (paused(facts, env), fallen(facts, env), &facts.work.spec.agent) {
             (Some(agent), ..) => format!("agentctl agent resume {agent} --reason '…'"),
             (None, Some(agent), _) => format!(
@@ -134,14 +160,41 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
         return;
     }
     let able = why.agents.iter().filter(|(_, eligible, _)| *eligible).count();
+    let frozen = thawed(facts, env);
     why.summary = match able {
         _ if !why.reasons.is_empty() => "it is held".to_owned(),
+        0 if frozen.is_some() => {
+            "every agent that could take it is frozen, or holds as many works as it may".to_owned()
+        }
         0 => "every agent that could take it holds as many works as it may".to_owned(),
         _ if facts.ahead == 1 => "1 work goes before it in its queue".to_owned(),
         _ if facts.ahead > 0 => format!("{} works go before it in its queue", facts.ahead),
         1 => "one agent may take it; it waits for that agent to ask".to_owned(),
         n => format!("{n} agents may take it; it waits for one of them to ask"),
     };
+    if let (0, Some(agent)) = (able, frozen) {
+        why.hint.get_or_insert(format!("agentctl thaw {agent}"));
+    }
+}
+
+/// An agent that could take it, were it not frozen.
+fn thawed<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
+    let demand = demand(&facts.work);
+    let frozen = |name: &Slug| facts.frozen.iter().any(|scope| matches!(scope, Scope::Agent(it) if it == name));
+    let found =
+        facts.agents.iter().find(|agent| frozen(&agent.name) && matching::able(agent, &demand, &env.defaults).is_ok());
+    found.map(|agent| &agent.name)
+}
+
+/// An agent that could take it, once it is awake and has a key again.
+fn keyless<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
+    let demand = demand(&facts.work);
+    let found = facts.agents.iter().filter(|agent| agent.key_revoked).find(|agent| {
+        let state = if agent.state == AgentState::Paused { AgentState::Active } else { agent.state };
+        let healed = Candidate { state, key_revoked: false, ..(*agent).clone() };
+        matching::able(&healed, &demand, &env.defaults).is_ok()
+    });
+    found.map(|agent| &agent.name)
 }
 
 /// An agent that could take it, were it not paused.
@@ -202,33 +255,4 @@ fn past(facts: &WhyFacts, env: &Env, why: &mut Why) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::fixture;
-    use crate::domain::matching::Evidence;
-
-    #[test]
-    fn a_skill_that_fell_is_named_with_its_evidence_and_the_way_back() {
-        let mut agent = fixture::agent().candidate;
-        agent.skills = vec!["rust".parse().unwrap()];
-        agent.evidence = vec![Evidence { skill: "rust".parse().unwrap(), judged: 5, accepted: 1 }];
-        let mut spec = fixture::submitted();
-        spec.required_skills = agent.skills.clone();
-        let mut work = fixture::work();
-        (work.state, work.spec, work.run) = (WorkState::Ready, std::sync::Arc::new(spec), None);
-        let facts = WhyFacts {
-            work,
-            agents: vec![agent],
-            unmet: Vec::new(),
-            accounts: Vec::new(),
-            frozen: Vec::new(),
-            ahead: 0,
-            last_words: None,
-        };
-        let why = why(&facts, &fixture::env());
-        let (_, eligible, because) = &why.agents[0];
-        assert!(!eligible && because.contains("1 of 5 judged works accepted gives 3 %"), "{because}");
-        let hint = why.hint.unwrap();
-        assert!(hint.contains("agentctl model set fixer"), "{hint}");
-    }
-}
+mod tests;

@@ -21,7 +21,10 @@ impl Engine {
     pub async fn claim(&self, caller: &Caller, request: &ClaimRequest) -> Result<Option<Claim>, Problem> {
         let agent = name(caller)?.clone();
         if request.wait_s > MAX_POLL_S {
-            return Err(Problem::new(Code::OutOfBounds, format!("wait_s {} is above {MAX_POLL_S}", request.wait_s)));
+            return Err(Problem::new(
+                Code::OutOfBounds,
+                format!("wait_s {} is outside 0 to {MAX_POLL_S} seconds", request.wait_s),
+            ));
         }
         let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
         let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));

@@ -117,3 +117,6 @@ impl Engine {
         self.execute(caller, Command::RemoveObjective { owner: caller.uid, name }, None).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -327,6 +327,10 @@ impl Engine {
         if fail.message.len() > MAX_NOTE_BYTES {
             return Err(Problem::new(Code::TooLarge, format!("the message has more than {MAX_NOTE_BYTES} bytes")));
         }
+        if fail.message.trim().is_empty() {
+            return Err(Problem::new(Code::InvalidDocument, "the message is empty")
+                .hint("say what went wrong: it is what people read first"));
+        }
         let key = self.request_key(fail.key.as_deref(), "fail", &(run.work, run.attempt, fail))?;
         let done = self.execute(caller, Command::FailRun { run, message: fail.message.clone() }, key).await?;
         Ok(outcome(&done, None))

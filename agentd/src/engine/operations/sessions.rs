@@ -229,10 +229,10 @@ impl Engine {
             Ok(_) => TokenError::Unknown,
             Err(error) => error,
         };
-        // A token of its own that grew old is the daily course of things, and no attempt of anybody.
-        if error != TokenError::Expired {
-            let claimed = if let TokenError::WrongUid(agent) = &error { agent.as_str() } else { "bearer" };
-            self.record_failure(uid, claimed, error.word());
+        // A token that grew old, is void with its key, or was given out before a restart, is the daily course of things and
+        // no attempt of anybody; 32 random bytes are not guessed.
+        if let TokenError::WrongUid(agent) = &error {
+            self.record_failure(uid, agent.as_str(), "wrong_uid");
         }
         Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")
             .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))

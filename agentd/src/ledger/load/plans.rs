@@ -23,13 +23,14 @@ use crate::ledger::project::state_of;
 /// Schedules that one text can name, at most; more than one is ambiguous anyway.
 pub const MAX_FOUND: usize = 16;
 
-/// What is known when a schedule is added.
+/// What is known when a schedule is added, what its work refers to aside.
 pub fn add(tx: &Connection, owner: u32, name: &Slug) -> Loaded<AddFacts> {
     let sql = "SELECT EXISTS (SELECT 1 FROM schedules WHERE owner = ?1 AND name = ?2 AND state < 2),
                    (SELECT COUNT(*) FROM schedules WHERE state < 2),
                    (SELECT COUNT(*) FROM schedules WHERE state < 2 AND owner = ?1)";
-    let read = |row: &Row<'_>| Ok(AddFacts { name_taken: row.get(0)?, count: row.get(1)?, own: row.get(2)? });
-    Ok(tx.prepare_cached(sql)?.query_row(params![owner, name.as_str()], read)?)
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (name_taken, count, own) = tx.prepare_cached(sql)?.query_row(params![owner, name.as_str()], read)?;
+    Ok(AddFacts { name_taken, count, own, submit: SubmitFacts::default() })
 }
 
 /// The schedules that `text` can mean: a whole id means that one alone, anything else every name that it is and every

@@ -97,7 +97,10 @@ fn what_the_system_refuses_is_explained_with_the_path() {
         (ffi::SQLITE_READONLY, "ledger /var/x.db cannot be written; make"),
         (ffi::SQLITE_CANTOPEN, "ledger /var/x.db cannot be opened: permission denied; check"),
         (ffi::SQLITE_BUSY, "ledger /var/x.db is being written by another process; stop"),
-        (ffi::SQLITE_NOTADB, "/var/x.db is not an agentd ledger; name another file"),
+        (
+            ffi::SQLITE_NOTADB,
+            "/var/x.db is no agentd ledger, or one that is damaged; if it should be a ledger, keep a copy",
+        ),
     ];
     for (code, says) in cases {
         let error = explain(Path::new("/var/x.db"), rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));

@@ -95,7 +95,8 @@ pub struct AuthenticationFailed {
     /// Whom it claimed to be, cut to 64 bytes.
     pub claimed: String,
     /// A stable word: `bad_signature`, `unknown_agent`, `expired_nonce`, `replayed_nonce`, `wrong_uid`, `no_token`,
-    /// `malformed_token`, `unknown_token`, `expired_token`, `revoked_key`, `suspended`, `retired`.
+    /// `malformed_token`, `revoked_key`, `suspended`, `retired`. A token that is unknown or expired is no such failure:
+    /// every restart leaves some behind.
     pub reason: String,
 }
 

@@ -6,6 +6,7 @@ use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{DigestView, WaitingForPerson, WorkRow};
 use rusqlite::Connection;
 
+use super::attention::attention;
 use super::waiting::waiting;
 use super::{moneys, owner};
 use crate::ledger::load::Loaded;
@@ -68,6 +69,7 @@ pub fn digest(
         cost_per_completed: cost_per(money.spent, completed_count),
         money,
         breaches: span.breaches(conn)?,
+        attention: attention(conn, viewer)?,
     })
 }
 

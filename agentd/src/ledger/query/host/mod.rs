@@ -1,10 +1,12 @@
 //! The host: its status, its accounts, the digest of a while, and what waits for a person.
 
 mod accounts;
+mod attention;
 mod digest;
 mod waiting;
 
 pub use accounts::{Today, accounts};
+pub use attention::attention;
 pub use digest::{Window, digest, first_at};
 
 use std::collections::BTreeMap;
@@ -58,7 +60,9 @@ pub fn status(
 ) -> Result<StatusView, QueryError> {
     let identity = identity(conn)?;
     let held: Option<i64> = read::one(conn, "SELECT held_ms FROM clock WHERE id = 1", [])?;
-    let health = if running.health.is_empty() { vec!["ok".to_owned()] } else { running.health };
+    let mut health = running.health;
+    health.extend(attention(conn, viewer)?);
+    let health = if health.is_empty() { vec!["ok".to_owned()] } else { health };
     Ok(StatusView {
         version: running.version,
         since: running.since,

@@ -4,6 +4,7 @@ use agentd_schemas::event::{ObjectiveSet, ScheduleAdded, SchedulePaused, Schedul
 use agentd_schemas::id::ScheduleId;
 
 use super::{Log, at, operator, person};
+use crate::ledger::query::host::attention;
 use crate::ledger::query::plans::{objectives, schedule, schedules};
 
 fn add(log: &mut Log, owner: u32, name: &str, id: u8) -> Subject {
@@ -46,6 +47,29 @@ fn a_schedule_shows_its_last_and_its_next_tick() {
     let listed = schedules(&log.conn, &person(1000)).unwrap();
     assert_eq!(listed.iter().map(|view| view.state.as_str()).collect::<Vec<_>>(), ["paused"]);
     assert_eq!(schedules(&log.conn, &operator()).unwrap().len(), 2);
+}
+
+#[test]
+fn a_schedule_whose_last_tick_was_refused_asks_for_attention_until_one_succeeds() {
+    let mut log = Log::new();
+    let nightly = add(&mut log, 1000, "nightly", 3);
+    let tick = |because: &str| ScheduleTicked {
+        tick: at(100),
+        missed: 0,
+        outcome: TickOutcome::Skipped { because: because.to_owned() },
+        next: Some(at(200)),
+    };
+    log.tell(nightly.clone(), tick("overlap"));
+    assert!(attention(&log.conn, &person(1000)).unwrap().is_empty());
+    log.tell(nightly.clone(), tick("rejected: agent j1 is retired"));
+    let told = attention(&log.conn, &person(1000)).unwrap();
+    assert!(
+        told.len() == 1 && told[0].starts_with("schedule nightly submits nothing: agent j1 is retired"),
+        "{told:?}"
+    );
+    assert!(attention(&log.conn, &person(1001)).unwrap().is_empty());
+    log.tell(nightly, tick("overlap"));
+    assert!(attention(&log.conn, &operator()).unwrap().is_empty());
 }
 
 #[test]

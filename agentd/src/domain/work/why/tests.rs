@@ -1,0 +1,72 @@
+use super::*;
+use crate::domain::fixture;
+use crate::domain::matching::Evidence;
+
+/// A ready work that asks for rust, and the agent that has it.
+fn facts() -> WhyFacts {
+    let mut agent = fixture::agent().candidate;
+    (agent.skills, agent.live) = (vec!["rust".parse().unwrap()], 0);
+    let mut spec = fixture::submitted();
+    spec.required_skills = agent.skills.clone();
+    let mut work = fixture::work();
+    (work.state, work.spec, work.run) = (WorkState::Ready, std::sync::Arc::new(spec), None);
+    WhyFacts {
+        work,
+        agents: vec![agent],
+        unmet: Vec::new(),
+        accounts: Vec::new(),
+        frozen: Vec::new(),
+        ahead: 0,
+        last_words: None,
+    }
+}
+
+#[test]
+fn a_skill_that_fell_is_named_with_its_evidence_and_the_way_back() {
+    let mut facts = facts();
+    facts.agents[0].evidence = vec![Evidence { skill: "rust".parse().unwrap(), judged: 5, accepted: 1 }];
+    let why = why(&facts, &fixture::env());
+    let (_, eligible, because) = &why.agents[0];
+    assert!(!eligible && because.contains("1 of 5 judged works accepted gives 3 %"), "{because}");
+    let hint = why.hint.unwrap();
+    assert!(hint.contains("agentctl model set fixer"), "{hint}");
+}
+
+#[test]
+fn a_frozen_agent_may_take_nothing() {
+    let mut facts = facts();
+    let name = facts.agents[0].name.clone();
+    facts.frozen = vec![Scope::Agent(name.clone())];
+    let told = why(&facts, &fixture::env());
+    assert_eq!(told.agents[0], (name.clone(), false, "it is frozen".to_owned()));
+    assert!(told.summary.contains("frozen"), "{}", told.summary);
+    assert_eq!(told.hint, Some(format!("agentctl thaw {name}")));
+    facts.frozen = vec![Scope::All];
+    let told = why(&facts, &fixture::env());
+    assert_eq!((told.agents[0].1, told.agents[0].2.as_str()), (false, "the whole host is frozen"));
+    assert_eq!(told.hint.as_deref(), Some("agentctl thaw --all"));
+    facts.frozen = vec![Scope::Agent("another".parse().unwrap())];
+    assert!(why(&facts, &fixture::env()).agents[0].1, "a freeze of another agent is none of this one");
+}
+
+#[test]
+fn a_living_run_of_a_frozen_agent_is_told_with_the_freeze() {
+    let mut facts = facts();
+    facts.work = fixture::work();
+    let agent = facts.work.run.as_ref().unwrap().agent.clone();
+    facts.frozen = vec![Scope::Agent(agent.clone())];
+    let told = why(&facts, &fixture::env());
+    assert_eq!(told.reasons, [format!("agent {agent}, which holds it, is frozen")]);
+    assert_eq!(told.hint, Some(format!("agentctl thaw {agent}")));
+}
+
+#[test]
+fn an_agent_that_lacks_only_its_key_is_the_way_out() {
+    let mut facts = facts();
+    facts.agents[0].key_revoked = true;
+    for state in [AgentState::Active, AgentState::Paused] {
+        facts.agents[0].state = state;
+        let hint = why(&facts, &fixture::env()).hint.unwrap();
+        assert!(hint.starts_with("agentctl agent rotate-key fixer"), "{hint}");
+    }
+}
