@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use agentd_schemas::event::Decided;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::duration::in_words;
 use agentd_schemas::unit::time::WallMs;
