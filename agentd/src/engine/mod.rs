@@ -149,17 +149,8 @@ impl Inner {
             return;
         };
         self.agents_changed.fetch_add(1, Ordering::Relaxed);
+        // Its tokens are held against this at each use.
         self.known.forget(name);
-        if matches!(
-            event.data,
-            EventData::KeyRotated(_)
-                | EventData::KeyRevoked(_)
-                | EventData::AgentSuspended(_)
-                | EventData::AgentRetired(_)
-        ) && let Ok(mut tokens) = self.tokens.lock()
-        {
-            tokens.revoke(name);
-        }
     }
 }
 

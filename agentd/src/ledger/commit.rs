@@ -41,7 +41,7 @@ pub type Decided = Result<Vec<Draft>, Refusal>;
 pub fn decide(tx: &Connection, command: &Command, operator: bool, env: &Env) -> Decided {
     match command {
         Command::SubmitWorks { owner, works, from } => {
-            let facts = load::works::submit_facts(tx, *owner, works, from)?;
+            let facts = load::submit::submit_facts(tx, *owner, works, from)?;
             Ok(work::submit::submit(&facts, *owner, works, from, env)?)
         }
         Command::ClaimWork { agent, lease_ms } => {
@@ -277,7 +277,7 @@ fn decide_host(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         Command::AddSchedule { schedule: new } => {
             let mut facts = load::plans::add(tx, new.owner, &new.document.name)?;
             facts.submit =
-                load::works::submit_facts(tx, new.owner, std::slice::from_ref(&new.work), &Submitter::Person)?;
+                load::submit::submit_facts(tx, new.owner, std::slice::from_ref(&new.work), &Submitter::Person)?;
             schedule::add(&facts, new, env)?
         }
         Command::PauseSchedule { schedule: id, reason } => {

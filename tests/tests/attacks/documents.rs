@@ -137,7 +137,9 @@ fn every_command_that_takes_a_file_refuses_what_is_malformed() {
         let said = told.contains(word) || told.contains("is larger than");
         assert!(told.starts_with("error: ") && said && told.len() < 2000, "{what}: {told}");
     };
-    for (word, document) in malformed().into_iter().chain(no_text().into_iter().map(|bytes| ("UTF-8", bytes))) {
+    // A mark that editors write is left out by agentctl, and by no door.
+    let malformed = || malformed().into_iter().filter(|(word, _)| *word != "byte order mark");
+    for (word, document) in malformed().chain(no_text().into_iter().map(|bytes| ("UTF-8", bytes))) {
         std::fs::write(&file, &document).unwrap();
         let name = file.to_str().unwrap();
         for arguments in [
@@ -200,10 +202,10 @@ fn a_result_that_two_readers_read_differently_is_refused_and_the_run_goes_on() {
     let schema = json!({"json_schema": {"properties": {"n": {"type": "integer"}}}});
     operator.submit(&json!({"title": "x", "acceptance": [schema]}));
     let claim = agent.claim();
-    let deep = "[".repeat(40) + &"]".repeat(40);
+    let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
     for result in [r#"{"n": "two", "n": 2}"#, deep.as_str(), r#"{"n": "\ud800"}"#] {
         let problem = agent.hand_in(&claim, result, &agent.statement(&claim, result), &agent.key).problem();
-        assert_eq!(code(&problem), "invalid_document", "{result}");
+        assert_eq!(code(&problem), "invalid_document", "{}", short(result.as_bytes()));
     }
     assert_eq!(agent.complete(&claim, r#"{"n": 2}"#).state, WorkState::Completed);
 }
@@ -212,13 +214,10 @@ fn a_result_that_two_readers_read_differently_is_refused_and_the_run_goes_on() {
 fn a_result_that_is_no_json_meets_no_schema() {
     let (_daemon, operator, agent) = scene(&[]);
     let schema = json!({"json_schema": {"properties": {"n": {"type": "integer"}}}});
-    let deep = "[".repeat(DEEP) + &"]".repeat(DEEP);
-    for result in [deep.as_str(), "n = 2"] {
-        operator.submit(&json!({"title": "x", "acceptance": [schema], "limits": {"max_attempts": 1}}));
-        let refused = agent.complete(&agent.claim(), result);
-        assert_eq!((refused.state, refused.verdicts[0].met), (WorkState::Failed, Some(false)));
-        assert!(refused.message.unwrap_or_default().contains("JSON"));
-    }
+    operator.submit(&json!({"title": "x", "acceptance": [schema], "limits": {"max_attempts": 1}}));
+    let refused = agent.complete(&agent.claim(), "n = 2");
+    assert_eq!((refused.state, refused.verdicts[0].met), (WorkState::Failed, Some(false)));
+    assert!(refused.message.unwrap_or_default().contains("JSON"));
 }
 
 #[test]

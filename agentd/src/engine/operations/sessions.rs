@@ -224,15 +224,17 @@ impl Engine {
             tokens.check(token, uid, now).cloned()
         };
         let error = match found {
-            // A key that was rotated between the proof and the token is found out here, each time.
+            // Looked at each time: a key may be rotated between the proof and the token too.
             Ok(bearer) if self.has_key(&bearer)? => return Ok(Caller::agent(bearer.agent, uid)),
-            Ok(_) => TokenError::Unknown,
+            Ok(bearer) => TokenError::Void(bearer.agent),
             Err(error) => error,
         };
-        // A token that grew old, is void with its key, or was given out before a restart, is the daily course of things and
-        // no attempt of anybody; 32 random bytes are not guessed.
-        if let TokenError::WrongUid(agent) = &error {
-            self.record_failure(uid, agent.as_str(), "wrong_uid");
+        match &error {
+            TokenError::WrongUid(agent) => self.record_failure(uid, agent.as_str(), "wrong_uid"),
+            TokenError::Void(agent) => self.record_failure(uid, agent.as_str(), "void_token"),
+            // A token that grew old, or was given out before a restart, is the daily course of things and no attempt of
+            // anybody; 32 random bytes are not guessed.
+            TokenError::Expired | TokenError::Unknown => {}
         }
         Err(Problem::new(Code::Unauthenticated, "the token is unknown, expired, void, or of another uid")
             .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))

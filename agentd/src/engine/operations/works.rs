@@ -50,7 +50,7 @@ impl Engine {
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
         let (drafts, unserved) = self.0.readers.with(|conn| {
-            let facts = load::works::submit_facts(conn, caller.uid, &works, &Submitter::Person);
+            let facts = load::submit::submit_facts(conn, caller.uid, &works, &Submitter::Person);
             let facts = facts.map_err(Problem::internal)?;
             let drafts = work::submit::submit(&facts, caller.uid, &works, &Submitter::Person, &env)?;
             let unserved = Unserved::of(conn, drafts.iter().map(|draft| &draft.data), &self.0.defaults)?;

@@ -8,6 +8,7 @@ pub mod pauses;
 pub mod plans;
 pub mod repeated;
 pub mod resource;
+pub mod submit;
 pub mod why;
 pub mod works;
 

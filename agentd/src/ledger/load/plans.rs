@@ -82,7 +82,7 @@ pub fn schedule(tx: &Connection, id: ScheduleId, for_tick: bool, defaults: &Defa
         };
         if let Ok(work) = &work {
             let from = Submitter::Schedule { schedule: id, tick: facts.last.unwrap_or(facts.start) };
-            facts.submit = works::submit_facts(tx, facts.added.owner, std::slice::from_ref(work), &from)?;
+            facts.submit = super::submit::submit_facts(tx, facts.added.owner, std::slice::from_ref(work), &from)?;
         }
         facts.work = Some(work);
         let ids: Vec<WorkId> = facts.unfinished.iter().map(|(id, _)| *id).collect();

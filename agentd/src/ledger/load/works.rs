@@ -1,27 +1,23 @@
-//! Facts about works: one work, a submit, a claim, spending, a cascade.
+//! Facts about works: one work, a claim, spending, a cascade.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use agentd_schemas::document::request::Scope;
-use agentd_schemas::event::{AgentState, Event, EventData, WorkState, WorkSubmitted};
+use agentd_schemas::event::{Event, EventData, WorkState, WorkSubmitted};
 use agentd_schemas::id::{Fence, ID_BYTES, WorkId};
-use agentd_schemas::unit::name::{Skill, Slug};
+use agentd_schemas::unit::name::Slug;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LoadError, Loaded, accounts, agents, host};
 use crate::domain::Env;
 use crate::domain::account::{Used, of_parts};
-use crate::domain::command::{RunRef, Submitter};
-use crate::domain::matching::{self, Candidate, Demand, MAX_DEMANDS};
+use crate::domain::command::RunRef;
+use crate::domain::matching::{self, Candidate, Demand};
 use crate::domain::work::claim::{ClaimFacts, exhausted};
 use crate::domain::work::recover::CascadeFacts;
 use crate::domain::work::spend::SpendFacts;
-use crate::domain::work::submit::{Demands, LinkedWork, NamedAgent, SubmitFacts};
-use crate::domain::work::{Dependant, LiveRun, NewWork, Reference, WorkFacts};
+use crate::domain::work::{Dependant, LiveRun, WorkFacts};
 use crate::ledger::project::state_of;
-use crate::ledger::project::works::skills_json;
 
 /// Works that one step of a cascade reaches, at most.
 pub const CASCADE_STEP: usize = 64;
@@ -113,7 +109,7 @@ pub fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<WorkId> {
     row.get::<_, [u8; ID_BYTES]>(column).map(WorkId::from_bytes)
 }
 
-fn state(key: i64, number: i64) -> Loaded<WorkState> {
+pub(super) fn state(key: i64, number: i64) -> Loaded<WorkState> {
     state_of(number).ok_or_else(|| LoadError::Table { table: "works", row: key, what: format!("state {number}") })
 }
 
@@ -158,105 +154,6 @@ fn read_dependants(tx: &Connection, sql: &str, key: u64, limit: i64) -> Loaded<V
     Ok(dependants)
 }
 
-/// What a submit for an owner needs to know.
-pub fn submit_facts(tx: &Connection, owner: u32, works: &[NewWork], from: &Submitter) -> Loaded<SubmitFacts> {
-    let (open_works, own_open_works) = open_works(tx, owner)?;
-    let mut facts = SubmitFacts { open_works, own_open_works, ..SubmitFacts::default() };
-    if let Submitter::Run(named) = from {
-        facts.run = work(tx, named.work, false)?;
-        facts.frozen = host::frozen(tx)?;
-        link(tx, &mut facts.linked, named.work)?;
-    }
-    let from_run = facts.run.as_ref().map(|run| run.id);
-    let wholes = works.iter().filter_map(|new| match new.parent {
-        Some(Reference::Work(id)) => Some(id),
-        _ => None,
-    });
-    // What is left matters to those alone that name limits.
-    let limited = works.iter().any(|new| new.spec.max_cost_micro_usd.is_some() || new.spec.max_tokens.is_some());
-    for id in wholes.chain(from_run).filter(|_| limited) {
-        if let Entry::Vacant(room) = facts.rooms.entry(id) {
-            room.insert(accounts::chain(tx, id)?);
-        }
-    }
-    for new in works {
-        for reference in new.depends_on.iter().chain(&new.parent) {
-            if let Reference::Work(id) = reference {
-                link(tx, &mut facts.linked, *id)?;
-            }
-        }
-        if let Some(name) = &new.spec.agent
-            && !facts.agents.contains_key(name.as_str())
-        {
-            let sql = "SELECT state, owner, shared FROM agents WHERE name = ?1";
-            let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
-            let found: Option<(String, u32, bool)> =
-                tx.prepare_cached(sql)?.query_row([name.as_str()], read).optional()?;
-            if let Some((state, owner, shared)) = found
-                && let Some(state) = AgentState::parse(&state)
-            {
-                facts.agents.insert(name.to_string(), NamedAgent { state, owner, shared });
-            }
-        }
-    }
-    facts.demands = demands(tx, owner, works)?;
-    Ok(facts)
-}
-
-/// How many demands of the owner's open works there are, where the new works add to them.
-fn demands(tx: &Connection, owner: u32, works: &[NewWork]) -> Loaded<Demands> {
-    let mut asked: Vec<(&str, &[Skill])> = works
-        .iter()
-        .map(|new| (new.spec.agent.as_ref().map_or("", Slug::as_str), new.spec.required_skills.as_slice()))
-        .collect();
-    asked.sort_unstable();
-    asked.dedup();
-    let mut fresh = 0;
-    for (agent, skills) in asked {
-        let sql = "SELECT 1 FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3 AND open > 0";
-        fresh += u64::from(!tx.prepare_cached(sql)?.exists(params![owner, agent, skills_json(skills)])?);
-    }
-    let sql = "SELECT count(*) FROM (SELECT 1 FROM queues WHERE owner = ?1 AND open > 0 LIMIT ?2)";
-    let open = match fresh {
-        0 => 0,
-        _ => tx.prepare_cached(sql)?.query_row(params![owner, MAX_DEMANDS], |row| row.get(0))?,
-    };
-    Ok(Demands { open, fresh })
-}
-
-/// Works that are not over: of all, and of the owner. Both are counted as events go by.
-fn open_works(tx: &Connection, owner: u32) -> Loaded<(u64, u64)> {
-    let sql = "SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (WHERE owner = ?1), 0) FROM counts WHERE state < 7";
-    Ok(tx.prepare_cached(sql)?.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))?)
-}
-
-fn link(tx: &Connection, linked: &mut HashMap<WorkId, LinkedWork>, id: WorkId) -> Loaded<()> {
-    if linked.contains_key(&id) {
-        return Ok(());
-    }
-    let sql = "SELECT key, state, owner, dependants, children, depth FROM works WHERE id = ?1";
-    let found = tx
-        .prepare_cached(sql)?
-        .query_row([id.as_bytes()], |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, i64>(1)?,
-                LinkedWork {
-                    state: WorkState::Ready,
-                    owner: row.get(2)?,
-                    dependants: row.get(3)?,
-                    children: row.get(4)?,
-                    depth: row.get(5)?,
-                },
-            ))
-        })
-        .optional()?;
-    if let Some((key, number, work)) = found {
-        linked.insert(id, LinkedWork { state: state(key, number)?, ..work });
-    }
-    Ok(())
-}
-
 /// What a claim needs to know: the agent, and the first work in claim order among the queues that it is able for.
 pub fn claim_facts(tx: &Connection, agent: &Slug, env: &Env) -> Loaded<Option<ClaimFacts>> {
     let Some(candidate) = agents::candidate(tx, agent)? else { return Ok(None) };
@@ -291,7 +188,7 @@ const fn scope_work(scope: &Scope) -> Option<WorkId> {
     }
 }
 
-/// Queues with ready works that the agent is able for. An owner has at most [`MAX_DEMANDS`] of them.
+/// Queues with ready works that the agent is able for. An owner has at most [`matching::MAX_DEMANDS`] of them.
 fn able_queues(tx: &Connection, agent: &Candidate, env: &Env) -> Loaded<Vec<i64>> {
     let all = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0";
     let own = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0 AND owner = ?1";

@@ -121,7 +121,7 @@ async fn a_token_that_comes_after_the_rotation_for_a_proof_before_it_is_void() {
     let late = issue(&old);
     for token in [before, late] {
         assert_eq!(engine.bearer(1000, &token).unwrap_err().code, Code::Unauthenticated);
-        assert_eq!(recorded(&engine), ["bearer: unknown_token"]);
+        assert_eq!(recorded(&engine), ["fixer: void_token"]);
     }
     let good = issue(&new);
     engine.bearer(1000, &good).unwrap();
