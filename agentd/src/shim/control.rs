@@ -42,7 +42,9 @@ impl Control {
         caller.set_read_timeout(Some(PATIENCE))?;
         caller.set_write_timeout(Some(PATIENCE))?;
         let answer = match request(&mut caller) {
-            Ok(request) => act(request).map_or_else(|reason| format!("error {reason}\n"), |done| format!("ok {done}\n")),
+            Ok(request) => {
+                act(request).map_or_else(|reason| format!("error {reason}\n"), |done| format!("ok {done}\n"))
+            }
             Err(reason) => format!("error {reason}\n"),
         };
         caller.write_all(answer.as_bytes())

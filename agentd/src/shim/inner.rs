@@ -84,8 +84,7 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
         open_files: order.limits.open_files,
     };
     let reach = Reach { read: order.read.clone(), write: order.write.clone(), network, limits };
-    let landlock_abi =
-        confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
+    let landlock_abi = confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
     let uid = crate::sys::process::effective_uid();
     let confinement = Confinement { level: order.level, uid, landlock_abi, lacking: Vec::new() };
     answer(stream, &Answer::Confined(confinement)).map_err(system("answer the shim"))

@@ -45,8 +45,8 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
         stdout: Stream::default(),
         stderr: Stream::default(),
     };
-    let started = Control::listen(&record.path(CONTROL_SOCKET))
-        .and_then(|control| Ok((control, start::start(&spec, &record)?)));
+    let started =
+        Control::listen(&record.path(CONTROL_SOCKET)).and_then(|control| Ok((control, start::start(&spec, &record)?)));
     let (control, running) = match started {
         Ok(started) => started,
         Err(error) => return record.write_durably(OUTCOME_FILE, &outcome(Ending::NotStarted(error.to_string()))),

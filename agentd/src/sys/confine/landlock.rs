@@ -37,7 +37,6 @@ fn kernel_abi() -> u32 {
     /// `LANDLOCK_CREATE_RULESET_VERSION` of linux/landlock.h.
     const VERSION: u32 = 1;
     // SAFETY: with this flag the kernel takes no attributes (a null pointer of size 0) and only answers a number.
-    let answer =
-        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION) };
+    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION) };
     u32::try_from(answer).unwrap_or(0)
 }

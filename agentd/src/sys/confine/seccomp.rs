@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-    apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, apply_filter,
 };
 
 use super::{ConfineError, Network, refused};
@@ -110,8 +110,7 @@ pub(super) fn filter(network: Network) -> Result<(), ConfineError> {
 fn install(rules: Rules, errno: libc::c_int) -> Result<(), seccompiler::Error> {
     let architecture: TargetArch = std::env::consts::ARCH.try_into()?;
     let denial = SeccompAction::Errno(errno.unsigned_abs());
-    let program: BpfProgram =
-        SeccompFilter::new(rules, SeccompAction::Allow, denial, architecture)?.try_into()?;
+    let program: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, denial, architecture)?.try_into()?;
     apply_filter(&program)
 }
 
