@@ -30,6 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["domain", "policy", "sys"]),
     ("engine", &["domain", "identity", "ledger", "policy", "sys"]),
     ("api", &["engine", "policy", "sys"]),
+    ("shim", &["sys"]),
     ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "sys"]),
 ];
 

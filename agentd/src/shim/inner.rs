@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ShimError, system};
 use crate::sys::children;
-use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Network, ProcessLimits, Reach};
+use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
 
 /// What the shim outside tells the one inside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,9 +73,9 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
     let directory = &order.directory;
     std::env::set_current_dir(directory)
         .map_err(|error| ShimError::NotStarted(format!("cannot enter {}: {error}", directory.display())))?;
-    let (least_abi, network) = match order.level {
-        Level::Strict => (MIN_LANDLOCK_ABI, Network::Own),
-        Level::Landlock => (MIN_LANDLOCK_ABI_ALONE, Network::Host),
+    let (least_abi, namespaces) = match order.level {
+        Level::Strict => (MIN_LANDLOCK_ABI, Namespaces::Own),
+        Level::Landlock => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Host),
     };
     let limits = ProcessLimits {
         memory_bytes: order.limits.memory_bytes,
@@ -83,7 +83,7 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
         tasks: order.limits.tasks,
         open_files: order.limits.open_files,
     };
-    let reach = Reach { read: order.read.clone(), write: order.write.clone(), network, limits };
+    let reach = Reach { read: order.read.clone(), write: order.write.clone(), namespaces, limits };
     let landlock_abi = confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
     let uid = crate::sys::process::effective_uid();
     let confinement = Confinement { level: order.level, uid, landlock_abi, lacking: Vec::new() };

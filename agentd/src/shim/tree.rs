@@ -59,6 +59,12 @@ impl Tree {
             for process in moving {
                 let _ = rustix::process::kill_process(process.pid, Signal::STOP);
             }
+            // Who made a child by vfork waits in the kernel until that child became another program, and stops no sooner.
+            // The child, that stops in between, has to go on for that.
+            let waits = |pid| found.iter().any(|process| process.pid == pid && process.waits);
+            for child in found.iter().filter(|process| waits(process.parent)) {
+                let _ = rustix::process::kill_process(child.pid, Signal::CONT);
+            }
             std::thread::sleep(FREEZE_PAUSE);
         }
         Err(io::Error::other("some processes do not stand still"))

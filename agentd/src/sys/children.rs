@@ -37,8 +37,12 @@ pub fn reap() -> io::Result<Option<(Pid, WaitStatus)>> {
 pub struct Descendant {
     /// Its id.
     pub pid: Pid,
+    /// Who started it, or who took it over.
+    pub parent: Pid,
     /// Whether a signal made it stand still.
     pub stopped: bool,
+    /// Whether it waits in the kernel, where no signal wakes it.
+    pub waits: bool,
 }
 
 /// All processes below `root`, as `/proc` shows them at one moment; who ended in it is left out.
@@ -48,8 +52,9 @@ pub fn below(root: Pid) -> io::Result<Vec<Descendant>> {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
         let Ok(stat) = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())) else { continue };
-        if let Some((parent, stopped)) = parse_stat(&stat) {
-            children.entry(parent).or_default().push(Descendant { pid, stopped });
+        if let Some((parent, state)) = parse_stat(&stat) {
+            let (stopped, waits) = (matches!(state, 'T' | 't'), state == 'D');
+            children.entry(parent).or_default().push(Descendant { pid, parent, stopped, waits });
         }
     }
     let (mut found, mut open, mut seen) = (Vec::new(), vec![root], HashSet::new());
@@ -64,17 +69,17 @@ pub fn below(root: Pid) -> io::Result<Vec<Descendant>> {
     Ok(found)
 }
 
-/// Parent and whether it is stopped, from `/proc/PID/stat`; zombies are left out. The name in it may hold anything, so
+/// Parent and state, from `/proc/PID/stat`; zombies are left out. The name in it may hold anything, so
 /// what counts begins behind the last parenthesis (proc_pid_stat(5)).
-fn parse_stat(stat: &[u8]) -> Option<(Pid, bool)> {
+fn parse_stat(stat: &[u8]) -> Option<(Pid, char)> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let mut fields = rest.split_whitespace();
-    let state = fields.next()?;
+    let state = fields.next()?.chars().next()?;
     let parent = Pid::from_raw(fields.next()?.parse().ok()?)?;
     match state {
-        "Z" | "X" => None,
-        _ => Some((parent, matches!(state, "T" | "t"))),
+        'Z' | 'X' => None,
+        _ => Some((parent, state)),
     }
 }
 
@@ -126,16 +131,16 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_lead_astray() {
-        let table: [(&[u8], Option<(i32, bool)>); 6] = [
-            (b"7 (a b) c) S 3 7 7 0", Some((3, false))),
-            (b"7 (x) T 12 7", Some((12, true))),
-            (b"7 (x) t 12 7", Some((12, true))),
+        let table: [(&[u8], Option<(i32, char)>); 6] = [
+            (b"7 (a b) c) S 3 7 7 0", Some((3, 'S'))),
+            (b"7 (x) T 12 7", Some((12, 'T'))),
+            (b"7 (x) D 12 7", Some((12, 'D'))),
             (b"7 (x) Z 12 7", None),
             (b"7 (x) S 0 7", None),
-            (b"7 (\xff) R 2", Some((2, false))),
+            (b"7 (\xff) R 2", Some((2, 'R'))),
         ];
         for (stat, expected) in table {
-            let found = parse_stat(stat).map(|(pid, stopped)| (pid.as_raw_pid(), stopped));
+            let found = parse_stat(stat).map(|(pid, state)| (pid.as_raw_pid(), state));
             assert_eq!(found, expected, "{}", String::from_utf8_lossy(stat));
         }
     }

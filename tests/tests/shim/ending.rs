@@ -42,8 +42,9 @@ fn who_does_not_listen_to_a_stop_is_killed_with_all_that_left_it() {
             assert_eq!(shim.say("stop cancelled"), "ok ending\n");
             // The first cause is the one that counts.
             assert_eq!(shim.say("stop lease_lost"), "ok ending\n");
+            assert_eq!(shim.say("freeze"), "error the run is ending\n");
         };
-        ends(level, |_| {}, stop, StopCause::Cancelled);
+        ends(level, |spec| spec.limits.grace_ms = 2000, stop, StopCause::Cancelled);
     }
 }
 

@@ -5,7 +5,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{ConfineError, Network, Reach, refused};
+use super::{ConfineError, Namespaces, Reach, refused};
 
 /// The newest version that is asked for.
 const NEWEST: ABI = ABI::V6;
@@ -16,9 +16,9 @@ pub(super) fn restrict(reach: &Reach) -> Result<u32, ConfineError> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
-        .and_then(|ruleset| match reach.network {
-            Network::Host => ruleset.handle_access(AccessNet::from_all(NEWEST)),
-            Network::Own => Ok(ruleset),
+        .and_then(|ruleset| match reach.namespaces {
+            Namespaces::Host => ruleset.handle_access(AccessNet::from_all(NEWEST)),
+            Namespaces::Own => Ok(ruleset),
         })
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)

@@ -22,18 +22,18 @@ pub struct Reach {
     pub read: Vec<PathBuf>,
     /// Paths below which it may also write, create and remove.
     pub write: Vec<PathBuf>,
-    /// Which sockets it may make.
-    pub network: Network,
+    /// Whose namespaces it is in.
+    pub namespaces: Namespaces,
     /// How much one process may use.
     pub limits: ProcessLimits,
 }
 
-/// Which sockets a process may make.
+/// Whose network, System V memory and processes a process would reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Network {
-    /// It is in a network namespace of its own: TCP and UDP reach nothing but itself.
+pub enum Namespaces {
+    /// Its own: TCP and UDP, memory and queues with names, and ids of processes reach nothing but itself.
     Own,
-    /// The network is the host's: unix sockets alone.
+    /// The host's: it may make unix sockets alone, and do to processes by their ids what Landlock holds.
     Host,
 }
 
@@ -75,7 +75,7 @@ pub fn confine(reach: &Reach, least_abi: u32) -> Result<u32, ConfineError> {
     if abi < least_abi {
         return Err(ConfineError::Landlock { has: abi, needs: least_abi });
     }
-    seccomp::filter(reach.network)?;
+    seccomp::filter(reach.namespaces)?;
     Ok(abi)
 }
 

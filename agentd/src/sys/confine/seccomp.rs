@@ -11,7 +11,7 @@ use seccompiler::{
     TargetArch, apply_filter,
 };
 
-use super::{ConfineError, Network, refused};
+use super::{ConfineError, Namespaces, refused};
 
 /// Refused whatever the arguments are.
 const REFUSED: &[libc::c_long] = &[
@@ -79,6 +79,24 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_modify_ldt,
 ];
 
+/// Memory, semaphores and queues that have names: refused where the names are the host's.
+const NAMED: &[libc::c_long] = &[libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget, libc::SYS_mq_open];
+
+/// Calls that change how a process runs, and the argument that is its id: where processes of the host are in reach, only
+/// 0 is allowed, which is the caller.
+const OF_A_PROCESS: &[(libc::c_long, u8)] = &[
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_setpriority, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+];
+
 /// Namespaces that a program could make for itself.
 const NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWUSER,
@@ -99,12 +117,37 @@ const NEW_TIME: u64 = 0x80;
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Installs the filters on this process.
-pub(super) fn filter(network: Network) -> Result<(), ConfineError> {
+pub(super) fn filter(namespaces: Namespaces) -> Result<(), ConfineError> {
     let step = "filter system calls";
     let hidden = Rules::from([(libc::SYS_clone3, Vec::new())]);
     install(hidden, libc::ENOSYS).map_err(refused(step))?;
-    let rules = rules(network).map_err(refused(step))?;
-    install(rules, libc::EPERM).map_err(refused(step))
+    let rules = rules(namespaces).map_err(refused(step))?;
+    install(rules, libc::EPERM).map_err(refused(step))?;
+    #[cfg(target_arch = "x86_64")]
+    apply_filter(&only_numbers_of_this_interface()).map_err(refused(step))?;
+    Ok(())
+}
+
+/// Refuses the calls of x32, which have numbers of their own that the rules do not know. Those of 32-bit programs are
+/// another architecture: the other filters end whoever makes one.
+#[cfg(target_arch = "x86_64")]
+fn only_numbers_of_this_interface() -> BpfProgram {
+    /// `__X32_SYSCALL_BIT` of asm/unistd.h.
+    const X32: u32 = 0x4000_0000;
+    /// `BPF_LD | BPF_W | BPF_ABS` of linux/bpf_common.h.
+    const LOAD: u16 = 0x20;
+    /// `BPF_JMP | BPF_JGE | BPF_K`.
+    const IS_AT_LEAST: u16 = 0x35;
+    /// `BPF_RET | BPF_K`.
+    const RETURN: u16 = 0x06;
+    // `seccomp_data` begins with the number of the call (seccomp(2)).
+    let step = |code, jump_false, k| seccompiler::sock_filter { code, jt: 0, jf: jump_false, k };
+    vec![
+        step(LOAD, 0, 0),
+        step(IS_AT_LEAST, 1, X32),
+        step(RETURN, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 fn install(rules: Rules, errno: libc::c_int) -> Result<(), seccompiler::Error> {
@@ -114,17 +157,24 @@ fn install(rules: Rules, errno: libc::c_int) -> Result<(), seccompiler::Error> {
     apply_filter(&program)
 }
 
-fn rules(network: Network) -> Result<Rules, seccompiler::BackendError> {
+fn rules(namespaces: Namespaces) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let flags = NAMESPACES.iter().map(|flag| u64::from(flag.unsigned_abs()));
-    let namespaces: Vec<u64> = flags.collect();
-    rules.insert(libc::SYS_clone, any_bit(0, namespaces.iter().copied())?);
-    rules.insert(libc::SYS_unshare, any_bit(0, namespaces.into_iter().chain([NEW_TIME]))?);
+    let new: Vec<u64> = flags.collect();
+    rules.insert(libc::SYS_clone, any_bit(0, new.iter().copied())?);
+    rules.insert(libc::SYS_unshare, any_bit(0, new.into_iter().chain([NEW_TIME]))?);
     rules.insert(libc::SYS_ioctl, equals(1, TERMINAL_REQUESTS.iter().copied())?);
+    if namespaces == Namespaces::Host {
+        rules.extend(NAMED.iter().map(|call| (*call, Vec::new())));
+        for (call, argument) in OF_A_PROCESS {
+            let others = rule(*argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
+            rules.entry(*call).or_default().push(others);
+        }
+    }
     // Who may connect where a socket has a path is held by mounts and Landlock.
-    let families: &[libc::c_int] = match network {
-        Network::Own => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
-        Network::Host => &[libc::AF_UNIX],
+    let families: &[libc::c_int] = match namespaces {
+        Namespaces::Own => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+        Namespaces::Host => &[libc::AF_UNIX],
     };
     rules.insert(libc::SYS_socket, vec![none_of(0, families)?]);
     let devices = [libc::S_IFCHR, libc::S_IFBLK];
