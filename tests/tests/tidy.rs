@@ -31,6 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("engine", &["domain", "identity", "ledger", "policy", "sys"]),
     ("api", &["engine", "policy", "sys"]),
     ("shim", &["sys"]),
+    ("bin", &["shim"]),
     ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "sys"]),
 ];
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::os::fd::FromRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{ShimError, system};
 use crate::sys::children;
 use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
+use crate::sys::socket;
 
 /// What the shim outside tells the one inside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,10 +42,11 @@ pub(super) enum Answer {
 }
 
 /// Takes its orders from `descriptor` and becomes the program. It comes back only where that failed.
-#[allow(unsafe_code)]
 pub(super) fn become_program(descriptor: i32) -> ShimError {
-    // SAFETY: the shim outside leaves this descriptor open for us, and nobody else in this process knows of it.
-    let mut stream = unsafe { UnixStream::from_raw_fd(descriptor) };
+    let mut stream = match socket::inherited(descriptor) {
+        Ok(stream) => stream,
+        Err(error) => return system("take the orders")(error),
+    };
     let error = match take_order(&mut stream) {
         Ok(order) => match confine(&order, &mut stream) {
             Ok(()) => replace(&order),

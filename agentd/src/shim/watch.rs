@@ -40,7 +40,7 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
         run: spec.run,
         ending,
         stopped: None,
-        at: now(&clock),
+        at: now(clock),
         usage: Usage { wall_ms: clock.boot_ms() - began, ..usage() },
         stdout: Stream::default(),
         stderr: Stream::default(),
@@ -53,7 +53,7 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     };
     let shim = std::process::id();
     let confinement = running.confinement.clone();
-    let started = Started { version: LAUNCH_VERSION, run: spec.run, shim, at: now(&clock), confinement };
+    let started = Started { version: LAUNCH_VERSION, run: spec.run, shim, at: now(clock), confinement };
     record.write_durably(STARTED_FILE, &started)?;
     let mut watch = Watch::new(&spec, &running, &clock, began);
     let capture = |pipe, file| Capture::new(pipe, file, spec.limits.output_bytes).map_err(system("read output"));
@@ -67,7 +67,7 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     record.write_durably(OUTCOME_FILE, &outcome)
 }
 
-fn now(clock: &Clock) -> WallMs {
+fn now(clock: Clock) -> WallMs {
     WallMs::saturating(clock.wall_ms())
 }
 
@@ -147,7 +147,9 @@ impl<'a> Watch<'a> {
             }
             self.look_at_the_clock()?;
             if let Some(status) = self.gone()? {
-                captures.iter_mut().for_each(|capture| capture.drain(&mut chunk));
+                for capture in captures.iter_mut() {
+                    capture.drain(&mut chunk);
+                }
                 return Ok(status);
             }
         }
