@@ -7,4 +7,5 @@ pub mod engine;
 pub mod identity;
 pub mod ledger;
 pub mod policy;
+pub mod shim;
 pub mod sys;

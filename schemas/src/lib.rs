@@ -11,6 +11,7 @@ pub mod event;
 pub mod http;
 pub mod id;
 pub mod key;
+pub mod launch;
 pub mod log;
 pub mod problem;
 pub mod strict;

@@ -7,7 +7,9 @@
 //! Invariant: a fact that comes out of here (a uid, a time, a mode) was asked of the kernel at that moment, is bounded
 //! in size, and is an error with a name when the kernel would not tell.
 
+pub mod children;
 pub mod clock;
+pub mod confine;
 pub mod directory;
 pub mod env;
 pub mod failpoint;
@@ -22,6 +24,7 @@ pub mod random;
 pub(crate) mod scratch;
 pub mod sd_notify;
 pub mod secret_file;
+pub mod signals;
 pub mod socket;
 
 pub use proc_file::ProcFileError;

@@ -1,0 +1,5 @@
+//! The shim's binary: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    agentd::shim::main()
+}

@@ -1,0 +1,101 @@
+//! The command line of bubblewrap for one run: namespaces, and the few places of the host that are in them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use agentd_schemas::launch::{Access, LaunchSpec};
+
+/// Where the shim's own binary is inside the sandbox.
+pub(super) const INSIDE: &str = "/run/agentd/shim";
+/// Programs and libraries of the system.
+const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+/// What programs look up of the system's configuration, none of it secret.
+const CONFIGURATION: &[&str] = &[
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/debian_version",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/magic",
+    "/etc/mime.types",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/pki/tls/certs",
+    "/etc/protocols",
+    "/etc/python3",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+];
+/// Bytes of `/tmp` and of the home directory, which are memory.
+const TEMPORARY_BYTES: u64 = 1 << 30;
+
+/// Where programs look for things, without any mount of the spec.
+pub(super) fn system_paths() -> Vec<PathBuf> {
+    SYSTEM.iter().chain(CONFIGURATION).map(PathBuf::from).collect()
+}
+
+/// Files that the shim writes for the sandbox: path inside, content.
+pub(super) fn generated(uid: u32, gid: u32) -> [(&'static str, String); 3] {
+    [
+        ("/etc/passwd", format!("root:x:0:0:root:/:/bin/false\nagent:x:{uid}:{gid}:agent:{HOME}:/bin/sh\n")),
+        ("/etc/group", format!("root:x:0:\nagent:x:{gid}:\n")),
+        ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n".to_owned()),
+    ]
+}
+
+/// The home directory inside: empty, and gone with the run.
+pub(super) const HOME: &str = "/home/agent";
+
+/// Arguments of bubblewrap up to the program. `generated` are files on the host and their places inside; `info` is the
+/// descriptor on which bubblewrap tells the process id of the sandbox's init.
+pub(super) fn arguments(spec: &LaunchSpec, shim: &Path, generated: &[(PathBuf, &str)], info: i32) -> Vec<OsString> {
+    let mut line = Line::default();
+    line.words(&["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
+    line.words(&["--hostname", "agent", "--info-fd", &info.to_string()]);
+    for path in SYSTEM {
+        match std::fs::read_link(path) {
+            Ok(target) => line.word("--symlink").word(target).word(path),
+            Err(_) => line.bind("--ro-bind-try", path, path),
+        };
+    }
+    for path in CONFIGURATION {
+        line.bind("--ro-bind-try", path, path);
+    }
+    for (source, target) in generated {
+        line.bind("--ro-bind", source, target);
+    }
+    line.words(&["--proc", "/proc", "--dev", "/dev"]);
+    let size = TEMPORARY_BYTES.to_string();
+    for path in ["/tmp", HOME, "/dev/shm"] {
+        line.words(&["--size", &size, "--tmpfs", path]);
+    }
+    line.bind("--ro-bind", shim, INSIDE);
+    for mount in &spec.mounts {
+        let verb = if mount.access == Access::Write { "--bind" } else { "--ro-bind" };
+        line.bind(verb, &mount.source, &mount.target);
+    }
+    line.words(&["--remount-ro", "/", "--"]);
+    line.0
+}
+
+#[derive(Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn word(&mut self, word: impl Into<OsString>) -> &mut Self {
+        self.0.push(word.into());
+        self
+    }
+
+    fn words(&mut self, words: &[&str]) -> &mut Self {
+        self.0.extend(words.iter().map(OsString::from));
+        self
+    }
+
+    fn bind(&mut self, verb: &str, source: impl AsRef<Path>, target: impl AsRef<Path>) -> &mut Self {
+        self.word(verb).word(source.as_ref()).word(target.as_ref())
+    }
+}

@@ -1,0 +1,108 @@
+//! The control socket: one line in, one line out, one caller at a time.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use agentd_schemas::launch::{MAX_CONTROL_BYTES, StopCause};
+
+use super::ShimError;
+use crate::sys::peer::Peer;
+use crate::sys::process::effective_uid;
+use crate::sys::socket::{self, Access};
+
+/// How long a caller may take for its line. Output waits as long.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What the shim is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// End the program.
+    Stop(StopCause),
+    /// Make it stand still.
+    Freeze,
+    /// Let it go on.
+    Thaw,
+}
+
+/// The socket that the shim listens on.
+pub(super) struct Control(UnixListener);
+
+impl Control {
+    pub(super) fn listen(path: &Path) -> Result<Self, ShimError> {
+        socket::listen(path, Access::Owner).map(Self).map_err(|error| ShimError::NotStarted(error.to_string()))
+    }
+
+    /// Takes what a caller asks for and gives the answer of `act` back.
+    pub(super) fn serve(&self, act: impl FnOnce(Request) -> Result<String, String>) -> io::Result<()> {
+        let (mut caller, _) = self.0.accept()?;
+        caller.set_nonblocking(false)?;
+        caller.set_read_timeout(Some(PATIENCE))?;
+        caller.set_write_timeout(Some(PATIENCE))?;
+        let answer = match request(&mut caller) {
+            Ok(request) => {
+                act(request).map_or_else(|reason| format!("error {reason}\n"), |done| format!("ok {done}\n"))
+            }
+            Err(reason) => format!("error {reason}\n"),
+        };
+        caller.write_all(answer.as_bytes())
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn request(caller: &mut UnixStream) -> Result<Request, String> {
+    let peer = Peer::of(&*caller).map_err(|error| error.to_string())?;
+    if peer.uid != effective_uid() && peer.uid != 0 {
+        return Err(format!("uid {} may not control this run", peer.uid));
+    }
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while text.len() <= MAX_CONTROL_BYTES {
+        match caller.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) => text.push(byte[0]),
+            Err(error) => return Err(format!("no whole line came: {error}")),
+        }
+    }
+    parse(&text).ok_or_else(|| "not a request: stop CAUSE, freeze or thaw".to_owned())
+}
+
+fn parse(line: &[u8]) -> Option<Request> {
+    match std::str::from_utf8(line).ok()?.split(' ').collect::<Vec<_>>().as_slice() {
+        ["stop", cause] => StopCause::parse(cause).map(Request::Stop),
+        ["freeze"] => Some(Request::Freeze),
+        ["thaw"] => Some(Request::Thaw),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_request_or_nothing() {
+        let table = [
+            ("stop cancelled", Some(Request::Stop(StopCause::Cancelled))),
+            ("stop lease_lost", Some(Request::Stop(StopCause::LeaseLost))),
+            ("freeze", Some(Request::Freeze)),
+            ("thaw", Some(Request::Thaw)),
+            ("stop", None),
+            ("stop now", None),
+            ("freeze ", None),
+            ("Freeze", None),
+            ("", None),
+        ];
+        for (line, expected) in table {
+            assert_eq!(parse(line.as_bytes()), expected, "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The last step before the program, inside the sandbox: take away what is left to take, say what holds, become the
+//! program.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use agentd_schemas::launch::{Confinement, Level, MAX_SPEC_BYTES, RunLimits};
+use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::{ShimError, system};
+use crate::sys::children;
+use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
+use crate::sys::socket;
+
+/// What the shim outside tells the one inside.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) level: Level,
+    pub(super) program: Vec<String>,
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) directory: PathBuf,
+    pub(super) read: Vec<PathBuf>,
+    pub(super) write: Vec<PathBuf>,
+    pub(super) limits: RunLimits,
+    /// The shim outside, where it is this process's parent.
+    pub(super) parent: Option<i32>,
+}
+
+/// What the one inside answers, one a line. After [`Answer::Confined`] silence means that the program began.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// This holds; the program comes next.
+    Confined(Confinement),
+    /// The program does not start.
+    Failed(String),
+}
+
+/// Takes its orders from `descriptor` and becomes the program. It comes back only where that failed.
+pub(super) fn become_program(descriptor: i32) -> ShimError {
+    let mut stream = match socket::inherited(descriptor) {
+        Ok(stream) => stream,
+        Err(error) => return system("take the orders")(error),
+    };
+    let error = match take_order(&mut stream) {
+        Ok(order) => match confine(&order, &mut stream) {
+            Ok(()) => replace(&order),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    // Who would hear of it is gone where this fails.
+    let _ = answer(&mut stream, &Answer::Failed(error.to_string()));
+    error
+}
+
+fn take_order(stream: &mut UnixStream) -> Result<Order, ShimError> {
+    let mut text = Vec::new();
+    // Escapes may double what the spec had.
+    stream.take(2 * MAX_SPEC_BYTES as u64).read_to_end(&mut text).map_err(system("read the order"))?;
+    serde_json::from_slice(&text).map_err(|error| system("read the order")(std::io::Error::from(error)))
+}
+
+fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
+    if let Some(parent) = order.parent {
+        let parent = Pid::from_raw(parent).ok_or_else(|| ShimError::NotStarted("no parent".to_owned()))?;
+        children::die_with_parent(parent).map_err(system("be tied to the shim"))?;
+    }
+    let directory = &order.directory;
+    std::env::set_current_dir(directory)
+        .map_err(|error| ShimError::NotStarted(format!("cannot enter {}: {error}", directory.display())))?;
+    let (least_abi, namespaces) = match order.level {
+        Level::Strict => (MIN_LANDLOCK_ABI, Namespaces::Own),
+        Level::Landlock => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Host),
+    };
+    let limits = ProcessLimits {
+        memory_bytes: order.limits.memory_bytes,
+        file_bytes: order.limits.file_bytes,
+        tasks: order.limits.tasks,
+        open_files: order.limits.open_files,
+    };
+    let reach = Reach { read: order.read.clone(), write: order.write.clone(), namespaces, limits };
+    let landlock_abi = confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
+    let uid = crate::sys::process::effective_uid();
+    let confinement = Confinement { level: order.level, uid, landlock_abi, lacking: Vec::new() };
+    answer(stream, &Answer::Confined(confinement)).map_err(system("answer the shim"))
+}
+
+/// Exec closes the stream, which tells the shim outside that the program began.
+fn replace(order: &Order) -> ShimError {
+    let Some((program, arguments)) = order.program.split_first() else {
+        return ShimError::NotStarted("no program is named".to_owned());
+    };
+    let error = Command::new(program).args(arguments).env_clear().envs(&order.environment).exec();
+    ShimError::NotStarted(format!("cannot run {program}: {error}"))
+}
+
+fn answer(stream: &mut UnixStream, answer: &Answer) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}

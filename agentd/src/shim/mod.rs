@@ -1,0 +1,92 @@
+//! `agentd-shim`: the parent of one run.
+//!
+//! It has a program started in its sandbox, keeps what it writes, ends it, freezes it, and writes down how it ended. It
+//! outlives the daemon, and the program does not outlive it: a restarted daemon finds the shim at its control socket, or the
+//! outcome in the record, or a record whose lock is free and knows that nobody saw the end.
+//!
+//! It is one thread and one loop, it knows no ledger and judges nothing. What it holds is bounded by the spec.
+//!
+//! The same binary is the last step before the program, inside the sandbox (`inner`): there it takes away what namespaces
+//! leave, says what holds, and becomes the program.
+
+mod bubblewrap;
+mod control;
+mod inner;
+mod output;
+mod record;
+mod start;
+mod tree;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The parent of one run of agentd. The daemon starts it through agentd-launch; it is of no use by hand, but for
+/// looking at what a sandbox does.
+#[derive(Debug, Parser)]
+#[command(name = "agentd-shim", version)]
+struct Args {
+    /// The record of the run: an empty folder with a spec.json.
+    #[arg(long, value_name = "FOLDER", required_unless_present = "confine")]
+    record: Option<PathBuf>,
+    /// The descriptor on which the shim inside the sandbox gets its orders.
+    #[arg(long, value_name = "DESCRIPTOR", hide = true, conflicts_with = "record")]
+    confine: Option<i32>,
+}
+
+/// Runs what the command line asks for: 0 once the outcome is on disk, whatever it is.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match (args.record, args.confine) {
+        (Some(record), _) => watch::run(&record),
+        (None, Some(descriptor)) => Err(inner::become_program(descriptor)),
+        (None, None) => return ExitCode::from(2),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("agentd-shim: error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a shim gives up. Where the record can be written, the outcome says it too.
+#[derive(Debug, thiserror::Error)]
+enum ShimError {
+    /// The record cannot be used.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Record {
+        /// What was attempted.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// The spec is none, or beyond the bounds.
+    #[error("{}: {reason}", path.display())]
+    Spec {
+        /// The spec's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something that the shim needs of the system failed.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was attempted.
+        action: &'static str,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// The program cannot be started as the spec asks.
+    #[error("{0}")]
+    NotStarted(String),
+}
+
+fn system<E: Into<std::io::Error>>(action: &'static str) -> impl FnOnce(E) -> ShimError {
+    move |source| ShimError::System { action, source: source.into() }
+}

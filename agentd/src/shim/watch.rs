@@ -1,0 +1,273 @@
+//! The one loop of the shim: from the start of the program to its outcome on disk.
+
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use agentd_schemas::launch::{
+    CONTROL_SOCKET, Ending, LAUNCH_VERSION, LaunchSpec, OUTCOME_FILE, Outcome, STARTED_FILE, STDERR_FILE, STDOUT_FILE,
+    Started, StopCause, Stream, Usage,
+};
+use agentd_schemas::unit::time::WallMs;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, Signal, WaitStatus};
+
+use super::control::{Control, Request};
+use super::output::Capture;
+use super::record::Record;
+use super::start::{self, Running};
+use super::tree::Tree;
+use super::{ShimError, system};
+use crate::sys::children;
+use crate::sys::clock::Clock;
+use crate::sys::signals::Signals;
+
+/// Between two kills of what does not end.
+const KILL_AGAIN_MS: u64 = 100;
+
+/// Runs the program of a record from its start to its outcome.
+pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
+    let signals = Signals::new(&[Signal::CHILD, Signal::TERM, Signal::INT, Signal::HUP]);
+    let signals = signals.map_err(system("take signals"))?;
+    children::become_subreaper().map_err(system("become the parent of orphans"))?;
+    let record = Record::hold(folder)?;
+    let spec = record.spec()?;
+    // Whoever made these files has started the run: nothing runs twice.
+    let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
+    let clock = Clock::system();
+    let began = clock.boot_ms();
+    let outcome = |ending| Outcome {
+        version: LAUNCH_VERSION,
+        run: spec.run,
+        ending,
+        stopped: None,
+        at: now(clock),
+        usage: Usage { wall_ms: clock.boot_ms() - began, ..usage() },
+        stdout: Stream::default(),
+        stderr: Stream::default(),
+    };
+    let started =
+        Control::listen(&record.path(CONTROL_SOCKET)).and_then(|control| Ok((control, start::start(&spec, &record)?)));
+    let (control, running) = match started {
+        Ok(started) => started,
+        Err(error) => return record.write_durably(OUTCOME_FILE, &outcome(Ending::NotStarted(error.to_string()))),
+    };
+    let shim = std::process::id();
+    let confinement = running.confinement.clone();
+    let started = Started { version: LAUNCH_VERSION, run: spec.run, shim, at: now(clock), confinement };
+    record.write_durably(STARTED_FILE, &started)?;
+    let mut watch = Watch::new(&spec, &running, &clock, began);
+    let capture = |pipe, file| Capture::new(pipe, file, spec.limits.output_bytes).map_err(system("read output"));
+    let mut captures = [capture(running.stdout, stdout)?, capture(running.stderr, stderr)?];
+    let status = watch.until_gone(&signals, &control, &mut captures)?;
+    let [(stdout, lost), (stderr, lost_too)] = captures.map(Capture::finish);
+    if let Some(error) = lost.or(lost_too) {
+        eprintln!("agentd-shim: warning: output of {} was lost: {error}", spec.run);
+    }
+    let outcome = Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending(status)) };
+    record.write_durably(OUTCOME_FILE, &outcome)
+}
+
+fn now(clock: Clock) -> WallMs {
+    WallMs::saturating(clock.wall_ms())
+}
+
+fn usage() -> Usage {
+    let used = children::children_usage().unwrap_or_default();
+    Usage {
+        wall_ms: 0,
+        user_us: used.user_us,
+        system_us: used.system_us,
+        peak_bytes: used.peak_bytes,
+        read_bytes: used.read_bytes,
+        written_bytes: used.written_bytes,
+    }
+}
+
+fn ending(status: WaitStatus) -> Ending {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ending::Exited(code),
+        (None, signal) => Ending::Signalled(signal.unwrap_or(0)),
+    }
+}
+
+/// A program that runs, and what is to become of it.
+struct Watch<'a> {
+    clock: &'a Clock,
+    child: Pid,
+    tree: Tree,
+    grace_ms: u64,
+    /// When its running time is over, on the boot clock.
+    deadline: u64,
+    /// Since when it stands still.
+    frozen: Option<u64>,
+    stopped: Option<StopCause>,
+    /// When it is killed, for the first time or again.
+    kill_at: Option<u64>,
+    status: Option<WaitStatus>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(spec: &LaunchSpec, running: &Running, clock: &'a Clock, began: u64) -> Self {
+        let spared = running.init.map(|init| vec![running.child, init]).unwrap_or_default();
+        Self {
+            clock,
+            child: running.child,
+            tree: Tree::new(spared),
+            grace_ms: spec.limits.grace_ms,
+            deadline: began.saturating_add(spec.limits.wall_ms),
+            frozen: None,
+            stopped: None,
+            kill_at: None,
+            status: None,
+        }
+    }
+
+    /// Goes on until no process of the run is left, and gives how the program ended.
+    fn until_gone(
+        &mut self,
+        signals: &Signals,
+        control: &Control,
+        captures: &mut [Capture; 2],
+    ) -> Result<WaitStatus, ShimError> {
+        let mut chunk = Vec::new();
+        loop {
+            let ready = self.wait(signals, control, captures)?;
+            if ready.signals {
+                self.take_signals(signals)?;
+            }
+            for (capture, ready) in captures.iter_mut().zip(ready.captures) {
+                if ready {
+                    capture.read(&mut chunk);
+                }
+            }
+            if ready.control
+                && let Err(error) = control.serve(|request| self.act(request))
+            {
+                eprintln!("agentd-shim: warning: a caller at the control socket went away: {error}");
+            }
+            self.look_at_the_clock()?;
+            if let Some(status) = self.gone()? {
+                for capture in captures.iter_mut() {
+                    capture.drain(&mut chunk);
+                }
+                return Ok(status);
+            }
+        }
+    }
+
+    fn wait(&self, signals: &Signals, control: &Control, captures: &[Capture; 2]) -> Result<Ready, ShimError> {
+        let mut polled =
+            vec![PollFd::new(signals, PollFlags::IN), PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN)];
+        let pipes = captures.each_ref().map(Capture::pipe);
+        let places = pipes.map(|pipe| {
+            pipe.map(|pipe| {
+                polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
+                polled.len() - 1
+            })
+        });
+        let timeout = self.next_moment().map(|moment| millis(moment.saturating_sub(self.clock.boot_ms())));
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(system("wait")(errno)),
+        }
+        let is_ready = |place: usize| !polled[place].revents().is_empty();
+        let captures = places.map(|place| place.is_some_and(is_ready));
+        Ok(Ready { signals: is_ready(0), control: is_ready(1), captures })
+    }
+
+    fn next_moment(&self) -> Option<u64> {
+        let deadline = (self.frozen.is_none() && self.stopped.is_none()).then_some(self.deadline);
+        [deadline, self.kill_at].into_iter().flatten().min()
+    }
+
+    fn take_signals(&mut self, signals: &Signals) -> Result<(), ShimError> {
+        while let Some(signal) = signals.next().map_err(system("read a signal"))? {
+            if signal != Signal::CHILD {
+                self.stop(StopCause::Shutdown);
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, request: Request) -> Result<String, String> {
+        match request {
+            Request::Stop(cause) => {
+                self.stop(cause);
+                Ok("ending".to_owned())
+            }
+            Request::Freeze if self.stopped.is_some() => Err("the run is ending".to_owned()),
+            Request::Freeze => {
+                let count = self.tree.freeze().map_err(|error| error.to_string())?;
+                self.frozen.get_or_insert(self.clock.boot_ms());
+                Ok(format!("{count} processes stand still"))
+            }
+            Request::Thaw => {
+                self.thaw().map_err(|error| error.to_string())?;
+                Ok("going on".to_owned())
+            }
+        }
+    }
+
+    fn thaw(&mut self) -> std::io::Result<()> {
+        if let Some(since) = self.frozen.take() {
+            self.deadline = self.deadline.saturating_add(self.clock.boot_ms() - since);
+        }
+        self.tree.thaw()
+    }
+
+    /// Asks the program to end; the first cause is the one that is told.
+    fn stop(&mut self, cause: StopCause) {
+        if self.stopped.is_some() {
+            return;
+        }
+        self.stopped = Some(cause);
+        self.kill_at = Some(self.clock.boot_ms().saturating_add(self.grace_ms));
+        // Who stands still hears of it when it goes on. Whatever fails here, the kill comes.
+        let _ = self.tree.signal(Signal::TERM);
+        let _ = self.thaw();
+    }
+
+    fn look_at_the_clock(&mut self) -> Result<(), ShimError> {
+        let now = self.clock.boot_ms();
+        if self.frozen.is_none() && self.stopped.is_none() && now >= self.deadline {
+            self.stop(StopCause::Timeout);
+        }
+        if self.kill_at.is_some_and(|at| now >= at) {
+            self.tree.kill().map_err(system("kill the run"))?;
+            self.kill_at = Some(now + KILL_AGAIN_MS);
+        }
+        Ok(())
+    }
+
+    /// Waits for who ended. Once the program did, whoever it left behind is killed.
+    fn gone(&mut self) -> Result<Option<WaitStatus>, ShimError> {
+        loop {
+            match children::reap() {
+                Ok(Some((pid, status))) => {
+                    if pid == self.child {
+                        self.status = Some(status);
+                        self.tree.kill().map_err(system("kill what the program left"))?;
+                        self.kill_at = Some(self.clock.boot_ms() + KILL_AGAIN_MS);
+                    }
+                }
+                Ok(None) => return Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self.status),
+                Err(error) => return Err(system("wait for the run")(error)),
+            }
+        }
+    }
+}
+
+/// What there is to do.
+struct Ready {
+    signals: bool,
+    control: bool,
+    captures: [bool; 2],
+}
+
+fn millis(ms: u64) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+    }
+}

@@ -1,0 +1,34 @@
+//! The contract of one run between the daemon, `agentd-launch` and `agentd-shim`: what is to be started, and what
+//! became of it.
+//!
+//! A run has a *record*, a directory of its own that outlives daemon and shim. The launcher writes [`SPEC_FILE`] into
+//! it, the shim [`STARTED_FILE`], the output and, at the very end, [`OUTCOME_FILE`]; files appear whole or not at all.
+//! Who holds the lock on [`LOCK_FILE`] is the living shim. A record without outcome whose lock is free is a run whose
+//! end nobody saw.
+
+mod outcome;
+mod spec;
+
+pub use outcome::{Confinement, Ending, Outcome, Started, StopCause, Stream, Usage};
+pub use spec::{Access, LaunchSpec, Level, Mount, RunAs, RunLimits, SpecError};
+
+/// Version of the contract. A launcher or shim refuses what it does not know.
+pub const LAUNCH_VERSION: u32 = 1;
+/// Bytes of one spec as JSON, at most.
+pub const MAX_SPEC_BYTES: usize = 8 << 20;
+/// The [`LaunchSpec`].
+pub const SPEC_FILE: &str = "spec.json";
+/// The [`Started`] record.
+pub const STARTED_FILE: &str = "started.json";
+/// The [`Outcome`].
+pub const OUTCOME_FILE: &str = "outcome.json";
+/// Locked (flock) by the living shim.
+pub const LOCK_FILE: &str = "lock";
+/// Standard output of the program, its first bytes up to the bound.
+pub const STDOUT_FILE: &str = "stdout";
+/// Standard error of the program, its first bytes up to the bound.
+pub const STDERR_FILE: &str = "stderr";
+/// Socket on which the shim takes `stop CAUSE`, `freeze` and `thaw`, one line each.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// Bytes of one line on the control socket, at most.
+pub const MAX_CONTROL_BYTES: usize = 64;

@@ -1,0 +1,90 @@
+//! Standing still and going on.
+
+use std::fs;
+use std::process::Command;
+
+use agentd_schemas::launch::{Level, StopCause};
+use agentd_tests::harness::eventually;
+
+use super::proc::below;
+use super::scene::{Scene, Shim, levels};
+
+/// A program of several processes, two of which write on and on.
+const BEATING: &str = "sh -c 'while :; do echo x >> child; sleep 0.02; done' & \
+    while :; do echo x >> parent; sleep 0.02; done";
+
+fn beats(scene: &Scene) -> [u64; 2] {
+    ["parent", "child"].map(|name| fs::metadata(scene.work(name)).map_or(0, |metadata| metadata.len()))
+}
+
+/// Waits until both processes wrote more than they had.
+fn until_it_beats(scene: &Scene) {
+    let before = beats(scene);
+    eventually("both processes write", || {
+        beats(scene).iter().zip(before).all(|(now, before)| *now > before).then_some(())
+    });
+}
+
+/// Time passes, as another process measures it.
+fn pass(seconds: &str) {
+    assert!(Command::new("sleep").arg(seconds).status().unwrap().success());
+}
+
+fn freeze(shim: &Shim<'_>, level: Level) {
+    let answer = shim.say("freeze");
+    assert!(answer.starts_with("ok ") && answer.ends_with(" processes stand still\n"), "{answer}");
+    let states = below(shim.pid());
+    // What holds the sandbox is not the program's.
+    let program: Vec<_> = states.iter().filter(|(name, _)| name != "bwrap").collect();
+    assert!(program.len() >= 2, "{level:?}: {states:?}");
+    assert!(program.iter().all(|(_, state)| *state == 'T'), "{level:?}: {states:?}");
+}
+
+#[test]
+fn a_frozen_program_stands_still_with_all_its_children_and_goes_on_when_thawed() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let shim = scene.start(&scene.script(level, BEATING));
+        until_it_beats(&scene);
+        freeze(&shim, level);
+        let before = beats(&scene);
+        pass("0.5");
+        assert_eq!(beats(&scene), before, "{level:?}");
+        // Twice is as good as once.
+        freeze(&shim, level);
+        assert_eq!(shim.say("thaw"), "ok going on\n");
+        until_it_beats(&scene);
+        assert_eq!(shim.say("stop cancelled"), "ok ending\n");
+        assert_eq!(shim.outcome().stopped, Some(StopCause::Cancelled));
+    }
+}
+
+#[test]
+fn frozen_time_is_not_running_time() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let mut spec = scene.script(level, BEATING);
+        spec.limits.wall_ms = 4000;
+        let shim = scene.start(&spec);
+        until_it_beats(&scene);
+        freeze(&shim, level);
+        pass("4.5");
+        assert_eq!(shim.say("thaw"), "ok going on\n");
+        until_it_beats(&scene);
+        let outcome = shim.outcome();
+        assert_eq!(outcome.stopped, Some(StopCause::Timeout), "{level:?}");
+        assert!(outcome.usage.wall_ms >= 8400, "{level:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_frozen_program_can_be_stopped() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let shim = scene.start(&scene.script(level, BEATING));
+        until_it_beats(&scene);
+        freeze(&shim, level);
+        assert_eq!(shim.say("stop lease_lost"), "ok ending\n");
+        assert_eq!(shim.outcome().stopped, Some(StopCause::LeaseLost), "{level:?}");
+    }
+}

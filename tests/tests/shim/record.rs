@@ -1,0 +1,69 @@
+//! The record: what is refused, and that it is used once.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use agentd_schemas::launch::{
+    Ending, LOCK_FILE, OUTCOME_FILE, SPEC_FILE, STARTED_FILE, STDERR_FILE, STDOUT_FILE, StopCause,
+};
+
+use super::scene::{Scene, levels};
+
+#[test]
+fn a_program_that_cannot_start_is_an_outcome_with_a_reason() {
+    for &level in levels() {
+        let plain = "plain";
+        for program in ["/no/such/program", "no-such-program", plain] {
+            let scene = Scene::new();
+            let file = scene.work(plain);
+            fs::write(&file, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+            let program = if program == plain { file.to_str().unwrap() } else { program };
+            let outcome = scene.run(&scene.spec(level, &[program]));
+            let Ending::NotStarted(reason) = &outcome.ending else { panic!("{level:?} {program}: {outcome:?}") };
+            assert!(reason.contains(program), "{level:?}: {reason}");
+            assert_eq!((outcome.stopped, outcome.stdout.bytes, outcome.stderr.bytes), (None, 0, 0));
+            assert!(!scene.has(STARTED_FILE));
+            assert!(scene.file(STDOUT_FILE).is_empty() && scene.file(STDERR_FILE).is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_spec_beyond_the_bounds_or_none_at_all_is_refused_in_words_and_nothing_is_written() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let mut spec = scene.spec(level, &["true"]);
+        spec.limits.wall_ms = 0;
+        let beyond = serde_json::to_vec(&spec).unwrap();
+        for (text, word) in [(beyond.as_slice(), "wall_ms"), (b"{", "EOF"), (b"{\"root\":true}", "root")] {
+            scene.write_raw_spec(text);
+            let refused = scene.shim_to_its_end();
+            let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(1), "{told}");
+            assert!(told.contains(word) && told.contains(SPEC_FILE), "{told}");
+            let names = fs::read_dir(scene.record()).unwrap().map(|entry| entry.unwrap().file_name());
+            assert!(names.into_iter().all(|name| name == SPEC_FILE || name == LOCK_FILE));
+        }
+    }
+}
+
+#[test]
+fn a_record_is_used_once() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let shim = scene.start(&scene.script(level, "echo once; : > up; while :; do sleep 1; done"));
+        shim.until_work_has("up");
+        let second = scene.shim_to_its_end();
+        let told = String::from_utf8_lossy(&second.stderr).into_owned();
+        assert_eq!(second.status.code(), Some(1), "{told}");
+        assert!(told.contains("lock"), "{told}");
+        assert!(!scene.has(OUTCOME_FILE));
+        assert_eq!(shim.say("stop cancelled"), "ok ending\n");
+        assert_eq!(shim.outcome().stopped, Some(StopCause::Cancelled));
+        let before = (scene.file(OUTCOME_FILE), scene.file(STARTED_FILE), scene.file(STDOUT_FILE));
+        let third = scene.shim_to_its_end();
+        assert_eq!(third.status.code(), Some(1), "{}", String::from_utf8_lossy(&third.stderr));
+        assert_eq!((scene.file(OUTCOME_FILE), scene.file(STARTED_FILE), scene.file(STDOUT_FILE)), before);
+    }
+}
