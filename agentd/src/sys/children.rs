@@ -129,9 +129,12 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
+    /// Parent and state.
+    type Found = Option<(i32, char)>;
+
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_lead_astray() {
-        let table: [(&[u8], Option<(i32, char)>); 6] = [
+        let table: [(&[u8], Found); 6] = [
             (b"7 (a b) c) S 3 7 7 0", Some((3, 'S'))),
             (b"7 (x) T 12 7", Some((12, 'T'))),
             (b"7 (x) D 12 7", Some((12, 'D'))),

@@ -86,6 +86,3 @@ fn close_on_exec() -> Result<(), ConfineError> {
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 { Ok(()) } else { Err(refused("close descriptors")(std::io::Error::last_os_error())) }
 }
-
-#[cfg(test)]
-mod tests;
