@@ -41,3 +41,24 @@ fn noise_at_a_door_disturbs_nobody() {
     let claim = claimed(&operator, &agent);
     agent.complete(&claim, "r");
 }
+
+#[test]
+fn who_still_writes_when_it_is_refused_reads_the_reason() {
+    let (daemon, _operator, _agent) = scene(&[]);
+    let body = vec![b' '; 300 << 10];
+    for (path, status) in [("/v1/claim", "401"), ("/v1/nothing", "404")] {
+        for _ in 0..20 {
+            let mut stream = UnixStream::connect(daemon.agents_socket()).unwrap();
+            let length = body.len();
+            write!(
+                stream,
+                "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer x\r\ncontent-length: {length}\r\n\r\n"
+            )
+            .unwrap();
+            stream.write_all(&body).expect("it is read, or dropped, to its end");
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
+        }
+    }
+}

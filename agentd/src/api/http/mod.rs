@@ -11,6 +11,7 @@ mod claim;
 mod health;
 mod nearest;
 mod request;
+mod rest;
 mod runs;
 mod serve;
 #[cfg(test)]

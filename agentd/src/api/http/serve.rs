@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tower_service::Service as _;
 
 use super::request::PeerUid;
+use super::rest::Shared;
 use super::{Door, router};
 use crate::api::places::Places;
 use crate::api::stop::stopped;
@@ -90,7 +91,13 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut 
 pub(super) async fn connection(stream: UnixStream, uid: PeerUid, router: Router, mut stop: watch::Receiver<bool>) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(uid);
-        router.clone().call(request.map(Body::new))
+        let (parts, body) = request.into_parts();
+        let (body, mut router) = (Shared::new(body), router.clone());
+        async move {
+            let answer = router.call(Request::from_parts(parts, Body::new(body.clone()))).await;
+            body.drop_rest().await;
+            answer
+        }
     });
     let http = http1::Builder::new()
         .timer(TokioTimer::new())

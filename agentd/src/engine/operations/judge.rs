@@ -1,11 +1,12 @@
 //! Judging results by machine, away from the threads that serve: each judgement has a thread of its own, few run at a
 //! time, and each uid has one. Compiled schemas are kept, because most works of a class share theirs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agentd_schemas::event::{Criterion, Verdict};
 use agentd_schemas::http::MAX_RESULT_BYTES;
+use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::strict::{Limits, json};
 use serde::de::IgnoredAny;
@@ -52,16 +53,34 @@ impl Validators {
 /// How many judgements of each uid run or wait, and its turn.
 type Turns = Mutex<HashMap<u32, (usize, Arc<Semaphore>)>>;
 
+/// A run whose result is being judged; no other result of it is taken meanwhile.
+pub(super) struct Judged<'a> {
+    judges: &'a Judges,
+    run: RunId,
+}
+
+impl Drop for Judged<'_> {
+    fn drop(&mut self) {
+        self.judges.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
+}
+
 /// What judges.
 pub(crate) struct Judges {
     kept: Arc<Mutex<Validators>>,
+    runs: Mutex<HashSet<RunId>>,
     turns: Arc<Turns>,
     places: Arc<Semaphore>,
 }
 
 impl Default for Judges {
     fn default() -> Self {
-        Self { kept: Arc::default(), turns: Arc::default(), places: Arc::new(Semaphore::new(JUDGES)) }
+        Self {
+            kept: Arc::default(),
+            runs: Mutex::default(),
+            turns: Arc::default(),
+            places: Arc::new(Semaphore::new(JUDGES)),
+        }
     }
 }
 
@@ -83,6 +102,17 @@ impl Drop for Turn {
 }
 
 impl Judges {
+    /// Takes the run for the judgement of one result: many of one run at a time would only fill memory, for the first
+    /// ends it.
+    pub(super) fn only(&self, run: RunId) -> Result<Judged<'_>, Problem> {
+        let is_first = self.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+        if is_first {
+            return Ok(Judged { judges: self, run });
+        }
+        Err(Problem::new(Code::Busy, format!("a result of run {run} is being judged"))
+            .hint("wait for the answer to that one, or ask again later"))
+    }
+
     fn turn(&self, uid: u32) -> Result<Turn, Problem> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, queue) = turns.entry(uid).or_insert_with(|| (0, Arc::new(Semaphore::new(1))));

@@ -239,6 +239,7 @@ impl Engine {
         };
         let signed_by = self.check_statement(caller, &terms, &run, &complete)?;
         let schemas = self.schemas(&terms)?;
+        let _only = self.0.judges.only(RunId { work: run.work, attempt: run.attempt })?;
         let judged = self.0.judges.judge(caller.uid, terms.acceptance.clone(), schemas, complete.result).await?;
         let completion = Completion {
             statement: complete.statement.to_json().map_err(Problem::internal)?.into_bytes(),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::survey::{Survey, Toll, below, into};
 
-/// The keyword that pays. No schema of anybody has one of this name: names of keywords in documents are kept.
+/// The keyword that pays. A schema that has one of this name is refused.
 pub(super) const KEYWORD: &str = "agentd:steps";
 
 /// The purse was empty.
@@ -50,6 +50,7 @@ impl Toll {
             _ => {}
         }
         if self.compares && (instance.is_array() || instance.is_object()) {
+            pay(pairs(instance) / 32);
             look_through(instance);
         }
     }
@@ -58,6 +59,13 @@ impl Toll {
     fn texts(&self, bytes: u64) -> u64 {
         bytes.saturating_mul(1 + self.positions) / 64
     }
+}
+
+/// Lists and objects in a list, each with each: a set of them is searched by digests that can be made alike.
+fn pairs(value: &Value) -> u64 {
+    let Value::Array(items) = value else { return 0 };
+    let rich = items.iter().filter(|item| item.is_array() || item.is_object()).count() as u64;
+    rich.saturating_mul(rich)
 }
 
 /// Values that are compared are looked at to their ends.

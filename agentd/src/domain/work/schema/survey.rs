@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::metered::KEYWORD;
 use super::pattern::positions;
 use super::{MAX_CHAIN, MAX_EXPANSION, MAX_PATTERN_POSITIONS, MAX_PATTERNS, MAX_PLACE_BYTES};
 
@@ -185,6 +186,9 @@ impl<'a> Survey<'a> {
     fn keywords(&mut self, members: &'a Map<String, Value>, found: &mut Found) -> Result<(), String> {
         for (key, value) in members {
             let key = key.as_str();
+            if key == KEYWORD {
+                return Err(format!("{KEYWORD:?} is no keyword of a schema"));
+            }
             let inner = [HERE, HERE_BY_NAME, BELOW, BELOW_BY_NAME, REFS, WORDS].iter().any(|keys| keys.contains(&key));
             match value {
                 Value::String(text) if key == "pattern" => self.pattern(text, found)?,

@@ -153,6 +153,27 @@ fn what_multiplies_with_the_result_ends_with_its_steps() {
 }
 
 #[test]
+fn lists_whose_digests_are_alike_are_compared_within_bounds() {
+    // Nested empty lists: their digests tell them apart no more than their leaves do.
+    let lists = |n: usize| -> Value {
+        let list = |n: usize| {
+            (0..64 - n.leading_zeros())
+                .fold(json!([]), |inner, bit| if n >> bit & 1 == 0 { json!([inner]) } else { json!([inner, []]) })
+        };
+        (1..=n).map(list).collect()
+    };
+    let unique = json!({"uniqueItems": true});
+    assert_eq!(said(&unique, &lists(1000)), None);
+    let many = json!({"allOf": vec![unique; 40]});
+    assert!(said(&many, &lists(3000)).unwrap().contains("steps"));
+}
+
+#[test]
+fn the_keyword_that_pays_is_nobodys() {
+    assert!(refused(&json!({"agentd:steps": [99_999_999, 0, 0, 0]})).contains("agentd:steps"));
+}
+
+#[test]
 fn lists_that_are_compared_are_paid_for() {
     let values: Vec<Value> = (0..5_000).map(|n| json!(n)).collect();
     let schema = json!({"items": {"enum": values}});
