@@ -59,6 +59,10 @@ pub struct Outcome {
 }
 
 /// How a program ended. An exit code proves nothing about the work: acceptance decides.
+///
+/// At [`Level::Strict`] bubblewrap tells of the program as a shell does: a program that a signal ended is
+/// [`Ending::Exited`] with 128 and the signal's number, and [`Ending::Signalled`] is bubblewrap itself, as when the shim kills
+/// the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
@@ -68,6 +72,8 @@ pub enum Ending {
     Signalled(i32),
     /// It never began, for this reason.
     NotStarted(String),
+    /// The shim failed for this reason, and all of the run was killed. How the program would have ended nobody knows.
+    Lost(String),
 }
 
 /// Why a program was made to end.
@@ -103,7 +109,7 @@ impl StopCause {
     }
 }
 
-/// What a run used, from the kernel's accounts of all its processes.
+/// What a run used, from the kernel's accounts of all its processes that were waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
