@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use agentd_schemas::launch::{Access, Confinement, LaunchSpec, Level};
+use agentd_schemas::launch::{Access, Confinement, LaunchSpec, Level, overlap};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use rustix::pipe::PipeFlags;
@@ -52,6 +52,7 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimE
     if effective_uid() == 0 {
         return Err(ShimError::NotStarted("a run is never root's: the spec names no user to run as".to_owned()));
     }
+    keep_own_places(spec, record)?;
     let (orders, inside) = UnixStream::pair().map_err(system("make a socket pair"))?;
     orders.set_nonblocking(true).map_err(system("make a socket pair"))?;
     let (info, info_inside) = pipe()?;
@@ -89,6 +90,23 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimE
             })
         }
     }
+}
+
+/// Refuses mounts that would show the program its own record, or the binary that confines it. The spec's paths are plain
+/// words, so links are followed first.
+fn keep_own_places(spec: &LaunchSpec, record: &Record) -> Result<(), ShimError> {
+    let canonical = |path: &Path| {
+        path.canonicalize().map_err(|error| ShimError::NotStarted(format!("cannot use {}: {error}", path.display())))
+    };
+    let own = [canonical(&record.path(""))?, canonical(&own_binary()?)?];
+    for mount in &spec.mounts {
+        let source = canonical(&mount.source)?;
+        if let Some(own) = own.iter().find(|own| overlap(&source, own)) {
+            let (source, own) = (mount.source.display(), own.display());
+            return Err(ShimError::NotStarted(format!("{source} is not mounted: it overlaps the shim's own {own}")));
+        }
+    }
+    Ok(())
 }
 
 /// Why a program that was spawned did not begin.

@@ -32,7 +32,8 @@ pub struct Confinement {
     pub uid: u32,
     /// Version of the Landlock interface that is enforced.
     pub landlock_abi: u32,
-    /// What the host did not let the shim set, one line each; nothing that the level demands.
+    /// What is not held, one line each: what the host did not let the shim set, and what the level leaves open. Nothing that
+    /// the level demands.
     pub lacking: Vec<String>,
 }
 
