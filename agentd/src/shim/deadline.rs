@@ -22,7 +22,7 @@ impl Deadline {
         Self { clock, at: clock.boot_ms().saturating_add(ms) }
     }
 
-    fn wait(&self, fd: impl AsFd, what: PollFlags) -> io::Result<()> {
+    fn wait(self, fd: impl AsFd, what: PollFlags) -> io::Result<()> {
         let left = self.at.saturating_sub(self.clock.boot_ms());
         let mut polled = [PollFd::from_borrowed_fd(fd.as_fd(), what)];
         match rustix::event::poll(&mut polled, Some(&millis(left))) {
@@ -34,7 +34,7 @@ impl Deadline {
     }
 
     /// Reads what comes until `enough` of it or its end. The descriptor must not block.
-    pub(super) fn read(&self, fd: impl AsFd, most: usize, enough: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+    pub(super) fn read(self, fd: impl AsFd, most: usize, enough: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
         let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
         while text.len() < most && !enough(&text) {
             self.wait(fd.as_fd(), PollFlags::IN)?;
@@ -50,7 +50,7 @@ impl Deadline {
     }
 
     /// Writes everything. The descriptor must not block.
-    pub(super) fn write(&self, fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(self, fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.wait(fd.as_fd(), PollFlags::OUT)?;
             match rustix::io::write(fd.as_fd(), bytes) {

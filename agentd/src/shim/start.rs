@@ -72,8 +72,8 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimE
     let mut held = Vec::new();
     let deadline = Deadline::after(PATIENCE_MS);
     // From here on something runs, and whatever fails, nothing of it stays.
-    let begun = hold(child.id(), spec.level, &info, &deadline, &mut held)
-        .and_then(|child| Ok((child, begin(&orders, &order, &deadline)?)));
+    let begun = hold(child.id(), spec.level, &info, deadline, &mut held)
+        .and_then(|child| Ok((child, begin(&orders, &order, deadline)?)));
     match begun {
         Ok((child, confinement)) if spec.level < Level::Strict || held.len() > 1 => {
             // Without a sandbox around it the child is the program, and hears what the program hears.
@@ -127,7 +127,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {
 }
 
 /// Holds the child and, in a sandbox, its first process; one that is gone already leaves its reason on standard error.
-fn hold(child: u32, level: Level, info: &OwnedFd, deadline: &Deadline, held: &mut Vec<Held>) -> Result<Pid, Refusal> {
+fn hold(child: u32, level: Level, info: &OwnedFd, deadline: Deadline, held: &mut Vec<Held>) -> Result<Pid, Refusal> {
     let child = pid(child).ok_or_else(|| Refusal::Said("the child has no process id".to_owned()))?;
     let open = |pid| Held::open(pid).map_err(|error| Refusal::Shim(system("hold the child")(error)));
     held.push(open(child)?);
@@ -223,7 +223,7 @@ fn order(spec: &LaunchSpec) -> Order {
 }
 
 /// Bubblewrap writes one JSON document with the process id before it starts anything.
-fn sandbox_init(info: &OwnedFd, deadline: &Deadline) -> Option<Pid> {
+fn sandbox_init(info: &OwnedFd, deadline: Deadline) -> Option<Pid> {
     #[derive(serde::Deserialize)]
     struct Info {
         #[serde(rename = "child-pid")]
@@ -235,7 +235,7 @@ fn sandbox_init(info: &OwnedFd, deadline: &Deadline) -> Option<Pid> {
 
 /// Gives the order, and waits for the word from inside and for the end of the stream, which is the program's first
 /// instruction.
-fn begin(orders: &UnixStream, order: &[u8], deadline: &Deadline) -> Result<Confinement, Refusal> {
+fn begin(orders: &UnixStream, order: &[u8], deadline: Deadline) -> Result<Confinement, Refusal> {
     // Who is gone already says why in its answer, or on standard error.
     let _ = deadline.write(orders, order).and_then(|()| orders.shutdown(Shutdown::Write));
     let text = match deadline.read(orders, MAX_WORD_BYTES, |_| false) {

@@ -72,7 +72,9 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
         }
     };
     let mut chunk = Vec::new();
-    captures.iter_mut().for_each(|capture| capture.drain(&mut chunk));
+    for capture in &mut captures {
+        capture.drain(&mut chunk);
+    }
     let [(stdout, lost), (stderr, lost_too)] = captures.map(Capture::finish);
     if let Some(error) = lost.or(lost_too) {
         eprintln!("agentd-shim: warning: output of {} was lost: {error}", spec.run);
