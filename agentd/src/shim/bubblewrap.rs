@@ -72,11 +72,14 @@ pub(super) fn arguments(spec: &LaunchSpec, shim: &Path, generated: &[(PathBuf, &
     for path in ["/tmp", HOME, "/dev/shm"] {
         line.words(&["--size", &size, "--tmpfs", path]);
     }
-    line.bind("--ro-bind", shim, INSIDE);
+    // No devices are made there, and no memory is used beyond the bound.
+    line.words(&["--remount-ro", "/dev"]);
     for mount in &spec.mounts {
         let verb = if mount.access == Access::Write { "--bind" } else { "--ro-bind" };
         line.bind(verb, &mount.source, &mount.target);
     }
+    // After the mounts, so that none of them is in its place.
+    line.bind("--ro-bind", shim, INSIDE);
     line.words(&["--remount-ro", "/", "--"]);
     line.0
 }

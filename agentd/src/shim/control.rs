@@ -1,20 +1,20 @@
 //! The control socket: one line in, one line out, one caller at a time.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::time::Duration;
 
 use agentd_schemas::launch::{MAX_CONTROL_BYTES, StopCause};
 
 use super::ShimError;
+use super::deadline::Deadline;
 use crate::sys::peer::Peer;
 use crate::sys::process::effective_uid;
 use crate::sys::socket::{self, Access};
 
-/// How long a caller may take for its line. Output waits as long.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a caller may take for its line, however many pieces it comes in. Output waits as long.
+const PATIENCE_MS: u64 = 500;
 
 /// What the shim is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +37,15 @@ impl Control {
 
     /// Takes what a caller asks for and gives the answer of `act` back.
     pub(super) fn serve(&self, act: impl FnOnce(Request) -> Result<String, String>) -> io::Result<()> {
-        let (mut caller, _) = self.0.accept()?;
-        caller.set_nonblocking(false)?;
-        caller.set_read_timeout(Some(PATIENCE))?;
-        caller.set_write_timeout(Some(PATIENCE))?;
-        let answer = match request(&mut caller) {
+        let (caller, _) = self.0.accept()?;
+        caller.set_nonblocking(true)?;
+        let answer = match request(&caller) {
             Ok(request) => {
                 act(request).map_or_else(|reason| format!("error {reason}\n"), |done| format!("ok {done}\n"))
             }
             Err(reason) => format!("error {reason}\n"),
         };
-        caller.write_all(answer.as_bytes())
+        Deadline::after(PATIENCE_MS).write(&caller, answer.as_bytes())
     }
 }
 
@@ -57,22 +55,16 @@ impl AsFd for Control {
     }
 }
 
-fn request(caller: &mut UnixStream) -> Result<Request, String> {
-    let peer = Peer::of(&*caller).map_err(|error| error.to_string())?;
+fn request(caller: &UnixStream) -> Result<Request, String> {
+    let peer = Peer::of(caller).map_err(|error| error.to_string())?;
     if peer.uid != effective_uid() && peer.uid != 0 {
         return Err(format!("uid {} may not control this run", peer.uid));
     }
-    let mut text = Vec::new();
-    let mut byte = [0];
-    while text.len() <= MAX_CONTROL_BYTES {
-        match caller.read(&mut byte) {
-            Ok(0) => break,
-            Ok(_) if byte[0] == b'\n' => break,
-            Ok(_) => text.push(byte[0]),
-            Err(error) => return Err(format!("no whole line came: {error}")),
-        }
-    }
-    parse(&text).ok_or_else(|| "not a request: stop CAUSE, freeze or thaw".to_owned())
+    let deadline = Deadline::after(PATIENCE_MS);
+    let text = deadline.read(caller, MAX_CONTROL_BYTES + 1, |text| text.contains(&b'\n'));
+    let text = text.map_err(|error| format!("no whole line came: {error}"))?;
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    parse(line).ok_or_else(|| "not a request: stop CAUSE, freeze or thaw".to_owned())
 }
 
 fn parse(line: &[u8]) -> Option<Request> {

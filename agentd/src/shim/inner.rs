@@ -87,8 +87,22 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
     let reach = Reach { read: order.read.clone(), write: order.write.clone(), namespaces, limits };
     let landlock_abi = confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
     let uid = crate::sys::process::effective_uid();
-    let confinement = Confinement { level: order.level, uid, landlock_abi, lacking: Vec::new() };
+    let confinement = Confinement { level: order.level, uid, landlock_abi, lacking: lacking(order.level) };
     answer(stream, &Answer::Confined(confinement)).map_err(system("answer the shim"))
+}
+
+/// What stays open at a level on every host, for want of control groups or namespaces.
+fn lacking(level: Level) -> Vec<String> {
+    let always: &[&str] = &[
+        "freezing is by signals: who forks faster than the shim looks may outrun it",
+        "memory that processes share is bounded by no limit of the run",
+    ];
+    let alone: &[&str] = &[
+        "the control socket of the run is reachable by a program of the same user that finds its path",
+        "processes of the host are seen, and unix sockets with a path can be connected to",
+    ];
+    let alone = if level < Level::Strict { alone } else { &[] };
+    always.iter().chain(alone).map(|line| (*line).to_owned()).collect()
 }
 
 /// Exec closes the stream, which tells the shim outside that the program began.

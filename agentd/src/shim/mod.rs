@@ -11,6 +11,7 @@
 
 mod bubblewrap;
 mod control;
+mod deadline;
 mod inner;
 mod output;
 mod record;

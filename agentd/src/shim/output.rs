@@ -25,10 +25,9 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Keeps what comes out of `pipe`, up to `bound` bytes, in `file`.
-    pub(super) fn new(pipe: OwnedFd, file: File, bound: u64) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&pipe, true)?;
-        Ok(Self {
+    /// Keeps what comes out of `pipe`, which does not block, up to `bound` bytes, in `file`.
+    pub(super) fn new(pipe: OwnedFd, file: File, bound: u64) -> Self {
+        Self {
             pipe: Some(pipe),
             file,
             digest: Sha256::new(),
@@ -36,7 +35,7 @@ impl Capture {
             stream: Stream::default(),
             tail: VecDeque::new(),
             failure: None,
-        })
+        }
     }
 
     /// The pipe, while somebody may write to it.
@@ -59,12 +58,14 @@ impl Capture {
         }
     }
 
-    /// Reads what is left in the pipe now.
+    /// Reads what is left in the pipe now: at most what it holds, for whoever was given the other end may write on.
     pub(super) fn drain(&mut self, chunk: &mut Vec<u8>) {
-        loop {
+        let holds = self.pipe().and_then(|pipe| rustix::pipe::fcntl_getpipe_size(pipe).ok());
+        let end = self.stream.bytes.saturating_add(holds.unwrap_or(CHUNK_BYTES) as u64);
+        while self.pipe.is_some() && self.stream.bytes < end {
             let before = self.stream.bytes;
             self.read(chunk);
-            if self.pipe.is_none() || self.stream.bytes == before {
+            if self.stream.bytes == before {
                 return;
             }
         }
@@ -83,6 +84,10 @@ impl Capture {
             Err(error) => {
                 self.failure.get_or_insert(error);
                 self.room = 0;
+                // A part may have been written, which neither count nor digest knows.
+                if let Err(error) = self.file.set_len(self.stream.kept) {
+                    eprintln!("agentd-shim: warning: an output file holds more than is told: {error}");
+                }
             }
         }
         let end = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];

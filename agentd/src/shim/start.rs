@@ -1,29 +1,33 @@
 //! Starting the program: the sandbox around it, its orders, and word from inside that it began.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use agentd_schemas::launch::{Access, Confinement, LaunchSpec, Level};
+use agentd_schemas::launch::{Access, Confinement, LaunchSpec, Level, overlap};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 
+use super::deadline::Deadline;
 use super::inner::{Answer, Order};
 use super::record::Record;
+use super::tree::Tree;
 use super::{ShimError, bubblewrap, system};
+use crate::sys::children::Held;
 use crate::sys::process::{effective_gid, effective_uid};
 
 /// Where bubblewrap is looked for: no search path of anybody is trusted.
 const BUBBLEWRAP: &[&str] = &["/usr/bin/bwrap", "/usr/local/bin/bwrap"];
-/// Until the program began; a host that is slower than this is not well.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Until the program began, all waits together; a host that is slower than this is not well.
+const PATIENCE_MS: u64 = 30_000;
+/// Bytes of what is told from inside, at most. A reason may quote a path or a word of the command.
+const MAX_WORD_BYTES: usize = 2 << 20;
 /// Bytes of what bubblewrap said, at most, where it failed.
 const MAX_COMPLAINT_BYTES: usize = 2048;
 /// Devices that every program may use.
@@ -33,8 +37,8 @@ const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 pub(super) struct Running {
     /// Our child: the program, or bubblewrap around it.
     pub(super) child: Pid,
-    /// The init of the sandbox's own process namespace.
-    pub(super) init: Option<Pid>,
+    /// Bubblewrap outside, and the init of the sandbox's own process namespace.
+    pub(super) held: Vec<Held>,
     /// What holds it.
     pub(super) confinement: Confinement,
     /// What it writes to standard output.
@@ -48,30 +52,91 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimE
     if effective_uid() == 0 {
         return Err(ShimError::NotStarted("a run is never root's: the spec names no user to run as".to_owned()));
     }
-    let (mut orders, inside) = UnixStream::pair().map_err(system("make a socket pair"))?;
-    let (info, info_inside) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+    keep_own_places(spec, record)?;
+    let (orders, inside) = UnixStream::pair().map_err(system("make a socket pair"))?;
+    orders.set_nonblocking(true).map_err(system("make a socket pair"))?;
+    let (info, info_inside) = pipe()?;
     let mut command = match spec.level {
         Level::Landlock => directly(&inside)?,
         Level::Strict => in_bubblewrap(spec, record, &inside, &info_inside)?,
     };
-    let (stdout, stdout_inside) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
-    let (stderr, stderr_inside) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+    let (stdout, stdout_inside) = pipe()?;
+    let (stderr, stderr_inside) = pipe()?;
     command.env_clear().stdin(input(&spec.input)?).stdout(stdout_inside).stderr(stderr_inside);
+    let order = serde_json::to_vec(&order(spec)).map_err(|error| system("write the order")(io::Error::from(error)))?;
     let child = command.spawn();
     let program = command.get_program().to_string_lossy().into_owned();
     // Our copies of the other ends, or no end would ever be seen.
     drop((command, inside, info_inside));
     let child = child.map_err(|error| ShimError::NotStarted(format!("cannot run {program}: {error}")))?;
-    let child = pid(child.id()).ok_or_else(|| ShimError::NotStarted(format!("{program} has no process id")))?;
-    orders.set_read_timeout(Some(PATIENCE)).map_err(system("limit the wait"))?;
-    // Who is gone already says why in its answer, or on standard error.
-    let _ = give(&mut orders, &order(spec));
-    let init = sandbox_init(spec.level, info);
-    match began(orders) {
-        Ok(confinement) => Ok(Running { child, init, confinement, stdout, stderr }),
-        Err(None) => Err(ShimError::NotStarted(format!("{program} gave up: {}", complaint(&stderr)))),
-        Err(Some(reason)) => Err(ShimError::NotStarted(reason)),
+    let mut held = Vec::new();
+    let deadline = Deadline::after(PATIENCE_MS);
+    // From here on something runs, and whatever fails, nothing of it stays.
+    let begun = hold(child.id(), spec.level, &info, deadline, &mut held)
+        .and_then(|child| Ok((child, begin(&orders, &order, deadline)?)));
+    match begun {
+        Ok((child, confinement)) if spec.level < Level::Strict || held.len() > 1 => {
+            // Without a sandbox around it the child is the program, and hears what the program hears.
+            held.retain(|_| spec.level >= Level::Strict);
+            Ok(Running { child, held, confinement, stdout, stderr })
+        }
+        begun => {
+            Tree::new(held).end();
+            Err(match begun {
+                Err(Refusal::Shim(error)) => error,
+                Err(Refusal::Said(reason)) => ShimError::NotStarted(reason),
+                Err(Refusal::Silent) => ShimError::NotStarted(format!("{program} gave up: {}", complaint(&stderr))),
+                Ok(_) => ShimError::NotStarted(format!("{program} did not tell the sandbox's first process")),
+            })
+        }
     }
+}
+
+/// Refuses mounts that would show the program its own record, or the binary that confines it. The spec's paths are plain
+/// words, so links are followed first.
+fn keep_own_places(spec: &LaunchSpec, record: &Record) -> Result<(), ShimError> {
+    let canonical = |path: &Path| {
+        path.canonicalize().map_err(|error| ShimError::NotStarted(format!("cannot use {}: {error}", path.display())))
+    };
+    let own = [canonical(&record.path(""))?, canonical(&own_binary()?)?];
+    for mount in &spec.mounts {
+        let source = canonical(&mount.source)?;
+        if let Some(own) = own.iter().find(|own| overlap(&source, own)) {
+            let (source, own) = (mount.source.display(), own.display());
+            return Err(ShimError::NotStarted(format!("{source} is not mounted: it overlaps the shim's own {own}")));
+        }
+    }
+    Ok(())
+}
+
+/// Why a program that was spawned did not begin.
+enum Refusal {
+    /// Something of the shim failed.
+    Shim(ShimError),
+    /// The sandbox gave a reason.
+    Said(String),
+    /// It ended without a word.
+    Silent,
+}
+
+/// A pipe whose reading end does not block.
+fn pipe() -> Result<(OwnedFd, OwnedFd), ShimError> {
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+    rustix::io::ioctl_fionbio(&reader, true).map_err(system("make a pipe"))?;
+    Ok((reader, writer))
+}
+
+/// Holds the child and, in a sandbox, its first process; one that is gone already leaves its reason on standard error.
+fn hold(child: u32, level: Level, info: &OwnedFd, deadline: Deadline, held: &mut Vec<Held>) -> Result<Pid, Refusal> {
+    let child = pid(child).ok_or_else(|| Refusal::Said("the child has no process id".to_owned()))?;
+    let open = |pid| Held::open(pid).map_err(|error| Refusal::Shim(system("hold the child")(error)));
+    held.push(open(child)?);
+    if level >= Level::Strict
+        && let Some(init) = sandbox_init(info, deadline)
+    {
+        held.extend(Held::open(init));
+    }
+    Ok(child)
 }
 
 fn pid(id: u32) -> Option<Pid> {
@@ -157,45 +222,44 @@ fn order(spec: &LaunchSpec) -> Order {
     }
 }
 
-fn give(orders: &mut UnixStream, order: &Order) -> std::io::Result<()> {
-    orders.write_all(&serde_json::to_vec(order)?)?;
-    orders.shutdown(Shutdown::Write)
-}
-
 /// Bubblewrap writes one JSON document with the process id before it starts anything.
-fn sandbox_init(level: Level, info: OwnedFd) -> Option<Pid> {
+fn sandbox_init(info: &OwnedFd, deadline: Deadline) -> Option<Pid> {
     #[derive(serde::Deserialize)]
     struct Info {
         #[serde(rename = "child-pid")]
         child_pid: u32,
     }
-    if level < Level::Strict {
-        return None;
-    }
-    let mut text = String::new();
-    std::fs::File::from(info).take(4096).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok().and_then(|info: Info| pid(info.child_pid))
+    let text = deadline.read(info, MAX_WORD_BYTES, |_| false).ok()?;
+    serde_json::from_slice(&text).ok().and_then(|info: Info| pid(info.child_pid))
 }
 
-/// Waits for the word from inside and for the end of the stream, which is the program's first instruction.
-fn began(orders: UnixStream) -> Result<Confinement, Option<String>> {
+/// Gives the order, and waits for the word from inside and for the end of the stream, which is the program's first
+/// instruction.
+fn begin(orders: &UnixStream, order: &[u8], deadline: Deadline) -> Result<Confinement, Refusal> {
+    // Who is gone already says why in its answer, or on standard error.
+    let _ = deadline.write(orders, order).and_then(|()| orders.shutdown(Shutdown::Write));
+    let text = match deadline.read(orders, MAX_WORD_BYTES, |_| false) {
+        Ok(text) => text,
+        // The end of a sandbox that has not read its order.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Vec::new(),
+        Err(error) => return Err(Refusal::Said(format!("the sandbox did not answer: {error}"))),
+    };
     let mut confinement = None;
-    for line in BufReader::new(orders).lines() {
-        let line = line.map_err(|error| Some(format!("the sandbox did not answer: {error}")))?;
-        match serde_json::from_str(&line) {
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
             Ok(Answer::Confined(holds)) => confinement = Some(holds),
-            Ok(Answer::Failed(reason)) => return Err(Some(reason)),
-            Err(error) => return Err(Some(format!("the sandbox answered what nobody understands: {error}"))),
+            Ok(Answer::Failed(reason)) => return Err(Refusal::Said(reason)),
+            Err(error) => {
+                return Err(Refusal::Said(format!("the sandbox answered what nobody understands: {error}")));
+            }
         }
     }
-    confinement.ok_or(None)
+    confinement.ok_or(Refusal::Silent)
 }
 
 /// What was said on standard error.
 fn complaint(stderr: &OwnedFd) -> String {
     let mut text = vec![0; MAX_COMPLAINT_BYTES];
-    // Nobody may hold the other end open and silent for us.
-    let _ = rustix::io::ioctl_fionbio(stderr.as_fd(), true);
     let length = rustix::io::read(stderr, text.as_mut_slice()).unwrap_or(0);
     let text = String::from_utf8_lossy(&text[..length]);
     if text.trim().is_empty() { "it said nothing".to_owned() } else { text.trim().replace('\n', "; ") }

@@ -3,31 +3,45 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitStatus};
 
-use crate::sys::children::{self, Descendant};
+use crate::sys::children::{self, Descendant, Held};
 
 /// How often a tree that grows while it is stopped is gone through.
 const FREEZE_ROUNDS: usize = 200;
 /// Between two rounds.
 const FREEZE_PAUSE: Duration = Duration::from_millis(2);
+/// Children that are waited for before something else has its turn.
+const REAPS: usize = 1024;
+/// Between two kills of what does not end.
+const KILL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The processes below the shim, and which of them are not the program's.
 pub(super) struct Tree {
     shim: Pid,
     /// Bubblewrap outside and inside, which hold the sandbox.
-    spared: Vec<Pid>,
+    spared: Vec<Held>,
+}
+
+/// What waiting for ended children brought.
+pub(super) enum Reaped {
+    /// No child is left.
+    All,
+    /// Some are, and none of them has ended.
+    Waiting,
+    /// Some are, and more may have ended.
+    More,
 }
 
 impl Tree {
     /// The tree below this process.
-    pub(super) fn new(spared: Vec<Pid>) -> Self {
+    pub(super) fn new(spared: Vec<Held>) -> Self {
         Self { shim: rustix::process::getpid(), spared }
     }
 
     fn program(&self) -> io::Result<Vec<Descendant>> {
         let mut found = children::below(self.shim)?;
-        found.retain(|process| !self.spared.contains(&process.pid));
+        found.retain(|process| !process.ended && self.spared.iter().all(|held| held.pid() != process.pid));
         Ok(found)
     }
 
@@ -42,10 +56,46 @@ impl Tree {
 
     /// Kills everything, the holders of the sandbox too. Who forks faster than this looks is met by the next call.
     pub(super) fn kill(&self) -> io::Result<()> {
-        for pid in &self.spared {
-            let _ = rustix::process::kill_process(*pid, Signal::KILL);
+        for held in &self.spared {
+            held.signal(Signal::KILL)?;
         }
         self.signal(Signal::KILL)
+    }
+
+    /// Waits for those who ended, a bounded number of them, and tells each.
+    pub(super) fn reap(&mut self, mut tell: impl FnMut(Pid, WaitStatus)) -> io::Result<Reaped> {
+        for _ in 0..REAPS {
+            match children::reap() {
+                Ok(Some((pid, status))) => {
+                    // From now on the id may be anybody's.
+                    self.spared.retain(|held| held.pid() != pid);
+                    tell(pid, status);
+                }
+                Ok(None) => return Ok(Reaped::Waiting),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Reaped::All),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Reaped::More)
+    }
+
+    /// Kills and waits until nothing is left below the shim. It does not give up: what it cannot end it must not tell as
+    /// ended.
+    pub(super) fn end(&mut self) {
+        loop {
+            if let Err(error) = self.kill() {
+                eprintln!("agentd-shim: warning: cannot kill the run, and try again: {error}");
+            }
+            match self.reap(|_, _| {}) {
+                Ok(Reaped::All) => return,
+                Ok(Reaped::More) => {}
+                Ok(Reaped::Waiting) => std::thread::sleep(KILL_PAUSE),
+                Err(error) => {
+                    eprintln!("agentd-shim: warning: cannot wait for the run, and try again: {error}");
+                    std::thread::sleep(KILL_PAUSE);
+                }
+            }
+        }
     }
 
     /// Makes every process stand still and says how many do. It is an error when some do not.

@@ -2,27 +2,33 @@
 
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
 use agentd_schemas::launch::{
     CONTROL_SOCKET, Ending, LAUNCH_VERSION, LaunchSpec, OUTCOME_FILE, Outcome, STARTED_FILE, STDERR_FILE, STDOUT_FILE,
     Started, StopCause, Stream, Usage,
 };
 use agentd_schemas::unit::time::WallMs;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitStatus};
 
 use super::control::{Control, Request};
+use super::deadline::millis;
 use super::output::Capture;
 use super::record::Record;
 use super::start::{self, Running};
-use super::tree::Tree;
+use super::tree::{Reaped, Tree};
 use super::{ShimError, system};
-use crate::sys::children;
+use crate::sys::children::{self, ChildrenUsage, Held};
 use crate::sys::clock::Clock;
 use crate::sys::signals::Signals;
 
 /// Between two kills of what does not end.
 const KILL_AGAIN_MS: u64 = 100;
+/// How often the outcome is written where that fails.
+const OUTCOME_TRIES: u32 = 30;
+/// Between two of these.
+const OUTCOME_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the program of a record from its start to its outcome.
 pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
@@ -34,14 +40,14 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     // Whoever made these files has started the run: nothing runs twice.
     let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
     let clock = Clock::system();
-    let began = clock.boot_ms();
+    let (began, before) = (clock.boot_ms(), children::children_usage().unwrap_or_default());
     let outcome = |ending| Outcome {
         version: LAUNCH_VERSION,
         run: spec.run,
         ending,
         stopped: None,
         at: now(clock),
-        usage: Usage { wall_ms: clock.boot_ms() - began, ..usage() },
+        usage: usage(before, clock.boot_ms() - began),
         stdout: Stream::default(),
         stderr: Stream::default(),
     };
@@ -49,32 +55,54 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
         Control::listen(&record.path(CONTROL_SOCKET)).and_then(|control| Ok((control, start::start(&spec, &record)?)));
     let (control, running) = match started {
         Ok(started) => started,
-        Err(error) => return record.write_durably(OUTCOME_FILE, &outcome(Ending::NotStarted(error.to_string()))),
+        Err(error) => return write_outcome(&record, &outcome(Ending::NotStarted(error.to_string()))),
     };
     let shim = std::process::id();
-    let confinement = running.confinement.clone();
+    let Running { child, held, confinement, stdout: stdout_pipe, stderr: stderr_pipe } = running;
     let started = Started { version: LAUNCH_VERSION, run: spec.run, shim, at: now(clock), confinement };
-    record.write_durably(STARTED_FILE, &started)?;
-    let mut watch = Watch::new(&spec, &running, &clock, began);
-    let capture = |pipe, file| Capture::new(pipe, file, spec.limits.output_bytes).map_err(system("read output"));
-    let mut captures = [capture(running.stdout, stdout)?, capture(running.stderr, stderr)?];
-    let status = watch.until_gone(&signals, &control, &mut captures)?;
+    let mut watch = Watch::new(&spec, child, held, &clock, began);
+    let capture = |pipe, file| Capture::new(pipe, file, spec.limits.output_bytes);
+    let mut captures = [capture(stdout_pipe, stdout), capture(stderr_pipe, stderr)];
+    let seen = record.write_durably(STARTED_FILE, &started);
+    let ending = match seen.and_then(|()| watch.until_gone(&signals, &control, &mut captures)) {
+        Ok(status) => ending(status),
+        Err(error) => {
+            watch.tree.end();
+            Ending::Lost(format!("the shim failed: {error}"))
+        }
+    };
+    let mut chunk = Vec::new();
+    for capture in &mut captures {
+        capture.drain(&mut chunk);
+    }
     let [(stdout, lost), (stderr, lost_too)] = captures.map(Capture::finish);
     if let Some(error) = lost.or(lost_too) {
         eprintln!("agentd-shim: warning: output of {} was lost: {error}", spec.run);
     }
-    let outcome = Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending(status)) };
-    record.write_durably(OUTCOME_FILE, &outcome)
+    write_outcome(&record, &Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending) })
+}
+
+/// Writes the outcome, again for a while where that fails: a full disk may get room, and nobody else knows the end.
+fn write_outcome(record: &Record, outcome: &Outcome) -> Result<(), ShimError> {
+    for _ in 1..OUTCOME_TRIES {
+        match record.write_durably(OUTCOME_FILE, outcome) {
+            Ok(()) => return Ok(()),
+            Err(error) => eprintln!("agentd-shim: warning: {error}; trying again"),
+        }
+        std::thread::sleep(OUTCOME_PAUSE);
+    }
+    record.write_durably(OUTCOME_FILE, outcome)
 }
 
 fn now(clock: Clock) -> WallMs {
     WallMs::saturating(clock.wall_ms())
 }
 
-fn usage() -> Usage {
-    let used = children::children_usage().unwrap_or_default();
+/// What was used since `before`, by whoever was waited for.
+fn usage(before: ChildrenUsage, wall_ms: u64) -> Usage {
+    let used = children::children_usage().unwrap_or_default().since(before);
     Usage {
-        wall_ms: 0,
+        wall_ms,
         user_us: used.user_us,
         system_us: used.system_us,
         peak_bytes: used.peak_bytes,
@@ -104,21 +132,23 @@ struct Watch<'a> {
     /// When it is killed, for the first time or again.
     kill_at: Option<u64>,
     status: Option<WaitStatus>,
+    /// Whether more may have ended than were waited for.
+    more: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn new(spec: &LaunchSpec, running: &Running, clock: &'a Clock, began: u64) -> Self {
-        let spared = running.init.map(|init| vec![running.child, init]).unwrap_or_default();
+    fn new(spec: &LaunchSpec, child: Pid, held: Vec<Held>, clock: &'a Clock, began: u64) -> Self {
         Self {
             clock,
-            child: running.child,
-            tree: Tree::new(spared),
+            child,
+            tree: Tree::new(held),
             grace_ms: spec.limits.grace_ms,
             deadline: began.saturating_add(spec.limits.wall_ms),
             frozen: None,
             stopped: None,
             kill_at: None,
             status: None,
+            more: false,
         }
     }
 
@@ -140,16 +170,14 @@ impl<'a> Watch<'a> {
                     capture.read(&mut chunk);
                 }
             }
+            // Before each caller: those who keep coming cannot put it off.
+            self.look_at_the_clock();
             if ready.control
                 && let Err(error) = control.serve(|request| self.act(request))
             {
                 eprintln!("agentd-shim: warning: a caller at the control socket went away: {error}");
             }
-            self.look_at_the_clock()?;
             if let Some(status) = self.gone()? {
-                for capture in captures.iter_mut() {
-                    capture.drain(&mut chunk);
-                }
                 return Ok(status);
             }
         }
@@ -177,7 +205,8 @@ impl<'a> Watch<'a> {
 
     fn next_moment(&self) -> Option<u64> {
         let deadline = (self.frozen.is_none() && self.stopped.is_none()).then_some(self.deadline);
-        [deadline, self.kill_at].into_iter().flatten().min()
+        let at_once = self.more.then_some(0);
+        [deadline, self.kill_at, at_once].into_iter().flatten().min()
     }
 
     fn take_signals(&mut self, signals: &Signals) -> Result<(), ShimError> {
@@ -227,32 +256,47 @@ impl<'a> Watch<'a> {
         let _ = self.thaw();
     }
 
-    fn look_at_the_clock(&mut self) -> Result<(), ShimError> {
+    fn look_at_the_clock(&mut self) {
         let now = self.clock.boot_ms();
         if self.frozen.is_none() && self.stopped.is_none() && now >= self.deadline {
             self.stop(StopCause::Timeout);
         }
         if self.kill_at.is_some_and(|at| now >= at) {
-            self.tree.kill().map_err(system("kill the run"))?;
-            self.kill_at = Some(now + KILL_AGAIN_MS);
+            self.kill();
         }
-        Ok(())
+    }
+
+    /// Kills what is left, and has that done again until nothing is. A kill that fails is no end of the watch.
+    fn kill(&mut self) {
+        if let Err(error) = self.tree.kill() {
+            eprintln!("agentd-shim: warning: cannot kill the run, and try again: {error}");
+        }
+        self.kill_at = Some(self.clock.boot_ms() + KILL_AGAIN_MS);
     }
 
     /// Waits for who ended. Once the program did, whoever it left behind is killed.
     fn gone(&mut self) -> Result<Option<WaitStatus>, ShimError> {
-        loop {
-            match children::reap() {
-                Ok(Some((pid, status))) => {
-                    if pid == self.child {
-                        self.status = Some(status);
-                        self.tree.kill().map_err(system("kill what the program left"))?;
-                        self.kill_at = Some(self.clock.boot_ms() + KILL_AGAIN_MS);
-                    }
-                }
-                Ok(None) => return Ok(None),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self.status),
-                Err(error) => return Err(system("wait for the run")(error)),
+        let (child, mut ended) = (self.child, None);
+        let reaped = self.tree.reap(|pid, status| {
+            // Its id may come again, so only the first that bears it is the program.
+            if pid == child {
+                ended.get_or_insert(status);
+            }
+        });
+        if self.status.is_none() && ended.is_some() {
+            self.status = ended;
+            self.kill();
+        }
+        self.more = false;
+        match reaped.map_err(system("wait for the run"))? {
+            Reaped::All => match self.status {
+                Some(status) => Ok(Some(status)),
+                None => Err(system("learn how the program ended")(std::io::Error::from(std::io::ErrorKind::NotFound))),
+            },
+            Reaped::Waiting => Ok(None),
+            Reaped::More => {
+                self.more = true;
+                Ok(None)
             }
         }
     }
@@ -263,11 +307,4 @@ struct Ready {
     signals: bool,
     control: bool,
     captures: [bool; 2],
-}
-
-fn millis(ms: u64) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
-    }
 }

@@ -5,8 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
 /// Makes this process the parent of those below it whose own parent ends.
 pub fn become_subreaper() -> io::Result<()> {
@@ -27,8 +28,36 @@ pub fn die_with_parent(parent: Pid) -> io::Result<()> {
 pub fn reap() -> io::Result<Option<(Pid, WaitStatus)>> {
     match rustix::process::wait(WaitOptions::NOHANG) {
         Ok(ended) => Ok(ended),
+        Err(rustix::io::Errno::INTR) => Ok(None),
         Err(rustix::io::Errno::CHILD) => Err(io::ErrorKind::NotFound.into()),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A child, held so that a signal reaches it or nobody: its id may be given to another once it was waited for.
+#[derive(Debug)]
+pub struct Held {
+    pid: Pid,
+    fd: OwnedFd,
+}
+
+impl Held {
+    /// Holds a process that is there.
+    pub fn open(pid: Pid) -> io::Result<Self> {
+        Ok(Self { pid, fd: rustix::process::pidfd_open(pid, PidfdFlags::empty())? })
+    }
+
+    /// Its id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends it a signal. Who ended needs none.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
@@ -39,48 +68,87 @@ pub struct Descendant {
     pub pid: Pid,
     /// Who started it, or who took it over.
     pub parent: Pid,
-    /// Whether a signal made it stand still.
+    /// Whether all of it ended, and it only waits to be waited for.
+    pub ended: bool,
+    /// Whether a signal made it stand still, each thread that it has.
     pub stopped: bool,
-    /// Whether it waits in the kernel, where no signal wakes it.
+    /// Whether a thread of it waits in the kernel, where no signal wakes it.
     pub waits: bool,
 }
 
-/// All processes below `root`, as `/proc` shows them at one moment; who ended in it is left out.
+/// All processes below `root`, as `/proc` shows them at one moment. Who ended in it is there as long as nobody waited for
+/// it: a process whose first thread ended looks the same, and may have children.
 pub fn below(root: Pid) -> io::Result<Vec<Descendant>> {
-    let mut children: HashMap<Pid, Vec<Descendant>> = HashMap::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
-        let Ok(stat) = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())) else { continue };
-        if let Some((parent, state)) = parse_stat(&stat) {
-            let (stopped, waits) = (matches!(state, 'T' | 't'), state == 'D');
-            children.entry(parent).or_default().push(Descendant { pid, parent, stopped, waits });
+    let mut children: HashMap<Pid, Vec<(Pid, Stat)>> = HashMap::new();
+    for pid in numbers("/proc")? {
+        if let Some(stat) = read_stat(&format!("/proc/{}/stat", pid.as_raw_pid())) {
+            children.entry(stat.parent).or_default().push((pid, stat));
         }
     }
     let (mut found, mut open, mut seen) = (Vec::new(), vec![root], HashSet::new());
     while let Some(parent) = open.pop() {
-        for child in children.remove(&parent).unwrap_or_default() {
-            if seen.insert(child.pid) {
-                open.push(child.pid);
-                found.push(child);
+        for (pid, stat) in children.remove(&parent).unwrap_or_default() {
+            if seen.insert(pid) {
+                open.push(pid);
+                found.push(descendant(pid, stat));
             }
         }
     }
     Ok(found)
 }
 
-/// Parent and state, from `/proc/PID/stat`; zombies are left out. The name in it may hold anything, so
-/// what counts begins behind the last parenthesis (proc_pid_stat(5)).
-fn parse_stat(stat: &[u8]) -> Option<(Pid, char)> {
+fn descendant(pid: Pid, stat: Stat) -> Descendant {
+    let states = if stat.threads > 1 { states_of_threads(pid) } else { vec![stat.state] };
+    let gone = |state: &char| matches!(state, 'Z' | 'X');
+    Descendant {
+        pid,
+        parent: stat.parent,
+        ended: gone(&stat.state) && stat.threads <= 1,
+        stopped: !states.is_empty() && states.iter().all(|state| matches!(state, 'T' | 't') || gone(state)),
+        waits: states.contains(&'D'),
+    }
+}
+
+fn states_of_threads(pid: Pid) -> Vec<char> {
+    let folder = format!("/proc/{}/task", pid.as_raw_pid());
+    let stat = |thread: Pid| read_stat(&format!("{folder}/{}/stat", thread.as_raw_pid()));
+    // Who is gone in the meantime has no state.
+    numbers(&folder).into_iter().flatten().filter_map(stat).map(|stat| stat.state).collect()
+}
+
+/// The names in a folder that are numbers of processes.
+fn numbers(folder: &str) -> io::Result<Vec<Pid>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw));
+    }
+    Ok(found)
+}
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    parent: Pid,
+    threads: u32,
+}
+
+fn read_stat(path: &str) -> Option<Stat> {
+    parse_stat(&std::fs::read(path).ok()?)
+}
+
+/// The name in it may hold anything, so what counts begins behind the last parenthesis (proc_pid_stat(5)).
+fn parse_stat(stat: &[u8]) -> Option<Stat> {
+    /// Fields between the parent and the number of threads.
+    const BETWEEN: usize = 15;
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = Pid::from_raw(fields.next()?.parse().ok()?)?;
-    match state {
-        'Z' | 'X' => None,
-        _ => Some((parent, state)),
-    }
+    let threads = fields.nth(BETWEEN)?.parse().ok()?;
+    Some(Stat { state, parent, threads })
 }
 
 /// What all children that were waited for used, and those that they waited for.
@@ -96,6 +164,20 @@ pub struct ChildrenUsage {
     pub read_bytes: u64,
     /// Bytes written to storage.
     pub written_bytes: u64,
+}
+
+impl ChildrenUsage {
+    /// What was used since `before`. The largest size is that of all time: the kernel keeps no other.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            user_us: self.user_us.saturating_sub(before.user_us),
+            system_us: self.system_us.saturating_sub(before.system_us),
+            peak_bytes: self.peak_bytes,
+            read_bytes: self.read_bytes.saturating_sub(before.read_bytes),
+            written_bytes: self.written_bytes.saturating_sub(before.written_bytes),
+        }
+    }
 }
 
 /// Asks the kernel (getrusage(2)) what this process's children used.
@@ -129,22 +211,20 @@ mod tests {
     use super::*;
     use std::process::{Command, Stdio};
 
-    /// Parent and state.
-    type Found = Option<(i32, char)>;
-
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_lead_astray() {
-        let table: [(&[u8], Found); 6] = [
-            (b"7 (a b) c) S 3 7 7 0", Some((3, 'S'))),
-            (b"7 (x) T 12 7", Some((12, 'T'))),
-            (b"7 (x) D 12 7", Some((12, 'D'))),
-            (b"7 (x) Z 12 7", None),
-            (b"7 (x) S 0 7", None),
-            (b"7 (\xff) R 2", Some((2, 'R'))),
+        let between = "0 ".repeat(15);
+        let table = [
+            ("7 (a b) c) S 3", "1", Some(('S', 3, 1))),
+            ("7 (x) T 12", "2", Some(('T', 12, 2))),
+            ("7 (x) Z 12", "3", Some(('Z', 12, 3))),
+            ("7 (x) S 0", "1", None),
+            ("7 (x) R 2", "", None),
         ];
-        for (stat, expected) in table {
-            let found = parse_stat(stat).map(|(pid, state)| (pid.as_raw_pid(), state));
-            assert_eq!(found, expected, "{}", String::from_utf8_lossy(stat));
+        for (start, threads, expected) in table {
+            let stat = format!("{start} {between}{threads}");
+            let found = parse_stat(stat.as_bytes()).map(|stat| (stat.state, stat.parent.as_raw_pid(), stat.threads));
+            assert_eq!(found, expected, "{stat}");
         }
     }
 

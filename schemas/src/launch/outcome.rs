@@ -32,7 +32,8 @@ pub struct Confinement {
     pub uid: u32,
     /// Version of the Landlock interface that is enforced.
     pub landlock_abi: u32,
-    /// What the host did not let the shim set, one line each; nothing that the level demands.
+    /// What is not held, one line each: what the host did not let the shim set, and what the level leaves open. Nothing that
+    /// the level demands.
     pub lacking: Vec<String>,
 }
 
@@ -59,6 +60,10 @@ pub struct Outcome {
 }
 
 /// How a program ended. An exit code proves nothing about the work: acceptance decides.
+///
+/// At [`Level::Strict`] bubblewrap tells of the program as a shell does: a program that a signal ended is
+/// [`Ending::Exited`] with 128 and the signal's number, and [`Ending::Signalled`] is bubblewrap itself, as when the shim kills
+/// the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
@@ -68,6 +73,8 @@ pub enum Ending {
     Signalled(i32),
     /// It never began, for this reason.
     NotStarted(String),
+    /// The shim failed for this reason, and all of the run was killed. How the program would have ended nobody knows.
+    Lost(String),
 }
 
 /// Why a program was made to end.
@@ -103,7 +110,7 @@ impl StopCause {
     }
 }
 
-/// What a run used, from the kernel's accounts of all its processes.
+/// What a run used, from the kernel's accounts of all its processes that were waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {

@@ -22,6 +22,8 @@ const MAX_WALL_MS: u64 = 30 * 24 * 3_600_000;
 const MAX_GRACE_MS: u64 = 300_000;
 /// Bytes that are kept of one output stream, at most.
 const MAX_OUTPUT_BYTES: u64 = 1 << 30;
+/// Places inside that the sandbox makes itself. Nothing is mounted at, below or above them.
+const OWN_PLACES: &[&str] = &["/run/agentd", "/proc", "/dev", "/sys"];
 /// Lowest uid and gid that a run may have.
 const MIN_RUN_ID: u32 = 1;
 
@@ -178,8 +180,14 @@ impl LaunchSpec {
         for mount in &self.mounts {
             check_path("mounts", &mount.source)?;
             check_path("mounts", &mount.target)?;
-            if mount.target == Path::new("/") || (mount.access == Access::Write && mount.source == Path::new("/")) {
+            if mount.target == Path::new("/") || mount.source == Path::new("/") {
                 return refuse("mounts", "the root of the host is not given away");
+            }
+            if let Some(own) = OWN_PLACES.iter().find(|own| overlap(&mount.target, Path::new(own))) {
+                return refuse(
+                    "mounts",
+                    format!("{} would cover what the sandbox has at {own}", mount.target.display()),
+                );
             }
             if self.level < Level::Strict && mount.source != mount.target {
                 let (source, target) = (mount.source.display(), mount.target.display());
@@ -188,6 +196,11 @@ impl LaunchSpec {
         }
         Ok(())
     }
+}
+
+/// Whether one path is the other, or above it. Both are absolute and plain.
+pub fn overlap(one: &Path, other: &Path) -> bool {
+    one.starts_with(other) || other.starts_with(one)
 }
 
 impl RunLimits {
@@ -266,7 +279,7 @@ mod tests {
     #[test]
     fn each_field_has_bounds_that_no_daemon_widens() {
         spec().check().unwrap();
-        let table: [(&str, Change); 14] = [
+        let table: [(&str, Change); 19] = [
             ("version", |spec| spec.version = 2),
             ("program", |spec| spec.program.clear()),
             ("program", |spec| spec.program = vec![String::new()]),
@@ -277,6 +290,13 @@ mod tests {
             ("directory", |spec| spec.directory = "workspace".into()),
             ("mounts", |spec| spec.mounts[0].source = "/srv/../etc".into()),
             ("mounts", |spec| spec.mounts[0].target = "/".into()),
+            ("mounts", |spec| {
+                spec.mounts[0] = Mount { source: "/".into(), target: "/host".into(), access: Access::Read };
+            }),
+            ("mounts", |spec| spec.mounts[0].target = "/run/agentd/shim".into()),
+            ("mounts", |spec| spec.mounts[0].target = "/run".into()),
+            ("mounts", |spec| spec.mounts[0].target = "/proc/sys".into()),
+            ("mounts", |spec| spec.mounts[0].target = "/dev".into()),
             ("mounts", |spec| spec.level = Level::Landlock),
             ("run_as", |spec| spec.run_as = Some(RunAs { uid: 0, gid: 5 })),
             ("wall_ms", |spec| spec.limits.wall_ms = 0),

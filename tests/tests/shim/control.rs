@@ -1,11 +1,12 @@
 //! Who may speak at the control socket, and what is no request.
 
 use std::fs::{self, Permissions};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use agentd_schemas::launch::{CONTROL_SOCKET, OUTCOME_FILE};
+use agentd_schemas::launch::{CONTROL_SOCKET, OUTCOME_FILE, StopCause};
 use agentd_tests::harness::{is_root, skip};
 use rustix::process::Uid;
 
@@ -27,6 +28,32 @@ fn what_is_no_request_is_refused_and_changes_nothing() {
     }
     assert_eq!(shim.say("stop cancelled"), "ok ending\n");
     shim.outcome();
+}
+
+#[test]
+fn a_caller_that_dribbles_does_not_hold_the_run_up() {
+    let Some(&level) = levels().first() else { return };
+    let scene = Scene::new();
+    let mut spec = scene.script(level, WAITING);
+    spec.limits.wall_ms = 3000;
+    let shim = scene.start(&spec);
+    shim.until_work_has("up");
+    let socket = scene.record().join(CONTROL_SOCKET);
+    let dribble = || {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        // Each byte comes soon enough, the line does not: 64 of these are 13 seconds.
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    let outcome = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(dribble);
+        }
+        shim.outcome()
+    });
+    assert_eq!(outcome.stopped, Some(StopCause::Timeout));
+    assert!(outcome.usage.wall_ms < 6000, "{outcome:?}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Standing still and going on.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use agentd_schemas::launch::{Level, StopCause};
-use agentd_tests::harness::eventually;
+use agentd_tests::harness::{eventually, skip};
 
 use super::proc::below;
 use super::scene::{Scene, Shim, levels};
@@ -74,6 +75,39 @@ fn frozen_time_is_not_running_time() {
         let outcome = shim.outcome();
         assert_eq!(outcome.stopped, Some(StopCause::Timeout), "{level:?}");
         assert!(outcome.usage.wall_ms >= 8400, "{level:?}: {outcome:?}");
+    }
+}
+
+/// Its first thread ends, so `/proc` shows a zombie; the other writes on and on.
+const HEADLESS: &str = "import ctypes, threading, time, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def beat():
+    while True:
+        open('beat', 'a').write('x')
+        time.sleep(0.01)
+threading.Thread(target=beat).start()
+ctypes.CDLL(None).syscall(60 if __import__('platform').machine() == 'x86_64' else 93, 0)
+";
+
+#[test]
+fn a_program_whose_first_thread_ended_is_frozen_and_killed_as_any_other() {
+    if !Path::new("/usr/bin/python3").exists() {
+        return skip("a program without its first thread needs /usr/bin/python3");
+    }
+    for &level in levels() {
+        let scene = Scene::new();
+        let shim = scene.start(&scene.spec(level, &["/usr/bin/python3", "-c", HEADLESS, &scene.mark]));
+        let size = || fs::metadata(scene.work("beat")).map_or(0, |metadata| metadata.len());
+        let grows = |before: u64| eventually("the thread writes", || (size() > before).then_some(()));
+        grows(10);
+        assert_eq!(shim.say("freeze"), "ok 1 processes stand still\n", "{level:?}");
+        let before = size();
+        pass("0.5");
+        assert_eq!(size(), before, "{level:?}");
+        assert_eq!(shim.say("thaw"), "ok going on\n");
+        grows(before);
+        assert_eq!(shim.say("stop cancelled"), "ok ending\n");
+        assert_eq!(shim.outcome().stopped, Some(StopCause::Cancelled), "{level:?}");
     }
 }
 

@@ -4,9 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use agentd_schemas::launch::{
-    Ending, LOCK_FILE, OUTCOME_FILE, SPEC_FILE, STARTED_FILE, STDERR_FILE, STDOUT_FILE, StopCause,
+    Access, Ending, LOCK_FILE, Mount, OUTCOME_FILE, SPEC_FILE, STARTED_FILE, STDERR_FILE, STDOUT_FILE, StopCause,
 };
 
+use super::proc::marked;
 use super::scene::{Scene, levels};
 
 #[test]
@@ -45,6 +46,37 @@ fn a_spec_beyond_the_bounds_or_none_at_all_is_refused_in_words_and_nothing_is_wr
             let names = fs::read_dir(scene.record()).unwrap().map(|entry| entry.unwrap().file_name());
             assert!(names.into_iter().all(|name| name == SPEC_FILE || name == LOCK_FILE));
         }
+    }
+}
+
+#[test]
+fn no_mount_shows_a_program_its_record_or_the_shim() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let link = scene.work("link");
+        std::os::unix::fs::symlink(scene.record(), &link).unwrap();
+        let above = scene.record().parent().unwrap().to_owned();
+        for source in [link, above, scene.record(), scene.shim_binary()] {
+            let mut spec = scene.spec(level, &["true"]);
+            spec.mounts.push(Mount { source: source.clone(), target: source.clone(), access: Access::Read });
+            scene.new_record();
+            let outcome = scene.run(&spec);
+            let Ending::NotStarted(reason) = &outcome.ending else { panic!("{level:?} {source:?}: {outcome:?}") };
+            assert!(reason.contains("overlaps"), "{level:?}: {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_shim_that_cannot_tell_of_the_start_kills_the_program_and_says_why() {
+    for &level in levels() {
+        let scene = Scene::new();
+        // A folder in the place of the document's new file.
+        fs::create_dir(scene.record().join(format!("{STARTED_FILE}.new"))).unwrap();
+        let outcome = scene.run(&scene.script(level, "trap '' TERM; while :; do sleep 0.1; done"));
+        let Ending::Lost(reason) = &outcome.ending else { panic!("{level:?}: {outcome:?}") };
+        assert!(reason.contains(STARTED_FILE), "{level:?}: {reason}");
+        assert_eq!(marked(&scene), [0; 0], "{level:?}");
     }
 }
 

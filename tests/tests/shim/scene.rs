@@ -35,11 +35,11 @@ impl Scene {
         let uid = is_root().then(|| 60_000 + (process * 64 + count) % 5_000);
         let scene = Self { scratch: Scratch::new(), uid, mark: format!("agentd-mark-{process}-{count}-x") };
         fs::set_permissions(scene.scratch.path(), Permissions::from_mode(0o755)).unwrap();
-        for name in ["bin", "work", "outside"] {
+        for name in ["bin", "own", "work", "outside"] {
             fs::create_dir(scene.scratch.join(name)).unwrap();
         }
-        for name in ["agentd-shim", "escape-probe"] {
-            let (from, to) = (binary(name), scene.bin(name));
+        for (name, to) in [("agentd-shim", scene.shim_binary()), ("escape-probe", scene.bin("escape-probe"))] {
+            let from = binary(name);
             if fs::hard_link(&from, &to).is_err() {
                 fs::copy(&from, &to).unwrap();
             }
@@ -68,6 +68,11 @@ impl Scene {
 
     pub(crate) fn bin(&self, name: &str) -> PathBuf {
         self.scratch.join("bin").join(name)
+    }
+
+    /// The shim, in a folder that no program is given.
+    pub(crate) fn shim_binary(&self) -> PathBuf {
+        self.scratch.join("own").join("agentd-shim")
     }
 
     pub(crate) fn record(&self) -> PathBuf {
@@ -136,7 +141,7 @@ impl Scene {
     }
 
     fn shim(&self) -> Command {
-        let mut command = self.command(&self.bin("agentd-shim"));
+        let mut command = self.command(&self.shim_binary());
         // What the shim has in its environment is not the program's.
         command.arg("--record").arg(self.record()).env("NOT_FOR_THE_PROGRAM", "1").stdin(Stdio::null());
         command

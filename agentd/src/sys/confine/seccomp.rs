@@ -79,8 +79,56 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_modify_ldt,
 ];
 
-/// Memory, semaphores and queues that have names: refused where the names are the host's.
-const NAMED: &[libc::c_long] = &[libc::SYS_shmget, libc::SYS_msgget, libc::SYS_semget, libc::SYS_mq_open];
+/// Memory, semaphores and queues that have names: refused where the names are the host's. An id is enough to use what is
+/// there, so not only those that look for names are in it.
+const NAMED: &[libc::c_long] = &[
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_msgget,
+    libc::SYS_msgctl,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_semget,
+    libc::SYS_semctl,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
+
+/// Modes, owners, attributes and times of files by their paths, which Landlock does not hold: refused where the host's
+/// paths are there to be named. By descriptor they stay, for Landlock holds what is opened.
+const BY_PATH: &[libc::c_long] = &[
+    libc::SYS_fchmodat,
+    libc::SYS_fchmodat2,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+];
+/// Of asm-generic/unistd.h, as are the two below: the same number on every machine, and not in libc yet.
+const SETXATTRAT: libc::c_long = 463;
+/// `__NR_removexattrat`.
+const REMOVEXATTRAT: libc::c_long = 466;
+/// `__NR_file_setattr`.
+const FILE_SETATTR: libc::c_long = 469;
 
 /// Calls that change how a process runs, and the argument that is its id: where processes of the host are in reach, only
 /// 0 is allowed, which is the caller.
@@ -165,7 +213,10 @@ fn rules(namespaces: Namespaces) -> Result<Rules, seccompiler::BackendError> {
     rules.insert(libc::SYS_unshare, any_bit(0, new.into_iter().chain([NEW_TIME]))?);
     rules.insert(libc::SYS_ioctl, equals(1, TERMINAL_REQUESTS.iter().copied())?);
     if namespaces == Namespaces::Host {
-        rules.extend(NAMED.iter().map(|call| (*call, Vec::new())));
+        rules.extend(NAMED.iter().chain(BY_PATH).map(|call| (*call, Vec::new())));
+        // Without a path it is the form for descriptors.
+        let with_path = rule(1, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+        rules.insert(libc::SYS_utimensat, vec![with_path]);
         for (call, argument) in OF_A_PROCESS {
             let others = rule(*argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
             rules.entry(*call).or_default().push(others);
