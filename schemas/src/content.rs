@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Acceptance, WorkspaceDocument};
+
 /// Media type of [`WorkContent`].
 pub const WORK_CONTENT: &str = "application/vnd.agentd.work+json";
 /// Media type of a signed statement (DSSE).
@@ -26,4 +28,10 @@ pub struct WorkContent {
     /// The JSON Schemas of the criteria, in the order of the criteria; `null` for other kinds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemas: Vec<Option<serde_json::Value>>,
+    /// The criteria that are no JSON Schema and no person, in the order of the criteria; `null` for those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Option<Acceptance>>,
+    /// What its runs find in their workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceDocument>,
 }

@@ -32,6 +32,9 @@ pub trait Host {
     fn accept_clock(&self, reason: &str) -> zbus::Result<()>;
     /// [`DigestView`](crate::view::DigestView); times are Unix milliseconds.
     fn digest(&self, since_ms: i64) -> zbus::Result<String>;
+    /// Removes workspaces, artefacts and uploads whose time is over, or with `dry_run` says which. Answer:
+    /// [`GarbageView`](crate::view::GarbageView).
+    fn collect_garbage(&self, dry_run: bool) -> zbus::Result<String>;
     /// A list of [`AccountView`](crate::view::AccountView).
     fn accounts(&self) -> zbus::Result<String>;
     /// Argument: [`AccountLimit`](crate::document::request::AccountLimit).
@@ -81,6 +84,19 @@ pub trait Works {
     fn answer(&self, work: &str, text: &str) -> zbus::Result<String>;
     /// The exact bytes of a blob: log index and slot.
     fn content(&self, event: u64, slot: u8) -> zbus::Result<Vec<u8>>;
+    /// Hands in content for workspaces: what the descriptor gives until its end, and what it is: `git` or `tar`. It is kept
+    /// for the caller alone, for a day where no work names it. Answer: [`UploadedView`](crate::view::UploadedView).
+    fn upload(&self, from: zbus::Fd<'_>, kind: &str) -> zbus::Result<String>;
+    /// A list of [`ArtefactView`](crate::view::ArtefactView), newest run first.
+    fn artefacts(&self, work: &str) -> zbus::Result<String>;
+    /// Writes the bytes of an artefact into the descriptor; attempt 0 is the newest that has one of this name. Answers with
+    /// their SHA-256 (hex).
+    fn artefact(&self, work: &str, attempt: u32, name: &str, into: zbus::Fd<'_>) -> zbus::Result<String>;
+    /// What the program of a run wrote from `offset` on: attempt 0 is the newest, `stream` is `stdout` or `stderr`. At most
+    /// 64 KiB. Answer: [`OutputView`](crate::view::OutputView).
+    fn output(&self, work: &str, attempt: u32, stream: &str, offset: u64) -> zbus::Result<String>;
+    /// Argument: [`CostFilter`](crate::view::CostFilter). Answer: a list of [`CostRow`](crate::view::CostRow), dearest first.
+    fn cost(&self, filter: &str) -> zbus::Result<String>;
 }
 
 /// Agents.
@@ -90,6 +106,13 @@ pub trait Agents {
     fn challenge(&self, name: &str) -> zbus::Result<String>;
     /// Argument: [`Enrolment`](crate::document::request::Enrolment). Answer: [`AgentView`](crate::view::AgentView).
     fn enroll(&self, enrolment: &str) -> zbus::Result<String>;
+    /// Enrols an agent that agentd starts, with a key that agentd makes and holds. Argument:
+    /// [`ProgramEnrolment`](crate::document::request::ProgramEnrolment). Answer: [`AgentView`](crate::view::AgentView).
+    fn enroll_program(&self, enrolment: &str) -> zbus::Result<String>;
+    /// Gives an agent another program, for runs from now on: a
+    /// [`ProgramEnrolment`](crate::document::request::ProgramEnrolment) of which command, files, program, sandbox and resources
+    /// count. Answer: [`AgentView`](crate::view::AgentView).
+    fn set_program(&self, enrolment: &str, reason: &str) -> zbus::Result<String>;
     /// A list of [`AgentRow`](crate::view::AgentRow).
     fn list(&self) -> zbus::Result<String>;
     /// [`AgentView`](crate::view::AgentView).

@@ -155,8 +155,16 @@ mod tests {
         let event = AttemptFailed {
             agent: "fixer".parse().unwrap(),
             reason: FailureReason::Rejected,
-            verdicts: vec![Verdict { criterion: 0, kind: "json_schema".to_owned(), sha256: None, met: Some(false) }],
+            verdicts: vec![Verdict {
+                criterion: 0,
+                kind: "json_schema".to_owned(),
+                sha256: None,
+                met: Some(false),
+                evidence: None,
+            }],
             retry_after_ms: Some(2000),
+            artefacts: Vec::new(),
+            commit: None,
         };
         let told = words(&EventData::from(event)).unwrap();
         assert_eq!(told, "attempt by fixer failed: rejected; criterion 1 (json schema) not met; next attempt in 2s");

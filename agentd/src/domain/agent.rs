@@ -82,6 +82,7 @@ pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
         shared: document.shared,
         max_concurrency: document.limits.max_concurrency.unwrap_or(1),
         model: document.model.clone(),
+        runtime: new.runtime.clone(),
     };
     let mut drafts = vec![enrolled_draft(document, enrolled)];
     drafts.extend(limits(document));

@@ -1,5 +1,6 @@
 //! Everything that can be asked of the ledger, in the imperative.
 
+use agentd_schemas::document::Runtime;
 use agentd_schemas::document::agent::{AgentDocument, ModelBinding};
 use agentd_schemas::document::objective::ObjectiveDocument;
 use agentd_schemas::document::request::{Period, Raise, Scope};
@@ -155,4 +156,8 @@ pub struct NewAgent {
     pub nonce: String,
     /// The proof.
     pub signature: String,
+    /// What agentd starts for it.
+    pub runtime: Option<Runtime>,
+    /// The files that come with it, in the order of the runtime's.
+    pub files: Vec<Vec<u8>>,
 }

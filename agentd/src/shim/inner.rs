@@ -87,7 +87,13 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
     let reach = Reach { read: order.read.clone(), write: order.write.clone(), namespaces, limits };
     let landlock_abi = confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
     let uid = crate::sys::process::effective_uid();
-    let confinement = Confinement { level: order.level, uid, landlock_abi, lacking: lacking(order.level) };
+    let confinement = Confinement {
+        level: order.level,
+        uid,
+        landlock_abi,
+        lacking: lacking(order.level),
+        control_groups: Vec::new(),
+    };
     answer(stream, &Answer::Confined(confinement)).map_err(system("answer the shim"))
 }
 

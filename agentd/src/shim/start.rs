@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use agentd_schemas::launch::{Access, Confinement, LaunchSpec, Level, overlap};
+use agentd_schemas::launch::{Access, Confinement, Input, LaunchSpec, Level, overlap};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use rustix::pipe::PipeFlags;
@@ -185,10 +185,12 @@ fn left_open(fd: impl std::os::fd::AsFd) -> Result<OsString, ShimError> {
 }
 
 /// Standard input from memory: no file, and no pipe that a program which does not read would fill.
-fn input(text: &str) -> Result<Stdio, ShimError> {
-    if text.is_empty() {
-        return Ok(Stdio::null());
-    }
+fn input(input: &Input) -> Result<Stdio, ShimError> {
+    let text = match input {
+        Input::Text(text) if text.is_empty() => return Ok(Stdio::null()),
+        Input::Text(text) => text,
+        Input::Inherited => return Ok(Stdio::inherit()),
+    };
     let memory = rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC).map_err(system("make a file in memory"))?;
     let mut file = std::fs::File::from(memory);
     file.write_all(text.as_bytes()).map_err(system("write the input"))?;

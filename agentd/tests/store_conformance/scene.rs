@@ -89,6 +89,8 @@ pub(crate) fn worker(name: &str, seed: u8) -> NewAgent {
         custody: Custody::Resident,
         nonce: "nonce".to_owned(),
         signature: "signature".to_owned(),
+        runtime: None,
+        files: Vec::new(),
     }
 }
 

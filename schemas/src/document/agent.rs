@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::program::{Program, Resources, Sandbox};
+use crate::event::Custody;
 use crate::unit::money::Usd;
 use crate::unit::name::{Skill, Slug};
 
@@ -33,9 +35,33 @@ pub struct AgentDocument {
     /// The model it thinks with; absent for programs that use none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelBinding>,
+    /// The program that agentd starts for each work, and its arguments, which are templates. A first word that begins with
+    /// `./` is a file beside this document: it is handed in with it. Without a command the agent comes by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Further files beside this document that the command needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Where its private key is: `host` with a command (agentd holds it), `resident` without; `owner` for a key of the
+    /// owner's that certifies one of the host's for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody: Option<Custody>,
+    /// How the program is spoken to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub program: Program,
+    /// How it is confined.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sandbox: Sandbox,
+    /// How much one run may use.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resources: Resources,
     /// Concurrency and spending.
-    #[serde(default, skip_serializing_if = "AgentLimits::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: AgentLimits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Limits of one agent.
@@ -52,12 +78,6 @@ pub struct AgentLimits {
     /// Tokens per day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_day: Option<u64>,
-}
-
-impl AgentLimits {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Which model an agent thinks with. It changes only by a command with a reason, and each change opens a new epoch.

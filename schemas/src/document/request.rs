@@ -65,6 +65,33 @@ pub struct Enrolment {
     pub signature: String,
 }
 
+/// Enrolment of an agent that agentd starts: its document, and the files that come with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramEnrolment {
+    /// Who it is. `~/` in paths is written out, and files are named as below.
+    pub agent: super::AgentDocument,
+    /// The files that `command` and `files` name with `./`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<FileContent>,
+    /// Of an agent in the owner's custody: the owner's public key, whose certificates let the host's key sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_key: Option<String>,
+}
+
+/// One file that comes with an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileContent {
+    /// Its path below `{{ program_dir }}`: relative, plain, without `..`.
+    pub name: String,
+    /// Whether it is a program.
+    #[serde(default)]
+    pub executable: bool,
+    /// Its bytes in base64 (RFC 4648, padded).
+    pub base64: String,
+}
+
 /// A new key for an agent, proved by the new key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::acceptance::Acceptance;
+use super::workspace::WorkspaceDocument;
 use crate::unit::duration::Span;
 use crate::unit::money::Usd;
 use crate::unit::name::{LabelKey, LabelValue, Skill, Slug};
@@ -91,6 +93,9 @@ pub struct WorkDocument {
     /// Service levels; a breach notifies and counts, it never ends the work.
     #[serde(skip_serializing_if = "is_default")]
     pub slo: ServiceLevel,
+    /// What its runs find in their workspace; nothing by default. Only agents that agentd starts have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceDocument>,
     /// Every criterion must be met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub acceptance: Vec<Acceptance>,
@@ -179,28 +184,4 @@ pub struct ServiceLevel {
     /// It is over within this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_within: Option<Span>,
-}
-
-/// One acceptance criterion. Exactly one of the keys is given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Acceptance {
-    /// The result is JSON that this JSON Schema (draft 2020-12 unless it says otherwise) accepts. Remote references
-    /// are refused.
-    JsonSchema(serde_json::Value),
-    /// A person says yes or no.
-    Person(PersonAcceptance),
-}
-
-/// Who may accept a result.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum PersonAcceptance {
-    /// The owner of the work, or an operator.
-    #[default]
-    Owner,
-    /// An operator of the host.
-    Operator,
 }

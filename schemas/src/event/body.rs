@@ -52,8 +52,8 @@ events! {
     Frozen Thawed ClockJumped ClockAccepted
     ContentRedacted HoldPlaced HoldLifted EffectFinished
     AgentEnrolled AgentActivated AgentPaused AgentResumed AgentSuspended AgentRetired
-    SkillsDeclared KeyRotated KeyRevoked ModelBound ModelMismatched
-    WorkSubmitted WorkReadied WorkScheduled WorkClaimed RunStarted RunWaiting RunResumed
+    SkillsDeclared ProgramBound KeyRotated KeyRevoked ModelBound ModelMismatched
+    WorkSubmitted WorkReadied WorkScheduled WorkClaimed RunStarted RunWaiting RunResumed RunEnded BaseJudged
     NoteAdded CostReserved CostSettled LimitsRaised
     ResultJudged WorkCompleted AttemptFailed WorkFailed WorkCancelled WorkExpired WorkRetried WorkBlocked
     ServiceLevelBreached LeaseVoided

@@ -10,7 +10,7 @@ mod outcome;
 mod spec;
 
 pub use outcome::{Confinement, Ending, Outcome, Started, StopCause, Stream, Usage};
-pub use spec::{Access, LaunchSpec, Level, Mount, RunAs, RunLimits, SpecError, overlap};
+pub use spec::{Access, Input, LaunchSpec, Level, Mount, Network, RunAs, RunLimits, SpecError, overlap};
 
 /// Version of the contract. A launcher or shim refuses what it does not know.
 pub const LAUNCH_VERSION: u32 = 1;

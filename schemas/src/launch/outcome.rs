@@ -1,5 +1,7 @@
 //! What became of a run, as its shim saw it.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::Level;
@@ -35,6 +37,9 @@ pub struct Confinement {
     /// What is not held, one line each: what the host did not let the shim set, and what the level leaves open. Nothing that
     /// the level demands.
     pub lacking: Vec<String>,
+    /// The control groups of the run, one path for each hierarchy that has one of its own; none where the host lets none
+    /// be made.
+    pub control_groups: Vec<PathBuf>,
 }
 
 /// The end of a run.
@@ -65,6 +70,7 @@ pub struct Outcome {
 /// [`Ending::Exited`] with 128 and the signal's number, and [`Ending::Signalled`] is bubblewrap itself, as when the shim kills
 /// the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// By itself, with this code.
@@ -79,6 +85,7 @@ pub enum Ending {
 
 /// Why a program was made to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StopCause {
     /// Its running time was over.
@@ -112,6 +119,7 @@ impl StopCause {
 
 /// What a run used, from the kernel's accounts of all its processes that were waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
     /// Milliseconds from start to end on a clock that counts sleep.

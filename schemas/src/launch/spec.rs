@@ -42,15 +42,42 @@ pub struct LaunchSpec {
     /// Working directory inside the sandbox, absolute.
     pub directory: PathBuf,
     /// What the program reads from standard input.
-    pub input: String,
+    pub input: Input,
     /// How confined it must be at least; a host that cannot do it refuses.
     pub level: Level,
     /// What it sees of the host, beside the system's programs and libraries.
     pub mounts: Vec<Mount>,
     /// User of the run; `None` for that of the launcher, where that is not root.
     pub run_as: Option<RunAs>,
+    /// Where it may connect to beside its own sandbox.
+    pub network: Network,
+    /// Folders of the host that the launcher makes for the run's user, where they are not there. Each lies beside the
+    /// record.
+    pub folders: Vec<PathBuf>,
+    /// Places of the host that no mount may show, nor anything above or below them.
+    pub keep_out: Vec<PathBuf>,
     /// How much it may use.
     pub limits: RunLimits,
+}
+
+/// Standard input of a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// This text.
+    Text(String),
+    /// What the launcher has as its own standard input.
+    Inherited,
+}
+
+/// The network of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// None but its own loopback.
+    None,
+    /// The host's.
+    Host,
 }
 
 /// User and group of a run. Supplementary groups are dropped.
@@ -65,6 +92,7 @@ pub struct RunAs {
 
 /// How a program is confined. The order is that of strength.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Landlock and seccomp alone: files, network and system calls are held, other processes are visible.
@@ -115,7 +143,7 @@ pub struct RunLimits {
     pub grace_ms: u64,
     /// Bytes that are kept of each output stream. What is beyond is read, counted and dropped.
     pub output_bytes: u64,
-    /// Bytes of memory that one process may have for data.
+    /// Bytes of memory that one process may have for data, and that all together may use where there is a control group.
     pub memory_bytes: u64,
     /// Bytes of the largest file.
     pub file_bytes: u64,
@@ -123,6 +151,8 @@ pub struct RunLimits {
     pub tasks: u64,
     /// Open files of one process.
     pub open_files: u64,
+    /// Percent of one processor that all together may use, where there is a control group.
+    pub cpu_percent: Option<u32>,
 }
 
 /// Why a spec is refused.
@@ -258,10 +288,13 @@ mod tests {
             program: vec!["true".to_owned()],
             environment: BTreeMap::new(),
             directory: "/workspace".into(),
-            input: String::new(),
+            input: Input::Text(String::new()),
             level: Level::Strict,
             mounts: vec![Mount { source: "/srv/a".into(), target: "/workspace".into(), access: Access::Write }],
             run_as: None,
+            network: Network::None,
+            folders: Vec::new(),
+            keep_out: Vec::new(),
             limits: RunLimits {
                 wall_ms: 1000,
                 grace_ms: 100,
@@ -270,6 +303,7 @@ mod tests {
                 file_bytes: 1 << 30,
                 tasks: 64,
                 open_files: 256,
+                cpu_percent: None,
             },
         }
     }

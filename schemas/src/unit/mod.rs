@@ -9,6 +9,7 @@ pub mod money;
 pub mod name;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod size;
 pub mod time;
 mod timestamp;
 

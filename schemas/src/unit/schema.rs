@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::duration::Span;
 use super::money::{MicroUsd, Usd};
 use super::name::{LabelKey, LabelValue, MAX_LABEL_VALUE_BYTES, Skill, Slug};
+use super::size::Size;
 use super::time::WallMs;
 
 /// Gives text types a schema of one pattern; the pattern admits all that the type reads, and the type may still refuse
@@ -36,6 +37,12 @@ text_schema!(
     "Span",
     "^[0-9]+(\\.[0-9]+)? *[a-z]+( *[0-9]+(\\.[0-9]+)? *[a-z]+)*$",
     "A duration as in systemd, as \"1h 30min\": ms, s, min, h, d, w; at most 10 years."
+);
+text_schema!(
+    Size,
+    "Size",
+    "^(0|[1-9][0-9]*)[KMGT]?$",
+    "A number of bytes as in systemd, as \"4G\": K, M, G, T are powers of 1024; at most 1024T."
 );
 text_schema!(
     WallMs,

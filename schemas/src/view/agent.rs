@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::agent::ModelBinding;
+use crate::document::program::Runtime;
 use crate::event::{AgentState, Custody};
 use crate::id::{RunId, WorkId};
 use crate::unit::money::Usd;
@@ -63,6 +64,9 @@ pub struct AgentView {
     /// Its binding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<ModelBinding>,
+    /// The program that agentd starts for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
     /// What it showed in this epoch, per skill.
     pub demonstrated: Vec<SkillEvidence>,
     /// Failures since the last success.

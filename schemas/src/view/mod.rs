@@ -4,10 +4,12 @@ pub mod agent;
 pub mod host;
 pub mod ledger;
 pub mod plan;
+pub mod run;
 pub mod work;
 
 pub use agent::{AgentRow, AgentView, EpochView, HistoryRow, SkillEvidence};
 pub use host::{AccountView, Denials, DigestView, FreezeReport, Moneys, Reads, StatusView, WaitingForPerson};
 pub use ledger::{EventView, HeadView, PageOfEvents};
 pub use plan::{ObjectiveView, ScheduleView, TickView};
+pub use run::{ArtefactView, CostFilter, CostRow, EndedView, GarbageRow, GarbageView, OutputView, UploadedView};
 pub use work::{RunView, SubmittedView, WhyView, WorkPage, WorkRow, WorkView};

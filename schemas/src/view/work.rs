@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{AmountSource, Criterion, FailureReason, Verdict, WaitReason};
+use super::run::EndedView;
+use crate::event::{
+    AmountSource, ArtefactRef, CommitRef, Criterion, FailureReason, RunConfinement, Verdict, WaitReason, WorkspaceBase,
+};
 use crate::id::{Fence, RunId, WorkId};
 use crate::unit::money::Usd;
 use crate::unit::name::{LabelKey, LabelValue, Skill, Slug};
@@ -132,6 +135,18 @@ pub struct RunView {
     /// When the last heartbeat of a live run came, held in memory only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_at: Option<WallMs>,
+    /// What holds its program, where agentd started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<RunConfinement>,
+    /// How its program ended, and what it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<EndedView>,
+    /// What it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<ArtefactRef>,
+    /// Its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitRef>,
 }
 
 /// One work in full.
@@ -203,6 +218,12 @@ pub struct WorkView {
     pub waiting_for: Option<WaitReason>,
     /// Criteria with their digests.
     pub acceptance: Vec<Criterion>,
+    /// What its runs find in their workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceView>,
+    /// What the criteria said of what its runs begin with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_verdicts: Vec<Verdict>,
     /// Attempts, oldest first.
     pub runs: Vec<RunView>,
     /// Service levels that it missed.
@@ -211,6 +232,21 @@ pub struct WorkView {
     pub held: bool,
     /// Notes, oldest first.
     pub notes: Vec<NoteView>,
+}
+
+/// What the runs of a work find in their workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WorkspaceView {
+    /// As the ledger has it.
+    #[serde(flatten)]
+    pub base: WorkspaceBase,
+    /// Where it was taken from, on the machine of who submitted; absent where erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The branch that was checked out there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
 }
 
 /// A note.

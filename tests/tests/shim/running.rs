@@ -1,6 +1,6 @@
 //! What a program gets, and what is written down of it.
 
-use agentd_schemas::launch::{Ending, STDERR_FILE, STDOUT_FILE};
+use agentd_schemas::launch::{Ending, Input, STDERR_FILE, STDOUT_FILE};
 use sha2::{Digest as _, Sha256};
 
 use super::scene::{Scene, levels};
@@ -12,7 +12,7 @@ fn a_program_gets_its_input_and_environment_alone_and_leaves_code_output_and_usa
         let busy = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         let script = format!("cat; env | sort; printf err >&2; {busy}; exit 7");
         let mut spec = scene.script(level, &script);
-        spec.input = "what was asked\n".to_owned();
+        spec.input = Input::Text("what was asked\n".to_owned());
         spec.environment.insert("GIVEN".to_owned(), "a b".to_owned());
         let outcome = scene.run(&spec);
         assert_eq!(outcome.ending, Ending::Exited(7), "{level:?}: {outcome:?}");

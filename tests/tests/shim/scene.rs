@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use agentd_schemas::launch::{
-    Access, CONTROL_SOCKET, Ending, LAUNCH_VERSION, LaunchSpec, Level, Mount, OUTCOME_FILE, Outcome, RunLimits,
-    SPEC_FILE, STARTED_FILE, Started,
+    Access, CONTROL_SOCKET, Ending, Input, LAUNCH_VERSION, LaunchSpec, Level, Mount, Network, OUTCOME_FILE, Outcome,
+    RunLimits, SPEC_FILE, STARTED_FILE, Started,
 };
 use agentd_tests::harness::{Scratch, binary, eventually, is_root, skip};
 
@@ -103,13 +103,16 @@ impl Scene {
             program: program.iter().map(|&word| word.to_owned()).collect(),
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             directory: work.clone(),
-            input: String::new(),
+            input: Input::Text(String::new()),
             level,
             mounts: vec![
                 Mount { source: work.clone(), target: work, access: Access::Write },
                 Mount { source: bin.clone(), target: bin, access: Access::Read },
             ],
             run_as: None,
+            network: Network::None,
+            folders: Vec::new(),
+            keep_out: Vec::new(),
             limits: RunLimits {
                 wall_ms: 60_000,
                 grace_ms: 300,
@@ -118,6 +121,7 @@ impl Scene {
                 file_bytes: 1 << 30,
                 tasks: 4096,
                 open_files: 256,
+                cpu_percent: None,
             },
         }
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::document::agent::AgentLimits;
+use agentd_schemas::document::program::{Program, Resources, Sandbox};
 use agentd_schemas::document::request::Enrolment;
 use agentd_schemas::document::{AgentDocument, ModelBinding};
 use agentd_schemas::key::openssh::PublicKey;
@@ -143,7 +144,20 @@ impl Args {
             max_tokens_per_day: self.max_tokens_per_day,
         };
         let (description, skills) = (self.description.take(), std::mem::take(&mut self.skills));
-        Ok(AgentDocument { name, description, skills, shared: self.shared, model: self.model.take(), limits })
+        Ok(AgentDocument {
+            name,
+            description,
+            skills,
+            shared: self.shared,
+            model: self.model.take(),
+            command: Vec::new(),
+            files: Vec::new(),
+            custody: None,
+            program: Program::default(),
+            sandbox: Sandbox::default(),
+            resources: Resources::default(),
+            limits,
+        })
     }
 }
 

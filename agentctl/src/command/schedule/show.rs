@@ -149,6 +149,10 @@ pub(crate) fn kind(acceptance: &Acceptance) -> &'static str {
         Acceptance::JsonSchema(_) => "JSON Schema",
         Acceptance::Person(PersonAcceptance::Owner) => "the owner",
         Acceptance::Person(PersonAcceptance::Operator) => "an operator",
+        Acceptance::Command(_) => "a command",
+        Acceptance::Changes(_) => "rules for changes",
+        Acceptance::Files(_) => "files",
+        Acceptance::Artefact(_) => "an artefact",
     }
 }
 

@@ -124,6 +124,7 @@ impl WorkFlags {
                 timeout: self.timeout,
                 max_attempts: self.max_attempts,
             },
+            workspace: None,
             slo: ServiceLevel { start_within: self.start_within, finish_within: self.finish_within },
             acceptance,
         })

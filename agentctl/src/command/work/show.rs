@@ -1,5 +1,6 @@
 //! `agentctl work show`
 
+use agentd_schemas::document::PersonAcceptance;
 use agentd_schemas::event::{Criterion, WorkState};
 use agentd_schemas::unit::duration::Span;
 use agentd_schemas::view::work::Linked;
@@ -99,12 +100,18 @@ fn limits(out: &Output, view: &WorkView, details: &mut Details) {
 }
 
 fn criterion(criterion: &Criterion) -> String {
+    let named = |what: &str| match criterion.sha256() {
+        Some(sha256) => format!("{what} {}", sha256.get(..12).unwrap_or(sha256)),
+        None => what.to_owned(),
+    };
     match criterion {
-        Criterion::JsonSchema { sha256 } => format!("JSON Schema {}", sha256.get(..12).unwrap_or(sha256)),
-        Criterion::Person(who) => match who {
-            agentd_schemas::document::PersonAcceptance::Owner => "a person (owner)".to_owned(),
-            agentd_schemas::document::PersonAcceptance::Operator => "a person (operator)".to_owned(),
-        },
+        Criterion::JsonSchema { .. } => named("JSON Schema"),
+        Criterion::Person(PersonAcceptance::Owner) => named("a person (owner)"),
+        Criterion::Person(PersonAcceptance::Operator) => named("a person (operator)"),
+        Criterion::Command { .. } => named("a command"),
+        Criterion::Changes { .. } => named("rules for changes"),
+        Criterion::Files { .. } => named("files"),
+        Criterion::Artefact { .. } => named("an artefact"),
     }
 }
 

@@ -97,7 +97,7 @@ pub fn start(work: &WorkFacts, named: &RunRef) -> Decision {
     if work.state != WorkState::Claimed {
         return Ok(Vec::new());
     }
-    Ok(vec![work.draft(RunStarted {})])
+    Ok(vec![work.draft(RunStarted::default())])
 }
 
 #[cfg(test)]

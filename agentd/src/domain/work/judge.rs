@@ -1,6 +1,7 @@
 //! Acceptance: what the machine criteria say of a result, and what follows from it.
 
 use agentd_schemas::content::{DSSE_ENVELOPE, TEXT};
+use agentd_schemas::document::Acceptance;
 use agentd_schemas::event::{AttemptFailed, Criterion, FailureReason, ResultJudged, Verdict, WorkCompleted, WorkState};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
@@ -23,6 +24,20 @@ pub fn check_schema(document: &serde_json::Value, place: usize) -> Result<(), Re
     })
 }
 
+/// Bounds of a criterion that looks at what a run made, and how the ledger keeps it.
+pub fn check_criterion(criterion: &Acceptance, _place: usize) -> Result<Criterion, Rejection> {
+    let bytes = serde_json::to_vec(criterion).map_err(Problem::internal)?;
+    let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
+    Ok(match criterion {
+        Acceptance::Command(_) => Criterion::Command { sha256 },
+        Acceptance::Changes(_) => Criterion::Changes { sha256 },
+        Acceptance::Files(_) => Criterion::Files { sha256 },
+        Acceptance::Artefact(_) => Criterion::Artefact { sha256 },
+        Acceptance::JsonSchema(_) => Criterion::JsonSchema { sha256 },
+        Acceptance::Person(who) => Criterion::Person(*who),
+    })
+}
+
 /// SHA-256 (hex) over the criteria as JSON: what a statement binds its result to.
 pub fn acceptance_digest(criteria: &[Criterion]) -> String {
     let bytes = serde_json::to_vec(criteria).unwrap_or_default();
@@ -34,11 +49,12 @@ pub fn blank_verdicts(criteria: &[Criterion]) -> Vec<Verdict> {
     criteria
         .iter()
         .zip(0..)
-        .map(|(criterion, place)| match criterion {
-            Criterion::JsonSchema { sha256 } => {
-                Verdict { criterion: place, kind: "json_schema".to_owned(), sha256: Some(sha256.clone()), met: None }
-            }
-            Criterion::Person(_) => Verdict { criterion: place, kind: "person".to_owned(), sha256: None, met: None },
+        .map(|(criterion, place)| Verdict {
+            criterion: place,
+            kind: criterion.kind().to_owned(),
+            sha256: criterion.sha256().map(str::to_owned),
+            met: None,
+            evidence: None,
         })
         .collect()
 }
@@ -76,7 +92,7 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
         ));
     }
     if done.verdicts.iter().any(|verdict| verdict.met.is_none()) {
-        let judged = work.draft(ResultJudged { verdicts: done.verdicts.clone() });
+        let judged = work.draft(ResultJudged { verdicts: done.verdicts.clone(), artefacts: Vec::new(), commit: None });
         let mut drafts = settle_open(work);
         drafts.push(with_content(judged.on_behalf_of(work.spec.owner)));
         return Ok(drafts);
@@ -106,9 +122,10 @@ pub fn decide_by_person(
             &format!("only a work that is verifying waits for a person: agentctl why {}", work.id),
         ));
     }
-    let needs_operator = work.spec.acceptance.iter().any(|criterion| {
-        matches!(criterion, Criterion::Person(agentd_schemas::document::work::PersonAcceptance::Operator))
-    });
+    let needs_operator =
+        work.spec.acceptance.iter().any(|criterion| {
+            matches!(criterion, Criterion::Person(agentd_schemas::document::PersonAcceptance::Operator))
+        });
     if needs_operator && !operator {
         return Err(Problem::new(Code::Denied, format!("work {} asks for the acceptance of an operator", work.id))
             .hint("an operator of this host can accept it"));
@@ -134,7 +151,7 @@ pub fn decide_by_person(
 
 /// The data of a completion, for the ending.
 pub(super) fn completed_data(work: &WorkFacts, verdicts: Vec<Verdict>) -> Option<WorkCompleted> {
-    Some(WorkCompleted { agent: work.run.as_ref()?.agent.clone(), verdicts })
+    Some(WorkCompleted { agent: work.run.as_ref()?.agent.clone(), verdicts, artefacts: Vec::new(), commit: None })
 }
 
 /// The data of a failed attempt, for the ending.
@@ -144,7 +161,8 @@ pub(super) fn failed_data(
     verdicts: Vec<Verdict>,
     retry_after_ms: Option<u64>,
 ) -> Option<AttemptFailed> {
-    Some(AttemptFailed { agent: work.run.as_ref()?.agent.clone(), reason, verdicts, retry_after_ms })
+    let agent = work.run.as_ref()?.agent.clone();
+    Some(AttemptFailed { agent, reason, verdicts, retry_after_ms, artefacts: Vec::new(), commit: None })
 }
 
 #[cfg(test)]

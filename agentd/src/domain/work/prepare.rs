@@ -2,9 +2,10 @@
 //! client's dry run and the real submit say the same.
 
 use agentd_schemas::content::WorkContent;
+use agentd_schemas::document::Acceptance;
 use agentd_schemas::document::work::{
-    Acceptance, MAX_ATTEMPTS, MAX_CRITERIA, MAX_DEPENDENCIES, MAX_INPUTS_BYTES, MAX_INSTRUCTIONS_BYTES, MAX_LABELS,
-    MAX_PRIORITY, MAX_SCHEMA_BYTES, MAX_SKILLS, MAX_TITLE_BYTES, WorkDocument,
+    MAX_ATTEMPTS, MAX_CRITERIA, MAX_DEPENDENCIES, MAX_INPUTS_BYTES, MAX_INSTRUCTIONS_BYTES, MAX_LABELS, MAX_PRIORITY,
+    MAX_SCHEMA_BYTES, MAX_SKILLS, MAX_TITLE_BYTES, WorkDocument,
 };
 use agentd_schemas::event::{Criterion, WorkState, WorkSubmitted};
 use agentd_schemas::id::WorkId;
@@ -118,7 +119,7 @@ fn one(
 ) -> Result<NewWork, Rejection> {
     check_bounds(&document)?;
     let title = title(&document)?;
-    let (acceptance, schemas) = criteria(&document.acceptance)?;
+    let Criteria { acceptance, schemas, checks } = criteria(&document.acceptance)?;
     let mut depends_on = Vec::with_capacity(document.depends_on.len());
     for text in &document.depends_on {
         let found = reference(text)?;
@@ -130,7 +131,14 @@ fn one(
     let mut required_skills = document.required_skills;
     required_skills.sort();
     required_skills.dedup();
-    let content = WorkContent { title, instructions: document.instructions, inputs: document.inputs, schemas };
+    let content = WorkContent {
+        title,
+        instructions: document.instructions,
+        inputs: document.inputs,
+        schemas,
+        checks,
+        workspace: document.workspace,
+    };
     let content = serde_json::to_vec(&content).map_err(Problem::internal)?;
     let limits = document.limits;
     Ok(NewWork {
@@ -154,6 +162,7 @@ fn one(
             max_cost_micro_usd: limits.max_cost.map(|cost| cost.0.as_micro()),
             max_tokens: limits.max_tokens,
             acceptance,
+            workspace: None,
             from_schedule: None,
         },
         content,
@@ -228,31 +237,46 @@ fn title(document: &WorkDocument) -> Result<String, Rejection> {
     Ok(title)
 }
 
-type Schemas = Vec<Option<serde_json::Value>>;
+/// The criteria of a work: as the ledger keeps them, and their content.
+#[derive(Default)]
+struct Criteria {
+    acceptance: Vec<Criterion>,
+    schemas: Vec<Option<serde_json::Value>>,
+    checks: Vec<Option<Acceptance>>,
+}
 
-fn criteria(acceptance: &[Acceptance]) -> Result<(Vec<Criterion>, Schemas), Rejection> {
-    let mut criteria = Vec::with_capacity(acceptance.len());
-    let mut schemas = Vec::new();
+fn criteria(acceptance: &[Acceptance]) -> Result<Criteria, Rejection> {
+    let mut criteria = Criteria::default();
     for (place, one) in acceptance.iter().enumerate() {
-        match one {
-            Acceptance::JsonSchema(schema) => {
-                let bytes = serde_json::to_vec(schema).map_err(Problem::internal)?;
+        let (mut schema, mut check) = (None, None);
+        criteria.acceptance.push(match one {
+            Acceptance::JsonSchema(document) => {
+                let bytes = serde_json::to_vec(document).map_err(Problem::internal)?;
                 bound("bytes of an acceptance schema", bytes.len(), MAX_SCHEMA_BYTES)?;
-                judge::check_schema(schema, place)?;
-                criteria
-                    .push(Criterion::JsonSchema { sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)) });
-                schemas.push(Some(schema.clone()));
+                judge::check_schema(document, place)?;
+                schema = Some(document.clone());
+                Criterion::JsonSchema { sha256: digest(&bytes) }
             }
-            Acceptance::Person(who) => {
-                criteria.push(Criterion::Person(*who));
-                schemas.push(None);
+            Acceptance::Person(who) => Criterion::Person(*who),
+            other => {
+                check = Some(other.clone());
+                judge::check_criterion(other, place)?
             }
-        }
+        });
+        criteria.schemas.push(schema);
+        criteria.checks.push(check);
     }
-    if schemas.iter().all(Option::is_none) {
-        schemas.clear();
+    if criteria.schemas.iter().all(Option::is_none) {
+        criteria.schemas.clear();
     }
-    Ok((criteria, schemas))
+    if criteria.checks.iter().all(Option::is_none) {
+        criteria.checks.clear();
+    }
+    Ok(criteria)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

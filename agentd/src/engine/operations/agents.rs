@@ -50,6 +50,8 @@ impl Engine {
             custody: Custody::Resident,
             nonce: enrolment.nonce,
             signature: enrolment.signature,
+            runtime: None,
+            files: Vec::new(),
         };
         self.execute(caller, Command::EnrolAgent { agent: Box::new(agent) }, None).await?;
         self.agent(caller, name.as_str())

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use agentd_schemas::document::Acceptance;
 use agentd_schemas::document::WorkDocument;
 use agentd_schemas::document::request::{Raise, WorkFilter};
-use agentd_schemas::document::work::{Acceptance, MAX_BULK_ITEMS};
+use agentd_schemas::document::work::MAX_BULK_ITEMS;
 use agentd_schemas::event::{EventData, Subject, WorkState, WorkSubmitted};
 use agentd_schemas::id::{ID_BYTES, WorkId};
 use agentd_schemas::problem::{Code, Problem};

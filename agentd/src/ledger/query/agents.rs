@@ -104,6 +104,7 @@ fn full(columns: &Row<'_>) -> rusqlite::Result<AgentView> {
         key_revoked: columns.get("key_revoked")?,
         max_concurrency: columns.get("max_concurrency")?,
         binding: read::maybe_json(columns, "model")?,
+        runtime: None,
         demonstrated: Vec::new(),
         failures_in_a_row: columns.get("failures_in_a_row")?,
         spent_today: read::money(0),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::agent::ModelBinding;
+use crate::document::program::Runtime;
 use crate::unit::name::{Skill, Slug};
 
 /// Where an agent's private key is; what a signature proves depends on it.
@@ -43,6 +44,19 @@ pub struct AgentEnrolled {
     pub max_concurrency: u32,
     /// Model of the first epoch.
     pub model: Option<ModelBinding>,
+    /// The program that agentd starts for it; blobs 1 and up are the files that come with it, in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+}
+
+/// Another program. Blobs 1 and up are the files that come with it, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramBound {
+    /// What agentd starts from now on.
+    pub runtime: Runtime,
+    /// Why.
+    pub reason: String,
 }
 
 /// Probation is over.

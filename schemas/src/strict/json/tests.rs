@@ -382,20 +382,15 @@ proptest! {
 
 #[test]
 fn a_thing_of_many_kinds_says_which_one_is_missing() {
-    let refused = |acceptance: &str| {
-        let text = format!("{{\"title\": \"a\", \"acceptance\": [{acceptance}]}}");
-        refused::<crate::document::WorkDocument>(&text)
-    };
-    for (acceptance, path, message) in [
-        ("{}", "acceptance[0]", "acceptance[0] is an empty object"),
-        (r#"{"person": "owner", "json_schema": {}}"#, "acceptance[0]", "acceptance[0] has 2 fields"),
-        ("3", "acceptance[0]", "acceptance[0] is a number"),
-        (r#"{"person": {}}"#, "acceptance[0].person", "acceptance[0].person is an empty object"),
+    for (result, path, message) in [
+        ("{}", "program.result", "program.result is an empty object"),
+        (r#"{"file": "a", "json": "/a"}"#, "program.result", "program.result has 2 fields"),
+        ("3", "program.result", "program.result is a number"),
     ] {
-        let error = refused(acceptance);
+        let text = format!("{{\"name\": \"a\", \"program\": {{\"result\": {result}}}}}");
+        let error = refused::<crate::document::AgentDocument>(&text);
         assert_eq!(error.path(), path, "{error}");
         assert!(error.message().starts_with(message), "{error}");
-        let names = if path.ends_with("person") { "owner, operator" } else { "json_schema, person" };
-        assert!(error.message().contains(&format!("exactly one of {names}")), "{error}");
+        assert!(error.message().contains("exactly one of stdout, file, json, socket"), "{error}");
     }
 }

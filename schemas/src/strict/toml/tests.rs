@@ -184,9 +184,10 @@ fn dates_of_inputs_are_text_as_json_has_none() {
 
 #[test]
 fn a_thing_of_many_kinds_has_one() {
-    for text in ["acceptance = [{}]", "acceptance = [{ person = 'owner', json_schema = {} }]"] {
-        let error = from_str::<crate::document::WorkDocument>(text, &Limits::DEFAULT).unwrap_err();
-        assert_eq!(error.message(), "acceptance[0] must have exactly one field, which names its kind");
+    for text in ["{}", "{ file = 'a', json = '/a' }"] {
+        let text = format!("name = 'a'\nprogram.result = {text}\n");
+        let error = from_str::<crate::document::AgentDocument>(&text, &Limits::DEFAULT).unwrap_err();
+        assert_eq!(error.message(), "program.result must have exactly one field, which names its kind");
     }
 }
 

@@ -1,4 +1,4 @@
-use agentd_schemas::document::work::PersonAcceptance;
+use agentd_schemas::document::PersonAcceptance;
 use agentd_schemas::event::{EventData, WaitReason};
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-use agentd_schemas::document::work::PersonAcceptance;
+use agentd_schemas::document::PersonAcceptance;
 use agentd_schemas::event::{
     AmountSource, CostReserved, CostSettled, Criterion, FailureReason, HoldPlaced, NoteAdded, RunStarted,
     ServiceLevelBreached, ServiceLevelKind, Subject, WaitReason, WorkState,

@@ -88,6 +88,10 @@ fn attempt(row: &Row<'_>, work: WorkId) -> rusqlite::Result<Attempt> {
         sources: sources(row.get(12)?),
         progress: None,
         heartbeat_at: None,
+        confinement: None,
+        program: None,
+        artefacts: Vec::new(),
+        commit: None,
     };
     Ok(Attempt { ended_by: row.get(8)?, result_by: row.get(9)?, view })
 }

@@ -64,6 +64,8 @@ pub fn show(
         tokens_with_parts: parts.map(|parts| work.tokens.saturating_add(parts.tokens)),
         waiting_for: work.waiting_for(conn)?,
         acceptance: spec.acceptance,
+        workspace: None,
+        base_verdicts: Vec::new(),
         runs: runs::runs(conn, &work, live)?,
         breaches: breaches(work.breached),
         held: work.held,

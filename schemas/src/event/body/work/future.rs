@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::state::WorkState;
-use crate::document::work::{OnDeadline, OnDependencyFailure, PersonAcceptance};
+use crate::document::PersonAcceptance;
+use crate::document::work::{OnDeadline, OnDependencyFailure};
+use crate::document::workspace::ContentKind;
 use crate::id::{ScheduleId, WorkId};
 use crate::unit::name::{LabelKey, LabelValue, Skill, Slug};
 use crate::unit::time::WallMs;
@@ -22,6 +24,73 @@ pub enum Criterion {
     },
     /// A person decides.
     Person(PersonAcceptance),
+    /// A command decides; SHA-256 (hex) of the criterion's compact JSON, as for the three below.
+    Command {
+        /// The digest.
+        sha256: String,
+    },
+    /// Rules for what was changed decide.
+    Changes {
+        /// The digest.
+        sha256: String,
+    },
+    /// Files that are there decide, or that are not.
+    Files {
+        /// The digest.
+        sha256: String,
+    },
+    /// An artefact decides.
+    Artefact {
+        /// The digest.
+        sha256: String,
+    },
+}
+
+impl Criterion {
+    /// Its kind, as verdicts name it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::JsonSchema { .. } => "json_schema",
+            Self::Person(_) => "person",
+            Self::Command { .. } => "command",
+            Self::Changes { .. } => "changes",
+            Self::Files { .. } => "files",
+            Self::Artefact { .. } => "artefact",
+        }
+    }
+
+    /// Its digest, where it has one.
+    pub fn sha256(&self) -> Option<&str> {
+        match self {
+            Self::Person(_) => None,
+            Self::JsonSchema { sha256 }
+            | Self::Command { sha256 }
+            | Self::Changes { sha256 }
+            | Self::Files { sha256 }
+            | Self::Artefact { sha256 } => Some(sha256),
+        }
+    }
+
+    /// Whether only a run that agentd starts can be judged by it: it looks at a workspace, or at what was handed in there.
+    pub const fn needs_workspace(&self) -> bool {
+        !matches!(self, Self::JsonSchema { .. } | Self::Person(_))
+    }
+}
+
+/// What the runs of a work find in their workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceBase {
+    /// What it is made from; absent for an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentKind>,
+    /// SHA-256 (hex) of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The commit (hex) that is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// Where a work came from, when a schedule submitted it.
@@ -89,6 +158,9 @@ pub struct WorkSubmitted {
     /// Every one must be met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acceptance: Vec<Criterion>,
+    /// What its runs find in their workspace; absent where no workspace is asked for. Setup and names are content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceBase>,
     /// The schedule that submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_schedule: Option<FromSchedule>,

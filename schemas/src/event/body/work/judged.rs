@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::run::ArtefactRef;
 use crate::unit::name::Slug;
 
 /// What one criterion said of one result.
@@ -11,7 +12,7 @@ use crate::unit::name::Slug;
 pub struct Verdict {
     /// Place in the work's list of criteria.
     pub criterion: u32,
-    /// `json_schema` or `person`.
+    /// As [`Criterion::kind`](super::future::Criterion::kind).
     pub kind: String,
     /// Digest of the criterion, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,6 +20,41 @@ pub struct Verdict {
     /// Met or not; absent while nobody decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<bool>,
+    /// What a command was run on, and what it said; absent for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What the judgement of a command rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The git tree (hex) that was judged, protected paths put back.
+    pub tree: String,
+    /// SHA-256 (hex) of the launch spec: command, environment, mounts, limits.
+    pub spec_sha256: String,
+    /// Its exit code; absent where it did not end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// SHA-256 (hex) of what it wrote, standard output before standard error, as far as it was kept.
+    pub output_sha256: String,
+    /// How long it took.
+    pub wall_ms: u64,
+    /// Protected paths that the run had changed and that were put back, 16 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected_changed: Vec<String>,
+}
+
+/// The commit that a run made, signed with the key of its agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CommitRef {
+    /// Its id (hex).
+    pub id: String,
+    /// The branch that it is on: `agentd/w-…/1`.
+    pub branch: String,
 }
 
 /// There is a result (blob 0: the signed statement, blob 1: the result) and a person must decide.
@@ -27,6 +63,12 @@ pub struct Verdict {
 pub struct ResultJudged {
     /// One per criterion.
     pub verdicts: Vec<Verdict>,
+    /// What the run made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<ArtefactRef>,
+    /// Its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitRef>,
 }
 
 /// Done and accepted. Blob 0 is the signed statement and blob 1 the result, unless `ResultJudged` had them before.
@@ -38,6 +80,12 @@ pub struct WorkCompleted {
     /// One per criterion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<Verdict>,
+    /// What the run made, unless `ResultJudged` had it before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<ArtefactRef>,
+    /// Its commit, unless `ResultJudged` had it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitRef>,
 }
 
 /// Why an attempt ended without a completed work.
@@ -59,9 +107,16 @@ pub enum FailureReason {
     AgentShutOut,
     /// The model that answered is outside the binding.
     ModelMismatch,
+    /// Its workspace could not be made, or its program not be started.
+    NotStarted,
+    /// Its program failed: its exit code says so, a signal ended it, or it left no result.
+    ProgramFailed,
+    /// Nobody saw how its program ended: it is not assumed that it did nothing.
+    OutcomeUnknown,
 }
 
-/// An attempt ended without success. Blobs: 0 the signed statement and 1 the result of a rejected one; 2 what was said about it.
+/// An attempt ended without success. Blobs: 0 the signed statement and 1 the result of a rejected one; 2 what was said
+/// about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttemptFailed {
@@ -75,4 +130,10 @@ pub struct AttemptFailed {
     /// Backoff before the next attempt; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// What the run made, where it was judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<ArtefactRef>,
+    /// Its commit, where it was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitRef>,
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::judged::Verdict;
 use crate::id::Fence;
+use crate::launch::{Ending, Level, StopCause, Usage};
 use crate::unit::name::Slug;
 
 /// An agent has it, under a lease.
@@ -22,9 +24,71 @@ pub struct WorkClaimed {
 }
 
 /// The agent began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunStarted {
+    /// What holds its program; absent where it came by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<RunConfinement>,
+}
+
+/// What holds the program of a run, as it was asked of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RunConfinement {
+    /// The level reached: `strict` or `landlock`.
+    pub level: Level,
+    /// User id of the program.
+    pub uid: u32,
+    /// Version of Landlock that is enforced.
+    pub landlock_abi: u32,
+    /// Whether a control group bounds memory, tasks and processor time of the whole.
+    pub control_group: bool,
+    /// What is not held, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
+    /// SHA-256 (hex) of the launch spec.
+    pub spec_sha256: String,
+}
+
+/// What a run made or handed in, by its digest. The bytes are beside the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ArtefactRef {
+    /// Its name within the work. Those that agentd makes begin with `agentd/`.
+    pub name: String,
+    /// SHA-256 (hex) of its bytes.
+    pub sha256: String,
+    /// How many they are.
+    pub bytes: u64,
+}
+
+/// The program of a run ended. Blob 0 is its standard output and blob 1 its standard error, as far as they were kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RunStarted {}
+pub struct RunEnded {
+    /// How: an exit code, a signal, never begun, lost.
+    pub ending: Ending,
+    /// Why it was made to end, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopCause>,
+    /// What all steps of the run used: preparing, the program, judging.
+    pub usage: Usage,
+    /// Bytes that it wrote to standard output; more than the blob has where they were not all kept.
+    pub stdout_bytes: u64,
+    /// Bytes that it wrote to standard error.
+    pub stderr_bytes: u64,
+}
+
+/// The criteria of a work were tried on what its runs begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseJudged {
+    /// One per criterion; what was not tried has no answer.
+    pub verdicts: Vec<Verdict>,
+}
 
 /// What a run waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
