@@ -100,6 +100,7 @@ pub(crate) fn submitted() -> WorkSubmitted {
         max_tokens: None,
         acceptance: Vec::new(),
         from_schedule: None,
+        workspace: None,
     }
 }
 

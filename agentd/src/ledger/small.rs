@@ -189,6 +189,7 @@ impl Small {
             shared: false,
             max_concurrency: 1,
             model: None,
+            runtime: None,
         };
         let paused = AgentPaused { reason: "lunch".into() };
         let resumed = AgentResumed { to: AgentState::Probation, reason: "fed".into() };
@@ -229,10 +230,10 @@ impl Small {
         let fence = Fence { incarnation: self.log.incarnation(), n: self.log.size() };
         let claimed = WorkClaimed { agent: fixer(), attempt: 1, fence, lease_ms: 60_000, matched_by: "claimed".into() };
         self.commit(&agent, vec![about(claimed.into()).in_run(run, 1)]);
-        self.commit(&agent, vec![about(RunStarted {}.into()).in_run(run, 1)]);
+        self.commit(&agent, vec![about(RunStarted::default().into()).in_run(run, 1)]);
         let note = about(NoteAdded {}.into()).with_blob(0, TEXT, "half of it is done");
         self.commit(&agent, vec![note.in_run(run, 1)]);
-        let done = WorkCompleted { agent: fixer(), verdicts: Vec::new() };
+        let done = WorkCompleted { agent: fixer(), verdicts: Vec::new(), artefacts: Vec::new(), commit: None };
         let mut done = about(done.into()).in_run(run, 1);
         if signed.handed_in {
             done = done.with_blob(0, DSSE_ENVELOPE, self.statement(run, fence, signed));

@@ -98,6 +98,8 @@ impl Scene {
             custody: Custody::Resident,
             nonce: "nonce".to_owned(),
             signature: "signature".to_owned(),
+            runtime: None,
+            files: Vec::new(),
         };
         self.run(Command::EnrolAgent { agent: Box::new(new) });
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::fixture::{self, names};
 
 fn met() -> Vec<Verdict> {
-    vec![Verdict { criterion: 0, kind: "person".to_owned(), sha256: None, met: Some(true) }]
+    vec![Verdict { criterion: 0, kind: "person".to_owned(), sha256: None, met: Some(true), evidence: None }]
 }
 
 #[test]

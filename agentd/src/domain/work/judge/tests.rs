@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::fixture::{self, names};
 
 fn verdict(criterion: u32, met: Option<bool>) -> Verdict {
-    Verdict { criterion, kind: "person".to_owned(), sha256: None, met }
+    Verdict { criterion, kind: "person".to_owned(), sha256: None, met, evidence: None }
 }
 
 /// What `fixer` hands in for the work of the fixture.

@@ -58,8 +58,14 @@ async fn a_submit_and_a_list_have_the_same_word() {
 fn what_was_judged_may_change_who_is_able_and_nothing_else_of_a_run_does() {
     use agentd_schemas::event::{AttemptFailed, EventData, FailureReason};
     let failed = |reason| {
-        let data =
-            AttemptFailed { agent: "fixer".parse().unwrap(), reason, verdicts: Vec::new(), retry_after_ms: None };
+        let data = AttemptFailed {
+            agent: "fixer".parse().unwrap(),
+            reason,
+            verdicts: Vec::new(),
+            retry_after_ms: None,
+            artefacts: Vec::new(),
+            commit: None,
+        };
         crate::engine::shows_skill(&EventData::AttemptFailed(data))
     };
     assert!(failed(FailureReason::Rejected));

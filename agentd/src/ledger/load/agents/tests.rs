@@ -32,19 +32,13 @@ fn enrol_agent(told: &mut Told, name: &str, owner: u32, shared: bool) {
         shared,
         max_concurrency: 3,
         model: Some(model()),
+        runtime: None,
     };
     told.tell(Subject::Agent(slug(name)), enrolled);
 }
 
 fn new_agent(name: &str, key: &str) -> NewAgent {
-    let document = AgentDocument {
-        name: slug(name),
-        description: None,
-        skills: Vec::new(),
-        shared: false,
-        model: None,
-        limits: AgentLimits::default(),
-    };
+    let document = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
     NewAgent {
         document,
         owner: 1000,
@@ -53,6 +47,8 @@ fn new_agent(name: &str, key: &str) -> NewAgent {
         custody: Custody::Resident,
         nonce: String::new(),
         signature: String::new(),
+        runtime: None,
+        files: Vec::new(),
     }
 }
 

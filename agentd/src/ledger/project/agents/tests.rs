@@ -19,6 +19,7 @@ fn enrolled() -> AgentEnrolled {
         shared: false,
         max_concurrency: 3,
         model: None,
+        runtime: None,
     }
 }
 

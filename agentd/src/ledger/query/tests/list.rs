@@ -42,7 +42,7 @@ fn one_of_each() -> Log {
         let work = log.submit(1000, title, |_| {});
         log.claim(work, "fixer", attempt);
         match title {
-            "running" => drop(log.tell(Subject::Work(work.id), RunStarted {})),
+            "running" => drop(log.tell(Subject::Work(work.id), RunStarted::default())),
             "waiting" => drop(log.wait(work, WaitReason::Person)),
             "verifying" => drop(log.judge(work, "{}")),
             _ => {}
@@ -287,6 +287,8 @@ fn a_title_is_read_from_large_content_too() {
             instructions: Some("x".repeat(900_000)),
             inputs: None,
             schemas: Vec::new(),
+            checks: Vec::new(),
+            workspace: None,
         };
         log.submit_with(1000, &content, |_| {});
         let page = list(&log.conn, &person(1000), &WorkFilter::default(), &never).unwrap();

@@ -139,6 +139,7 @@ impl Log {
             shared: false,
             max_concurrency: 2,
             model: Some(model("large")),
+            runtime: None,
         };
         let mut draft = Draft::new(Subject::Agent(name.parse().unwrap()), enrolled);
         draft.epoch = Some(1);
@@ -151,6 +152,8 @@ impl Log {
             instructions: Some(format!("do {title}")),
             inputs: Some(serde_json::json!({ "n": 1 })),
             schemas: vec![Some(serde_json::json!({ "type": "object" })), None],
+            checks: Vec::new(),
+            workspace: None,
         };
         self.submit_with(owner, &content, edit)
     }
@@ -183,12 +186,20 @@ impl Log {
 
     /// A result that waits for a person.
     fn judge(&mut self, work: Work, result: &str) -> i64 {
-        let draft = Draft::new(Subject::Work(work.id), ResultJudged { verdicts: vec![verdict(None)] });
+        let draft = Draft::new(
+            Subject::Work(work.id),
+            ResultJudged { verdicts: vec![verdict(None)], artefacts: Vec::new(), commit: None },
+        );
         self.tell_by(work.owner, with_result(draft, result))
     }
 
     fn complete(&mut self, work: Work, name: &str, result: &str) -> i64 {
-        let data = WorkCompleted { agent: name.parse().unwrap(), verdicts: vec![verdict(Some(true))] };
+        let data = WorkCompleted {
+            agent: name.parse().unwrap(),
+            verdicts: vec![verdict(Some(true))],
+            artefacts: Vec::new(),
+            commit: None,
+        };
         self.tell_by(work.owner, with_result(Draft::new(Subject::Work(work.id), data), result))
     }
 
@@ -199,6 +210,8 @@ impl Log {
             reason: FailureReason::Rejected,
             verdicts: vec![verdict(Some(false))],
             retry_after_ms,
+            artefacts: Vec::new(),
+            commit: None,
         };
         let draft =
             with_result(Draft::new(Subject::Work(work.id), data), result).with_blob(2, TEXT, "/: not an object");
@@ -208,7 +221,14 @@ impl Log {
     /// An attempt that its agent gave up, with what it said.
     fn report(&mut self, work: Work, name: &str, said: Option<&str>) -> i64 {
         let (agent, reason) = (name.parse().unwrap(), FailureReason::Reported);
-        let data = AttemptFailed { agent, reason, verdicts: Vec::new(), retry_after_ms: None };
+        let data = AttemptFailed {
+            agent,
+            reason,
+            verdicts: Vec::new(),
+            retry_after_ms: None,
+            artefacts: Vec::new(),
+            commit: None,
+        };
         let draft = Draft::new(Subject::Work(work.id), data);
         let draft = match said {
             Some(said) => draft.with_blob(2, TEXT, said),
@@ -227,7 +247,7 @@ fn with_result(draft: Draft, result: &str) -> Draft {
 }
 
 fn verdict(met: Option<bool>) -> Verdict {
-    Verdict { criterion: 0, kind: "json_schema".to_owned(), sha256: Some("00".repeat(32)), met }
+    Verdict { criterion: 0, kind: "json_schema".to_owned(), sha256: Some("00".repeat(32)), met, evidence: None }
 }
 
 fn model(name: &str) -> ModelBinding {

@@ -68,7 +68,7 @@ fn the_attempts_show_results_verdicts_failures_and_money() {
     let work = log.submit(1000, "work", |spec| spec.max_cost_micro_usd = Some(1_000_000));
     let subject = || Subject::Work(work.id);
     let claim = log.claim(work, "fixer", 1);
-    log.tell(subject(), RunStarted {});
+    log.tell(subject(), RunStarted::default());
     let charged = vec!["host/day/2026-11-22".to_owned()];
     let reserved = CostReserved { micro_usd: 300, tokens: 30, accounts: charged.clone() };
     let reservation = log.tell(subject(), reserved);
@@ -112,7 +112,12 @@ fn a_result_that_is_text_stays_text() {
     log.agent("fixer", 1000, &[]);
     let work = log.submit(1000, "work", |_| {});
     log.claim(work, "fixer", 1);
-    let data = agentd_schemas::event::WorkCompleted { agent: "fixer".parse().unwrap(), verdicts: Vec::new() };
+    let data = agentd_schemas::event::WorkCompleted {
+        agent: "fixer".parse().unwrap(),
+        verdicts: Vec::new(),
+        artefacts: Vec::new(),
+        commit: None,
+    };
     let draft = Draft::new(Subject::Work(work.id), data);
     log.tell_by(1000, draft.with_blob(1, agentd_schemas::content::TEXT, "42"));
     let view = show(&log.conn, &person(1000), &work.text(), &never, &unknown).unwrap();

@@ -22,14 +22,14 @@ pub struct Verdict {
     pub met: Option<bool>,
     /// What a command was run on, and what it said; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<CommandEvidence>,
 }
 
 /// What the judgement of a command rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Evidence {
+pub struct CommandEvidence {
     /// The git tree (hex) that was judged, protected paths put back.
     pub tree: String,
     /// SHA-256 (hex) of the launch spec: command, environment, mounts, limits.
