@@ -1,4 +1,4 @@
-use agentd_schemas::document::agent::{AgentDocument, AgentLimits, ModelBinding, OnMismatch};
+use agentd_schemas::document::agent::{ModelBinding, OnMismatch};
 use agentd_schemas::event::*;
 
 use super::*;
