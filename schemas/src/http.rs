@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::WorkDocument;
+use crate::document::{Acceptance, WorkDocument};
 use crate::event::{AmountSource, Verdict};
 use crate::id::{Fence, RunId, WorkId};
 use crate::key::dsse::Envelope;
@@ -126,6 +126,9 @@ pub struct Claim {
     /// The JSON Schemas that will judge the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemas: Vec<serde_json::Value>,
+    /// The other criteria that machines will judge: commands, rules for changes, files, artefacts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Acceptance>,
     /// Whether a person will judge it too.
     pub judged_by_person: bool,
     /// SHA-256 (hex) over the criteria; part of the statement.

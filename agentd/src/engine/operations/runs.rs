@@ -55,7 +55,7 @@ impl Engine {
     /// The agent began.
     pub async fn start(&self, caller: &Caller, run: RunId, fenced: &Fenced) -> Result<RunStatus, Problem> {
         let run = self.named(run, fenced.fence)?;
-        self.execute(caller, Command::StartRun { run }, None).await?;
+        self.execute(caller, Command::StartRun { run, confinement: None }, None).await?;
         self.status_of(&run)
     }
 
@@ -249,6 +249,9 @@ impl Engine {
             judged_work: terms.work_key,
             signed_by,
             message: judged.message.clone(),
+            artefacts: Vec::new(),
+            commit: None,
+            report: None,
         };
         let command = Command::CompleteWork { run, completion: Box::new(completion) };
         let done = self.execute(caller, command, None).await?;

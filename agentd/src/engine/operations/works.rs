@@ -339,7 +339,7 @@ impl Unserved {
 }
 
 fn demand(spec: &WorkSubmitted) -> Demand {
-    Demand { owner: spec.owner, agent: spec.agent.clone(), skills: spec.required_skills.clone() }
+    work::claim::demand_of(spec)
 }
 
 #[cfg(test)]
