@@ -42,6 +42,8 @@ pub struct LiveRun {
     pub heartbeat_at: Option<WallMs>,
     /// Its lease ran out and its end is on the way to the ledger: no heartbeat renews it any more.
     pub ending: bool,
+    /// Its program does not run: it is prepared, or what it made is judged.
+    pub off_the_clock: bool,
     /// What was agreed; unknown after a restart.
     pub terms: Option<Arc<Terms>>,
 }
@@ -136,6 +138,29 @@ impl LiveRuns {
         });
     }
 
+    /// Bounds the running time of a run whose work does not say so.
+    pub(crate) fn keep_time(&self, named: &RunRef, timeout_ms: u64) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(&named.work).filter(|run| run.run == *named) {
+                run.timeout_ms.get_or_insert(timeout_ms);
+            }
+        });
+    }
+
+    /// Running time counts from now on, or no longer.
+    pub(crate) fn on_the_clock(&self, named: &RunRef, now: u64, runs_now: bool) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(&named.work).filter(|run| run.run == *named) {
+                run.off_the_clock = !runs_now;
+                if !runs_now {
+                    run.pause(now);
+                } else if run.waiting.is_none() {
+                    run.go_on(now);
+                }
+            }
+        });
+    }
+
     /// The terms of a run that lives under this fence, and its agent.
     pub(crate) fn terms(&self, named: &RunRef) -> Option<(Slug, Arc<Terms>)> {
         self.with(|runs| {
@@ -184,7 +209,7 @@ impl LiveRuns {
     pub(crate) fn freeze(&self, now: u64, is_frozen: impl Fn(&LiveRun) -> bool) {
         self.with(|runs| {
             for run in runs.values_mut() {
-                if is_frozen(run) || run.waiting.is_some() {
+                if is_frozen(run) || run.waiting.is_some() || run.off_the_clock {
                     run.pause(now);
                 } else {
                     run.go_on(now);
@@ -268,6 +293,7 @@ impl LiveRuns {
                 progress: None,
                 heartbeat_at: None,
                 ending: false,
+                off_the_clock: false,
                 terms: None,
             }),
             EventData::RunWaiting(data) => self.with(|runs| {
@@ -279,7 +305,9 @@ impl LiveRuns {
             EventData::RunResumed(_) => self.with(|runs| {
                 if let Some(run) = runs.get_mut(&work) {
                     run.waiting = None;
-                    run.go_on(now);
+                    if !run.off_the_clock {
+                        run.go_on(now);
+                    }
                 }
             }),
             EventData::ResultJudged(_)

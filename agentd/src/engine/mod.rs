@@ -15,6 +15,7 @@ mod readers;
 mod reads;
 mod recovery;
 mod sight;
+pub mod supervise;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -83,6 +84,8 @@ pub struct Inner {
     pub(crate) reads: reads::Reads,
     pub(crate) parked: operations::parked::ParkedCache,
     pub(crate) judges: operations::judge::Judges,
+    /// Runs of agents that the daemon starts; none where it starts none.
+    pub(crate) supervisor: Option<Arc<supervise::Supervisor>>,
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
     pub(crate) clock_held: AtomicBool,
@@ -121,6 +124,9 @@ impl Observer for Inner {
             // Who is woken asks who it is: that must be forgotten before.
             self.observe_identity(event);
             self.waiters.observe(event);
+            if let Some(supervisor) = &self.supervisor {
+                supervisor.observe(event);
+            }
             journal::write(event);
             timer |= sets_a_timer(&event.data);
             if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {

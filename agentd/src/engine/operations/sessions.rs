@@ -18,11 +18,11 @@ use crate::policy::Caller;
 /// What authentication needs to know of an agent.
 pub(crate) struct Known {
     /// Its key.
-    pub(super) public_key: PublicKey,
+    pub(in crate::engine) public_key: PublicKey,
     /// The uid that answers for it.
     pub(super) owner: u32,
     /// `spiffe://…`.
-    pub(super) agent_id: String,
+    pub(in crate::engine) agent_id: String,
     /// Why it may not come in.
     pub(super) shut_out: Option<&'static str>,
 }
@@ -70,7 +70,7 @@ impl KnownAgents {
 }
 
 impl Engine {
-    pub(super) fn known(&self, name: &Slug) -> Result<Option<Arc<Known>>, Problem> {
+    pub(in crate::engine) fn known(&self, name: &Slug) -> Result<Option<Arc<Known>>, Problem> {
         let (known, since) = self.0.known.get(name);
         if known.is_some() {
             return Ok(known);

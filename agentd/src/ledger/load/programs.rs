@@ -1,8 +1,8 @@
 //! Facts about programs that agentd starts.
 
 use agentd_schemas::document::Runtime;
-use agentd_schemas::event::{Event, EventData};
-use agentd_schemas::id::WorkId;
+use agentd_schemas::event::{Event, EventData, FailureReason};
+use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::name::Slug;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -47,6 +47,59 @@ pub fn runtime(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, Vec<Vec
         }
     }
     Ok(Some((runtime, files)))
+}
+
+/// The internal key of an agent; 0 for none.
+pub fn agent_key(tx: &Connection, name: &Slug) -> Loaded<u64> {
+    let sql = "SELECT key FROM agents WHERE name = ?1";
+    Ok(tx.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Why a run failed, where it did.
+pub fn end_of(tx: &Connection, named: &RunRef) -> Loaded<Option<FailureReason>> {
+    let sql = "SELECT e.idx, e.body FROM runs r JOIN events e ON e.idx = r.ended_by WHERE r.key = ?1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let Some((index, body)) = tx.prepare_cached(sql)?.query_row([named.fence.n], read).optional()? else {
+        return Ok(None);
+    };
+    let event = Event::from_bytes(body.as_bytes()).map_err(|source| LoadError::Event { index, source })?;
+    Ok(match event.data {
+        EventData::AttemptFailed(data) => Some(data.reason),
+        _ => None,
+    })
+}
+
+/// What the program of a run wrote, as the ledger kept it: slot 0 is standard output, 1 standard error.
+pub fn output(tx: &Connection, run: RunId, slot: u8) -> Loaded<Option<Vec<u8>>> {
+    let sql = "SELECT p.ended FROM programs p JOIN runs r ON r.key = p.run JOIN works w ON w.key = r.work
+               WHERE w.id = ?1 AND r.attempt = ?2";
+    let ended: Option<Option<u64>> =
+        tx.prepare_cached(sql)?.query_row(params![run.work.as_bytes(), run.attempt], |row| row.get(0)).optional()?;
+    let Some(ended) = ended.flatten() else { return Ok(None) };
+    Ok(match blobs::read(tx, ended, slot)? {
+        Some(Stored::Content { data, .. }) => Some(data),
+        _ => None,
+    })
+}
+
+/// Agents with a program that may get one more work, by owner, both in the order of their age.
+pub fn startable(tx: &Connection) -> Loaded<Vec<(u32, Vec<Slug>)>> {
+    let sql = "SELECT key, owner, name FROM agents WHERE program IS NOT NULL AND key_revoked = 0
+                 AND (state = 'active' AND live < max_concurrency OR state = 'probation' AND live < 1)
+               ORDER BY owner, key";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found: Vec<(u32, Vec<Slug>)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (key, owner): (i64, u32) = (row.get(0)?, row.get(1)?);
+        let name = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?.parse();
+        let name = name.map_err(|error| LoadError::Table { table: "agents", row: key, what: format!("{error}") })?;
+        match found.last_mut().filter(|(last, _)| *last == owner) {
+            Some((_, names)) => names.push(name),
+            None => found.push((owner, vec![name])),
+        }
+    }
+    Ok(found)
 }
 
 /// What agentd starts for the agent with this key, without its files.
