@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use agentd_schemas::id::RunId;
 
 use super::content::{self, Kept, entries, is_digest};
+use super::folder::{Folder, Step};
 use super::host::Host;
 
 /// What is needed, and how long the rest stays.
@@ -79,6 +80,23 @@ pub fn remove_run(host: &Host, run: RunId) -> io::Result<Child> {
     let mut command = Command::new(&host.launch);
     command.arg("remove").arg("--runs").arg(&host.runs).arg("--run").arg(run.to_string());
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).spawn()
+}
+
+/// Removes a run's folder, and waits for it.
+pub fn remove_now(host: &Host, run: RunId) -> io::Result<()> {
+    let status = remove_run(host, run)?.wait()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("the launcher gave up: {status}"))) }
+}
+
+/// Runs that have a folder.
+pub fn runs(host: &Host) -> io::Result<Vec<RunId>> {
+    Ok(entries(&host.runs)?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+}
+
+/// Steps of a run that have a record.
+pub fn steps(folder: &Folder) -> Vec<Step> {
+    let there = entries(folder.folder()).unwrap_or_default();
+    there.into_iter().filter(|(_, path)| path.is_dir()).filter_map(|(name, _)| Step::parse(&name)).collect()
 }
 
 /// Removes a file that was found; one that is gone already is no error.

@@ -112,6 +112,11 @@ fn is_locked(folder: &Folder, step: Step) -> io::Result<bool> {
     }
 }
 
+/// What was written down when the program of a step began; none where it did not.
+pub fn started(folder: &Folder, step: Step) -> Option<Started> {
+    document(folder, step, STARTED_FILE).ok()?.filter(|started: &Started| started.run == folder.run())
+}
+
 /// Says a line to the shim of a step (`stop cancelled`, `freeze`, `thaw`) and gives its answer: `ok …` or `error …`.
 pub fn control(folder: &Folder, step: Step, request: &str) -> io::Result<String> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -125,6 +130,18 @@ pub fn control(folder: &Folder, step: Step, request: &str) -> io::Result<String>
     let mut answer = String::new();
     stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
     Ok(answer.trim_end().to_owned())
+}
+
+/// Bytes of an output stream of a step that are there; none where it did not begin.
+pub fn output_size(folder: &Folder, step: Step, stream: Output) -> io::Result<Option<u64>> {
+    let file = open_below(folder.folder(), &in_record(step, stream.file()))?;
+    file.map(|file| file.metadata().map(|meta| meta.len())).transpose()
+}
+
+/// Reads the end of an output stream of a step, at most `most` bytes.
+pub fn output_end(folder: &Folder, step: Step, stream: Output, most: usize) -> io::Result<Vec<u8>> {
+    let size = output_size(folder, step, stream)?.unwrap_or(0);
+    output(folder, step, stream, size.saturating_sub(most as u64), most).map(|(bytes, _)| bytes)
 }
 
 /// Reads output of a step from `offset`, at most `most` bytes, and says where to go on.

@@ -41,6 +41,12 @@ pub fn spec_sha256(spec: &LaunchSpec) -> String {
     HEXLOWER.encode(&Sha256::digest(spec_bytes(spec)))
 }
 
+/// The same of the spec that a step was started with.
+pub fn spec_digest(folder: &Folder, step: Step) -> Option<String> {
+    let bytes = std::fs::read(folder.spec(step)).ok()?;
+    Some(HEXLOWER.encode(&Sha256::digest(&bytes)))
+}
+
 pub(super) fn spec_bytes(spec: &LaunchSpec) -> Vec<u8> {
     // Maps have text keys and paths are checked to be text: nothing in it cannot be written.
     serde_json::to_vec(spec).unwrap_or_default()

@@ -7,9 +7,11 @@
 //! end nobody saw.
 
 mod outcome;
+mod probe;
 mod spec;
 
 pub use outcome::{Confinement, Ending, Outcome, Started, StopCause, Stream, Usage};
+pub use probe::{GroupProbe, LevelProbe, PROBE_VERSION, Probe};
 pub use spec::{Access, Input, LaunchSpec, Level, Mount, Network, RunAs, RunLimits, SpecError, overlap};
 
 /// Version of the contract. A launcher or shim refuses what it does not know.

@@ -32,10 +32,9 @@ impl Engine {
         })?;
         let supervisor = self.starts_agents()?;
         let (host, most, uid) = (supervisor.runs.host.clone(), supervisor.runs.max_upload_bytes, caller.uid);
-        let least_free = supervisor.runs.min_free_percent;
         let place = self.0.readers.long(uid)?;
         let stored = tokio::task::spawn_blocking(move || {
-            let stored = runner::content::store(&host, uid, File::from(from), most, least_free);
+            let stored = runner::content::store(&host, uid, File::from(from), most);
             drop(place);
             stored
         });
@@ -50,10 +49,15 @@ impl Engine {
     pub(super) fn check_content(&self, owner: u32, spec: &WorkSubmitted) -> Result<(), Problem> {
         let Some(sha256) = spec.workspace.as_ref().and_then(|workspace| workspace.sha256.as_ref()) else { return Ok(()) };
         let supervisor = self.starts_agents()?;
-        runner::content::open(&supervisor.runs.host, owner, sha256).map(drop).map_err(|_| {
-            Problem::new(Code::NotFound, format!("the content {} of the workspace was not handed in", &sha256[..12]))
-                .hint("agentctl submit --repo PATH hands it in; by hand it is the Upload method of org.agentd1.Works")
-        })
+        match runner::content::open(&supervisor.runs.host, owner, sha256).map_err(Problem::internal)? {
+            Some(_) => Ok(()),
+            None => {
+                let short = sha256.get(..12).unwrap_or(sha256);
+                let message = format!("the content {short}… of the workspace was not handed in, or its time is over");
+                Err(Problem::new(Code::NotFound, message)
+                    .hint("agentctl submit --repo PATH hands it in; by hand it is Upload of org.agentd1.Works"))
+            }
+        }
     }
 
     fn starts_agents(&self) -> Result<&Supervisor, Problem> {
@@ -67,7 +71,8 @@ impl Engine {
     pub fn artefacts(&self, caller: &Caller, work: &str) -> Result<Vec<ArtefactView>, Problem> {
         let view = self.work(caller, work)?;
         let kept = |sha256: &str| {
-            self.0.supervisor.as_deref().is_some_and(|supervisor| runner::artefact_path(&supervisor.runs.host, sha256).is_file())
+            let supervisor = self.0.supervisor.as_deref();
+            supervisor.is_some_and(|all| matches!(runner::content::open_artefact(&all.runs.host, sha256), Ok(Some(_))))
         };
         let of_run = |run: &RunView| {
             let each = |artefact: &agentd_schemas::event::ArtefactRef| ArtefactView {
@@ -97,13 +102,17 @@ impl Engine {
                 .hint(format!("see what there is: agentctl work artifacts {work}"))
         })?;
         let supervisor = self.starts_agents()?;
-        let path = runner::artefact_path(&supervisor.runs.host, &found.artefact.sha256);
+        let file = runner::content::open_artefact(&supervisor.runs.host, &found.artefact.sha256);
+        let file = file.map_err(Problem::internal)?.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("artefact {name:?} of work {work} is not here any more"))
+                .hint(format!("its time is over: agentctl work artifacts {work} says what is kept"))
+        })?;
         let outlet = super::ledger::outlet(into)?;
         let sha256 = found.artefact.sha256.clone();
-        let copied = tokio::task::spawn_blocking(move || copy(&path, outlet, &sha256));
+        let copied = tokio::task::spawn_blocking(move || copy(file, outlet, &sha256));
         copied.await.map_err(Problem::internal)?.map_err(|error| {
             Problem::new(Code::NotFound, format!("artefact {name:?} of work {work} cannot be had: {error}"))
-                .hint("its time may be over: agentctl work artifacts says what is kept")
+                .hint("give a file or a pipe that takes all of it, and try again")
         })?;
         Ok(found.artefact.sha256)
     }
@@ -167,7 +176,7 @@ fn live_output(folder: &Folder, stream: Output, offset: u64) -> Option<(Vec<u8>,
     let mut before = 0;
     for start in 1..=MAX_STARTS {
         let step = Step::Program(start);
-        let Ok(size) = runner::output_size(folder, step, stream) else {
+        let Ok(Some(size)) = runner::output_size(folder, step, stream) else {
             return (start > 1).then_some((Vec::new(), offset));
         };
         if offset < before + size {
@@ -179,8 +188,7 @@ fn live_output(folder: &Folder, stream: Output, offset: u64) -> Option<(Vec<u8>,
     Some((Vec::new(), offset))
 }
 
-fn copy(path: &std::path::Path, mut into: Outlet, sha256: &str) -> std::io::Result<()> {
-    let mut from = runner::open_artefact(path)?;
+fn copy(mut from: File, mut into: Outlet, sha256: &str) -> std::io::Result<()> {
     let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
     loop {
         let length = from.read(&mut piece)?;

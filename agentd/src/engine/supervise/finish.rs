@@ -86,7 +86,7 @@ pub(super) fn how(outcome: &Outcome) -> String {
 pub(super) fn quoted(folder: &Folder, step: Step) -> String {
     let mut text = String::new();
     for stream in [Output::Stdout, Output::Stderr] {
-        let (bytes, _) = runner::output_end(folder, step, stream, QUOTED).unwrap_or_default();
+        let bytes = runner::output_end(folder, step, stream, QUOTED).unwrap_or_default();
         text.push_str(&String::from_utf8_lossy(&bytes));
     }
     let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
@@ -120,7 +120,7 @@ impl Course {
         };
         if done {
             let (host, run) = (self.supervisor.runs.host.clone(), told.job.run);
-            blocking(move || runner::garbage::remove(&host, run)).await?.unwrap_or_else(|error| {
+            blocking(move || runner::garbage::remove_now(&host, run)).await?.unwrap_or_else(|error| {
                 tracing::warn!(%run, "the folder of the run could not be removed: {error}");
             });
         }

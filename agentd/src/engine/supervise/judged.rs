@@ -335,7 +335,7 @@ fn evidence(
     tree: String,
     changed: &[String],
 ) -> (CommandEvidence, String) {
-    let read = |stream| runner::output_end(steps.folder, step, stream, MAX_REPORT).unwrap_or_default().0;
+    let read = |stream| runner::output_end(steps.folder, step, stream, MAX_REPORT).unwrap_or_default();
     let output = [read(Output::Stdout), read(Output::Stderr)].concat();
     let evidence = CommandEvidence {
         tree,

@@ -24,6 +24,8 @@ use crate::runner::{self, Folder, Host, Look, Step};
 const BEGINNING_MS: (u64, u64) = (2, 50);
 /// A step that was spawned and of which nothing is seen for so long is lost.
 const PATIENCE_MS: u64 = 60_000;
+/// The same for one that another daemon was about to spawn: whoever it spawned has taken the record by then, or died.
+const ADOPTED_PATIENCE_MS: u64 = 5_000;
 /// A program that waits for a person or a limit goes on for so long, to end by itself; then it stands still.
 const WAIT_MS: u64 = 10_000;
 /// Bytes of what the launcher says, at most, where it refuses.
@@ -128,7 +130,7 @@ impl Steps<'_> {
             match self.look(watched.step)? {
                 Look::Ended(outcome) => {
                     if watched.began.is_none()
-                        && let Some(started) = runner::began(self.folder, watched.step)
+                        && let Some(started) = runner::started(self.folder, watched.step)
                     {
                         began(&started, self).await;
                     }
@@ -151,6 +153,9 @@ impl Steps<'_> {
                         return Ok(StepEnd::Refused(complaint(child)));
                     }
                     let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
+                    if watched.child.is_none() && waited > ADOPTED_PATIENCE_MS {
+                        return Ok(StepEnd::Refused("the daemon was killed while it was being started".to_owned()));
+                    }
                     if waited > PATIENCE_MS {
                         return Ok(StepEnd::Lost);
                     }
