@@ -1,5 +1,7 @@
 //! The agents' door: HTTP/1.1 with JSON on a unix socket. Paths and documents; `docs/http.md` shows them with curl and
-//! `docs/openapi.json` is generated from these types.
+//! `docs/openapi.json` is generated from these types. What runs that agentd starts say at their own sockets is in [`run`].
+
+pub mod run;
 
 use serde::{Deserialize, Serialize};
 
@@ -352,7 +354,7 @@ pub struct Fail {
 }
 
 /// Reads a source, and does not advertise the one that an agent may not name.
-fn said_source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<AmountSource>, D::Error> {
+pub(crate) fn said_source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<AmountSource>, D::Error> {
     let Some(word) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     match word.as_str() {
         "reported" => Ok(Some(AmountSource::Reported)),

@@ -122,6 +122,7 @@ async fn open_doors(
     let mut doors = vec![
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
         tokio::spawn(api::http::serve(engine.clone(), agents, callers.own_uid, stopped.clone())),
+        tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
     let bus = match config.mode {
         Mode::Private => None,

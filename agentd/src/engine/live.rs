@@ -55,6 +55,11 @@ impl LiveRun {
         now.saturating_sub(self.since).saturating_sub(self.paused_ms).saturating_sub(paused_now)
     }
 
+    /// Whether its lease holds.
+    pub(crate) fn holds(&self, now: u64) -> bool {
+        !self.ending && self.lease_until > now
+    }
+
     fn pause(&mut self, now: u64) {
         self.paused_since.get_or_insert(now);
     }
@@ -193,6 +198,17 @@ impl LiveRuns {
             self.with_unheard(|runs| runs.retain(|run| run.run != *named));
         }
         renewed
+    }
+
+    /// Notes what a run says that it does, and renews nothing. `None` when no such run lives under this fence, or its lease
+    /// ran out.
+    pub(crate) fn say(&self, named: &RunRef, now: u64, wall: WallMs, progress: String) -> Option<LiveRun> {
+        self.with(|runs| {
+            let run = runs.get_mut(&named.work).filter(|run| run.run == *named && run.holds(now))?;
+            run.heartbeat_at = Some(wall);
+            run.progress = Some(progress);
+            Some(run.clone())
+        })
     }
 
     /// One living run.

@@ -4,6 +4,7 @@
 //! rebuilt from the ledger at start or can be lost without a lie.
 
 mod denials;
+pub mod doors;
 mod execute;
 mod jobs;
 mod journal;
@@ -92,6 +93,8 @@ pub struct Inner {
     /// A limit was set or raised: runs that wait for budget are looked at at once.
     pub(crate) limits_changed: AtomicBool,
     pub(crate) agents_changed: AtomicU64,
+    /// The sockets of runs that agentd started.
+    pub(crate) doors: doors::Doors,
 }
 
 /// The engine, as doors hold it.

@@ -141,6 +141,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         clock_held: AtomicBool::new(held),
         limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
+        doors: super::doors::Doors::default(),
     });
     for run in voided.living {
         inner.live.insert(run);

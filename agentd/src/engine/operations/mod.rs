@@ -1,6 +1,7 @@
 //! What doors call: one method per operation. Each reads or commits, and answers with a document of the schemas.
 
 pub mod agents;
+pub mod artefacts;
 pub mod claims;
 pub mod host;
 pub mod judge;
@@ -11,6 +12,7 @@ pub mod plans;
 pub mod programs;
 pub mod runs;
 pub mod sessions;
+pub mod speaking;
 pub mod works;
 
 use super::{Done, Engine, Inner};
