@@ -88,6 +88,7 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         trust_domain: config.trust_domain.clone(),
         zone,
         defaults: Arc::new(config.defaults()),
+        runs: Some(config.runs.runs(paths)?),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))
 }

@@ -88,6 +88,22 @@ pub fn remove_now(host: &Host, run: RunId) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("the launcher gave up: {status}"))) }
 }
 
+/// Bytes on disk below a run's folder, as far as they can be seen; links are not followed.
+pub fn folder_bytes(folder: &Folder) -> u64 {
+    let mut open = vec![folder.folder().to_owned()];
+    let mut bytes: u64 = 0;
+    while let Some(path) = open.pop() {
+        for (_, path) in entries(&path).unwrap_or_default() {
+            let Ok(found) = path.symlink_metadata() else { continue };
+            bytes = bytes.saturating_add(found.blocks().saturating_mul(512));
+            if found.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    bytes
+}
+
 /// Runs that have a folder.
 pub fn runs(host: &Host) -> io::Result<Vec<RunId>> {
     Ok(entries(&host.runs)?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())

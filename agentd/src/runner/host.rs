@@ -8,7 +8,7 @@ use agentd_schemas::document::workspace::Egress;
 use agentd_schemas::document::{Acceptance, Runtime, WorkspaceDocument};
 use agentd_schemas::http::Claim;
 use agentd_schemas::id::RunId;
-use agentd_schemas::launch::{Level, RunAs, overlap};
+use agentd_schemas::launch::{Level, RUN_UIDS, RunAs, overlap};
 use agentd_schemas::unit::name::Slug;
 
 use super::commit::Commit;
@@ -104,6 +104,14 @@ pub struct UidRange {
     pub count: u32,
 }
 
+impl UidRange {
+    /// Those that the launcher gives runs where it is root.
+    pub fn of_runs() -> Self {
+        let (first, last) = (*RUN_UIDS.start(), *RUN_UIDS.end());
+        Self { first, count: last - first + 1 }
+    }
+}
+
 /// Everything about one run that its steps need.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -185,7 +193,8 @@ impl Job {
             if let Some(own) = OWN_TARGETS.iter().find(|own| overlap(&path, std::path::Path::new(own))) {
                 return Err(Refused(format!("{} cannot be read by runs: they have their own {own}", path.display())));
             }
-            if let Some(out) = host.keep_out.iter().find(|out| overlap(&path, out)) {
+            let own = [&host.runs, &host.content, &host.artefacts];
+            if let Some(out) = host.keep_out.iter().chain(own).find(|out| overlap(&path, out)) {
                 return Err(Refused(format!(
                     "{} cannot be read by runs: {} is kept from them",
                     path.display(),

@@ -13,6 +13,7 @@ pub mod confine;
 pub mod deposit;
 pub mod directory;
 pub mod env;
+pub mod exit;
 pub mod failpoint;
 pub mod groups;
 pub mod lineage;

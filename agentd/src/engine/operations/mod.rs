@@ -3,6 +3,8 @@
 pub mod agents;
 pub mod artefacts;
 pub mod claims;
+pub mod costs;
+pub mod garbage;
 pub mod host;
 pub mod judge;
 pub mod ledger;

@@ -50,7 +50,7 @@ fn go_on(
     let key = i64::try_from(live.run.fence.n).map_err(Problem::internal)?;
     let (claim, terms) = engine.0.readers.with(|conn| Ok(query::claim::claim_document(conn, key)?))?;
     engine.0.live.agree(&live.run, terms);
-    if let Some(place) = supervisor.place(run, owner, &live.agent) {
+    if let Some(place) = supervisor.place(run, owner) {
         courses.spawn(course::run(engine.clone(), place, live.agent.clone(), owner, claim));
     }
     Ok(())

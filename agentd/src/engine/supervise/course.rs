@@ -8,6 +8,7 @@ use agentd_schemas::http::Claim;
 use agentd_schemas::launch::{Ending, LaunchSpec, Outcome, Started, StopCause};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
+use tokio::sync::{oneshot, watch};
 
 use super::finish::Tally;
 use super::job::Told;
@@ -18,8 +19,11 @@ use super::{Phase, Supervisor};
 use crate::domain::Command;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
+use crate::engine::doors::OpenDoor;
 use crate::policy::Caller;
 use crate::runner::{self, Context, Folder, Step};
+use crate::sys::children::Held;
+use crate::sys::process::effective_uid;
 
 /// How often a program is started again in one run, because it ended while it waited.
 const MAX_STARTS: u32 = 64;
@@ -64,6 +68,8 @@ pub(super) struct Course {
     /// Who answers for the agent.
     pub(super) owner: u32,
     pub(super) run: RunRef,
+    /// The shim whose processes may speak for the run.
+    shim: watch::Sender<Option<Arc<Held>>>,
 }
 
 /// Takes a claimed run through all of its steps. One that was under way before goes on where it is.
@@ -71,7 +77,7 @@ pub(super) async fn run(engine: Engine, place: Place, agent: Slug, owner: u32, c
     let Some(supervisor) = engine.0.supervisor.clone() else { return };
     let run = RunRef { work: claim.work, attempt: claim.run.attempt, fence: claim.fence };
     let id = claim.run;
-    let course = Course { engine, supervisor, place, agent, owner, run };
+    let course = Course { engine, supervisor, place, agent, owner, run, shim: watch::Sender::new(None) };
     if let Err(problem) = course.go(claim).await {
         // Whatever failed here is the host's: the run must not hang for it.
         tracing::error!(run = %id, "the run cannot go on: {problem}");
@@ -135,7 +141,8 @@ impl Course {
         self.place.phase(Phase::Running);
         self.on_the_clock(true);
         let base = self.judge_base(told, steps, &context);
-        let program = self.program(told, steps, &mut context.clone(), tally);
+        let mut going_on = context.clone();
+        let program = self.program(told, steps, &mut going_on, tally);
         let (base, program) = tokio::join!(base, program);
         base?;
         let ended = match program? {
@@ -179,7 +186,7 @@ impl Course {
             Ok(input) => input,
             Err(reason) => return Ok(Some(Conclusion::not_started(reason))),
         };
-        let end = steps.run(Step::Prepare, self.spec(told, Step::Prepare, context), input, async |_, _| {}).await?;
+        let end = steps.run(Step::Prepare, self.spec(told, Step::Prepare, context), input, |_| {}).await?;
         if let Err(conclusion) = tally.helper("its workspace could not be made", steps.folder, Step::Prepare, end) {
             return Ok(Some(conclusion));
         }
@@ -192,7 +199,7 @@ impl Course {
         if told.job.setup().is_none() {
             return Ok(None);
         }
-        let end = steps.run(Step::Setup, self.spec(told, Step::Setup, context), None, async |_, _| {}).await?;
+        let end = steps.run(Step::Setup, self.spec(told, Step::Setup, context), None, |_| {}).await?;
         Ok(tally.helper("the setup failed", steps.folder, Step::Setup, end).err())
     }
 
@@ -216,11 +223,25 @@ impl Course {
         context: &mut Context,
         tally: &mut Tally,
     ) -> Result<Result<Ended, Conclusion>, Problem> {
+        if let Err(problem) = self.open_door(told, steps.folder) {
+            return Ok(Err(Conclusion::not_started(problem.to_string())));
+        }
         for start in 1..=MAX_STARTS {
             let step = Step::Program(start);
             let spec = self.spec(told, step, context);
-            let end = steps.run(step, spec, None, async |started, steps| self.began(told, steps, step, started).await);
-            let outcome = match end.await? {
+            let (tell, told_once) = oneshot::channel();
+            let mut tell = Some(tell);
+            let end = steps.run(step, spec, None, move |started| {
+                // Nobody listens any more: the run is over.
+                let _ = tell.take().map(|tell| tell.send(started.clone()));
+            });
+            let began = async {
+                if let Ok(started) = told_once.await {
+                    self.began(told, steps, step, &started).await;
+                }
+            };
+            let (end, ()) = tokio::join!(end, began);
+            let outcome = match end? {
                 StepEnd::Ended(outcome) => *outcome,
                 StepEnd::Over(outcome) => {
                     outcome.iter().for_each(|outcome| tally.program(steps.folder, step, outcome));
@@ -273,7 +294,7 @@ impl Course {
 
     /// Its program runs: the ledger learns what holds it, and its socket opens.
     async fn began(&self, told: &Told, steps: &Steps<'_>, step: Step, started: &Started) {
-        self.open_door(told, steps.folder, started);
+        self.shim.send_replace(held(started));
         let spec_sha256 = runner::spec_digest(steps.folder, step).unwrap_or_default();
         let held = &started.confinement;
         let confinement = RunConfinement {
@@ -290,6 +311,18 @@ impl Course {
         }
     }
 
+    /// Opens the socket of the run. Nobody is let in before the program runs.
+    fn open_door(&self, told: &Told, folder: &Folder) -> Result<(), Problem> {
+        self.engine.open_door(OpenDoor {
+            run: self.run,
+            agent: self.agent.clone(),
+            owner: self.owner,
+            uid: told.job.run_as.map_or_else(effective_uid, |user| user.uid),
+            folder: folder.folder().to_owned(),
+            shim: self.shim.subscribe(),
+        })
+    }
+
     /// The agent, as it acts in its run.
     pub(super) fn caller(&self) -> Caller {
         Caller::agent(self.agent.clone(), self.owner)
@@ -304,6 +337,12 @@ impl Course {
             Err(problem) => tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}"),
         }
     }
+}
+
+/// The shim of a program that began; none where it is gone already.
+fn held(started: &Started) -> Option<Arc<Held>> {
+    let pid = i32::try_from(started.shim).ok().and_then(rustix::process::Pid::from_raw)?;
+    Held::open(pid).ok().map(Arc::new)
 }
 
 /// An end that makes what was left behind not worth judging.

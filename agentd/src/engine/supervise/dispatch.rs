@@ -83,7 +83,7 @@ async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) 
         for step in 0..names.len() {
             let name = &names[(*turn + step) % names.len()];
             let Some(claim) = engine.claim_for(name, *owner).await? else { continue };
-            if let Some(place) = supervisor.place(claim.run, *owner, name) {
+            if let Some(place) = supervisor.place(claim.run, *owner) {
                 courses.spawn(course::run(engine.clone(), place, name.clone(), *owner, claim));
                 any = true;
             }

@@ -17,10 +17,10 @@ use crate::runner::{self, Job};
 impl Supervisor {
     /// The user of an agent's runs, where they have users of their own: as many apart from the first as the agent's place
     /// in the ledger.
-    fn run_as(&self, agent_key: u64) -> Result<Option<RunAs>, Problem> {
+    fn run_as(&self, place: u32) -> Result<Option<RunAs>, Problem> {
         let Some(uids) = self.runs.host.uids else { return Ok(None) };
-        let place = u32::try_from(agent_key).ok().filter(|place| *place < uids.count);
-        let uid = place.and_then(|place| uids.first.checked_add(place)).ok_or_else(|| {
+        let uid = Some(place).filter(|place| *place < uids.count).and_then(|place| uids.first.checked_add(place));
+        let uid = uid.ok_or_else(|| {
             Problem::new(Code::OutOfBounds, "there is no user left for runs of this agent")
                 .hint("its place in the ledger is beyond the range of users for runs")
         })?;
@@ -55,13 +55,13 @@ impl Engine {
     /// Reads what a run is made from.
     pub(super) fn job(&self, supervisor: &Supervisor, agent: &Slug, claim: Claim) -> Result<Told, Problem> {
         let missing = |what: &str| Problem::new(Code::Redacted, format!("{what} of the run cannot be read"));
-        let (runtime, key, work, content) = self.0.readers.with(|conn| {
+        let (runtime, place, work, content) = self.0.readers.with(|conn| {
             let runtime = load::programs::runtime(conn, agent).map_err(Problem::internal)?;
-            let key = load::programs::agent_key(conn, agent).map_err(Problem::internal)?;
+            let place = load::programs::place_of(conn, agent).map_err(Problem::internal)?;
             let work = load::works::work(conn, claim.work, false).map_err(Problem::internal)?;
             let work = work.ok_or_else(|| missing("the work"))?;
             let content = load::content::of_work(conn, work.key).map_err(Problem::internal)?;
-            Ok::<_, Problem>((runtime, key, work, content))
+            Ok::<_, Problem>((runtime, place, work, content))
         })?;
         let (runtime, files) = runtime.ok_or_else(|| missing("the program"))?;
         let content: WorkContent = content.ok_or_else(|| {
@@ -72,7 +72,7 @@ impl Engine {
             run: claim.run,
             agent: agent.clone(),
             level: supervisor.level_for(runtime.sandbox.level)?,
-            run_as: supervisor.run_as(key)?,
+            run_as: supervisor.run_as(place)?,
             timeout_ms: work.spec.timeout_ms.unwrap_or(supervisor.runs.timeout_ms),
             uid_owner: work.spec.owner,
             runtime,

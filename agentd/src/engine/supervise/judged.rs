@@ -75,14 +75,15 @@ impl Course {
         ended: &Ended,
         tally: &mut Tally,
     ) -> Result<Conclusion, Problem> {
-        let result = match self.result(told, steps, ended) {
+        let handed = self.engine.handed_in(&self.run, steps.folder.folder())?;
+        let result = match self.result(told, steps, ended, handed.result) {
             Ok(result) => result,
             Err(why) => return Ok(Conclusion::Failed(FailureReason::ProgramFailed, why)),
         };
-        let mut artefacts = self.handed_in(told);
+        let mut artefacts = handed.artefacts;
         let mut collected = None;
         if told.job.workspace.is_some() {
-            let end = steps.run(Step::Collect, self.spec(told, Step::Collect, &context), None, async |_, _| {}).await?;
+            let end = steps.run(Step::Collect, self.spec(told, Step::Collect, &context), None, |_| {}).await?;
             if let Err(conclusion) = tally.helper("what it made cannot be collected", steps.folder, Step::Collect, end) {
                 return Ok(conclusion.blame_program());
             }
@@ -135,8 +136,8 @@ impl Course {
     }
 
     /// The result: what was handed in by the run's socket, else what the program left.
-    fn result(&self, told: &Told, steps: &Steps<'_>, ended: &Ended) -> Result<String, String> {
-        if let Some(result) = self.finished(told.job.run) {
+    fn result(&self, told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>) -> Result<String, String> {
+        if let Some(result) = handed {
             return Ok(result);
         }
         let found = runner::result(&told.job, steps.folder, ended.start, &ended.outcome);
@@ -177,7 +178,7 @@ impl Course {
         for (place, command) in told.job.commands() {
             let (step, tree) = (Step::Check(place), collected.tree_for(place).to_owned());
             context.tree = Some(tree.clone());
-            let end = steps.run(step, self.spec(told, step, context), None, async |_, _| {}).await?;
+            let end = steps.run(step, self.spec(told, step, context), None, |_| {}).await?;
             let outcome = match end {
                 StepEnd::Ended(outcome) => outcome,
                 StepEnd::Over(outcome) => {
@@ -252,7 +253,7 @@ impl Course {
         let commit = runner::commit(&draft, &key).map_err(Problem::internal)?;
         let id = commit.id.clone();
         context.commit = Some(commit);
-        let end = steps.run(Step::Seal, self.spec(told, Step::Seal, context), None, async |_, _| {}).await?;
+        let end = steps.run(Step::Seal, self.spec(told, Step::Seal, context), None, |_| {}).await?;
         if let Err(conclusion) = tally.helper("its commit could not be stored", steps.folder, Step::Seal, end) {
             return Ok(Err(conclusion));
         }
@@ -296,7 +297,7 @@ impl Course {
         let mut verdicts = blank_verdicts(&told.work.spec.acceptance);
         for (place, _) in told.job.commands() {
             let step = Step::Base(place);
-            let end = steps.run(step, self.spec(told, step, context), None, async |_, _| {}).await?;
+            let end = steps.run(step, self.spec(told, step, context), None, |_| {}).await?;
             let StepEnd::Ended(outcome) = end else { return Ok(()) };
             if let (Some(verdict), Some(met)) = (verdicts.get_mut(place as usize), exit(&outcome)) {
                 verdict.met = Some(met == 0);

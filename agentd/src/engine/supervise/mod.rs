@@ -14,7 +14,7 @@ mod judged;
 mod places;
 mod step;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::launch::Level;
-use agentd_schemas::unit::name::Slug;
 use tokio::sync::Notify;
 
 pub(super) use dispatch::run;
@@ -49,6 +48,12 @@ pub struct Runs {
     pub timeout_ms: u64,
     /// No run is less confined.
     pub least_level: Level,
+    /// How long the folder of a run stays that did not complete its work.
+    pub keep_workspaces_ms: u64,
+    /// How long content stays that no open work names.
+    pub keep_uploads_ms: u64,
+    /// How long artefacts stay.
+    pub keep_artefacts_ms: u64,
 }
 
 /// What a course is doing, as people read it.
@@ -77,7 +82,6 @@ impl Phase {
 #[derive(Clone)]
 struct UnderWay {
     owner: u32,
-    agent: Slug,
     phase: Phase,
     /// Something happened to its work, to its agent or to the host.
     told: Arc<Notify>,
@@ -94,8 +98,6 @@ pub(crate) struct Supervisor {
     level: OnceLock<Result<Level, String>>,
     /// No new run begins: too little disk is free.
     full: AtomicBool,
-    /// Agents with a program, by owner, as of a version of the agents.
-    agents: Mutex<(u64, HashMap<u32, Vec<Slug>>)>,
 }
 
 impl Supervisor {
@@ -108,7 +110,6 @@ impl Supervisor {
             under_way: Mutex::default(),
             level: OnceLock::new(),
             full: AtomicBool::new(false),
-            agents: Mutex::default(),
         }
     }
 

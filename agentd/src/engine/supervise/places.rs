@@ -1,7 +1,6 @@
 //! How many runs there may be at a time, and whose turn it is.
 
 use agentd_schemas::id::RunId;
-use agentd_schemas::unit::name::Slug;
 use tokio::sync::Notify;
 
 use std::sync::Arc;
@@ -48,9 +47,9 @@ impl Supervisor {
     }
 
     /// Takes a place for a run; none when it has one already.
-    pub(super) fn place(self: &Arc<Self>, run: RunId, owner: u32, agent: &Slug) -> Option<Place> {
+    pub(super) fn place(self: &Arc<Self>, run: RunId, owner: u32) -> Option<Place> {
         let told = Arc::new(Notify::new());
-        let under_way = UnderWay { owner, agent: agent.clone(), phase: Phase::Preparing, told: told.clone() };
+        let under_way = UnderWay { owner, phase: Phase::Preparing, told: told.clone() };
         let is_new = self.with(|runs| match runs.entry(run) {
             std::collections::btree_map::Entry::Occupied(_) => false,
             std::collections::btree_map::Entry::Vacant(free) => {

@@ -3,15 +3,12 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::time::Duration;
 
 use agentd_schemas::event::FailureReason;
 use agentd_schemas::launch::{LaunchSpec, Outcome, Started, StopCause};
 use agentd_schemas::problem::Problem;
-use rustix::process::{Pid, PidfdFlags};
-use tokio::io::unix::AsyncFd;
 
 use super::places::Place;
 use crate::domain::command::RunRef;
@@ -19,6 +16,7 @@ use crate::engine::Engine;
 use crate::engine::operations::host::is_frozen;
 use crate::ledger::load;
 use crate::runner::{self, Folder, Host, Look, Step};
+use crate::sys::exit::Exit;
 
 /// While a step begins: how often it is looked at, at first and at most.
 const BEGINNING_MS: (u64, u64) = (2, 50);
@@ -66,7 +64,7 @@ pub(super) struct Steps<'a> {
 struct Watched {
     step: Step,
     child: Option<Child>,
-    gone: Option<AsyncFd<OwnedFd>>,
+    gone: Option<Exit>,
     began: Option<Started>,
     /// Whether it was told to stand still.
     still: bool,
@@ -81,7 +79,7 @@ impl Steps<'_> {
         step: Step,
         spec: impl FnOnce() -> Result<LaunchSpec, String>,
         input: Option<File>,
-        mut began: impl AsyncFnMut(&Started, &Self),
+        mut began: impl FnMut(&Started),
     ) -> Result<StepEnd, Problem> {
         let mut watched = Watched {
             step,
@@ -105,7 +103,7 @@ impl Steps<'_> {
                 Ok(child) => child,
                 Err(error) => return Ok(StepEnd::Refused(format!("the launcher cannot be started: {error}"))),
             };
-            watched.gone = i32::try_from(child.id()).ok().and_then(Pid::from_raw).and_then(pidfd);
+            watched.gone = Exit::of(child.id());
             watched.child = Some(child);
         }
         let end = self.watch(&mut watched, &mut began).await;
@@ -123,7 +121,7 @@ impl Steps<'_> {
     async fn watch(
         &self,
         watched: &mut Watched,
-        began: &mut impl AsyncFnMut(&Started, &Self),
+        began: &mut impl FnMut(&Started),
     ) -> Result<StepEnd, Problem> {
         let mut pause = BEGINNING_MS.0;
         loop {
@@ -132,7 +130,7 @@ impl Steps<'_> {
                     if watched.began.is_none()
                         && let Some(started) = runner::started(self.folder, watched.step)
                     {
-                        began(&started, self).await;
+                        began(&started);
                     }
                     let over = watched.stopping || matches!(self.orders(watched.since)?, Orders::End(_));
                     let outcome = Box::new(outcome);
@@ -163,9 +161,9 @@ impl Steps<'_> {
                 Look::Running(started) => {
                     if watched.began.is_none() {
                         if watched.gone.is_none() {
-                            watched.gone = i32::try_from(started.shim).ok().and_then(Pid::from_raw).and_then(pidfd);
+                            watched.gone = Exit::of(started.shim);
                         }
-                        began(&started, self).await;
+                        began(&started);
                         watched.began = Some(started);
                     }
                     self.follow_orders(watched)?;
@@ -194,7 +192,7 @@ impl Steps<'_> {
         let pause = tokio::time::sleep(Duration::from_millis(ms));
         match &watched.gone {
             Some(gone) => tokio::select! {
-                _ = gone.readable() => tokio::time::sleep(Duration::from_millis(1)).await,
+                () = gone.gone() => tokio::time::sleep(Duration::from_millis(1)).await,
                 () = self.place.told.notified() => {}
                 () = pause => {}
             },
@@ -248,11 +246,6 @@ impl Steps<'_> {
         }
         Ok(())
     }
-}
-
-fn pidfd(pid: Pid) -> Option<AsyncFd<OwnedFd>> {
-    let fd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
-    AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok()
 }
 
 fn has_ended(child: &mut Child) -> bool {

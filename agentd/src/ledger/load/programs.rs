@@ -1,7 +1,7 @@
 //! Facts about programs that agentd starts.
 
 use agentd_schemas::document::Runtime;
-use agentd_schemas::event::{Event, EventData, FailureReason};
+use agentd_schemas::event::{Event, EventData, FailureReason, WorkSubmitted};
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::name::Slug;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -49,10 +49,10 @@ pub fn runtime(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, Vec<Vec
     Ok(Some((runtime, files)))
 }
 
-/// The internal key of an agent; 0 for none.
-pub fn agent_key(tx: &Connection, name: &Slug) -> Loaded<u64> {
-    let sql = "SELECT key FROM agents WHERE name = ?1";
-    Ok(tx.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?.unwrap_or(0))
+/// How many agents were taken in before this one. It never changes: agents stay in the table.
+pub fn place_of(tx: &Connection, name: &Slug) -> Loaded<u32> {
+    let sql = "SELECT count(*) FROM agents WHERE key < (SELECT key FROM agents WHERE name = ?1)";
+    Ok(tx.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0))?)
 }
 
 /// Why a run failed, where it did.
@@ -80,6 +80,34 @@ pub fn output(tx: &Connection, run: RunId, slot: u8) -> Loaded<Option<Vec<u8>>> 
         Some(Stored::Content { data, .. }) => Some(data),
         _ => None,
     })
+}
+
+/// Works that are not over and that only agents can do that agentd starts.
+pub fn open_with_workspace(tx: &Connection) -> Loaded<Vec<WorkSubmitted>> {
+    let sql = "SELECT w.key, e.body FROM queues q JOIN works w ON w.queue = q.id JOIN events e ON e.idx = w.key
+               WHERE q.started = 1 AND q.open > 0 AND w.state < 7";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(super::works::spec(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);
+    }
+    Ok(found)
+}
+
+/// The events with the results of works under hold.
+pub fn held_results(tx: &Connection) -> Loaded<Vec<EventData>> {
+    let sql = "SELECT e.idx, e.body FROM works w JOIN runs r ON r.work = w.key JOIN events e ON e.idx = r.result_by
+               WHERE w.held = 1";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (index, body) = (row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+        let event = Event::from_bytes(body.as_bytes()).map_err(|source| LoadError::Event { index, source })?;
+        found.push(event.data);
+    }
+    Ok(found)
 }
 
 /// Agents with a program that may get one more work, by owner, both in the order of their age.

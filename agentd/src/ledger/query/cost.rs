@@ -7,7 +7,7 @@ use agentd_schemas::id::WorkId;
 use agentd_schemas::launch::Usage;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::LabelKey;
-use agentd_schemas::view::{CostFilter, CostRow};
+use agentd_schemas::view::CostRow;
 use rusqlite::{Connection, Row};
 
 use super::{QueryError, read};
@@ -18,16 +18,22 @@ use crate::policy::Viewer;
 const MAX_CLASSES: usize = 1000;
 
 /// What is summed up.
-enum By {
+pub enum By {
+    /// Each work.
     Work,
+    /// The agent.
     Agent,
+    /// The owner of the work.
     Owner,
+    /// The model that the agent was bound to.
     Model,
+    /// The value of this label.
     Label(String),
 }
 
 impl By {
-    fn parse(text: &str) -> Result<Self, Problem> {
+    /// Reads `work` (also empty), `agent`, `owner`, `model` or `label:KEY`.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
         let refuse = || {
             Problem::new(Code::InvalidDocument, format!("cost cannot be summed up by {text:?}"))
                 .hint("work, agent, owner, model or label:KEY")
@@ -60,8 +66,7 @@ impl By {
 }
 
 /// Sums up what the runs used that the viewer may see. It looks at every run since then.
-pub fn cost(conn: &Connection, viewer: &Viewer, filter: &CostFilter) -> Result<Vec<CostRow>, QueryError> {
-    let by = By::parse(&filter.by)?;
+pub fn cost(conn: &Connection, viewer: &Viewer, by: &By, since_ms: i64) -> Result<Vec<CostRow>, QueryError> {
     let sql = format!(
         "SELECT {}, count(*), coalesce(sum(r.outcome = 2), 0), sum(r.spent), max(w.unpriced), sum(r.tokens),
              count(p.ended), coalesce(sum(p.wall_ms), 0), coalesce(sum(p.user_us), 0), coalesce(sum(p.system_us), 0),
@@ -70,15 +75,15 @@ pub fn cost(conn: &Connection, viewer: &Viewer, filter: &CostFilter) -> Result<V
          WHERE r.claimed_ms >= ?1 AND (?2 OR w.owner = ?3) AND ?4 IS NOT NULL GROUP BY 1",
         by.column()
     );
-    let label = match &by {
+    let label = match by {
         By::Label(key) => format!("{key}="),
         _ => String::new(),
     };
     let mut statement = conn.prepare(&sql)?;
-    let mut rows = statement.query(rusqlite::params![filter.since_ms, viewer.all, viewer.uid, label])?;
+    let mut rows = statement.query(rusqlite::params![since_ms, viewer.all, viewer.uid, label])?;
     let mut classes: BTreeMap<String, CostRow> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let class = class(row, name(conn, &by, row)?)?;
+        let class = class(row, name(conn, by, row)?)?;
         match classes.entry(class.of.clone()) {
             std::collections::btree_map::Entry::Occupied(mut known) => add(known.get_mut(), &class),
             std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(class)),
