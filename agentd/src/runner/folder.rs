@@ -114,9 +114,9 @@ impl Folder {
         self.path.join("home")
     }
 
-    /// The agent's files.
+    /// The agent's files. Its name is no step's: `program/` is a record.
     pub fn program(&self) -> PathBuf {
-        self.path.join("program")
+        self.path.join("agent")
     }
 
     /// The task as files.

@@ -10,7 +10,7 @@
 //! ```text
 //! <step>.json   the LaunchSpec as the daemon wrote it      workspace/  where the program works
 //! <step>/       the record of the step                     home/       its home
-//! program/      the files of the agent, read-only          base/       what it began with; out of its reach to change
+//! agent/        the files of the agent, read-only          base/       what it began with; out of its reach to change
 //! task/         the task as files, read-only               result/     what was collected
 //! door/         the socket of the run                      judge-<step>/, home-<step>/   a checkout that is judged
 //! run.json      what the daemon notes for itself           tmp/        temporary files below level strict
