@@ -20,13 +20,40 @@ use crate::sys::{env, process};
 const MAX_RUNS: u32 = 4096;
 /// Places in a home that hold secrets: no run sees them, whatever an agent asks for.
 const SECRET_PLACES: &[&str] = &[
-    ".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".config/gcloud", ".config/gh",
-    ".config/agentd", ".local/share/keyrings", ".password-store", ".npmrc", ".pypirc", ".cargo/credentials.toml",
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".git-credentials",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/agentd",
+    ".local/share/keyrings",
+    ".password-store",
+    ".npmrc",
+    ".pypirc",
+    ".cargo/credentials.toml",
 ];
 /// The same outside of homes: secrets of the host, and sockets that give more than files.
 const HOST_PLACES: &[&str] = &[
-    "/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/ssl/private", "/etc/sudoers", "/etc/agentd", "/run/dbus", "/run/systemd",
-    "/run/user", "/run/docker.sock", "/run/containerd", "/run/agentd", "/var/run/docker.sock", "/var/spool/cron", "/root/.ssh",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/etc/sudoers",
+    "/etc/agentd",
+    "/run/dbus",
+    "/run/systemd",
+    "/run/user",
+    "/run/docker.sock",
+    "/run/containerd",
+    "/run/agentd",
+    "/var/run/docker.sock",
+    "/var/spool/cron",
+    "/root/.ssh",
 ];
 
 /// Agents that the daemon starts.
@@ -143,7 +170,10 @@ impl RunsConfig {
             within(name, size.as_bytes(), if name == "output_max" { 1 } else { 16 << 20 }, most)?;
         }
         let profile = self.profiles.iter().find(|(_, profile)| {
-            profile.read_only_paths.iter().any(|path| !path.is_absolute() || path.components().any(|part| part.as_os_str() == ".."))
+            profile
+                .read_only_paths
+                .iter()
+                .any(|path| !path.is_absolute() || path.components().any(|part| part.as_os_str() == ".."))
         });
         profile.map_or(Ok(()), |(name, _)| Err(anyhow!("runs.profiles.{name}: paths are absolute and without ..")))
     }
@@ -155,7 +185,8 @@ impl RunsConfig {
             Some(path) => path.clone(),
             None => own.with_file_name(name),
         };
-        let processors = std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2));
+        let processors =
+            std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2));
         let most = self.max.unwrap_or(processors.saturating_mul(2));
         let host = runner::Host {
             runs: self.directory.clone().unwrap_or_else(|| paths.state.join("runs")),

@@ -45,10 +45,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     let notifier = Notifier::from_environment()?;
     let paths = paths::paths(args, config)?;
-    Directory::ensure(&paths.state, Visibility::Private)?.check_private()?;
+    let state = Directory::ensure(&paths.state, Visibility::Private)?;
+    state.check_private()?;
     let lock = DirectoryLock::acquire(&paths.state)?;
     if let Err(error) = engine::operations::ledger::remove_copies(&paths.state) {
         tracing::warn!("copies of unfinished backups could not be removed: {error}");
+    }
+    if process::effective_uid() == 0 {
+        // Runs have users of their own, and their folders are in it.
+        state.make_passable()?;
     }
     let engine = start_engine(config, &paths).await?;
     let jobs = Jobs::start(&engine);
@@ -81,6 +86,9 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         Some(name) => jiff::tz::TimeZone::get(name).with_context(|| format!("time_zone {name:?} is not known"))?,
         None => jiff::tz::TimeZone::system(),
     };
+    let runs = config.runs.runs(paths)?;
+    let passable = if runs.host.uids.is_some() { Visibility::Passable } else { Visibility::Private };
+    Directory::ensure(&runs.host.runs, passable)?;
     let settings = engine::Settings {
         mode: config.mode.as_str(),
         state: paths.state.clone(),
@@ -88,7 +96,7 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         trust_domain: config.trust_domain.clone(),
         zone,
         defaults: Arc::new(config.defaults()),
-        runs: Some(config.runs.runs(paths)?),
+        runs: Some(runs),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))
 }

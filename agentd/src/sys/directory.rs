@@ -72,6 +72,8 @@ pub enum DirectoryError {
 pub enum Visibility {
     /// Mode 0700: state, keys.
     Private,
+    /// Mode 0711: others come through to what is theirs in it, and see nothing of the rest.
+    Passable,
     /// Mode 0755: a runtime directory with sockets that others connect to.
     Traversable,
 }
@@ -121,6 +123,7 @@ impl Directory {
         if created {
             let mode = match visibility {
                 Visibility::Private => 0o700,
+                Visibility::Passable => 0o711,
                 Visibility::Traversable => 0o755,
             };
             rustix::fs::fchmod(&directory.fd, Mode::from_raw_mode(mode))
@@ -151,10 +154,21 @@ impl Directory {
         Ok(Self { fd, path: path.to_owned() })
     }
 
-    /// Refuses a directory that anybody else can look into: content lies in it.
+    /// Lets others come through a directory that was closed to them.
+    pub fn make_passable(&self) -> Result<(), DirectoryError> {
+        let mode = rustix::fs::fstat(&self.fd).map_err(|errno| self.failed("inspect", errno))?.st_mode & 0o7777;
+        if mode & 0o011 == 0o011 {
+            return Ok(());
+        }
+        let mode = Mode::from_raw_mode(mode | 0o011);
+        rustix::fs::fchmod(&self.fd, mode).map_err(|errno| self.failed("set the mode of", errno))
+    }
+
+    /// Refuses a directory that anybody else can look into: content lies in it. That others can come through, who know a
+    /// name in it, is their way to what is theirs.
     pub fn check_private(&self) -> Result<(), DirectoryError> {
         let mode = rustix::fs::fstat(&self.fd).map_err(|errno| self.failed("inspect", errno))?.st_mode & 0o7777;
-        if mode & 0o077 == 0 { Ok(()) } else { Err(DirectoryError::Readable { path: self.path.clone(), mode }) }
+        if mode & 0o066 == 0 { Ok(()) } else { Err(DirectoryError::Readable { path: self.path.clone(), mode }) }
     }
 
     /// The path it was opened by.

@@ -23,6 +23,7 @@ fn live(run: RunRef) -> LiveRun {
         progress: None,
         heartbeat_at: None,
         ending: false,
+        off_the_clock: false,
         terms: None,
     }
 }

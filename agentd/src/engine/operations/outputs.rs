@@ -47,7 +47,9 @@ impl Engine {
 
     /// Whether what new works name for their workspaces is here, handed in by their owner.
     pub(super) fn check_content(&self, owner: u32, spec: &WorkSubmitted) -> Result<(), Problem> {
-        let Some(sha256) = spec.workspace.as_ref().and_then(|workspace| workspace.sha256.as_ref()) else { return Ok(()) };
+        let Some(sha256) = spec.workspace.as_ref().and_then(|workspace| workspace.sha256.as_ref()) else {
+            return Ok(());
+        };
         let supervisor = self.starts_agents()?;
         match runner::content::open(&supervisor.runs.host, owner, sha256).map_err(Problem::internal)? {
             Some(_) => Ok(()),
@@ -130,7 +132,9 @@ impl Engine {
             "stdout" => Output::Stdout,
             "stderr" => Output::Stderr,
             other => {
-                return Err(Problem::new(Code::InvalidDocument, format!("{other:?} is no stream")).hint("stdout or stderr"));
+                return Err(
+                    Problem::new(Code::InvalidDocument, format!("{other:?} is no stream")).hint("stdout or stderr")
+                );
             }
         };
         let view = self.work(caller, work)?;

@@ -1,7 +1,7 @@
 //! Agents that the daemon starts: taken in with a key that it makes, and given other programs.
 
-use agentd_schemas::document::request::{FileContent, ProgramEnrolment};
 use agentd_schemas::document::program::{AgentFile, MAX_AGENT_FILE_BYTES, MAX_AGENT_FILES};
+use agentd_schemas::document::request::{FileContent, ProgramEnrolment};
 use agentd_schemas::document::{AgentDocument, Runtime};
 use agentd_schemas::event::Custody;
 use agentd_schemas::key::possession::{Possession, PossessionKind};
@@ -20,7 +20,8 @@ use crate::policy::{Action, Caller, Resource};
 impl Engine {
     fn supervisor(&self) -> Result<&Supervisor, Problem> {
         self.0.supervisor.as_deref().ok_or_else(|| {
-            Problem::new(Code::WrongState, "this agentd starts no agents").hint("agents can come by themselves: agentctl agent serve")
+            Problem::new(Code::WrongState, "this agentd starts no agents")
+                .hint("agents can come by themselves: agentctl agent serve")
         })
     }
 
@@ -30,8 +31,11 @@ impl Engine {
         let name = document.name.clone();
         let custody = document.custody.unwrap_or(Custody::Host);
         if custody == Custody::Resident {
-            return Err(Problem::new(Code::InvalidDocument, format!("agent {name} has a command and custody resident"))
-                .hint("agentd holds the key of what it starts: leave custody out"));
+            return Err(Problem::new(
+                Code::InvalidDocument,
+                format!("agent {name} has a command and custody resident"),
+            )
+            .hint("agentd holds the key of what it starts: leave custody out"));
         }
         // Before a key is made: who may not enrol, or not under this name, leaves nothing behind.
         let action = if document.shared { Action::AgentEnrolShared } else { Action::AgentEnrol };
@@ -39,8 +43,11 @@ impl Engine {
         let supervisor = self.supervisor()?;
         let (runtime, files) = runtime(&document, contents)?;
         if self.known(&name)?.is_some() {
-            return Err(Problem::new(Code::NameTaken, format!("the agent name {name} is taken: names are never reused"))
-                .hint(format!("choose another name, or give it another program: agentctl agent program {name} --file …")));
+            return Err(Problem::new(
+                Code::NameTaken,
+                format!("the agent name {name} is taken: names are never reused"),
+            )
+            .hint(format!("choose another name, or give it another program: agentctl agent program {name} --file …")));
         }
         let key = supervisor.keys().make(&name).map_err(Problem::internal)?;
         let nonce = data_encoding::HEXLOWER.encode(&crate::sys::random::bytes::<16>().map_err(Problem::internal)?);
@@ -94,15 +101,19 @@ fn runtime(document: &AgentDocument, contents: Vec<FileContent>) -> Result<(Runt
             .hint("an agent that comes by itself proves its own key: agentctl agent enroll does that"));
     }
     if contents.len() > MAX_AGENT_FILES {
-        return Err(Problem::new(Code::OutOfBounds, format!("{} files, at most {MAX_AGENT_FILES} are allowed", contents.len()))
-            .hint("put what is larger where runs may read it: sandbox.read_only_paths"));
+        return Err(Problem::new(
+            Code::OutOfBounds,
+            format!("{} files, at most {MAX_AGENT_FILES} are allowed", contents.len()),
+        )
+        .hint("put what is larger where runs may read it: sandbox.read_only_paths"));
     }
     let (mut listed, mut files) = (Vec::with_capacity(contents.len()), Vec::with_capacity(contents.len()));
     for FileContent { name, executable, base64 } in contents {
         let bytes = data_encoding::BASE64.decode(base64.as_bytes());
         let bytes = bytes.map_err(|error| invalid(format!("file {name:?} is not base64: {error}")))?;
         if bytes.len() > MAX_AGENT_FILE_BYTES {
-            let message = format!("file {name:?} has {} bytes, at most {MAX_AGENT_FILE_BYTES} are allowed", bytes.len());
+            let message =
+                format!("file {name:?} has {} bytes, at most {MAX_AGENT_FILE_BYTES} are allowed", bytes.len());
             return Err(Problem::new(Code::TooLarge, message)
                 .hint("put what is larger where runs may read it: sandbox.read_only_paths"));
         }

@@ -30,7 +30,9 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
 
 fn best(probe: &Probe) -> Result<Level, String> {
     probe.strongest().ok_or_else(|| {
-        let why = |tried: &LevelProbe| format!("level {}: {}", tried.level.as_str(), tried.reason.as_deref().unwrap_or("unknown"));
+        let why = |tried: &LevelProbe| {
+            format!("level {}: {}", tried.level.as_str(), tried.reason.as_deref().unwrap_or("unknown"))
+        };
         probe.levels.iter().map(why).collect::<Vec<_>>().join("; ")
     })
 }

@@ -120,7 +120,8 @@ impl Course {
     }
 
     pub(super) fn steps<'a>(&'a self, folder: &'a Folder) -> Steps<'a> {
-        let lease_ms = self.engine.0.live.get(self.run.work).map_or(self.engine.0.defaults.lease_ms, |run| run.lease_ms);
+        let lease_ms =
+            self.engine.0.live.get(self.run.work).map_or(self.engine.0.defaults.lease_ms, |run| run.lease_ms);
         Steps {
             engine: &self.engine,
             host: &self.supervisor.runs.host,
@@ -210,7 +211,9 @@ impl Course {
         };
         match runner::content::open(&self.supervisor.runs.host, told.job.uid_owner, &content.sha256) {
             Ok(Some(file)) => Ok(Some(file)),
-            Ok(None) => Err("what was handed in for its workspace is not here any more: submit the work anew".to_owned()),
+            Ok(None) => {
+                Err("what was handed in for its workspace is not here any more: submit the work anew".to_owned())
+            }
             Err(error) => Err(format!("what was handed in for its workspace cannot be read: {error}")),
         }
     }
@@ -334,7 +337,9 @@ impl Course {
         match self.engine.execute(&Caller::host(), command, None).await {
             Ok(_) => {}
             Err(problem) if problem.code == Code::StaleFence => {}
-            Err(problem) => tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}"),
+            Err(problem) => {
+                tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}")
+            }
         }
     }
 }

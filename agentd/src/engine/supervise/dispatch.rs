@@ -104,7 +104,8 @@ impl Engine {
     /// a command all the same.
     async fn claim_for(&self, agent: &Slug, owner: u32) -> Result<Option<Claim>, Problem> {
         let env = self.env()?;
-        let facts = self.0.readers.with(|conn| load::works::claim_facts(conn, agent, &env).map_err(Problem::internal))?;
+        let facts =
+            self.0.readers.with(|conn| load::works::claim_facts(conn, agent, &env).map_err(Problem::internal))?;
         if facts.is_none_or(|facts| facts.first.is_none()) {
             return Ok(None);
         }

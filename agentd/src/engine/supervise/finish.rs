@@ -108,7 +108,8 @@ impl Course {
                 Ok(state) => matches!(state, WorkState::Completed | WorkState::Verifying),
                 Err(problem) if problem.code == Code::StaleFence => false,
                 Err(problem) => {
-                    self.give_up(FailureReason::NotStarted, format!("its result could not be handed in: {problem}")).await;
+                    self.give_up(FailureReason::NotStarted, format!("its result could not be handed in: {problem}"))
+                        .await;
                     false
                 }
             },

@@ -38,8 +38,10 @@ impl Supervisor {
                 Err(Problem::new(Code::WrongState, format!("{asks}, and this host can do {} at best", level.as_str()))
                     .hint("see what is missing: agentctl doctor"))
             }
-            Some(Err(reason)) => Err(Problem::new(Code::WrongState, format!("{asks}, and this host can do none: {reason}"))
-                .hint("see what is missing: agentctl doctor")),
+            Some(Err(reason)) => {
+                Err(Problem::new(Code::WrongState, format!("{asks}, and this host can do none: {reason}"))
+                    .hint("see what is missing: agentctl doctor"))
+            }
             None => Err(Problem::new(Code::Busy, "what this host can do is not known yet").hint("try again")),
         }
     }
@@ -64,9 +66,8 @@ impl Engine {
             Ok::<_, Problem>((runtime, place, work, content))
         })?;
         let (runtime, files) = runtime.ok_or_else(|| missing("the program"))?;
-        let content: WorkContent = content.ok_or_else(|| {
-            missing("the content").hint("it was erased: cancel the work, and submit it anew")
-        })?;
+        let content: WorkContent =
+            content.ok_or_else(|| missing("the content").hint("it was erased: cancel the work, and submit it anew"))?;
         let workspace = content.workspace.or_else(|| needs_workspace(&work.spec).then(WorkspaceDocument::default));
         let job = Job {
             run: claim.run,

@@ -84,7 +84,8 @@ impl Course {
         let mut collected = None;
         if told.job.workspace.is_some() {
             let end = steps.run(Step::Collect, self.spec(told, Step::Collect, &context), None, |_| {}).await?;
-            if let Err(conclusion) = tally.helper("what it made cannot be collected", steps.folder, Step::Collect, end) {
+            if let Err(conclusion) = tally.helper("what it made cannot be collected", steps.folder, Step::Collect, end)
+            {
                 return Ok(conclusion.blame_program());
             }
             match runner::collected(steps.folder) {
@@ -153,7 +154,8 @@ impl Course {
 
     fn schemas(&self, told: &Told) -> Result<Vec<Option<serde_json::Value>>, Problem> {
         let key = told.work.key;
-        let content = self.engine.0.readers.with(|conn| load::content::of_work(conn, key).map_err(Problem::internal))?;
+        let content =
+            self.engine.0.readers.with(|conn| load::content::of_work(conn, key).map_err(Problem::internal))?;
         Ok(content.map(|content| content.schemas).unwrap_or_default())
     }
 
@@ -199,7 +201,10 @@ impl Course {
             let (met, mut said) = verdict_of(steps, step, &outcome, &command.command);
             if !changed.is_empty() {
                 let names: Vec<&str> = changed.iter().take(MAX_PROTECTED).map(String::as_str).collect();
-                said.push_str(&format!("\nprotected paths were changed, and put back before it ran: {}", names.join(", ")));
+                said.push_str(&format!(
+                    "\nprotected paths were changed, and put back before it ran: {}",
+                    names.join(", ")
+                ));
             }
             sayings.say(place, met, &said);
             let evidence = evidence(steps, step, &outcome, tree, changed);
@@ -269,7 +274,9 @@ impl Course {
         }
         let (host, folder) = (self.supervisor.runs.host.clone(), steps.folder.clone());
         let kept = blocking(move || {
-            let keep = |name: &str, file: std::path::PathBuf| runner::artefact(&host, name, folder.folder(), &file, MAX_ARTEFACT);
+            let keep = |name: &str, file: std::path::PathBuf| {
+                runner::artefact(&host, name, folder.folder(), &file, MAX_ARTEFACT)
+            };
             Ok::<_, std::io::Error>(vec![
                 keep("agentd/changes.diff", folder.changes())?,
                 keep("agentd/result.bundle", folder.bundle())?,
@@ -290,7 +297,8 @@ impl Course {
             return Ok(());
         }
         let work = self.run.work;
-        let known = self.engine.0.readers.with(|conn| load::programs::is_base_judged(conn, work).map_err(Problem::internal));
+        let known =
+            self.engine.0.readers.with(|conn| load::programs::is_base_judged(conn, work).map_err(Problem::internal));
         if known? {
             return Ok(());
         }

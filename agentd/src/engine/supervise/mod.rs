@@ -160,7 +160,10 @@ impl Supervisor {
                 self.wake.notify_one();
             }
             (EventData::WorkSubmitted(spec), _) if spec.state == WorkState::Ready => self.wake.notify_one(),
-            (EventData::WorkReadied(_) | EventData::WorkRetried(_) | EventData::LeaseVoided(_), Subject::Work(work)) => {
+            (
+                EventData::WorkReadied(_) | EventData::WorkRetried(_) | EventData::LeaseVoided(_),
+                Subject::Work(work),
+            ) => {
                 self.tell_work(*work);
                 self.wake.notify_one();
             }

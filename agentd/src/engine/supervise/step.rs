@@ -118,11 +118,7 @@ impl Steps<'_> {
         runner::look(self.folder, step).map_err(Problem::internal)
     }
 
-    async fn watch(
-        &self,
-        watched: &mut Watched,
-        began: &mut impl FnMut(&Started),
-    ) -> Result<StepEnd, Problem> {
+    async fn watch(&self, watched: &mut Watched, began: &mut impl FnMut(&Started)) -> Result<StepEnd, Problem> {
         let mut pause = BEGINNING_MS.0;
         loop {
             match self.look(watched.step)? {
