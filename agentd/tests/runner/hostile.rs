@@ -80,7 +80,12 @@ fn tests_that_the_program_made_easy_are_put_back_and_named() {
             scene.accept(serde_json::json!({ "command": "sh tests/t.sh || true" }));
             scene.accept(serde_json::json!({ "command": command, "protected_paths": ["tests/**", "*.none"] }));
             let collected = scene.up_to_collected(bundle);
-            assert_eq!(scene.check(1, &collected).ending, Ending::Exited(1), "{script}: {}", scene.said(Step::Check(1)));
+            assert_eq!(
+                scene.check(1, &collected).ending,
+                Ending::Exited(1),
+                "{script}: {}",
+                scene.said(Step::Check(1))
+            );
             assert!(began(&scene.folder(), Step::Check(1)));
             let named = collected.protected_changed(1);
             assert!(named.iter().any(|path| path == "tests/t.sh"), "{script}: {named:?}");

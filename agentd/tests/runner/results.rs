@@ -63,7 +63,8 @@ fn what_is_no_result_is_told_why() {
 #[test]
 fn a_program_is_told_its_task_in_each_way_there_is() {
     for &level in levels() {
-        let script = r#"cat; cat "$AGENTD_TASK" "$1" "$2" "$HOME/.config/tool.toml"; echo "$EDITOR" "$AGENTD_AGENT"; "$3/fix""#;
+        let script =
+            r#"cat; cat "$AGENTD_TASK" "$1" "$2" "$HOME/.config/tool.toml"; echo "$EDITOR" "$AGENTD_AGENT"; "$3/fix""#;
         let mut scene = scene(
             level,
             serde_json::json!({

@@ -1,16 +1,16 @@
 //! A host of its own, a run on it, and real shims on records that are laid out as agentd-launch lays them out.
 
-
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use agentd::runner::{
-    Collected, Context, Folder, Host, Job, Look, Output, RunDefaults, Step, collected, lay_out, look, output, prepared, spec,
+    Collected, Context, Folder, Host, Job, Look, Output, RunDefaults, Step, collected, lay_out, look, output, prepared,
+    spec,
 };
 use agentd_schemas::document::{Acceptance, Runtime, WorkspaceDocument};
 use agentd_schemas::launch::{Ending, LaunchSpec, Level, Outcome, RunAs, SPEC_FILE};
