@@ -15,7 +15,7 @@ use super::look::in_record;
 /// Name of `{{ result_file }}` in the program's home.
 pub(super) const RESULT_FILE: &str = "result";
 /// Bytes of one line of JSON that is looked into: a result, escaped, and what is around it.
-const MAX_LINE_BYTES: u64 = 4 * MAX_RESULT_BYTES as u64;
+const MAX_LINE_BYTES: u64 = 16 << 20;
 /// Bytes of the id of a session, at most.
 const MAX_SESSION_BYTES: usize = 1024;
 
