@@ -116,7 +116,7 @@ fn what_no_tree_can_have_is_left_out_by_name_and_links_stay_links() {
 line"
         rm src/b; mkfifo src/b
         rm -r tests; mkdir -p elsewhere; echo t >elsewhere/t.sh; ln -s elsewhere tests
-        printf '\000\001' >binary; echo '*  diff=none' >.gitattributes
+        printf '\000\001' >binary; echo '* diff' >.gitattributes
     "#;
     each(script, |scene, bundle| {
         let collected = scene.up_to_collected(bundle);
