@@ -81,9 +81,10 @@ fn check_program(program: &Program) -> Checked {
     }
     check_count("program.files", program.files.len())?;
     check_bytes("program.files", program.files.values())?;
-    let paths: Vec<&String> = program.files.keys().collect();
-    if let Some(pair) = paths.windows(2).find(|pair| clashes(pair[0], pair[1])) {
-        return refuse("program.files", format!("{:?} and {:?} cannot both be there", pair[0], pair[1]));
+    for (one, other) in program.files.keys().flat_map(|one| program.files.keys().map(move |other| (one, other))) {
+        if one < other && clashes(one, other) {
+            return refuse("program.files", format!("{one:?} and {other:?} cannot both be there"));
+        }
     }
     check_count("program.exit_codes", program.exit_codes.len())?;
     for code in program.exit_codes.keys() {

@@ -156,12 +156,10 @@ fn fields(text: &[u8]) -> Result<impl Iterator<Item = String> + '_, String> {
     let cut = || "it is cut short".to_owned();
     let body = text.strip_prefix(format!("{HEAD}\0").as_bytes()).ok_or("it does not begin as it should")?;
     let body = body.strip_suffix(format!("{END}\0").as_bytes()).ok_or_else(cut)?;
-    if !body.is_empty() && !body.ends_with(b"\0") {
-        return Err(cut());
-    }
+    let body = if body.is_empty() { None } else { Some(body.strip_suffix(b"\0").ok_or_else(cut)?) };
     // Paths are bytes; for people and patterns what is no UTF-8 in them is replaced.
-    let fields = body.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned());
-    Ok(fields.take(body.iter().filter(|byte| **byte == 0).count()))
+    let text = |field| String::from_utf8_lossy(field).into_owned();
+    Ok(body.into_iter().flat_map(move |body| body.split(|byte| *byte == 0).map(text)))
 }
 
 fn one_field(text: &[u8], name: &str) -> Result<String, String> {

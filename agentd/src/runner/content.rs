@@ -15,7 +15,7 @@ use super::host::Host;
 
 /// Bytes copied at once.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Below this share of free disk, in percent, nothing is taken.
+/// Below this share of free disk, in percent, nothing is taken, where the host does not say otherwise.
 pub const MIN_FREE_PERCENT: u64 = 10;
 
 /// What is kept.
@@ -42,11 +42,12 @@ pub struct Kept {
     pub modified_s: u64,
 }
 
-/// Refuses to take anything where the disk is nearly full.
-pub fn check_room(path: &Path) -> io::Result<()> {
+/// Refuses to take anything, and to start anything, where the disk below `path` is nearly full.
+pub fn check_room(host: &Host, path: &Path) -> io::Result<()> {
     let (free, total) = files::free_share(path)?;
-    if u128::from(free) * 100 < u128::from(total) * u128::from(MIN_FREE_PERCENT) {
-        let text = format!("{free} of {total} bytes are free below {}, less than {MIN_FREE_PERCENT} %", path.display());
+    let least = host.defaults.min_free_percent;
+    if u128::from(free) * 100 < u128::from(total) * u128::from(least) {
+        let text = format!("{free} of {total} bytes are free below {}, less than {least} %", path.display());
         return Err(io::Error::new(io::ErrorKind::StorageFull, text));
     }
     Ok(())
@@ -61,7 +62,7 @@ pub fn store(host: &Host, uid: u32, from: File, most: u64) -> io::Result<Stored>
     files::folder(&host.content, 0o700)?;
     let folder = host.content.join(uid.to_string());
     files::folder(&folder, 0o700)?;
-    check_room(&folder)?;
+    check_room(host, &folder)?;
     keep(&folder, from, most)
 }
 

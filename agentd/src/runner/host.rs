@@ -12,6 +12,7 @@ use agentd_schemas::launch::{Level, RUN_UIDS, RunAs, overlap};
 use agentd_schemas::unit::name::Slug;
 
 use super::commit::Commit;
+use super::content::MIN_FREE_PERCENT;
 use super::places::OWN_TARGETS;
 use crate::domain::runtime::check_runtime;
 
@@ -74,6 +75,8 @@ pub struct RunDefaults {
     pub judge_ms: u64,
     /// Whether setups may have the host's network.
     pub setup_egress: bool,
+    /// Below this share of free disk, in percent, nothing is taken in and nothing is started.
+    pub min_free_percent: u64,
 }
 
 impl Default for RunDefaults {
@@ -91,6 +94,7 @@ impl Default for RunDefaults {
             setup_ms: 600_000,
             judge_ms: 600_000,
             setup_egress: false,
+            min_free_percent: MIN_FREE_PERCENT,
         }
     }
 }

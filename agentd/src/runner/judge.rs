@@ -19,7 +19,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    fn of(wrong: Vec<String>, right: String) -> Self {
+    fn of(wrong: &[String], right: String) -> Self {
         if wrong.is_empty() { Self { met: true, said: right } } else { Self { met: false, said: wrong.join("; ") } }
     }
 
@@ -77,7 +77,7 @@ pub fn judge_changes(rules: &ChangesAcceptance, collected: &Collected) -> Judged
     if !rules.binary && !binary.is_empty() {
         wrong.push(format!("no binary file may be changed, and these were: {}", named(binary)));
     }
-    Judged::of(wrong, format!("{} files and {lines} lines were changed", changes.len()))
+    Judged::of(&wrong, format!("{} files and {lines} lines were changed", changes.len()))
 }
 
 /// Holds the files of a result against what must be there, and what must not.
@@ -100,7 +100,7 @@ pub fn judge_files(rules: &FilesAcceptance, collected: &Collected) -> Judged {
         }
         Err(error) => return Judged::pattern(&error),
     }
-    Judged::of(wrong, "the files are as they should be".to_owned())
+    Judged::of(&wrong, "the files are as they should be".to_owned())
 }
 
 /// Looks for an artefact among those that were handed in.
@@ -113,7 +113,7 @@ pub fn judge_artefact(rule: &ArtefactAcceptance, artefacts: &[ArtefactRef]) -> J
         }
         (Some(_), _) => Vec::new(),
     };
-    Judged::of(wrong, format!("the artefact {name} was handed in"))
+    Judged::of(&wrong, format!("the artefact {name} was handed in"))
 }
 
 #[cfg(test)]

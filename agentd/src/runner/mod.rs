@@ -23,6 +23,7 @@ mod files;
 mod folder;
 pub mod garbage;
 mod host;
+mod inside;
 mod judge;
 mod lay_out;
 mod look;

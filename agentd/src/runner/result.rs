@@ -1,7 +1,7 @@
 //! The result of a program: where its document says that it is, bounded, and never through a link.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use agentd_schemas::document::program::{ExitMeaning, ResultFrom};
 use agentd_schemas::http::MAX_RESULT_BYTES;
@@ -15,7 +15,7 @@ use super::look::in_record;
 /// Name of `{{ result_file }}` in the program's home.
 pub(super) const RESULT_FILE: &str = "result";
 /// Bytes of one line of JSON that is looked into: a result, escaped, and what is around it.
-const MAX_LINE_BYTES: u64 = 4 * MAX_RESULT_BYTES as u64;
+const MAX_LINE_BYTES: u64 = 16 << 20;
 /// Bytes of the id of a session, at most.
 const MAX_SESSION_BYTES: usize = 1024;
 
@@ -139,7 +139,7 @@ fn session(job: &Job, folder: &Folder, step: Step) -> Option<String> {
 
 /// The last JSON line of standard output that has something at `pointer`: text as it is, all else as JSON.
 fn last_value(folder: &Folder, step: Step, pointer: &str) -> std::io::Result<Option<String>> {
-    let Some(file) = open_below(folder.folder(), &PathBuf::from(in_record(step, STDOUT_FILE)))? else {
+    let Some(file) = open_below(folder.folder(), &in_record(step, STDOUT_FILE))? else {
         return Ok(None);
     };
     let mut reader = BufReader::new(file);

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use agentd_schemas::document::program::Stdin;
 use agentd_schemas::document::workspace::{ContentKind, Egress};
 use agentd_schemas::launch::{Access, Input, LAUNCH_VERSION, LaunchSpec, Level, Network, RunLimits};
+use agentd_schemas::unit::duration::Span;
+use agentd_schemas::unit::size::Size;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::collected::{MAX_SAID_BYTES, ObjectFormat};
 use super::files::open_below;
-use super::folder::{Folder, Step, run_socket};
+use super::folder::{Folder, Step};
 use super::host::{Context, Host, Job, Refused};
-use super::lay_out::{INSTRUCTIONS, PREVIOUS, TASK};
+use super::inside::{STRICT_HOME, STRICT_TMP, base_environment, task, text};
 use super::places::Places;
-use super::result::RESULT_FILE;
-use super::template::Values;
 
 const PREPARE: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/prepare.sh"));
 const PROGRAM: &str = include_str!("steps/program.sh");
@@ -24,11 +24,6 @@ const COLLECT: &str = concat!(include_str!("steps/common.sh"), include_str!("ste
 const CHECK: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/check.sh"));
 const SEAL: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/seal.sh"));
 
-/// Where programs look for programs.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Home and folder for temporary files at level strict, both empty memory where nothing is mounted.
-const STRICT_HOME: &str = "/home/agent";
-const STRICT_TMP: &str = "/tmp";
 /// Memory of a step that uses git, at least.
 const GIT_MEMORY: u64 = 2 << 30;
 /// What a file may be larger than the workspace where git packs it.
@@ -74,11 +69,12 @@ pub fn spec(host: &Host, job: &Job, step: Step, context: &Context) -> Result<Lau
     Ok(spec)
 }
 
-struct Making<'a> {
-    host: &'a Host,
-    job: &'a Job,
-    folder: Folder,
-    places: Places,
+/// A spec that is being made.
+pub(super) struct Making<'a> {
+    pub(super) host: &'a Host,
+    pub(super) job: &'a Job,
+    pub(super) folder: Folder,
+    pub(super) places: Places,
 }
 
 impl Making<'_> {
@@ -110,7 +106,7 @@ impl Making<'_> {
         };
         let inside = self.for_the_program(context)?;
         let environment = self.environment(&inside)?;
-        let asked = workspace.and_then(|workspace| workspace.setup_timeout).map(|span| span.as_ms());
+        let asked = workspace.and_then(|workspace| workspace.setup_timeout).map(Span::as_ms);
         let mut limits = self.limits();
         limits.wall_ms = asked.unwrap_or(self.host.defaults.setup_ms);
         let program = vec!["/bin/sh".to_owned(), "-c".to_owned(), setup];
@@ -200,7 +196,7 @@ impl Making<'_> {
         let mut program = ["/bin/sh", "-c", CHECK, "check"].map(str::to_owned).to_vec();
         program.extend(words);
         let mut limits = self.limits();
-        limits.wall_ms = command.timeout.map_or(self.host.defaults.judge_ms, |span| span.as_ms());
+        limits.wall_ms = command.timeout.map_or(self.host.defaults.judge_ms, Span::as_ms);
         Ok(self.step(program, environment, judge, Input::Text(String::new()), limits))
     }
 
@@ -218,7 +214,8 @@ impl Making<'_> {
         Ok(self.git_step(SEAL, "seal", arguments, environment, Input::Text(bytes)))
     }
 
-    fn strict(&self) -> bool {
+    /// Whether the run has a file system of its own.
+    pub(super) fn strict(&self) -> bool {
         self.job.level >= Level::Strict
     }
 
@@ -229,7 +226,7 @@ impl Making<'_> {
     }
 
     fn workspace_bytes(&self) -> u64 {
-        let asked = self.job.runtime.resources.workspace_max.map(|size| size.as_bytes());
+        let asked = self.job.runtime.resources.workspace_max.map(Size::as_bytes);
         asked.unwrap_or(self.host.defaults.workspace_bytes)
     }
 
@@ -238,8 +235,8 @@ impl Making<'_> {
         RunLimits {
             wall_ms: defaults.step_ms,
             grace_ms: defaults.grace_ms,
-            output_bytes: asked.output_max.map_or(defaults.output_bytes, |size| size.as_bytes()),
-            memory_bytes: asked.memory_max.map_or(defaults.memory_bytes, |size| size.as_bytes()),
+            output_bytes: asked.output_max.map_or(defaults.output_bytes, Size::as_bytes),
+            memory_bytes: asked.memory_max.map_or(defaults.memory_bytes, Size::as_bytes),
             file_bytes: self.workspace_bytes(),
             tasks: asked.tasks_max.map_or(defaults.tasks, u64::from),
             open_files: defaults.open_files,
@@ -305,80 +302,6 @@ impl Making<'_> {
             limits,
         }
     }
-
-    /// What the program sees, and so its setup.
-    fn for_the_program(&mut self, context: &Context) -> Result<Inside, Refused> {
-        let workspace = self.places.own(self.folder.workspace(), "/workspace", Access::Write);
-        if context.base.is_some() || self.job.has_repository() {
-            // The repository in the workspace borrows its objects.
-            self.places.own(self.folder.base(), "/run/base", Access::Read);
-        }
-        let home = self.places.own(self.folder.home(), STRICT_HOME, Access::Write);
-        let program = self.places.show(self.folder.program(), "/opt/agent", Access::Read);
-        let task = self.places.show(self.folder.task(), "/run/task", Access::Read);
-        let door = self.places.show(self.folder.door(), "/run/door", Access::Read);
-        let tmp = if self.strict() {
-            PathBuf::from(STRICT_TMP)
-        } else {
-            self.places.own(self.folder.tmp(), STRICT_TMP, Access::Write)
-        };
-        for path in self.job.readable(self.host)? {
-            self.places.host(&path);
-        }
-        let socket = run_socket(&self.folder);
-        let socket = door.join(socket.file_name().unwrap_or_default());
-        Ok(Inside { workspace, home, program, task, socket, tmp })
-    }
-
-    fn environment(&self, inside: &Inside) -> Result<BTreeMap<String, String>, Refused> {
-        let mut environment = base_environment(&inside.home, &inside.tmp)?;
-        for profile in self.job.profiles(self.host)? {
-            environment.extend(profile.environment.clone());
-        }
-        let own = [
-            ("AGENTD_WORK", self.job.run.work.to_string()),
-            ("AGENTD_RUN", self.job.run.to_string()),
-            ("AGENTD_ATTEMPT", self.job.run.attempt.to_string()),
-            ("AGENTD_AGENT", self.job.agent.as_str().to_owned()),
-            ("AGENTD_TASK", text(&inside.task.join(TASK))?),
-            ("AGENTD_RUN_SOCKET", text(&inside.socket)?),
-        ];
-        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        Ok(environment)
-    }
-
-    fn values(&self, inside: &Inside, context: &Context) -> Result<Values, Refused> {
-        let claim = &self.job.claim;
-        Ok(Values::new([
-            ("agent", self.job.agent.as_str().to_owned()),
-            ("attempt", self.job.run.attempt.to_string()),
-            ("base", context.base.clone().unwrap_or_default()),
-            ("home", text(&inside.home)?),
-            ("instructions", claim.instructions.clone()),
-            ("instructions_file", text(&inside.task.join(INSTRUCTIONS))?),
-            ("previous_file", text(&inside.task.join(PREVIOUS))?),
-            ("program_dir", text(&inside.program)?),
-            ("result_file", text(&inside.home.join(RESULT_FILE))?),
-            ("run", self.job.run.to_string()),
-            ("session", context.session.clone().unwrap_or_default()),
-            ("socket", text(&inside.socket)?),
-            ("task", task(self.job)?),
-            ("task_file", text(&inside.task.join(TASK))?),
-            ("title", claim.title.clone()),
-            ("work", self.job.run.work.to_string()),
-            ("workspace", text(&inside.workspace)?),
-        ]))
-    }
-}
-
-/// Where things are as the program sees them.
-struct Inside {
-    workspace: PathBuf,
-    home: PathBuf,
-    program: PathBuf,
-    task: PathBuf,
-    socket: PathBuf,
-    tmp: PathBuf,
 }
 
 /// The branch that the commit of a run is on.
@@ -388,24 +311,4 @@ fn branch(job: &Job) -> String {
 
 fn base_of(context: &Context) -> Result<String, Refused> {
     context.base.clone().filter(|base| ObjectFormat::of(base).is_some()).ok_or_else(|| Refused::new("no base is known"))
-}
-
-fn task(job: &Job) -> Result<String, Refused> {
-    serde_json::to_string(&job.claim).map_err(|error| Refused(format!("the task cannot be written: {error}")))
-}
-
-fn text(path: &Path) -> Result<String, Refused> {
-    let text = path.to_str().filter(|text| !text.contains('\n'));
-    text.map(str::to_owned).ok_or_else(|| Refused(format!("{} is no path for programs", path.display())))
-}
-
-fn base_environment(home: &Path, tmp: &Path) -> Result<BTreeMap<String, String>, Refused> {
-    let pairs = [
-        ("PATH", PATH.to_owned()),
-        ("HOME", text(home)?),
-        ("USER", "agent".to_owned()),
-        ("LANG", "C.UTF-8".to_owned()),
-        ("TMPDIR", text(tmp)?),
-    ];
-    Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
 }

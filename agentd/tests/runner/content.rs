@@ -38,6 +38,16 @@ fn content_belongs_to_who_handed_it_in() {
 }
 
 #[test]
+fn nothing_is_taken_in_where_the_disk_is_nearly_full() {
+    let mut scene = Scene::new(Level::Landlock, "true");
+    fs::write(scene.path("in"), "abc").unwrap();
+    scene.host.defaults.min_free_percent = 100;
+    let error = store(&scene.host, 1, File::open(scene.path("in")).unwrap(), 3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+    assert!(list(&scene.host).unwrap().is_empty());
+}
+
+#[test]
 fn what_nobody_needs_any_more_is_garbage() {
     let scene = Scene::new(Level::Landlock, "true");
     lay_out(&scene.host, &scene.job).unwrap();

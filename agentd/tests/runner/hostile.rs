@@ -57,6 +57,15 @@ END
         assert_eq!(scene.check(0, &collected).ending, Ending::Exited(0), "{}", scene.said(Step::Check(0)));
         assert!(!scene.folder().home().join("sprung").exists());
     });
+    // A folder that is closed, and one with rules for git in it.
+    each(
+        "mkdir shut; echo x >shut/f; python3 -c 'import os; os.fchmod(os.open(\"shut\", os.O_RDONLY), 0)'",
+        |scene, bundle| {
+            let collected = scene.up_to_collected(bundle);
+            assert_eq!((collected.left_out[0].kind, collected.left_out[0].path.as_str()), ("unreadable", "shut"));
+            assert!(collected.changes.is_empty());
+        },
+    );
     for replaced in ["rm -rf .git; echo 'gitdir: /' >.git", "rm -rf .git; ln -s / .git", "rm -rf .git; mkfifo .git"] {
         each(&format!("{replaced}; echo changed >src/a"), |scene, bundle| {
             let collected = scene.up_to_collected(bundle);
@@ -107,7 +116,7 @@ fn what_no_tree_can_have_is_left_out_by_name_and_links_stay_links() {
 line"
         rm src/b; mkfifo src/b
         rm -r tests; mkdir -p elsewhere; echo t >elsewhere/t.sh; ln -s elsewhere tests
-        printf '\000\001' >binary; echo '*  diff=none' >.gitattributes
+        printf '\000\001' >binary; echo '* diff' >.gitattributes
     "#;
     each(script, |scene, bundle| {
         let collected = scene.up_to_collected(bundle);

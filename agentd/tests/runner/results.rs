@@ -1,6 +1,9 @@
 //! What a program is told, and where its result is.
 
-use agentd::runner::{NoResult, ProgramResult, Step, result};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use agentd::runner::{NoResult, Profile, ProgramResult, Step, lay_out, result, run_socket, spec};
 use agentd_schemas::document::program::Program;
 use agentd_schemas::launch::Level;
 use serde_json::json;
@@ -83,5 +86,79 @@ fn a_program_is_told_its_task_in_each_way_there_is() {
         let said = scene.said(Step::Program(1));
         assert!(said.contains("All of it.{\"work\":\"w-aaaaaaaaaaaaaaaa\""), "{said}");
         assert!(said.contains("}All of it.nullgoal = 'Make it pass'\nfixer-1 fixer\nran\nheld\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_program_goes_on_with_its_session_in_the_home_that_it_left() {
+    for &level in levels() {
+        let program =
+            json!({ "resume": ["sh", "-c", "cat \"$HOME/left\"; echo $0", "{{ session }}"], "session": "/id" });
+        let scene = scene(level, program, "echo left >\"$HOME/left\"; echo '{\"id\": \"s-1\"}'");
+        let outcome = scene.done(Step::Program(1), None);
+        let session = result(&scene.job, &scene.folder(), 1, &outcome).unwrap().session;
+        scene.context.lock().unwrap().session = session;
+        let outcome = scene.done(Step::Program(2), None);
+        assert_eq!(result(&scene.job, &scene.folder(), 2, &outcome).unwrap().text, "left\ns-1");
+    }
+}
+
+#[test]
+fn the_socket_of_the_run_is_reached_from_inside() {
+    for &level in levels() {
+        let script = "import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['AGENTD_RUN_SOCKET']); \
+                      s.sendall(os.environ['AGENTD_RUN'].encode())";
+        let mut scene = Scene::new(level, "");
+        scene.job.runtime.command = ["python3", "-c", script].map(str::to_owned).to_vec();
+        let folder = lay_out(&scene.host, &scene.job).unwrap();
+        let door = std::os::unix::net::UnixListener::bind(run_socket(&folder)).unwrap();
+        std::fs::set_permissions(run_socket(&folder), std::fs::Permissions::from_mode(0o666)).unwrap();
+        scene.done(Step::Program(1), None);
+        let mut said = String::new();
+        door.accept().unwrap().0.read_to_string(&mut said).unwrap();
+        assert_eq!(said, scene.job.run.to_string());
+    }
+}
+
+#[test]
+fn profiles_are_the_hosts_to_describe_and_its_own_places_are_nobodys() {
+    for &level in levels() {
+        let mut scene = Scene::new(level, "cat \"$TOOLS/tool\"; echo x >\"$TOOLS/tool\" || echo held");
+        let tools = scene.path("tools");
+        std::fs::create_dir(&tools).unwrap();
+        std::fs::set_permissions(&tools, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(tools.join("tool"), "hammer\n").unwrap();
+        scene.job.runtime.sandbox = serde_json::from_value(json!({ "profiles": ["tools"] })).unwrap();
+        assert!(
+            scene.job.check(&scene.host).unwrap_err().to_string().contains("no profile tools; this host has: none")
+        );
+        let environment = [("TOOLS".to_owned(), tools.to_str().unwrap().to_owned())].into();
+        let profile = Profile { read_only_paths: vec![tools.clone()], environment };
+        scene.host.profiles.insert("tools".parse().unwrap(), profile);
+        scene.job.check(&scene.host).unwrap();
+        scene.done(Step::Program(1), None);
+        assert!(scene.said(Step::Program(1)).ends_with("hammer\nheld\n"), "{}", scene.said(Step::Program(1)));
+        scene.host.keep_out.push(tools.join("tool"));
+        assert!(scene.job.check(&scene.host).unwrap_err().to_string().contains("is kept from them"));
+        scene.host.keep_out.clear();
+        for own in ["/workspace/x", "/home", "/run"] {
+            scene.job.runtime.sandbox.read_only_paths = vec![own.to_owned()];
+            assert!(scene.job.check(&scene.host).unwrap_err().to_string().contains("they have their own"), "{own}");
+        }
+    }
+}
+
+#[test]
+fn a_setup_comes_first_and_asks_for_the_network_in_vain_where_the_host_gives_none() {
+    for &level in levels() {
+        let mut scene = Scene::new(level, "cat made; cat \"$HOME/made\"");
+        let setup = json!({ "setup": "echo workspace >made; echo home >\"$HOME/made\"", "setup_egress": "host" });
+        scene.job.workspace = Some(serde_json::from_value(setup).unwrap());
+        assert!(scene.job.check(&scene.host).unwrap_err().to_string().contains("which this host gives to no setup"));
+        assert!(spec(&scene.host, &scene.job, Step::Setup, &scene.context.lock().unwrap()).is_err());
+        scene.job.workspace.as_mut().unwrap().setup_egress = agentd_schemas::document::workspace::Egress::None;
+        scene.done(Step::Setup, None);
+        scene.done(Step::Program(1), None);
+        assert_eq!(scene.said(Step::Program(1)), "workspace\nhome\n");
     }
 }

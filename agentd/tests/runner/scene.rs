@@ -58,7 +58,7 @@ impl Scene {
             shim: root.join("own/agentd-shim"),
             keep_out: Vec::new(),
             profiles: BTreeMap::new(),
-            defaults: RunDefaults { step_ms: 60_000, tasks: 4096, ..RunDefaults::default() },
+            defaults: RunDefaults { step_ms: 60_000, tasks: 4096, min_free_percent: 0, ..RunDefaults::default() },
             uids: None,
         };
         let uid = 50_000 + (process * 64 + count) % 5_000;

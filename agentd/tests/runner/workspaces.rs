@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use agentd::runner::Step;
+use agentd::runner::{CommitDraft, Identity, Step, commit};
+use agentd_schemas::key::openssh::PrivateKey;
 
 use crate::scene::{Repository, Scene, levels};
 
@@ -53,6 +54,12 @@ fn a_bundle_that_lies_is_no_workspace() {
         for bytes in [&whole[..whole.len() / 2], &whole[..40], b"", b"# v2 git bundle\n", &[7; 5000]] {
             assert!(said(&mut scene, &second, bytes).contains("the bundle cannot be used"), "{} bytes", bytes.len());
         }
+        let clone = scene.path("shallow");
+        let _ = fs::remove_dir_all(&clone);
+        let from = format!("file://{}", person.0.display());
+        person.git(&["clone", "-q", "--depth=1", "--branch=main", &from, clone.to_str().unwrap()]);
+        let shallow = fs::read(Repository(clone).bundle(&scene)).unwrap();
+        assert!(said(&mut scene, &second, &shallow).contains("a shallow clone?"));
         let mut flipped = whole.clone();
         let place = flipped.len() - 30;
         flipped[place] ^= 1;
@@ -150,5 +157,44 @@ fn a_tar_that_leads_out_reaches_nothing() {
         fs::write(scene.path("garbage"), [9; 4000]).unwrap();
         let _ = fs::remove_dir_all(scene.folder().folder());
         assert!(scene.fails(Step::Prepare, Some(&scene.path("garbage"))).contains("cannot be unpacked"));
+    }
+}
+
+#[test]
+fn a_program_that_changes_nothing_leaves_a_bundle_with_all_of_a_tar() {
+    for &level in levels() {
+        let mut scene = Scene::new(level, "true");
+        fs::create_dir_all(scene.path("tree/empty")).unwrap();
+        fs::write(scene.path("tree/a b"), "x\n").unwrap();
+        let archive = tar(&scene, &["."]);
+        scene.tar_workspace();
+        let collected = scene.up_to_collected(&archive);
+        assert!(collected.changes.is_empty() && collected.left_out.is_empty());
+        assert_eq!(fs::read(scene.folder().changes()).unwrap(), b"");
+        let author = Identity { name: String::new(), email: String::new() };
+        let draft = CommitDraft {
+            format: collected.format,
+            tree: collected.tree.clone(),
+            parents: vec![collected.base.clone()],
+            author,
+            seconds: 0,
+            title: String::new(),
+            body: String::new(),
+            trailers: Vec::new(),
+        };
+        let made = commit(&draft, &PrivateKey::from_seed(&[1; 32])).unwrap();
+        let id = made.id.clone();
+        scene.context.lock().unwrap().commit = Some(made);
+        scene.done(Step::Seal, None);
+        let person = Repository::new(&scene, "person", "sha1");
+        person.git(&["fetch", "-q", scene.folder().bundle().to_str().unwrap(), "refs/heads/*:refs/heads/*"]);
+        assert_eq!(person.git(&["show", &format!("{id}:a b")]), "x");
+        person.git(&["fsck", "--strict"]);
+        // A commit that is not what the daemon made is not stored.
+        let mut context = scene.context.lock().unwrap();
+        context.commit.as_mut().unwrap().bytes.push(b'!');
+        drop(context);
+        fs::remove_dir_all(scene.folder().record(Step::Seal)).unwrap();
+        assert!(scene.fails(Step::Seal, None).contains("git names the commit"));
     }
 }

@@ -15,7 +15,8 @@ cp "$base/index" "$GIT_INDEX_FILE"
 size=$(measure "$workspace" "$max_bytes" "$max_files")
 cd "$workspace"
 # git opens these before it looks what they are, and a FIFO would be a wait.
-odd=$(find . \( -name .gitignore -o -name .gitattributes -o -name .gitmodules \) ! -type f ! -type d ! -type l -print -quit)
+odd=$(find . \( -name .gitignore -o -name .gitattributes -o -name .gitmodules \) \
+    ! -type f ! -type d ! -type l -print -quit 2>"$result/closed") || : # closed folders are told below
 [ -z "$odd" ] || give_up "the workspace cannot be read: $odd is no file"
 
 # Submodules stay as they were: what a program put into one is in no tree.

@@ -89,7 +89,7 @@ export GIT_COMMITTER_NAME=agentd GIT_COMMITTER_EMAIL=agentd@localhost GIT_COMMIT
 # measure FOLDER BYTES FILES: refuses a folder that has more, and says what it has. Bytes are those that a file claims or
 # those that it takes, whichever are more.
 measure() {
-    find "$1" -mindepth 1 -printf '%s %b %P\n' | awk -v bytes="$2" -v files="$3" '
+    find "$1" -mindepth 1 -printf '%s %b %P\n' 2>/dev/null | awk -v bytes="$2" -v files="$3" '
         $1 ~ /^[0-9]+$/ && $2 ~ /^[0-9]+$/ {
             size = $1 > $2 * 512 ? $1 : $2 * 512
             sum += size; count++
