@@ -347,7 +347,7 @@ async fn an_artefact_has_a_length_and_a_bound_and_leaves_nothing_when_it_is_refu
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
     // Who goes in the middle leaves nothing, neither bytes nor a place.
-    for _ in 0..MAX_ARTEFACTS + 1 {
+    for _ in 0..=MAX_ARTEFACTS {
         let mut stream = scene.connect().await;
         stream.write_all(post("content-length: 9\r\n", "half").as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
