@@ -30,6 +30,50 @@ async fn a_program_in_its_sandbox_is_heard_at_each_level() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn agentctl_speaks_as_the_run_that_it_is_in() {
+    let Some(agentctl) = scene::agentctl() else { return };
+    for level in levels() {
+        let scene = Scene::new().await;
+        let run = scene.run().await;
+        std::fs::copy(&agentctl, run.work.join("agentctl")).unwrap();
+        let script = "set -e; export HOME=$PWD; a=./agentctl; printf report > report.txt; : > empty
+            $a run show; $a run progress counting; $a run note 'two are goats'; $a run cost --tokens 7 --money 0.02usd
+            $a run reserve --tokens 5; $a run artefact report.txt --name 'reports/a b.txt'; $a run artefact empty
+            $a run artefacts; $a run submit 'Count the south field' --key south; $a run submit 'Count the south field' --key south
+            $a status || echo \"status: $?\"; $a run artefact report.txt --name ../x || echo \"name: $?\"
+            printf '{\"sheep\": 38}' | $a run finish --file -; $a run finish --result 39 || echo \"again: $?\"";
+        let outcome = scene.start(&run, level, script).end();
+        let said = run.output();
+        assert_eq!(outcome.ending, Ending::Exited(0), "{level:?}: {said}");
+        for part in
+            ["Count the sheep", "attempt  1 of", "noted", "recorded", "reports/a b.txt: 6 bytes", "empty: 0 bytes"]
+        {
+            assert!(said.contains(part), "{level:?}: {part} not in {said}");
+        }
+        for part in ["status: 5", "name: 2", "handed in: 13 bytes", "again: 1"] {
+            assert!(said.contains(part), "{level:?}: {part} not in {said}");
+        }
+        let handed = scene.engine.handed_in(&run.run, &run.folder).unwrap();
+        assert_eq!((handed.result.as_deref(), handed.artefacts.len()), (Some("{\"sheep\": 38}"), 2), "{level:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_waited_for_and_its_answer_printed() {
+    let Some(agentctl) = scene::agentctl() else { return };
+    for level in levels() {
+        let scene = Scene::new().await;
+        let run = scene.run().await;
+        std::fs::copy(&agentctl, run.work.join("agentctl")).unwrap();
+        let shim = scene.start(&run, level, "./agentctl run ask 'do goats count?' --wait > answer");
+        scene.until_asked(&run).await;
+        scene.answer(&run, "they do not").await;
+        assert_eq!(shim.end().ending, Ending::Exited(0), "{level:?}");
+        assert_eq!(std::fs::read_to_string(run.work.join("answer")).unwrap(), "they do not\n", "{level:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_left_its_session_is_still_of_the_run() {
     for level in levels() {
         let scene = Scene::new().await;

@@ -142,6 +142,23 @@ impl Scene {
         }
     }
 
+    /// Waits until the run waits for a person.
+    pub(crate) async fn until_asked(&self, run: &Run) {
+        let mut size = self.engine.size();
+        let work = run.run.work.to_string();
+        let asked = async {
+            while self.engine.work(&owner(), &work).unwrap().row.state != "waiting" {
+                size.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap();
+    }
+
+    /// A person answers.
+    pub(crate) async fn answer(&self, run: &Run, text: &str) {
+        self.engine.answer(&owner(), &run.run.work.to_string(), text).await.unwrap();
+    }
+
     /// How many were not who they should be.
     pub(crate) fn refused(&self) -> u64 {
         self.engine.status(&Caller::person(0, true, false)).unwrap().denials.unauthenticated
@@ -291,4 +308,13 @@ fn can(level: Level) -> bool {
         eprintln!("skipped: level strict needs bubblewrap and user namespaces");
     }
     can
+}
+
+/// The command line, where it was built beside the shim: a test of agentd alone does not build it.
+pub(crate) fn agentctl() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_BIN_EXE_agentd-shim")).with_file_name("agentctl");
+    if !path.exists() {
+        eprintln!("skipped: agentctl is not built; cargo build --workspace builds it");
+    }
+    path.exists().then_some(path)
 }

@@ -400,6 +400,23 @@ async fn documents_are_read_strictly_and_have_no_fence() {
 }
 
 #[tokio::test]
+async fn who_is_slow_or_sends_a_gigabyte_is_cut_off_and_nobody_else() {
+    let scene = scene().await;
+    let head = "HTTP/1.1\r\nhost: agentd\r\nconnection: close\r\n";
+    let gigabyte = scene.raw(&format!("POST /v1/run/finish {head}content-length: 1073741824\r\n\r\n{{")).await;
+    assert!(gigabyte.starts_with("HTTP/1.1 413 "), "{gigabyte}");
+    // From here on time passes as soon as everybody waits.
+    tokio::time::pause();
+    let half = format!("POST /v1/run/artefact?name=a {head}content-length: 9\r\n\r\nhalf");
+    let (half, silent) = tokio::join!(scene.raw(&half), scene.raw("GET /v1/r"));
+    assert!(half.starts_with("HTTP/1.1 400 ") && half.contains("within 30 seconds"), "{half}");
+    assert_eq!(silent, "");
+    tokio::time::resume();
+    assert!(std::fs::read_dir(scene.state.join("artefacts")).unwrap().next().is_none());
+    assert_eq!(scene.artefact("a", "whole").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_run_has_so_many_connections_and_no_more() {
     let scene = scene().await;
     let mut open = Vec::new();
