@@ -23,7 +23,7 @@ async fn a_program_in_its_sandbox_is_heard_at_each_level() {
         for part in ["\"title\":\"Count the sheep\"", "\"directive\":\"continue\"", "report.txt", "\"sha256\""] {
             assert!(said.contains(part), "{level:?}: {part} not in {said}");
         }
-        let handed = scene.engine.handed_in(&run.run, &run.folder).unwrap();
+        let handed = scene.engine.handed_in(&run.named, &run.folder).unwrap();
         assert_eq!((handed.result.as_deref(), handed.artefacts.len()), (Some("38"), 1), "{level:?}");
         assert_eq!(scene.refused(), 0, "{level:?}");
     }
@@ -53,7 +53,7 @@ async fn agentctl_speaks_as_the_run_that_it_is_in() {
         for part in ["status: 5", "name: 2", "handed in: 13 bytes", "again: 1"] {
             assert!(said.contains(part), "{level:?}: {part} not in {said}");
         }
-        let handed = scene.engine.handed_in(&run.run, &run.folder).unwrap();
+        let handed = scene.engine.handed_in(&run.named, &run.folder).unwrap();
         assert_eq!((handed.result.as_deref(), handed.artefacts.len()), (Some("{\"sheep\": 38}"), 2), "{level:?}");
     }
 }
@@ -99,10 +99,10 @@ async fn who_is_outside_is_refused_whoever_it_is() {
         let refused = |answer: String, who: &str| {
             assert!(answer.contains("you are not of it") && answer.contains("401"), "{level:?}: {who}: {answer}");
         };
-        refused(scene.outside(&run, scene.uid), "a process of the same user");
+        refused(Scene::outside(&run, scene.uid), "a process of the same user");
         assert_eq!(scene.refused(), 1);
         if scene.uid.is_some() {
-            refused(scene.outside(&run, None), "root");
+            refused(Scene::outside(&run, None), "root");
             assert_eq!(scene.refused(), 2);
         }
         shim.stop();

@@ -31,6 +31,9 @@ use tokio::sync::watch;
 /// curl as programs call it: the answer on stdout, also that of a refusal, which is exit code 22.
 pub(crate) const ASK: &str = "curl --silent --fail-with-body --unix-socket $AGENTD_RUN_SOCKET";
 
+/// Scenes of this process.
+static SCENES: AtomicU32 = AtomicU32::new(0);
+
 /// A folder that goes away with the test.
 struct Folder(PathBuf);
 
@@ -63,7 +66,7 @@ pub(crate) struct Scene {
 
 /// One run: its door is open.
 pub(crate) struct Run {
-    pub(crate) run: RunRef,
+    pub(crate) named: RunRef,
     pub(crate) folder: PathBuf,
     pub(crate) record: PathBuf,
     pub(crate) work: PathBuf,
@@ -99,8 +102,7 @@ impl Scene {
         let own = place.0.join("agentd-shim");
         fs::copy(env!("CARGO_BIN_EXE_agentd-shim"), &own).unwrap();
         // Each scene counts its own tasks, so each has a user of its own.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let nth = std::process::id() * 16 + COUNT.fetch_add(1, Ordering::Relaxed);
+        let nth = std::process::id() * 16 + SCENES.fetch_add(1, Ordering::Relaxed);
         let uid = (effective_uid() == 0).then(|| 60_000 + nth % 5_000);
         Self { engine, uid, enrolled: AtomicU8::new(0), place, _state: state, _stop: stop }
     }
@@ -133,7 +135,7 @@ impl Scene {
             shim: shim.subscribe(),
         };
         self.engine.open_door(door).unwrap();
-        Run { run, folder, record, work, shim }
+        Run { named: run, folder, record, work, shim }
     }
 
     fn give(&self, path: &Path) {
@@ -145,7 +147,7 @@ impl Scene {
     /// Waits until the run waits for a person.
     pub(crate) async fn until_asked(&self, run: &Run) {
         let mut size = self.engine.size();
-        let work = run.run.work.to_string();
+        let work = run.named.work.to_string();
         let asked = async {
             while self.engine.work(&owner(), &work).unwrap().row.state != "waiting" {
                 size.changed().await.unwrap();
@@ -156,7 +158,7 @@ impl Scene {
 
     /// A person answers.
     pub(crate) async fn answer(&self, run: &Run, text: &str) {
-        self.engine.answer(&owner(), &run.run.work.to_string(), text).await.unwrap();
+        self.engine.answer(&owner(), &run.named.work.to_string(), text).await.unwrap();
     }
 
     /// How many were not who they should be.
@@ -172,7 +174,7 @@ impl Scene {
     }
 
     /// Asks at the door of a run from outside.
-    pub(crate) fn outside(&self, run: &Run, uid: Option<u32>) -> String {
+    pub(crate) fn outside(run: &Run, uid: Option<u32>) -> String {
         let mut command = Self::command(uid, Path::new("/usr/bin/curl"));
         command.args(["--silent", "--include", "--unix-socket"]).arg(run.folder.join(DOOR_FOLDER).join(DOOR_SOCKET));
         String::from_utf8(command.arg("http://agentd/v1/run").output().unwrap().stdout).unwrap()
