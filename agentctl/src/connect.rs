@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentd_schemas::dbus::BUS_NAME;
+use agentd_schemas::problem::{Code, Problem};
 use zbus::Connection;
 use zbus::connection::Builder;
 use zbus::names::BusName;
@@ -24,6 +25,8 @@ const SOCKET: &str = "control.sock";
 const SYSTEM_SOCKET: &str = "/run/agentd/control.sock";
 /// Where the system bus is, unless the environment says otherwise.
 const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+/// Names the socket of a run to the programs in it.
+pub(crate) const RUN_SOCKET: &str = "AGENTD_RUN_SOCKET";
 /// For saying hello: a socket whose process does not answer is no door.
 const HELLO: Duration = Duration::from_secs(10);
 /// For one call; bulk calls have none.
@@ -65,6 +68,7 @@ pub(crate) struct Reached {
 pub(crate) async fn open(asked: Option<&str>, timeout: Option<Duration>) -> Result<Reached, Failure> {
     let doors = match asked {
         Some(asked) => vec![parse(asked)?],
+        None if ambient::var(RUN_SOCKET).is_some() => return Err(within_a_run()),
         None => doors(),
     };
     let mut tried = Vec::new();
@@ -75,6 +79,13 @@ pub(crate) async fn open(asked: Option<&str>, timeout: Option<Duration>) -> Resu
         }
     }
     Err(nowhere(asked, &tried))
+}
+
+/// What a program inside a run is told that asks for more than a run has.
+fn within_a_run() -> Failure {
+    let problem = Problem::new(Code::Denied, "this is inside a run, and a run has only agentctl run")
+        .hint("see: agentctl run --help; agentctl run ask asks a person");
+    problem.into()
 }
 
 fn nowhere(asked: Option<&str>, tried: &[String]) -> Failure {
@@ -215,6 +226,13 @@ fn spoken(error: &zbus::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_told_what_it_has() {
+        let told = within_a_run().told(false);
+        assert!(told.starts_with("error: this is inside a run, and a run has only agentctl run\nhint: "), "{told}");
+        assert_eq!(within_a_run().exit(), 5);
+    }
 
     #[test]
     fn an_address_names_a_socket_or_a_bus() {

@@ -5,6 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use agentd_schemas::event::ArtefactRef;
+use agentd_schemas::http::run::{
+    RunArtefacts, RunChildren, RunCost, RunDocument, RunFail, RunFinish, RunFinished, RunNote, RunProgress, RunReserve,
+};
 use agentd_schemas::http::{
     ChallengeRequest, ChallengeResponse, Children, Claim, ClaimRequest, Complete, Completed, Cost, Fail, Fenced,
     Health, Heartbeat, MAX_REQUEST_BYTES, Note, Reserve, RunStatus, TokenRequest, TokenResponse,
@@ -37,6 +41,8 @@ enum Door {
     Agent,
     /// The agent that holds the run of the path.
     Run,
+    /// The run itself, at its own socket.
+    Own,
 }
 
 struct Document {
@@ -67,6 +73,11 @@ impl Document {
         let mut operation = json!({ "operationId": name, "summary": says, "responses": responses });
         match door {
             Door::Open => operation["security"] = json!([]),
+            Door::Own => {
+                operation["security"] = json!([]);
+                operation["tags"] = json!(["inside a run"]);
+                operation["operationId"] = json!(format!("own-{name}"));
+            }
             Door::Agent => {}
             Door::Run => operation["parameters"] = json!([{ "$ref": "#/components/parameters/Run" }]),
         }
@@ -152,6 +163,38 @@ fn runs(document: &mut Document) {
     document.post::<Fail, Completed>(&Door::Run, &path("fail"), "Gives up", &OF_A_RUN);
 }
 
+/// What a run that agentd started says at its own socket.
+fn own(document: &mut Document) {
+    let path = |what: &str| format!("/v1/run/{what}");
+    let money: Vec<Code> = OF_A_RUN.into_iter().chain([Code::KeyReused, Code::BudgetExhausted]).collect();
+    let aside: Vec<Code> = money.iter().copied().chain([Code::Frozen]).collect();
+    let said: Vec<Code> = OF_A_RUN.into_iter().chain([Code::KeyReused]).collect();
+    let parts: Vec<Code> = said.iter().copied().chain([Code::Cycle, Code::Frozen]).collect();
+    let door = &Door::Own;
+    let show = document.operation::<RunDocument>(door, "/v1/run", "The work, and how it stands", &OF_A_RUN);
+    document.paths.insert("/v1/run".to_owned(), json!({ "get": show }));
+    document.post::<RunProgress, RunStatus>(door, &path("progress"), "Says what it does now", &OF_A_RUN);
+    document.post::<RunReserve, RunStatus>(door, &path("reserve"), "Sets money and tokens aside", &aside);
+    document.post::<RunCost, RunStatus>(door, &path("cost"), "Says what was spent", &money);
+    document.post::<RunNote, RunStatus>(door, &path("note"), "Adds a note", &said);
+    document.post::<RunNote, RunStatus>(door, &path("ask"), "Asks a person and waits", &said);
+    document.post::<RunChildren, SubmittedView>(door, &path("children"), "Submits works as parts", &parts);
+    let mut artefact = document.operation::<ArtefactRef>(door, &path("artefact"), "Hands in an artefact", &OF_A_RUN);
+    artefact["parameters"] = json!([{
+        "name": "name",
+        "in": "query",
+        "required": true,
+        "description": "A plain relative path.",
+        "schema": { "type": "string", "maxLength": 200 },
+    }]);
+    artefact["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": {} } });
+    document.paths.insert(path("artefact"), json!({ "post": artefact }));
+    let list = document.operation::<RunArtefacts>(door, &path("artefacts"), "What was handed in", &OF_A_RUN);
+    document.paths.insert(path("artefacts"), json!({ "get": list }));
+    document.post::<RunFinish, RunFinished>(door, &path("finish"), "Hands in the result", &OF_A_RUN);
+    document.post::<RunFail, Completed>(door, &path("fail"), "Gives up", &said);
+}
+
 fn generated() -> String {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
@@ -159,6 +202,7 @@ fn generated() -> String {
     let mut document = Document { generator: settings.into_generator(), paths: Map::new() };
     sessions(&mut document);
     runs(&mut document);
+    own(&mut document);
     let whole = json!({
         "openapi": "3.1.0",
         "info": {
@@ -167,7 +211,9 @@ fn generated() -> String {
             "summary": "HTTP/1.1 with JSON on a unix socket",
             "description": format!(
                 "The socket's path is the property AgentsSocket of org.agentd1.Host. A request has at most {} MiB. A \
-                 bearer token is good for the uid that it was given to. docs/http.md walks through every route.",
+                 bearer token is good for the uid that it was given to. What is tagged with `inside a run` is at the socket \
+                 of a run that agentd started, AGENTD_RUN_SOCKET, and needs no token. docs/http.md walks through every \
+                 route.",
                 MAX_REQUEST_BYTES >> 20
             ),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },

@@ -33,6 +33,7 @@ mod log;
 mod man;
 pub(crate) mod model;
 pub(crate) mod remote;
+pub(crate) mod run;
 mod schedule;
 mod slo;
 mod status;
@@ -84,6 +85,9 @@ pub(crate) enum Command {
     /// Schedules: works that are submitted again and again
     #[command(subcommand)]
     Schedule(schedule::Command),
+    /// Inside a run that agentd started: speak as this run
+    #[command(subcommand)]
+    Run(run::Command),
     /// Service-level objectives: attainment, error budget left, burn rate
     Slo(slo::Args),
     /// Budgets: what the host, owners and agents may spend
@@ -108,7 +112,7 @@ pub(crate) enum Command {
 
 dispatch!(Command {
     Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Freeze Thaw
-    Work Agent Model Schedule Slo Budget Ledger Clock Explain Completions Complete Man
+    Work Agent Model Schedule Run Slo Budget Ledger Clock Explain Completions Complete Man
 });
 
 /// A parser of how many, which is some.

@@ -1,4 +1,4 @@
-//! The agents' door: HTTP/1.1 with JSON on a unix socket, one connection for each request.
+//! The agents' door, and that of a run: HTTP/1.1 with JSON on a unix socket, one connection for each request.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use agentd_schemas::problem::{Code, Problem};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use hyper::http::request::Builder;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -76,7 +77,38 @@ impl Door {
         patience: Duration,
     ) -> Result<Option<A>, Trouble> {
         let question = serde_json::to_vec(question).map_err(|error| Trouble::Away(error.to_string()))?;
-        let exchange = tokio::time::timeout(patience, self.exchange(path, token, question));
+        let request = asked(Method::POST, path).header(CONTENT_TYPE, "application/json");
+        let request = match token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        };
+        self.ask(request, question.into(), patience).await
+    }
+
+    /// Asks for a document.
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str, patience: Duration) -> Result<Option<A>, Trouble> {
+        self.ask(asked(Method::GET, path), Bytes::new(), patience).await
+    }
+
+    /// Posts bytes that are no document.
+    pub(crate) async fn send<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        patience: Duration,
+    ) -> Result<Option<A>, Trouble> {
+        let request = asked(Method::POST, path).header(CONTENT_TYPE, "application/octet-stream");
+        // No bytes are an artefact too, and say that they are none.
+        self.ask(request.header(CONTENT_LENGTH, bytes.len()), bytes, patience).await
+    }
+
+    async fn ask<A: DeserializeOwned>(
+        &self,
+        request: Builder,
+        question: Bytes,
+        patience: Duration,
+    ) -> Result<Option<A>, Trouble> {
+        let exchange = tokio::time::timeout(patience, self.exchange(request, question));
         let (status, answer) = exchange.await.map_err(|_| Trouble::Away("no answer in time".to_owned()))??;
         if !status.is_success() {
             return Err(refusal(status, &answer));
@@ -88,25 +120,14 @@ impl Door {
         read.map_err(|error| Trouble::Away(format!("its answer is not understood: {error}")))
     }
 
-    async fn exchange(
-        &self,
-        path: &str,
-        token: Option<&str>,
-        question: Vec<u8>,
-    ) -> Result<(StatusCode, Bytes), Trouble> {
+    async fn exchange(&self, request: Builder, question: Bytes) -> Result<(StatusCode, Bytes), Trouble> {
         let away = |error: hyper::Error| Trouble::Away(error.to_string());
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| Trouble::Away(said(&error)))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(away)?;
         // Its errors come back with the request.
         let connection = tokio::spawn(connection);
-        let mut request = Request::builder().method(Method::POST).uri(path).header(HOST, "agentd");
-        request = request.header(CONTENT_TYPE, "application/json");
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let request =
-            request.body(Full::new(Bytes::from(question))).map_err(|error| Trouble::Away(error.to_string()))?;
+        let request = request.body(Full::new(question)).map_err(|error| Trouble::Away(error.to_string()))?;
         let answer = sender.send_request(request).await.map_err(away)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
@@ -114,6 +135,10 @@ impl Door {
         connection.abort();
         Ok((status, body))
     }
+}
+
+fn asked(method: Method, path: &str) -> Builder {
+    Request::builder().method(method).uri(path).header(HOST, "agentd")
 }
 
 fn refusal(status: StatusCode, answer: &[u8]) -> Trouble {

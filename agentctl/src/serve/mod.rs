@@ -7,7 +7,7 @@
 //! Invariant: whatever happens to a claim, its processes are gone before the next one is asked for.
 
 mod child;
-mod door;
+pub(crate) mod door;
 mod run;
 mod session;
 mod stop;

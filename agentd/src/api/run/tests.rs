@@ -347,7 +347,7 @@ async fn an_artefact_has_a_length_and_a_bound_and_leaves_nothing_when_it_is_refu
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
     // Who goes in the middle leaves nothing, neither bytes nor a place.
-    for _ in 0..MAX_ARTEFACTS + 1 {
+    for _ in 0..=MAX_ARTEFACTS {
         let mut stream = scene.connect().await;
         stream.write_all(post("content-length: 9\r\n", "half").as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
@@ -397,6 +397,20 @@ async fn documents_are_read_strictly_and_have_no_fence() {
         assert_eq!((status, problem(&answer).code), (400, Code::InvalidDocument), "{what}");
     }
     assert_eq!(scene.post("cost", json!({ "tokens": 1, "source": "metered" })).await.0, 403);
+}
+
+#[tokio::test]
+async fn who_is_slow_or_sends_a_gigabyte_is_cut_off_and_nobody_else() {
+    let scene = scene().await;
+    let head = "HTTP/1.1\r\nhost: agentd\r\nconnection: close\r\n";
+    let gigabyte = scene.raw(&format!("POST /v1/run/finish {head}content-length: 1073741824\r\n\r\n{{")).await;
+    assert!(gigabyte.starts_with("HTTP/1.1 413 "), "{gigabyte}");
+    let half = format!("POST /v1/run/artefact?name=a {head}content-length: 9\r\n\r\nhalf");
+    // Others are served meanwhile.
+    let (half, other) = tokio::join!(scene.raw(&half), scene.artefact("b", "whole"));
+    assert!(half.starts_with("HTTP/1.1 400 ") && half.contains("did not arrive within"), "{half}");
+    assert_eq!(other.0, 200);
+    assert_eq!(std::fs::read_dir(scene.state.join("artefacts")).unwrap().count(), 1);
 }
 
 #[tokio::test]
