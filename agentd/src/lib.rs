@@ -7,5 +7,6 @@ pub mod engine;
 pub mod identity;
 pub mod ledger;
 pub mod policy;
+pub mod runner;
 pub mod shim;
 pub mod sys;

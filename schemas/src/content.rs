@@ -8,6 +8,8 @@ use crate::document::{Acceptance, WorkspaceDocument};
 pub const WORK_CONTENT: &str = "application/vnd.agentd.work+json";
 /// Media type of a signed statement (DSSE).
 pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope+json";
+/// Media type of what the commands that judged wrote: a JSON list of [`JudgeReport`].
+pub const JUDGE_REPORT: &str = "application/vnd.agentd.judge-report+json";
 /// Media type of notes, errors and other text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 /// Media type of the work document of a schedule.
@@ -34,4 +36,14 @@ pub struct WorkContent {
     /// What its runs find in their workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceDocument>,
+}
+
+/// What one command that judged wrote. Blob 3 of an event with a result is a list of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeReport {
+    /// Place in the work's list of criteria.
+    pub criterion: u32,
+    /// The end of what it wrote to standard output and standard error, as text.
+    pub output: String,
 }

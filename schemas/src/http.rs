@@ -1,9 +1,11 @@
 //! The agents' door: HTTP/1.1 with JSON on a unix socket. Paths and documents; `docs/http.md` shows them with curl and
-//! `docs/openapi.json` is generated from these types.
+//! `docs/openapi.json` is generated from these types. What runs that agentd starts say at their own sockets is in [`run`].
+
+pub mod run;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::WorkDocument;
+use crate::document::{Acceptance, WorkDocument};
 use crate::event::{AmountSource, Verdict};
 use crate::id::{Fence, RunId, WorkId};
 use crate::key::dsse::Envelope;
@@ -126,6 +128,9 @@ pub struct Claim {
     /// The JSON Schemas that will judge the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemas: Vec<serde_json::Value>,
+    /// The other criteria that machines will judge: commands, rules for changes, files, artefacts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Acceptance>,
     /// Whether a person will judge it too.
     pub judged_by_person: bool,
     /// SHA-256 (hex) over the criteria; part of the statement.
@@ -349,7 +354,7 @@ pub struct Fail {
 }
 
 /// Reads a source, and does not advertise the one that an agent may not name.
-fn said_source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<AmountSource>, D::Error> {
+pub(crate) fn said_source<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<AmountSource>, D::Error> {
     let Some(word) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     match word.as_str() {
         "reported" => Ok(Some(AmountSource::Reported)),

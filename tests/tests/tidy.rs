@@ -24,6 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["domain", "policy", "sys"]),
     ("engine", &["domain", "identity", "ledger", "policy", "sys"]),
     ("api", &["engine", "policy", "sys"]),
+    ("runner", &["domain", "sys"]),
     ("shim", &["sys"]),
     ("bin", &["shim"]),
     ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "sys"]),

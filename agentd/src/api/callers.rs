@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_peer_is_an_operator_by_its_effective_group_too() {
-        let peer = Peer { uid: 1000, gid: 50, pid: None, groups: vec![7, 60], pidfd: None };
+        let peer = Peer { uid: 1000, gid: 50, pid: None, groups: vec![7, 60], pidfd: None, gone: false };
         let caller = HOST.of_peer(&peer);
         assert!(caller.operator && caller.auditor);
     }

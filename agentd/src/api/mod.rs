@@ -1,4 +1,4 @@
-//! The doors: D-Bus for persons and their programs, HTTP on a unix socket for agents.
+//! The doors: D-Bus for persons and their programs, HTTP on a unix socket for agents, and on one for each run.
 //!
 //! A door learns from the kernel (or from the bus, which learned it there) who is calling, reads the document strictly,
 //! calls one operation of the engine, and writes the answer. It holds no rules: whether a caller may do a thing is
@@ -13,6 +13,7 @@ mod document;
 pub mod http;
 mod internal;
 mod places;
+pub mod run;
 mod stop;
 
 pub use callers::Callers;

@@ -8,6 +8,7 @@ use agentd_schemas::unit::money::Usd;
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+use super::runs::RunsConfig;
 use crate::domain::Defaults;
 
 /// Bytes of a configuration file, at most.
@@ -34,6 +35,8 @@ pub struct Config {
     pub groups: Groups,
     /// Bounds and defaults of work, agents and money.
     pub limits: Limits,
+    /// Agents that the daemon starts.
+    pub runs: RunsConfig,
     /// The daemon's own log.
     pub log: Log,
 }
@@ -221,6 +224,7 @@ impl Config {
         within("judged_works", limits.judged_works, 1, 1_000)?;
         within("skill_bound_percent", u64::from(limits.skill_bound_percent), 0, 100)?;
         within("failures_in_a_row", u64::from(limits.failures_in_a_row), 1, 1_000)?;
+        self.runs.check()?;
         check_level(&self.log.level)
     }
 
@@ -250,7 +254,7 @@ impl Config {
 }
 
 /// Refuses a duration outside its bounds, all three as people write them.
-fn lasts(name: &str, value: Span, least: u64, most: u64) -> anyhow::Result<()> {
+pub(super) fn lasts(name: &str, value: Span, least: u64, most: u64) -> anyhow::Result<()> {
     if (least..=most).contains(&value.as_ms()) {
         return Ok(());
     }

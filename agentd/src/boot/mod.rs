@@ -4,6 +4,7 @@ pub mod args;
 pub mod config;
 mod effective;
 mod paths;
+mod runs;
 mod serve;
 mod telemetry;
 mod tools;

@@ -88,6 +88,7 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         trust_domain: config.trust_domain.clone(),
         zone,
         defaults: Arc::new(config.defaults()),
+        runs: Some(config.runs.runs(paths)?),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))
 }
@@ -122,6 +123,7 @@ async fn open_doors(
     let mut doors = vec![
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
         tokio::spawn(api::http::serve(engine.clone(), agents, callers.own_uid, stopped.clone())),
+        tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
     let bus = match config.mode {
         Mode::Private => None,

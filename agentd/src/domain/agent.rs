@@ -1,11 +1,12 @@
 //! Agents: enrolment, states, keys, skills, and the model they think with.
 
+use agentd_schemas::document::Runtime;
 use agentd_schemas::document::agent::{
     AgentDocument, MAX_AGENT_SKILLS, MAX_CONCURRENCY, MAX_MODEL_NAMES, MAX_REASON_BYTES, ModelBinding,
 };
 use agentd_schemas::event::{
     AgentActivated, AgentEnrolled, AgentPaused, AgentResumed, AgentRetired, AgentState, AgentSuspended, KeyRevoked,
-    KeyRotated, ModelBound, SkillsDeclared, Subject,
+    KeyRotated, ModelBound, ProgramBound, SkillsDeclared, Subject,
 };
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Skill;
@@ -84,7 +85,7 @@ pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
         model: document.model.clone(),
         runtime: new.runtime.clone(),
     };
-    let mut drafts = vec![enrolled_draft(document, enrolled)];
+    let mut drafts = vec![with_files(enrolled_draft(document, enrolled), &new.files)];
     drafts.extend(limits(document));
     Ok(drafts)
 }
@@ -96,6 +97,22 @@ fn enrolled_draft(document: &AgentDocument, enrolled: AgentEnrolled) -> Draft {
         Some(text) => draft.with_blob(0, agentd_schemas::content::TEXT, text.as_bytes()),
         None => draft,
     }
+}
+
+/// Binds another program, for runs from now on.
+pub fn bind_program(agent: &AgentFacts, runtime: &Runtime, files: &[Vec<u8>], reason: &str) -> Decision {
+    agent.not_retired("change the program of")?;
+    check_reason("the reason", reason, false)?;
+    if !agent.candidate.started {
+        return Err(agent.wrong("give a program to", "it came by itself: enrol another agent, with a command"));
+    }
+    let bound = ProgramBound { runtime: runtime.clone(), reason: reason.to_owned() };
+    Ok(vec![with_files(agent.draft(bound), files)])
+}
+
+/// The files that come with an agent are blobs from 1 on.
+fn with_files(draft: Draft, files: &[Vec<u8>]) -> Draft {
+    (1..).zip(files).fold(draft, |draft, (slot, file)| draft.with_blob(slot, "application/octet-stream", file.clone()))
 }
 
 fn limits(document: &AgentDocument) -> Option<Draft> {

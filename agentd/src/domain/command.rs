@@ -4,7 +4,9 @@ use agentd_schemas::document::Runtime;
 use agentd_schemas::document::agent::{AgentDocument, ModelBinding};
 use agentd_schemas::document::objective::ObjectiveDocument;
 use agentd_schemas::document::request::{Period, Raise, Scope};
-use agentd_schemas::event::{AmountSource, Custody, Verdict};
+use agentd_schemas::event::{
+    AmountSource, ArtefactRef, CommitRef, Custody, FailureReason, RunConfinement, RunEnded, Verdict,
+};
 use agentd_schemas::id::{Fence, ScheduleId, WorkId};
 use agentd_schemas::unit::name::{Skill, Slug};
 use agentd_schemas::unit::time::WallMs;
@@ -28,13 +30,17 @@ pub enum Command {
     AnswerRun { work: WorkId, text: String },
     // Work, by agents.
     ClaimWork { agent: Slug, lease_ms: u64 },
-    StartRun { run: RunRef },
+    StartRun { run: RunRef, confinement: Option<Box<RunConfinement>> },
     ReserveCost { run: RunRef, micro_usd: u64, tokens: u64 },
     SettleCost { run: RunRef, cost: Spending },
     AddRunNote { run: RunRef, text: String },
     AskPerson { run: RunRef, text: String },
     CompleteWork { run: RunRef, completion: Box<Completion> },
     FailRun { run: RunRef, message: String },
+    // Work, by what the daemon starts.
+    EndProgram { run: RunRef, end: Box<ProgramEnd> },
+    JudgeBase { work: WorkId, verdicts: Vec<Verdict> },
+    GiveUpRun { run: RunRef, reason: FailureReason, message: String },
     // Work, by the daemon's timers and recovery.
     ExpireLease { run: RunRef },
     TimeOutRun { run: RunRef },
@@ -52,6 +58,7 @@ pub enum Command {
     SuspendAgent { agent: Slug, reason: String },
     RetireAgent { agent: Slug, reason: String },
     DeclareSkills { agent: Slug, skills: Vec<Skill> },
+    BindProgram { agent: Slug, runtime: Box<Runtime>, files: Vec<Vec<u8>>, reason: String },
     RotateKey { agent: Slug, public_key: String, nonce: String, signature: String, reason: String },
     RevokeKey { agent: Slug, reason: String },
     BindModel { agent: Slug, to: Option<ModelBinding>, reason: String },
@@ -137,6 +144,23 @@ pub struct Completion {
     pub signed_by: String,
     /// What the criteria complained about.
     pub message: Option<String>,
+    /// What the run made.
+    pub artefacts: Vec<ArtefactRef>,
+    /// Its commit.
+    pub commit: Option<CommitRef>,
+    /// What the commands that judged wrote, as JSON.
+    pub report: Option<Vec<u8>>,
+}
+
+/// The end of a program, with what it wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgramEnd {
+    /// How it ended, and what it used.
+    pub ended: RunEnded,
+    /// Its standard output, as far as it was kept.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
 }
 
 /// An agent whose possession of its key was proved.

@@ -114,6 +114,7 @@ pub(crate) fn agent() -> AgentFacts {
             state: AgentState::Probation,
             key_revoked: false,
             skills: Vec::new(),
+            started: false,
             evidence: Vec::new(),
             live: 1,
             max_concurrency: 1,

@@ -17,6 +17,8 @@ pub struct Demand {
     pub agent: Option<Slug>,
     /// Needed skills, sorted.
     pub skills: Vec<Skill>,
+    /// Only agents that agentd starts: there is a workspace, or a criterion that looks at one.
+    pub started: bool,
 }
 
 /// What matching knows of an agent.
@@ -34,6 +36,8 @@ pub struct Candidate {
     pub key_revoked: bool,
     /// What it claims, sorted.
     pub skills: Vec<Skill>,
+    /// Agentd starts its program.
+    pub started: bool,
     /// What it showed in this epoch.
     pub evidence: Vec<Evidence>,
     /// Works it holds.
@@ -92,6 +96,9 @@ pub enum Mismatch {
     /// It cannot sign.
     #[error("its key is revoked")]
     KeyRevoked,
+    /// The work has a workspace, and the agent comes by itself.
+    #[error("the work needs a workspace, and agentd does not start this agent: it has no command")]
+    NotStarted,
     /// It does not claim the skill.
     #[error("it lacks the skill {0}")]
     Lacks(Skill),
@@ -145,6 +152,9 @@ pub fn able(agent: &Candidate, demand: &Demand, defaults: &Defaults) -> Result<M
     }
     if agent.key_revoked {
         return Err(Mismatch::KeyRevoked);
+    }
+    if demand.started && !agent.started {
+        return Err(Mismatch::NotStarted);
     }
     let mut by = if demand.skills.is_empty() { MatchedBy::NoSkillNeeded } else { MatchedBy::Demonstrated };
     for skill in &demand.skills {
@@ -214,6 +224,7 @@ mod tests {
             state: AgentState::Active,
             key_revoked: false,
             skills: vec!["git".parse().unwrap(), "rust".parse().unwrap()],
+            started: false,
             evidence: Vec::new(),
             live: 0,
             max_concurrency: 1,
@@ -222,7 +233,12 @@ mod tests {
     }
 
     fn demand(skills: &[&str]) -> Demand {
-        Demand { owner: 1000, agent: None, skills: skills.iter().map(|skill| skill.parse().unwrap()).collect() }
+        Demand {
+            owner: 1000,
+            agent: None,
+            skills: skills.iter().map(|skill| skill.parse().unwrap()).collect(),
+            started: false,
+        }
     }
 
     fn evidence(judged: u64, accepted: u64) -> Vec<Evidence> {

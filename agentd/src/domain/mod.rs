@@ -14,7 +14,9 @@ pub(crate) mod fixture;
 pub mod host;
 pub mod matching;
 pub mod objective;
+pub mod runtime;
 pub mod schedule;
+pub mod template;
 pub mod work;
 
 pub use command::Command;

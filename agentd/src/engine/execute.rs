@@ -182,6 +182,7 @@ fn named(command: &Command) -> String {
         | Command::RotateKey { agent, .. }
         | Command::RevokeKey { agent, .. }
         | Command::BindModel { agent, .. }
+        | Command::BindProgram { agent, .. }
         | Command::Freeze { scope: Scope::Agent(agent), .. }
         | Command::Thaw { scope: Scope::Agent(agent) } => format!("agent {agent}"),
         Command::CancelWork { work, .. }
@@ -194,7 +195,7 @@ fn named(command: &Command) -> String {
         | Command::Hold { work, .. }
         | Command::Freeze { scope: Scope::Work(work), .. }
         | Command::Thaw { scope: Scope::Work(work) } => format!("work {work}"),
-        Command::StartRun { run }
+        Command::StartRun { run, .. }
         | Command::ReserveCost { run, .. }
         | Command::SettleCost { run, .. }
         | Command::AddRunNote { run, .. }
@@ -250,7 +251,8 @@ fn action(command: &Command, resource: &Resource) -> Action {
         | Command::DeclareSkills { .. }
         | Command::RotateKey { .. }
         | Command::RevokeKey { .. }
-        | Command::BindModel { .. } => Action::AgentManage,
+        | Command::BindModel { .. }
+        | Command::BindProgram { .. } => Action::AgentManage,
         Command::AddSchedule { .. }
         | Command::PauseSchedule { .. }
         | Command::ResumeSchedule { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Engine, timers};
+use super::{Engine, supervise, timers};
 use crate::ledger::open::{fold_wal, open_writer};
 
 /// WAL pages above which the WAL is folded into the database: 4 MiB.
@@ -15,6 +15,7 @@ const FOLD_PAGES: u64 = 1024;
 pub struct Jobs {
     stop: watch::Sender<bool>,
     timers: JoinHandle<()>,
+    runs: JoinHandle<()>,
     folding: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -23,13 +24,15 @@ impl Jobs {
     pub fn start(engine: &Engine) -> Self {
         let (stop, stopped) = watch::channel(false);
         let timers = tokio::spawn(timers::run(engine.clone(), stopped.clone()));
+        let runs = tokio::spawn(supervise::run(engine.clone(), stopped.clone()));
         let folding = start_folding(engine, stopped);
-        Self { stop, timers, folding }
+        Self { stop, timers, runs, folding }
     }
 
     /// Stops them and waits for what they are doing.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
+        let _ = (&mut self.runs).await;
         let _ = (&mut self.timers).await;
         if let Some(thread) = self.folding.take() {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;

@@ -42,6 +42,8 @@ pub struct LiveRun {
     pub heartbeat_at: Option<WallMs>,
     /// Its lease ran out and its end is on the way to the ledger: no heartbeat renews it any more.
     pub ending: bool,
+    /// Its program does not run: it is prepared, or what it made is judged.
+    pub off_the_clock: bool,
     /// What was agreed; unknown after a restart.
     pub terms: Option<Arc<Terms>>,
 }
@@ -51,6 +53,11 @@ impl LiveRun {
     pub fn ran_ms(&self, now: u64) -> u64 {
         let paused_now = self.paused_since.map_or(0, |since| now.saturating_sub(since));
         now.saturating_sub(self.since).saturating_sub(self.paused_ms).saturating_sub(paused_now)
+    }
+
+    /// Whether its lease holds.
+    pub(crate) fn holds(&self, now: u64) -> bool {
+        !self.ending && self.lease_until > now
     }
 
     fn pause(&mut self, now: u64) {
@@ -136,6 +143,29 @@ impl LiveRuns {
         });
     }
 
+    /// Bounds the running time of a run whose work does not say so.
+    pub(crate) fn keep_time(&self, named: &RunRef, timeout_ms: u64) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(&named.work).filter(|run| run.run == *named) {
+                run.timeout_ms.get_or_insert(timeout_ms);
+            }
+        });
+    }
+
+    /// Running time counts from now on, or no longer.
+    pub(crate) fn on_the_clock(&self, named: &RunRef, now: u64, runs_now: bool) {
+        self.with(|runs| {
+            if let Some(run) = runs.get_mut(&named.work).filter(|run| run.run == *named) {
+                run.off_the_clock = !runs_now;
+                if !runs_now {
+                    run.pause(now);
+                } else if run.waiting.is_none() {
+                    run.go_on(now);
+                }
+            }
+        });
+    }
+
     /// The terms of a run that lives under this fence, and its agent.
     pub(crate) fn terms(&self, named: &RunRef) -> Option<(Slug, Arc<Terms>)> {
         self.with(|runs| {
@@ -170,6 +200,17 @@ impl LiveRuns {
         renewed
     }
 
+    /// Notes what a run says that it does, and renews nothing. `None` when no such run lives under this fence, or its lease
+    /// ran out.
+    pub(crate) fn say(&self, named: &RunRef, now: u64, wall: WallMs, progress: String) -> Option<LiveRun> {
+        self.with(|runs| {
+            let run = runs.get_mut(&named.work).filter(|run| run.run == *named && run.holds(now))?;
+            run.heartbeat_at = Some(wall);
+            run.progress = Some(progress);
+            Some(run.clone())
+        })
+    }
+
     /// One living run.
     pub(crate) fn get(&self, work: WorkId) -> Option<LiveRun> {
         self.with(|runs| runs.get(&work).cloned())
@@ -184,7 +225,7 @@ impl LiveRuns {
     pub(crate) fn freeze(&self, now: u64, is_frozen: impl Fn(&LiveRun) -> bool) {
         self.with(|runs| {
             for run in runs.values_mut() {
-                if is_frozen(run) || run.waiting.is_some() {
+                if is_frozen(run) || run.waiting.is_some() || run.off_the_clock {
                     run.pause(now);
                 } else {
                     run.go_on(now);
@@ -268,6 +309,7 @@ impl LiveRuns {
                 progress: None,
                 heartbeat_at: None,
                 ending: false,
+                off_the_clock: false,
                 terms: None,
             }),
             EventData::RunWaiting(data) => self.with(|runs| {
@@ -279,7 +321,9 @@ impl LiveRuns {
             EventData::RunResumed(_) => self.with(|runs| {
                 if let Some(run) = runs.get_mut(&work) {
                     run.waiting = None;
-                    run.go_on(now);
+                    if !run.off_the_clock {
+                        run.go_on(now);
+                    }
                 }
             }),
             EventData::ResultJudged(_)

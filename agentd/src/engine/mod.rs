@@ -4,6 +4,7 @@
 //! rebuilt from the ledger at start or can be lost without a lie.
 
 mod denials;
+pub mod doors;
 mod execute;
 mod jobs;
 mod journal;
@@ -15,6 +16,7 @@ mod readers;
 mod reads;
 mod recovery;
 mod sight;
+pub mod supervise;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -83,12 +85,16 @@ pub struct Inner {
     pub(crate) reads: reads::Reads,
     pub(crate) parked: operations::parked::ParkedCache,
     pub(crate) judges: operations::judge::Judges,
+    /// Runs of agents that the daemon starts; none where it starts none.
+    pub(crate) supervisor: Option<Arc<supervise::Supervisor>>,
     pub(crate) timer: Notify,
     pub(crate) size: watch::Sender<u64>,
     pub(crate) clock_held: AtomicBool,
     /// A limit was set or raised: runs that wait for budget are looked at at once.
     pub(crate) limits_changed: AtomicBool,
     pub(crate) agents_changed: AtomicU64,
+    /// The sockets of runs that agentd started.
+    pub(crate) doors: doors::Doors,
 }
 
 /// The engine, as doors hold it.
@@ -121,6 +127,9 @@ impl Observer for Inner {
             // Who is woken asks who it is: that must be forgotten before.
             self.observe_identity(event);
             self.waiters.observe(event);
+            if let Some(supervisor) = &self.supervisor {
+                supervisor.observe(event);
+            }
             journal::write(event);
             timer |= sets_a_timer(&event.data);
             if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {

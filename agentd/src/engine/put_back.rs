@@ -68,6 +68,7 @@ pub(super) fn put_back(conn: &Connection, now: &Now, incarnation: u32) -> Loaded
             progress: None,
             heartbeat_at: None,
             ending: false,
+            off_the_clock: false,
             terms: None,
         });
     }

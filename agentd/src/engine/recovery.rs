@@ -81,6 +81,8 @@ pub struct Settings {
     pub zone: TimeZone,
     /// Configured defaults and bounds.
     pub defaults: Arc<Defaults>,
+    /// How runs are started; none where the daemon starts none.
+    pub runs: Option<super::supervise::Runs>,
 }
 
 /// Starts the engine. The writer's thread ends with the process: whatever was answered is durable.
@@ -133,11 +135,13 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         reads: super::reads::Reads::default(),
         parked: operations::parked::ParkedCache::default(),
         judges: operations::judge::Judges::default(),
+        supervisor: settings.runs.map(|runs| Arc::new(super::supervise::Supervisor::new(runs))),
         timer: Notify::new(),
         size: watch::Sender::new(size),
         clock_held: AtomicBool::new(held),
         limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
+        doors: super::doors::Doors::default(),
     });
     for run in voided.living {
         inner.live.insert(run);

@@ -10,7 +10,7 @@ use crate::sys::random::{self, RandomError};
 use crate::sys::secret_file::{self, Existing, SecretFileError};
 
 /// Bytes of a key file, at most.
-const MAX_KEY_FILE: usize = 4096;
+pub(super) const MAX_KEY_FILE: usize = 4096;
 
 /// Why the host's keys cannot be had.
 #[derive(Debug, thiserror::Error)]

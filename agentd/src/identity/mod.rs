@@ -2,6 +2,7 @@
 //!
 //! Private keys never leave this room; tokens and nonces live in memory alone, so a restart asks for fresh proofs.
 
+pub mod agent_keys;
 pub mod challenge;
 pub mod decoy;
 pub mod keystore;
@@ -9,6 +10,7 @@ mod shares;
 pub mod token;
 pub mod trust_domain;
 
+pub use agent_keys::AgentKeys;
 pub use challenge::Challenges;
 pub use decoy::Decoys;
 pub use keystore::HostKeys;

@@ -68,6 +68,8 @@ const fn is_run(command: &Command) -> bool {
             | Command::ExpireLease { .. }
             | Command::TimeOutRun { .. }
             | Command::VoidLease { .. }
+            | Command::EndProgram { .. }
+            | Command::GiveUpRun { .. }
     )
 }
 
@@ -86,6 +88,7 @@ const fn is_work(command: &Command) -> bool {
             | Command::BreachLevel { .. }
             | Command::ResumeBudget { .. }
             | Command::Hold { .. }
+            | Command::JudgeBase { .. }
     )
 }
 
@@ -102,6 +105,7 @@ const fn is_agent(command: &Command) -> bool {
             | Command::RotateKey { .. }
             | Command::RevokeKey { .. }
             | Command::BindModel { .. }
+            | Command::BindProgram { .. }
     )
 }
 
@@ -134,7 +138,17 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
             let facts = load::works::spend_facts(tx, run, cost.reservation, env)?.ok_or_else(|| no_work(run.work))?;
             Ok(work::spend::settle(&facts, run, cost, env)?)
         }
-        Command::StartRun { run } => Ok(work::claim::start(&load_work(tx, run.work, false)?, run)?),
+        Command::StartRun { run, confinement } => {
+            Ok(work::claim::start(&load_work(tx, run.work, false)?, run, confinement.as_deref())?)
+        }
+        Command::EndProgram { run, end } => {
+            let output = [end.stdout.as_slice(), end.stderr.as_slice()];
+            Ok(work::program::ended(load::programs::program(tx, run)?, run, &end.ended, output)?)
+        }
+        Command::GiveUpRun { run, reason, message } => {
+            let (facts, agent) = held(tx, run)?;
+            Ok(work::program::give_up(&facts, &agent, run, *reason, message, env)?)
+        }
         Command::AddRunNote { run, text } => Ok(work::person::run_note(&load_work(tx, run.work, false)?, run, text)?),
         Command::AskPerson { run, text } => Ok(work::person::ask(&load_work(tx, run.work, false)?, run, text)?),
         Command::VoidLease { run, because } => {
@@ -190,6 +204,10 @@ fn decide_work(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         Command::ResumeBudget { work } => {
             let facts = load_work(tx, *work, false)?;
             Ok(work::spend::resume_budget(&facts, &accounts(tx, &facts, env)?)?)
+        }
+        Command::JudgeBase { work, verdicts } => {
+            let known = load::programs::is_base_judged(tx, *work)?;
+            Ok(work::program::base_judged(&load_work(tx, *work, false)?, known, verdicts)?)
         }
         Command::AddNote { work, text } => Ok(work::person::note(&load_work(tx, *work, false)?, text)?),
         Command::AnswerRun { work, text } => Ok(work::person::answer(&load_work(tx, *work, false)?, text)?),
@@ -250,6 +268,9 @@ fn decide_agent(tx: &Connection, command: &Command, env: &Env) -> Decided {
             agent::rotate_key(&load(name)?, key_of.as_deref(), public_key, nonce, signature, reason)?
         }
         Command::RevokeKey { agent: name, reason } => agent::revoke_key(&load(name)?, reason)?,
+        Command::BindProgram { agent: name, runtime, files, reason } => {
+            agent::bind_program(&load(name)?, runtime, files, reason)?
+        }
         Command::BindModel { agent: name, to, reason } => agent::bind_model(&load(name)?, to.as_ref(), reason)?,
         _ => return Err(Problem::internal("not a command about an agent").into()),
     })

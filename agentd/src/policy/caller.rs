@@ -1,6 +1,7 @@
 //! Who asks, as the door learned it from the kernel and from proofs.
 
 use agentd_schemas::event::{Actor, Assurance};
+use agentd_schemas::id::RunId;
 use agentd_schemas::unit::name::Slug;
 
 /// Who asks.
@@ -16,22 +17,31 @@ pub struct Caller {
     pub auditor: bool,
     /// How sure the daemon is.
     pub assurance: Assurance,
+    /// The run that speaks, at its own socket, and nobody else for it.
+    pub run: Option<RunId>,
 }
 
 impl Caller {
     /// The daemon itself: timers, recovery, effects.
     pub const fn host() -> Self {
-        Self { actor: Actor::Host, uid: u32::MAX, operator: false, auditor: false, assurance: Assurance::Internal }
+        let (operator, auditor) = (false, false);
+        Self { actor: Actor::Host, uid: u32::MAX, operator, auditor, assurance: Assurance::Internal, run: None }
     }
 
     /// A person or a program of theirs.
     pub const fn person(uid: u32, operator: bool, auditor: bool) -> Self {
-        Self { actor: Actor::Uid(uid), uid, operator, auditor, assurance: Assurance::Session }
+        Self { actor: Actor::Uid(uid), uid, operator, auditor, assurance: Assurance::Session, run: None }
     }
 
     /// An agent that proved possession of its key.
     pub const fn agent(name: Slug, uid: u32) -> Self {
-        Self { actor: Actor::Agent(name), uid, operator: false, auditor: false, assurance: Assurance::Key }
+        let (operator, auditor) = (false, false);
+        Self { actor: Actor::Agent(name), uid, operator, auditor, assurance: Assurance::Key, run: None }
+    }
+
+    /// A run that agentd started, for its agent. The kernel says that it is the run; no key was proved.
+    pub fn run(agent: Slug, owner: u32, run: RunId) -> Self {
+        Self { assurance: Assurance::Session, run: Some(run), ..Self::agent(agent, owner) }
     }
 
     /// The agent's name, when an agent asks.

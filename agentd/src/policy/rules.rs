@@ -42,6 +42,17 @@ pub const RULES: &[Rule] = &[
         applies: |caller, _, resource| caller.agent_name().is_some() && resource.suspended,
     },
     Rule {
+        id: "run.speaks_for_itself",
+        says: "a run at its own socket may act in itself alone, submit parts of its work and read it; it claims and decides nothing",
+        permit: false,
+        applies: |caller, action, resource| {
+            caller.run.is_some_and(|run| {
+                !matches!(action, Action::RunAct | Action::WorkSubmit | Action::WorkRead)
+                    || resource.name.strip_prefix("work ") != Some(&run.work.to_string())
+            })
+        },
+    },
+    Rule {
         id: HOST_ACTS,
         says: "the daemon may do what its timers, its recovery and its effects demand",
         permit: true,
@@ -177,6 +188,21 @@ mod tests {
                 Action::WorkClaim | Action::RunAct | Action::WorkSubmit | Action::WorkRead | Action::AgentRead
             );
             assert_eq!(allowed, own, "{}", action.as_str());
+        }
+    }
+
+    #[test]
+    fn a_run_acts_in_its_own_work_and_reaches_no_other_of_its_agent() {
+        let run: agentd_schemas::id::RunId = "w-7kq3x2mbnd5fa6uz.1".parse().unwrap();
+        let caller = Caller::run("fixer".parse().unwrap(), 0, run);
+        for action in Action::ALL {
+            for (name, own) in [("work w-7kq3x2mbnd5fa6uz", true), ("work w-aaaaaaaaaaaaaaaa", false), ("host", false)]
+            {
+                let resource = Resource { agent: Some("fixer".parse().unwrap()), ..Resource::owned(name, 0) };
+                let allowed = matches!(authorize(&caller, *action, &resource), Decision::Allow(_));
+                let may = own && matches!(action, Action::RunAct | Action::WorkSubmit | Action::WorkRead);
+                assert_eq!(allowed, may, "{} on {name}", action.as_str());
+            }
         }
     }
 

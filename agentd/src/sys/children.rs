@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
 /// Makes this process the parent of those below it whose own parent ends.
@@ -47,9 +48,21 @@ impl Held {
         Ok(Self { pid, fd: rustix::process::pidfd_open(pid, PidfdFlags::empty())? })
     }
 
+    /// Holds the process that a descriptor of it came with.
+    pub(super) fn with(pid: Pid, fd: OwnedFd) -> Self {
+        Self { pid, fd }
+    }
+
     /// Its id.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Whether it has not ended. Who only waits to be waited for has.
+    pub fn lives(&self) -> bool {
+        let mut asked = [PollFd::new(&self.fd, PollFlags::IN)];
+        // A process descriptor is readable from the end on; what cannot be asked is no sign of life.
+        matches!(rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
     }
 
     /// Sends it a signal. Who ended needs none.
@@ -124,6 +137,11 @@ fn numbers(folder: &str) -> io::Result<Vec<Pid>> {
         found.extend(name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw));
     }
     Ok(found)
+}
+
+/// The parent of a process; `None` where it has none here, or is not there.
+pub(super) fn parent(pid: Pid) -> Option<Pid> {
+    read_stat(&format!("/proc/{}/stat", pid.as_raw_pid())).map(|stat| stat.parent)
 }
 
 /// What `/proc/PID/stat` says of a process.

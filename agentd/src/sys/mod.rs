@@ -10,10 +10,13 @@
 pub mod children;
 pub mod clock;
 pub mod confine;
+pub mod deposit;
 pub mod directory;
 pub mod env;
+pub mod exit;
 pub mod failpoint;
 pub mod groups;
+pub mod lineage;
 pub mod lock;
 pub mod outlet;
 pub mod peer;

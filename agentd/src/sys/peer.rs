@@ -47,6 +47,8 @@ pub struct Peer {
     pub groups: Vec<u32>,
     /// A descriptor of that very process; `None` before Linux 6.5 or when it has ended.
     pub pidfd: Option<OwnedFd>,
+    /// It has ended and was waited for: its id may be another's.
+    pub gone: bool,
 }
 
 impl Peer {
@@ -54,7 +56,8 @@ impl Peer {
     pub fn of(socket: impl AsFd) -> Result<Self, PeerError> {
         let socket = socket.as_fd();
         let (pid, uid, gid) = credentials(socket)?;
-        Ok(Self { uid, gid, pid, groups: groups(socket)?, pidfd: pidfd(socket)? })
+        let (pidfd, gone) = pidfd(socket)?;
+        Ok(Self { uid, gid, pid, groups: groups(socket)?, pidfd, gone })
     }
 
     /// Whether the peer is in a group, by its effective or a supplementary group.
@@ -96,14 +99,17 @@ fn groups(socket: BorrowedFd<'_>) -> Result<Vec<u32>, PeerError> {
     Ok(words)
 }
 
-/// `SO_PEERPIDFD`: a new descriptor, close-on-exec. Not there on old kernels, nor once the process has been reaped.
+/// `SO_PEERPIDFD`: a new descriptor, close-on-exec. Not there on old kernels, nor once the process has been reaped, which
+/// is told too.
 #[allow(unsafe_code)]
-fn pidfd(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, PeerError> {
+fn pidfd(socket: BorrowedFd<'_>) -> Result<(Option<OwnedFd>, bool), PeerError> {
     let mut words = [0];
     let (result, _) = get_option(socket, libc::SO_PEERPIDFD, &mut words);
-    let absent = [Errno::NOPROTOOPT, Errno::NODATA, Errno::SRCH, Errno::INVAL];
-    if absent.into_iter().any(|errno| is(&result, errno)) {
-        return Ok(None);
+    if is(&result, Errno::NOPROTOOPT) {
+        return Ok((None, false));
+    }
+    if [Errno::NODATA, Errno::SRCH, Errno::INVAL].into_iter().any(|errno| is(&result, errno)) {
+        return Ok((None, true));
     }
     result.map_err(|source| PeerError::Io { fact: "pidfd", source })?;
     let fd = RawFd::try_from(words[0]).map_err(|_| PeerError::Io {
@@ -111,7 +117,7 @@ fn pidfd(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, PeerError> {
         source: io::Error::other("the kernel answered with a negative descriptor"),
     })?;
     // SAFETY: the call succeeded, so the kernel has just opened this descriptor for us and nobody else owns it.
-    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+    Ok((Some(unsafe { OwnedFd::from_raw_fd(fd) }), false))
 }
 
 fn is(result: &io::Result<()>, errno: Errno) -> bool {
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn group_membership_is_by_effective_and_by_supplementary_group() {
-        let peer = Peer { uid: 1, gid: 100, pid: None, groups: vec![4, 27, 1000], pidfd: None };
+        let peer = Peer { uid: 1, gid: 100, pid: None, groups: vec![4, 27, 1000], pidfd: None, gone: false };
         let members: Vec<u32> = [0, 4, 27, 99, 100, 999, 1000].into_iter().filter(|g| peer.is_in_group(*g)).collect();
         assert_eq!(members, [4, 27, 100, 1000]);
     }

@@ -117,6 +117,9 @@ pub(crate) fn complete(run: RunRef, judged_work: u64) -> Command {
         judged_work,
         signed_by: PrivateKey::from_seed(&[9; 32]).public_key().to_string(),
         message: None,
+        artefacts: Vec::new(),
+        commit: None,
+        report: None,
     };
     Command::CompleteWork { run, completion: Box::new(completion) }
 }

@@ -6,6 +6,8 @@ use crate::unit::duration::Span;
 
 /// Bytes of a command that judges, at most.
 pub const MAX_JUDGE_BYTES: usize = 8 << 10;
+/// Milliseconds that a command that judges may take, at most: a day.
+pub const MAX_JUDGE_MS: u64 = 86_400_000;
 /// Patterns of one criterion, at most.
 pub const MAX_PATTERNS: usize = 64;
 /// Bytes of one pattern, at most.

@@ -26,6 +26,18 @@ impl Agents {
         json(&self.0.engine.enrol(&caller, read(enrolment)?).await?)
     }
 
+    /// Takes in an agent that agentd starts: a `ProgramEnrolment`. Answers with an `AgentView`.
+    async fn enroll_program(&self, enrolment: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.enrol_program(&caller, read(enrolment)?).await?)
+    }
+
+    /// Gives an agent another program: a `ProgramEnrolment`. Answers with an `AgentView`.
+    async fn set_program(&self, enrolment: &str, reason: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.set_program(&caller, read(enrolment)?, reason).await?)
+    }
+
     /// A list of `AgentRow`.
     async fn list(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;

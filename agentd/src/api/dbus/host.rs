@@ -44,6 +44,12 @@ impl Host {
         Ok(self.0.engine.accept_clock(&caller, reason).await?)
     }
 
+    /// Removes what runs left behind and nobody needs, or says what that is: a `GarbageView`.
+    async fn collect_garbage(&self, dry_run: bool, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.collect_garbage(&caller, dry_run).await?)
+    }
+
     /// What happened since a time in Unix milliseconds: a `DigestView`.
     async fn digest(&self, since_ms: i64, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;

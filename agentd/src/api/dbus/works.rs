@@ -1,5 +1,6 @@
 //! `org.agentd1.Works`.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use zbus::interface;
@@ -102,5 +103,49 @@ impl Works {
     async fn content(&self, event: u64, slot: u8, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         let caller = self.0.enter(&header).await?;
         Ok(self.0.engine.content(&caller, event, slot)?)
+    }
+
+    /// Takes content for workspaces, `git` or `tar`, until the descriptor ends. Answers with an `UploadedView`.
+    async fn upload(&self, from: zbus::OwnedFd, kind: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.upload(&caller, OwnedFd::from(from), kind).await?)
+    }
+
+    /// What the runs of a work made: a list of `ArtefactView`.
+    async fn artefacts(&self, work: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.artefacts(&caller, work)?)
+    }
+
+    /// Writes an artefact into the descriptor. Answers with its SHA-256.
+    async fn artefact(
+        &self,
+        work: &str,
+        attempt: u32,
+        name: &str,
+        into: zbus::OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        Ok(self.0.engine.artefact(&caller, work, attempt, name, OwnedFd::from(into)).await?)
+    }
+
+    /// A stretch of what the program of a run wrote: an `OutputView`.
+    async fn output(
+        &self,
+        work: &str,
+        attempt: u32,
+        stream: &str,
+        offset: u64,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.output(&caller, work, attempt, stream, offset)?)
+    }
+
+    /// What runs used, summed up by a `CostFilter`: a list of `CostRow`.
+    async fn cost(&self, filter: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.costs(&caller, read(filter)?).await?)
     }
 }

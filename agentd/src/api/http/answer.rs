@@ -12,10 +12,10 @@ use crate::api::internal::outside;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a handler gives back.
-pub(super) type Answer<T> = Result<Json<T>, Refusal>;
+pub(in crate::api) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// A document with status 200.
-pub(super) struct Json<T>(pub(super) T);
+pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
@@ -28,9 +28,9 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// A problem with its status.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) problem: Box<Problem>,
-    pub(super) status: StatusCode,
+pub(in crate::api) struct Refusal {
+    pub(in crate::api) problem: Box<Problem>,
+    pub(in crate::api) status: StatusCode,
 }
 
 impl From<Problem> for Refusal {
@@ -59,7 +59,7 @@ fn response(status: StatusCode, json: Vec<u8>) -> Response {
 }
 
 /// Status 204: there is nothing to answer. It says the content type all the same, so that no client has to guess.
-pub(super) fn nothing() -> Response {
+pub(in crate::api) fn nothing() -> Response {
     response(StatusCode::NO_CONTENT, Vec::new())
 }
 

@@ -6,6 +6,7 @@ use axum::routing::get;
 
 use super::Door;
 use super::answer::{Answer, Json};
+use crate::engine::Engine;
 use agentd_schemas::http::Health;
 
 pub(super) fn routes() -> Router<Door> {
@@ -13,10 +14,15 @@ pub(super) fn routes() -> Router<Door> {
 }
 
 async fn health(State(door): State<Door>) -> Answer<Health> {
-    let host = door.engine.host();
-    Ok(Json(Health {
+    Ok(Json(of(&door.engine)))
+}
+
+/// Who is there, at whichever door.
+pub(in crate::api) fn of(engine: &Engine) -> Health {
+    let host = engine.host();
+    Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         origin: host.origin.clone(),
         trust_domain: host.trust_domain.clone(),
-    }))
+    }
 }

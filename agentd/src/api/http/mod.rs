@@ -6,14 +6,14 @@
 //! Invariant: every answer is JSON or empty, every error is a [`Problem`], and what a client sends is bounded in
 //! headers, bytes and time before it is looked at.
 
-mod answer;
+pub(super) mod answer;
 mod claim;
-mod health;
+pub(super) mod health;
 mod nearest;
-mod request;
+pub(super) mod request;
 mod rest;
 mod runs;
-mod serve;
+pub(super) mod serve;
 #[cfg(test)]
 mod tests;
 mod token;

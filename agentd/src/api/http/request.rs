@@ -23,7 +23,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The uid at the other end of the connection, put there when it was accepted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PeerUid(pub(super) u32);
+pub(in crate::api) struct PeerUid(pub(in crate::api) u32);
 
 impl<S: Sync> FromRequestParts<S> for PeerUid {
     type Rejection = Refusal;
@@ -35,7 +35,7 @@ impl<S: Sync> FromRequestParts<S> for PeerUid {
 
 /// The agent that a bearer token stands for.
 #[derive(Debug)]
-pub(super) struct Agent(pub(super) Caller);
+pub(in crate::api) struct Agent(pub(in crate::api) Caller);
 
 impl FromRequestParts<Door> for Agent {
     type Rejection = Refusal;
@@ -75,7 +75,7 @@ fn token(parts: &Parts) -> Result<&str, (&'static str, Problem)> {
 
 /// The run of the path.
 #[derive(Debug)]
-pub(super) struct Run(pub(super) RunId);
+pub(in crate::api) struct Run(pub(in crate::api) RunId);
 
 impl<S: Sync> FromRequestParts<S> for Run {
     type Rejection = Refusal;
@@ -91,7 +91,7 @@ impl<S: Sync> FromRequestParts<S> for Run {
 
 /// The document of the body, read strictly. The content type is not looked at: there is one format.
 #[derive(Debug)]
-pub(super) struct Document<T>(pub(super) T);
+pub(in crate::api) struct Document<T>(pub(in crate::api) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Document<T> {
     type Rejection = Refusal;

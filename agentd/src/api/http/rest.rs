@@ -16,10 +16,10 @@ const REST_TIME: Duration = Duration::from_secs(2);
 
 /// A body that two hold: the handler, and who reads what the handler left.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Incoming>>);
+pub(in crate::api) struct Shared(Arc<Mutex<Incoming>>);
 
 impl Shared {
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(in crate::api) fn new(body: Incoming) -> Self {
         Self(Arc::new(Mutex::new(body)))
     }
 
@@ -28,7 +28,7 @@ impl Shared {
     }
 
     /// Reads and drops what is left, unless that is more than any request may have.
-    pub(super) async fn drop_rest(mut self) {
+    pub(in crate::api) async fn drop_rest(mut self) {
         if self.is_end_stream() || self.size_hint().lower() > MAX_REQUEST_BYTES as u64 {
             return;
         }

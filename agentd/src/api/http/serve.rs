@@ -36,9 +36,9 @@ const MAX_HEADERS: usize = 64;
 /// Bytes of all headers of one request, at most.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 /// How long open requests get to be answered once the daemon stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+pub(in crate::api) const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// The pause after the system refused a connection, mostly for want of descriptors.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+pub(in crate::api) const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the socket until `stop` turns true or its sender is gone; open requests are answered first, and claims that
 /// wait are told that the daemon is stopping.
@@ -87,10 +87,14 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut 
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
 }
 
-/// Answers the requests of one connection.
-pub(super) async fn connection(stream: UnixStream, uid: PeerUid, router: Router, mut stop: watch::Receiver<bool>) {
+/// Answers the requests of one connection. `who` is what was learned of the client when it was accepted; each request
+/// carries it.
+pub(in crate::api) async fn connection<W>(stream: UnixStream, who: W, router: Router, mut stop: watch::Receiver<bool>)
+where
+    W: Clone + Send + Sync + 'static,
+{
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(uid);
+        request.extensions_mut().insert(who.clone());
         let (parts, body) = request.into_parts();
         let (body, mut router) = (Shared::new(body), router.clone());
         async move {
@@ -114,6 +118,6 @@ pub(super) async fn connection(stream: UnixStream, uid: PeerUid, router: Router,
         }
     };
     if let Err(error) = ended {
-        tracing::debug!("a connection to the agents' socket ended: {error}");
+        tracing::debug!("a connection of an agent ended: {error}");
     }
 }

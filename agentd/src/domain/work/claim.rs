@@ -1,7 +1,7 @@
 //! Claiming: an agent gets the first work that it may take, under a lease with a fencing token.
 
 use agentd_schemas::document::request::Scope;
-use agentd_schemas::event::{RunStarted, Subject, WorkClaimed, WorkState};
+use agentd_schemas::event::{Criterion, RunConfinement, RunStarted, Subject, WorkClaimed, WorkState, WorkSubmitted};
 use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::duration::in_words;
@@ -64,7 +64,22 @@ pub fn exhausted(accounts: &[AccountFacts]) -> Option<&AccountFacts> {
 
 /// What a work asks for.
 pub fn demand(work: &WorkFacts) -> Demand {
-    Demand { owner: work.spec.owner, agent: work.spec.agent.clone(), skills: work.spec.required_skills.clone() }
+    demand_of(&work.spec)
+}
+
+/// What a submit asks for.
+pub fn demand_of(spec: &WorkSubmitted) -> Demand {
+    Demand {
+        owner: spec.owner,
+        agent: spec.agent.clone(),
+        skills: spec.required_skills.clone(),
+        started: needs_workspace(spec),
+    }
+}
+
+/// Whether only an agent that agentd starts can do it.
+pub fn needs_workspace(spec: &WorkSubmitted) -> bool {
+    spec.workspace.is_some() || spec.acceptance.iter().any(Criterion::needs_workspace)
 }
 
 fn check_agent(agent: &Candidate) -> Result<(), Rejection> {
@@ -91,13 +106,13 @@ fn claimed(work: &WorkFacts, agent: &Candidate, matched_by: MatchedBy, lease_ms:
         .on_behalf_of(agent.owner)
 }
 
-/// The agent says that it began. Saying it twice changes nothing.
-pub fn start(work: &WorkFacts, named: &RunRef) -> Decision {
+/// The agent says that it began, or the daemon says so of a program that it started. Saying it twice changes nothing.
+pub fn start(work: &WorkFacts, named: &RunRef, confinement: Option<&RunConfinement>) -> Decision {
     work.live(named)?;
     if work.state != WorkState::Claimed {
         return Ok(Vec::new());
     }
-    Ok(vec![work.draft(RunStarted::default())])
+    Ok(vec![work.draft(RunStarted { confinement: confinement.cloned() })])
 }
 
 #[cfg(test)]

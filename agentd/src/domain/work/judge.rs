@@ -1,8 +1,11 @@
 //! Acceptance: what the machine criteria say of a result, and what follows from it.
 
-use agentd_schemas::content::{DSSE_ENVELOPE, TEXT};
+use agentd_schemas::content::{DSSE_ENVELOPE, JUDGE_REPORT, TEXT};
 use agentd_schemas::document::Acceptance;
-use agentd_schemas::event::{AttemptFailed, Criterion, FailureReason, ResultJudged, Verdict, WorkCompleted, WorkState};
+use agentd_schemas::document::acceptance::{MAX_JUDGE_BYTES, MAX_JUDGE_MS, MAX_PATTERN_BYTES, MAX_PATTERNS};
+use agentd_schemas::event::{
+    AttemptFailed, Criterion, EventData, FailureReason, ResultJudged, Verdict, WorkCompleted, WorkState,
+};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +28,11 @@ pub fn check_schema(document: &serde_json::Value, place: usize) -> Result<(), Re
 }
 
 /// Bounds of a criterion that looks at what a run made, and how the ledger keeps it.
-pub fn check_criterion(criterion: &Acceptance, _place: usize) -> Result<Criterion, Rejection> {
+pub fn check_criterion(criterion: &Acceptance, place: usize) -> Result<Criterion, Rejection> {
+    criterion_bounds(criterion).map_err(|reason| {
+        Problem::new(Code::InvalidDocument, format!("acceptance {}: {reason}", place + 1))
+            .hint("see what a criterion may say: agentctl explain work.acceptance")
+    })?;
     let bytes = serde_json::to_vec(criterion).map_err(Problem::internal)?;
     let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
     Ok(match criterion {
@@ -36,6 +43,65 @@ pub fn check_criterion(criterion: &Acceptance, _place: usize) -> Result<Criterio
         Acceptance::JsonSchema(_) => Criterion::JsonSchema { sha256 },
         Acceptance::Person(who) => Criterion::Person(*who),
     })
+}
+
+fn criterion_bounds(criterion: &Acceptance) -> Result<(), String> {
+    match criterion {
+        Acceptance::Command(judge) => {
+            if judge.command.trim().is_empty() || judge.command.len() > MAX_JUDGE_BYTES || judge.command.contains('\0')
+            {
+                return Err(format!("the command has 1 to {MAX_JUDGE_BYTES} bytes, none of them NUL"));
+            }
+            if judge.timeout.is_some_and(|timeout| !(1..=MAX_JUDGE_MS).contains(&timeout.as_ms())) {
+                return Err("the timeout of a command is from 1ms to 1d".to_owned());
+            }
+            patterns(&judge.protected_paths)
+        }
+        Acceptance::Changes(rules) => {
+            let asks = !rules.only.is_empty() || rules.max_lines.is_some() || rules.max_files.is_some() || rules.none;
+            if !asks && rules.binary {
+                return Err("rules for changes that allow everything judge nothing".to_owned());
+            }
+            patterns(&rules.only)
+        }
+        Acceptance::Files(files) => {
+            if files.present.is_empty() && files.absent.is_empty() {
+                return Err("files names none that is to be present or absent".to_owned());
+            }
+            patterns(&files.present)?;
+            patterns(&files.absent)
+        }
+        Acceptance::Artefact(artefact) => {
+            let hex =
+                |text: &String| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            if artefact.sha256.as_ref().is_some_and(|sha256| !hex(sha256)) {
+                return Err("sha256 is not 64 lowercase hex digits".to_owned());
+            }
+            patterns(std::slice::from_ref(&artefact.name))
+        }
+        Acceptance::JsonSchema(_) | Acceptance::Person(_) => Ok(()),
+    }
+}
+
+/// Patterns are relative, plain, and few.
+fn patterns(patterns: &[String]) -> Result<(), String> {
+    if patterns.len() > MAX_PATTERNS {
+        return Err(format!("{} patterns, at most {MAX_PATTERNS} are allowed", patterns.len()));
+    }
+    let bad = |pattern: &&String| {
+        pattern.is_empty()
+            || pattern.len() > MAX_PATTERN_BYTES
+            || pattern.starts_with(['/', ':', '!'])
+            || pattern.chars().any(char::is_control)
+            || pattern.split('/').any(|part| part == "..")
+    };
+    match patterns.iter().find(bad) {
+        None => Ok(()),
+        Some(pattern) => Err(format!(
+            "{pattern:?} is not a usable pattern: 1 to {MAX_PATTERN_BYTES} bytes, relative to the top, without .., and \
+             without : or ! in front"
+        )),
+    }
 }
 
 /// SHA-256 (hex) over the criteria as JSON: what a statement binds its result to.
@@ -76,8 +142,13 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
         return Err(super::spend::must_wait(work, waiting));
     }
     let media = if done.json { "application/json" } else { TEXT };
-    let with_content = |draft: Draft| {
-        draft.with_blob(0, DSSE_ENVELOPE, done.statement.clone()).with_blob(1, media, done.result.clone())
+    let with_content = |mut draft: Draft| {
+        made(&mut draft.data, done);
+        let draft = draft.with_blob(0, DSSE_ENVELOPE, done.statement.clone()).with_blob(1, media, done.result.clone());
+        match &done.report {
+            Some(report) => draft.with_blob(3, JUDGE_REPORT, report.clone()),
+            None => draft,
+        }
     };
     if done.verdicts.iter().any(|verdict| verdict.met == Some(false)) {
         let message = done.message.clone();
@@ -103,6 +174,18 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
     }
     drafts.splice(0..0, settle_open(work));
     Ok(drafts)
+}
+
+/// Says of an event that ends an attempt, or waits for a person, what the run made.
+fn made(data: &mut EventData, done: &Completion) {
+    let (artefacts, commit) = match data {
+        EventData::ResultJudged(data) => (&mut data.artefacts, &mut data.commit),
+        EventData::WorkCompleted(data) => (&mut data.artefacts, &mut data.commit),
+        EventData::AttemptFailed(data) => (&mut data.artefacts, &mut data.commit),
+        _ => return,
+    };
+    artefacts.clone_from(&done.artefacts);
+    commit.clone_from(&done.commit);
 }
 
 /// A person takes or refuses a result that waits for one.

@@ -11,6 +11,7 @@ pub mod frozen;
 pub mod judge;
 pub mod person;
 pub mod prepare;
+pub mod program;
 pub mod recover;
 mod room;
 pub mod schema;

@@ -2,12 +2,14 @@
 //! client's dry run and the real submit say the same.
 
 use agentd_schemas::content::WorkContent;
-use agentd_schemas::document::Acceptance;
+use agentd_schemas::document::acceptance::MAX_JUDGE_MS;
 use agentd_schemas::document::work::{
     MAX_ATTEMPTS, MAX_CRITERIA, MAX_DEPENDENCIES, MAX_INPUTS_BYTES, MAX_INSTRUCTIONS_BYTES, MAX_LABELS, MAX_PRIORITY,
     MAX_SCHEMA_BYTES, MAX_SKILLS, MAX_TITLE_BYTES, WorkDocument,
 };
-use agentd_schemas::event::{Criterion, WorkState, WorkSubmitted};
+use agentd_schemas::document::workspace::{ContentKind, MAX_SETUP_BYTES};
+use agentd_schemas::document::{Acceptance, WorkspaceDocument};
+use agentd_schemas::event::{Criterion, WorkState, WorkSubmitted, WorkspaceBase};
 use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::duration::Span;
@@ -119,6 +121,7 @@ fn one(
 ) -> Result<NewWork, Rejection> {
     check_bounds(&document)?;
     let title = title(&document)?;
+    let workspace = document.workspace.as_ref().map(workspace).transpose()?;
     let Criteria { acceptance, schemas, checks } = criteria(&document.acceptance)?;
     let mut depends_on = Vec::with_capacity(document.depends_on.len());
     for text in &document.depends_on {
@@ -162,7 +165,7 @@ fn one(
             max_cost_micro_usd: limits.max_cost.map(|cost| cost.0.as_micro()),
             max_tokens: limits.max_tokens,
             acceptance,
-            workspace: None,
+            workspace,
             from_schedule: None,
         },
         content,
@@ -235,6 +238,38 @@ fn title(document: &WorkDocument) -> Result<String, Rejection> {
         title.push(c);
     }
     Ok(title)
+}
+
+/// Bounds of a workspace, and how the ledger keeps it. Whether the content is there is for who keeps it to say.
+fn workspace(document: &WorkspaceDocument) -> Result<WorkspaceBase, Rejection> {
+    bound("bytes of the setup command", document.setup.as_deref().map_or(0, str::len), MAX_SETUP_BYTES)?;
+    if document.setup_timeout.is_some_and(|timeout| timeout.as_ms() == 0 || timeout.as_ms() > MAX_JUDGE_MS) {
+        return Err(invalid("setup_timeout is from 1ms to 1d".to_owned()));
+    }
+    let Some(content) = &document.content else {
+        if document.repository.is_some() || document.folder.is_some() {
+            return Err(invalid(
+                "the workspace names a place and has no content: agentd opens no path of others".to_owned(),
+            )
+            .hint("agentctl submit --repo PATH (or --file work.toml) reads it with your rights and hands it in"));
+        }
+        return Ok(WorkspaceBase { content: None, sha256: None, base: None });
+    };
+    let hex = |text: &str, lengths: &[usize]| {
+        lengths.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    if !hex(&content.sha256, &[64]) {
+        return Err(invalid("workspace.content.sha256 is not 64 lowercase hex digits".to_owned()));
+    }
+    match (content.kind, &content.base) {
+        (ContentKind::Git, Some(base)) if hex(base, &[40, 64]) => {}
+        (ContentKind::Git, _) => {
+            return Err(invalid("workspace.content.base is not the id of a commit: 40 or 64 hex digits".to_owned()));
+        }
+        (ContentKind::Tar, None) => {}
+        (ContentKind::Tar, Some(_)) => return Err(invalid("a tar archive has no base: leave it out".to_owned())),
+    }
+    Ok(WorkspaceBase { content: Some(content.kind), sha256: Some(content.sha256.clone()), base: content.base.clone() })
 }
 
 /// The criteria of a work: as the ledger keeps them, and their content.

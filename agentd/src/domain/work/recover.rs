@@ -24,7 +24,7 @@ pub fn time_out(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, env: &Env)
     Ok(end_attempt(work, agent, named, FailureReason::TimedOut, "the attempt ran longer than its timeout", env))
 }
 
-fn end_attempt(
+pub(super) fn end_attempt(
     work: &WorkFacts,
     agent: &AgentFacts,
     named: &RunRef,

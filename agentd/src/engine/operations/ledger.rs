@@ -186,7 +186,7 @@ pub fn remove_copies(state: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn outlet(into: OwnedFd) -> Result<Outlet, Problem> {
+pub(super) fn outlet(into: OwnedFd) -> Result<Outlet, Problem> {
     Outlet::new(into, PATIENCE).map_err(|error| {
         Problem::new(Code::InvalidDocument, error.to_string())
             .hint("give a file, a pipe or a socket that is open for writing")

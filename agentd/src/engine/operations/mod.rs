@@ -1,14 +1,20 @@
 //! What doors call: one method per operation. Each reads or commits, and answers with a document of the schemas.
 
 pub mod agents;
+pub mod artefacts;
 pub mod claims;
+pub mod costs;
+pub mod garbage;
 pub mod host;
 pub mod judge;
 pub mod ledger;
+pub mod outputs;
 pub mod parked;
 pub mod plans;
+pub mod programs;
 pub mod runs;
 pub mod sessions;
+pub mod speaking;
 pub mod works;
 
 use super::{Done, Engine, Inner};

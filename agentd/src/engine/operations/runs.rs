@@ -32,6 +32,15 @@ pub(super) fn name(caller: &Caller) -> Result<&Slug, Problem> {
     caller.agent_name().ok_or_else(|| Problem::new(Code::Denied, "this is the door of agents"))
 }
 
+/// Progress is one short line.
+pub(super) fn check_progress(progress: &str) -> Result<(), Problem> {
+    if progress.len() > MAX_PROGRESS_BYTES || progress.chars().any(char::is_control) {
+        return Err(Problem::new(Code::InvalidDocument, "the progress is not one short line")
+            .hint(format!("at most {MAX_PROGRESS_BYTES} bytes, without controls")));
+    }
+    Ok(())
+}
+
 impl Engine {
     /// A run as its agent names it. A fence of an earlier incarnation is stale whatever the ledger knows of its run: the
     /// host was restored from a backup, and nothing of then lives.
@@ -55,7 +64,7 @@ impl Engine {
     /// The agent began.
     pub async fn start(&self, caller: &Caller, run: RunId, fenced: &Fenced) -> Result<RunStatus, Problem> {
         let run = self.named(run, fenced.fence)?;
-        self.execute(caller, Command::StartRun { run }, None).await?;
+        self.execute(caller, Command::StartRun { run, confinement: None }, None).await?;
         self.status_of(&run)
     }
 
@@ -63,12 +72,7 @@ impl Engine {
     pub fn heartbeat(&self, caller: &Caller, run: RunId, beat: Heartbeat) -> Result<RunStatus, Problem> {
         let run = self.named(run, beat.fence)?;
         let agent = name(caller)?;
-        if let Some(progress) = &beat.progress
-            && (progress.len() > MAX_PROGRESS_BYTES || progress.chars().any(char::is_control))
-        {
-            return Err(Problem::new(Code::InvalidDocument, "the progress is not one short line")
-                .hint(format!("at most {MAX_PROGRESS_BYTES} bytes, without controls")));
-        }
+        beat.progress.as_deref().map_or(Ok(()), check_progress)?;
         self.own(caller, agent, &run)?;
         let now = self.0.clock.boot_ms();
         let live = self.0.live.heartbeat(&run, now, self.now(), beat.progress, beat.frozen);
@@ -79,7 +83,7 @@ impl Engine {
     }
 
     /// A run may be spoken for by its own agent alone.
-    fn own(&self, caller: &Caller, agent: &Slug, run: &RunRef) -> Result<(), Problem> {
+    pub(super) fn own(&self, caller: &Caller, agent: &Slug, run: &RunRef) -> Result<(), Problem> {
         let live = self.0.live.get(run.work);
         if live.is_some_and(|live| live.run == *run && live.agent == *agent) {
             return Ok(());
@@ -90,13 +94,13 @@ impl Engine {
         self.permit(caller, Action::RunAct, &resource).map(drop)
     }
 
-    fn why_stale(&self, run: &RunRef) -> Result<Problem, Problem> {
+    pub(super) fn why_stale(&self, run: &RunRef) -> Result<Problem, Problem> {
         let work = self.0.readers.with(|conn| load::works::work(conn, run.work, false).map_err(Problem::internal))?;
         let missing = || Problem::new(Code::NotFound, format!("no work {}", run.work));
         Ok(work.ok_or_else(missing)?.live(run).err().unwrap_or_else(|| ran_out(run)))
     }
 
-    fn status_of(&self, run: &RunRef) -> Result<RunStatus, Problem> {
+    pub(super) fn status_of(&self, run: &RunRef) -> Result<RunStatus, Problem> {
         match self.0.live.get(run.work).filter(|live| live.run == *run) {
             Some(live) => self.directive(&live),
             None => Err(self.why_stale(run)?),
@@ -122,7 +126,7 @@ impl Engine {
         self.0.keyed(key, operation, &serde_json::to_vec(asked).map_err(Problem::internal)?)
     }
 
-    fn directive(&self, live: &LiveRun) -> Result<RunStatus, Problem> {
+    pub(super) fn directive(&self, live: &LiveRun) -> Result<RunStatus, Problem> {
         let (frozen, notes) = self.0.readers.with(|conn| {
             let frozen = load::host::frozen(conn).map_err(Problem::internal)?;
             let notes = load::content::notes_since(conn, live.run.work, live.run.fence.n).map_err(Problem::internal)?;
@@ -249,6 +253,9 @@ impl Engine {
             judged_work: terms.work_key,
             signed_by,
             message: judged.message.clone(),
+            artefacts: Vec::new(),
+            commit: None,
+            report: None,
         };
         let command = Command::CompleteWork { run, completion: Box::new(completion) };
         let done = self.execute(caller, command, None).await?;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use agentd_schemas::http::{ChallengeRequest, ChallengeResponse, TokenRequest, TokenResponse};
+use agentd_schemas::id::RunId;
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::{Possession, PossessionKind, PossessionSignature};
 use agentd_schemas::problem::{Code, Problem};
@@ -18,11 +19,11 @@ use crate::policy::Caller;
 /// What authentication needs to know of an agent.
 pub(crate) struct Known {
     /// Its key.
-    pub(super) public_key: PublicKey,
+    pub(in crate::engine) public_key: PublicKey,
     /// The uid that answers for it.
     pub(super) owner: u32,
     /// `spiffe://…`.
-    pub(super) agent_id: String,
+    pub(in crate::engine) agent_id: String,
     /// Why it may not come in.
     pub(super) shut_out: Option<&'static str>,
 }
@@ -70,7 +71,7 @@ impl KnownAgents {
 }
 
 impl Engine {
-    pub(super) fn known(&self, name: &Slug) -> Result<Option<Arc<Known>>, Problem> {
+    pub(in crate::engine) fn known(&self, name: &Slug) -> Result<Option<Arc<Known>>, Problem> {
         let (known, since) = self.0.known.get(name);
         if known.is_some() {
             return Ok(known);
@@ -244,6 +245,11 @@ impl Engine {
     fn has_key(&self, bearer: &Bearer) -> Result<bool, Problem> {
         let known = self.known(&bearer.agent)?;
         Ok(known.is_some_and(|known| known.public_key == bearer.key && known.shut_out.is_none()))
+    }
+
+    /// Puts on record that somebody else was at the socket of a run.
+    pub fn not_of_this_run(&self, uid: u32, run: RunId) {
+        self.record_failure(uid, &format!("run {run}"), "not_of_this_run");
     }
 
     /// Puts on record that a request came without a usable token: `no_token` or `malformed_token`.

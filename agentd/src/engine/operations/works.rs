@@ -38,6 +38,7 @@ impl Engine {
             return self.submitted(caller, &done, &work::submit::order(&works)?, &skills(&works));
         }
         let works = self.prepare(caller, documents).await?;
+        works.iter().try_for_each(|work| self.check_content(caller.uid, &work.spec))?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let command = Command::SubmitWorks { owner: caller.uid, works, from: Submitter::Person };
         let done = self.execute(caller, command, key).await?;
@@ -47,6 +48,7 @@ impl Engine {
     /// What a submit would do; nothing is written.
     pub async fn check(&self, caller: &Caller, documents: Vec<WorkDocument>) -> Result<SubmittedView, Problem> {
         let works = self.prepare(caller, documents).await?;
+        works.iter().try_for_each(|work| self.check_content(caller.uid, &work.spec))?;
         self.permit(caller, Action::WorkSubmit, &Resource::owned("works of one's own", caller.uid))?;
         let (skills, order) = (skills(&works), work::submit::order(&works)?);
         let env = self.env()?;
@@ -96,7 +98,7 @@ impl Engine {
     }
 
     /// The world as a dry run sees it.
-    pub(super) fn env(&self) -> Result<Env, Problem> {
+    pub(in crate::engine) fn env(&self) -> Result<Env, Problem> {
         let moment = self.0.clock.moment();
         let (day, month) = crate::engine::world::names(moment.wall_ms, &self.0.zone);
         Ok(Env {
@@ -339,7 +341,7 @@ impl Unserved {
 }
 
 fn demand(spec: &WorkSubmitted) -> Demand {
-    Demand { owner: spec.owner, agent: spec.agent.clone(), skills: spec.required_skills.clone() }
+    work::claim::demand_of(spec)
 }
 
 #[cfg(test)]

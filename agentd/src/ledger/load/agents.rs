@@ -96,13 +96,14 @@ struct Stored {
     judged: u64,
     accepted: u64,
     failures_in_a_row: u32,
+    started: bool,
 }
 
 /// Every column of [`Stored`], in its order.
 macro_rules! columns {
     () => {
         "SELECT key, name, owner, shared, state, state_before, key_revoked, skills, live, max_concurrency, epoch,
-             public_key, model, judged, accepted, failures_in_a_row FROM agents"
+             public_key, model, judged, accepted, failures_in_a_row, program IS NOT NULL FROM agents"
     };
 }
 use columns;
@@ -131,6 +132,7 @@ impl Stored {
             judged: row.get(13)?,
             accepted: row.get(14)?,
             failures_in_a_row: row.get(15)?,
+            started: row.get(16)?,
         })
     }
 
@@ -150,6 +152,7 @@ impl Stored {
             state: self.state(&self.state)?,
             key_revoked: self.key_revoked,
             skills: serde_json::from_str(&self.skills).map_err(|error| self.broken(format_args!("skills: {error}")))?,
+            started: self.started,
             evidence: self.evidence(tx)?,
             live: self.live,
             max_concurrency: self.max_concurrency,

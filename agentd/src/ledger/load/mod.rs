@@ -6,6 +6,7 @@ pub mod content;
 pub mod host;
 pub mod pauses;
 pub mod plans;
+pub mod programs;
 pub mod repeated;
 pub mod resource;
 pub mod submit;

@@ -26,7 +26,7 @@ pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
         | Command::AddNote { work: id, .. }
         | Command::AnswerRun { work: id, .. }
         | Command::Hold { work: id, .. } => work(tx, *id),
-        Command::StartRun { run: named }
+        Command::StartRun { run: named, .. }
         | Command::ReserveCost { run: named, .. }
         | Command::SettleCost { run: named, .. }
         | Command::AddRunNote { run: named, .. }
@@ -42,7 +42,8 @@ pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
         | Command::DeclareSkills { agent: name, .. }
         | Command::RotateKey { agent: name, .. }
         | Command::RevokeKey { agent: name, .. }
-        | Command::BindModel { agent: name, .. } => agent(tx, name),
+        | Command::BindModel { agent: name, .. }
+        | Command::BindProgram { agent: name, .. } => agent(tx, name),
         Command::EnrolAgent { agent } => {
             Ok(Some(Resource::owned(format!("agent {}", agent.document.name), agent.owner)))
         }

@@ -12,6 +12,7 @@ use super::works::{state, work};
 use super::{Loaded, accounts, host};
 use crate::domain::command::Submitter;
 use crate::domain::matching::MAX_DEMANDS;
+use crate::domain::work::claim::needs_workspace;
 use crate::domain::work::submit::{Demands, LinkedWork, NamedAgent, SubmitFacts};
 use crate::domain::work::{NewWork, Reference};
 use crate::ledger::project::works::skills_json;
@@ -63,16 +64,18 @@ pub fn submit_facts(tx: &Connection, owner: u32, works: &[NewWork], from: &Submi
 
 /// How many demands of the owner's open works there are, where the new works add to them.
 fn demands(tx: &Connection, owner: u32, works: &[NewWork]) -> Loaded<Demands> {
-    let mut asked: Vec<(&str, &[Skill])> = works
-        .iter()
-        .map(|new| (new.spec.agent.as_ref().map_or("", Slug::as_str), new.spec.required_skills.as_slice()))
-        .collect();
+    let asked = works.iter().map(|new| {
+        let agent = new.spec.agent.as_ref().map_or("", Slug::as_str);
+        (agent, new.spec.required_skills.as_slice(), needs_workspace(&new.spec))
+    });
+    let mut asked: Vec<(&str, &[Skill], bool)> = asked.collect();
     asked.sort_unstable();
     asked.dedup();
     let mut fresh = 0;
-    for (agent, skills) in asked {
-        let sql = "SELECT 1 FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3 AND open > 0";
-        fresh += u64::from(!tx.prepare_cached(sql)?.exists(params![owner, agent, skills_json(skills)])?);
+    for (agent, skills, started) in asked {
+        let sql = "SELECT 1 FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3 AND started = ?4
+                   AND open > 0";
+        fresh += u64::from(!tx.prepare_cached(sql)?.exists(params![owner, agent, skills_json(skills), started])?);
     }
     let sql = "SELECT count(*) FROM (SELECT 1 FROM queues WHERE owner = ?1 AND open > 0 LIMIT ?2)";
     let open = match fresh {

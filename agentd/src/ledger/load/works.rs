@@ -190,8 +190,8 @@ const fn scope_work(scope: &Scope) -> Option<WorkId> {
 
 /// Queues with ready works that the agent is able for. An owner has at most [`matching::MAX_DEMANDS`] of them.
 fn able_queues(tx: &Connection, agent: &Candidate, env: &Env) -> Loaded<Vec<i64>> {
-    let all = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0";
-    let own = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0 AND owner = ?1";
+    let all = "SELECT id, owner, agent, skills, started FROM queues WHERE ready > 0";
+    let own = "SELECT id, owner, agent, skills, started FROM queues WHERE ready > 0 AND owner = ?1";
     let mut statement = tx.prepare_cached(if agent.shared { all } else { own })?;
     let mut rows = if agent.shared { statement.query([])? } else { statement.query([agent.owner])? };
     let mut able = Vec::new();
@@ -203,7 +203,7 @@ fn able_queues(tx: &Connection, agent: &Candidate, env: &Env) -> Loaded<Vec<i64>
     Ok(able)
 }
 
-/// What the works of a queue ask for: columns id, owner, agent, skills.
+/// What the works of a queue ask for: columns id, owner, agent, skills, started.
 pub fn demand(row: &Row<'_>) -> Loaded<Demand> {
     let key: i64 = row.get(0)?;
     let broken = |what: String| LoadError::Table { table: "queues", row: key, what };
@@ -216,6 +216,7 @@ pub fn demand(row: &Row<'_>) -> Loaded<Demand> {
             name => Some(name.parse().map_err(|error| broken(format!("{error}")))?),
         },
         skills: serde_json::from_str(skills).map_err(|error| broken(error.to_string()))?,
+        started: row.get(4)?,
     })
 }
 

@@ -21,6 +21,10 @@ pub(super) fn project(tx: &Connection, event: &Event, name: &Slug) -> Result<()>
             let sql = "UPDATE agents SET version = ?2, skills = ?3 WHERE name = ?1";
             change(tx, sql, params![name.as_str(), event.envelope.version, json(&data.skills)?])
         }
+        EventData::ProgramBound(_) => {
+            let sql = "UPDATE agents SET version = ?2, program = ?3 WHERE name = ?1";
+            change(tx, sql, params![name.as_str(), event.envelope.version, event.envelope.index])
+        }
         EventData::KeyRotated(data) => key_rotated(tx, event, name, data),
         EventData::KeyRevoked(data) => key_revoked(tx, event, name, data),
         EventData::ModelBound(data) => model_bound(tx, event, name, data),
@@ -31,8 +35,8 @@ pub(super) fn project(tx: &Connection, event: &Event, name: &Slug) -> Result<()>
 fn enrolled(tx: &Connection, event: &Event, name: &Slug, data: &AgentEnrolled) -> Result<()> {
     let envelope = &event.envelope;
     let sql = "INSERT INTO agents (key, name, version, state, state_before, owner, shared, agent_id, custody,
-                   public_key, skills, max_concurrency, model, epoch, enrolled_ms)
-               VALUES (?1, ?2, ?3, 'probation', 'probation', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12)";
+                   public_key, skills, max_concurrency, model, epoch, enrolled_ms, program)
+               VALUES (?1, ?2, ?3, 'probation', 'probation', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13)";
     let row = params![
         envelope.index,
         name.as_str(),
@@ -46,6 +50,7 @@ fn enrolled(tx: &Connection, event: &Event, name: &Slug, data: &AgentEnrolled) -
         data.max_concurrency,
         data.model.as_ref().map(json).transpose()?,
         envelope.time.as_ms(),
+        data.runtime.as_ref().map(|_| envelope.index),
     ];
     exec(tx, sql, row)?;
     key_begins(tx, event, name, &data.public_key)?;

@@ -1,6 +1,7 @@
 //! Works and their runs.
 
 mod ended;
+mod program;
 mod run;
 mod submitted;
 mod timer;
@@ -74,7 +75,10 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> 
         EventData::WorkScheduled(data) => timer::set(tx, data.not_before, timer::WAKE, row.key),
         EventData::WorkBlocked(data) => blocked(tx, &row, data.by),
         EventData::WorkClaimed(data) => run::claimed(tx, event, &row, data),
-        EventData::RunStarted(_) | EventData::ModelMismatched(_) => Ok(()),
+        EventData::ModelMismatched(_) => Ok(()),
+        EventData::RunStarted(data) => program::started(tx, event, &row, data),
+        EventData::RunEnded(data) => program::ended(tx, event, &row, data),
+        EventData::BaseJudged(_) => program::base_judged(tx, event, &row),
         EventData::RunWaiting(data) => run::waiting(tx, &row, data),
         EventData::RunResumed(_) => run::resumed(tx, &row),
         EventData::NoteAdded(_) => note(tx, event, &row),

@@ -15,7 +15,7 @@ use super::works::outcome;
 use super::{QueryError, before, page_limit, read, resolve, sight};
 use crate::domain::Defaults;
 use crate::domain::matching::lower_bound_percent;
-use crate::ledger::load::{LoadError, Loaded};
+use crate::ledger::load::{self, LoadError, Loaded};
 use crate::policy::Viewer;
 
 /// Agents of one list, at most: as many as may be enrolled by default.
@@ -83,6 +83,7 @@ pub fn show(
     view.fingerprint = line.fingerprint();
     view.description = read::text(conn, key, 0)?.filter(|text| !text.is_empty());
     view.demonstrated = evidence(conn, key, &view.row, defaults)?;
+    view.runtime = load::programs::runtime_of(conn, key)?;
     let spent = read::one(conn, "SELECT spent FROM accounts WHERE name = ?1", [format!("agent:{name}/day/{day}")])?;
     view.spent_today = read::money(read::count(spent.unwrap_or(0)));
     Ok(view)

@@ -47,8 +47,9 @@ pub fn claim_document(conn: &Connection, run_key: i64) -> Result<(Claim, Terms),
     let spec = submitted(conn, run.work)?;
     let content = read::content(conn, run.work)?;
     let title = content.as_ref().map_or_else(|| read::REDACTED.to_owned(), |content| content.title.clone());
-    let (instructions, inputs, schemas) =
-        content.map_or((None, None, Vec::new()), |content| (content.instructions, content.inputs, content.schemas));
+    let (instructions, inputs, schemas, checks) = content.map_or((None, None, Vec::new(), Vec::new()), |content| {
+        (content.instructions, content.inputs, content.schemas, content.checks)
+    });
     let left =
         |most: Option<u64>, spent: u64, held: u64| most.map(|most| most.saturating_sub(spent.saturating_add(held)));
     let claim = Claim {
@@ -64,6 +65,7 @@ pub fn claim_document(conn: &Connection, run_key: i64) -> Result<(Claim, Terms),
         inputs,
         required_skills: spec.required_skills,
         schemas: schemas.into_iter().flatten().collect(),
+        checks: checks.into_iter().flatten().collect(),
         judged_by_person: spec.acceptance.iter().any(|criterion| matches!(criterion, Criterion::Person(_))),
         acceptance: acceptance_digest(&spec.acceptance),
         previous: previous(conn, run.work, run_key)?,

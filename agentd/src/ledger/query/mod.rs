@@ -7,6 +7,7 @@
 
 pub mod agents;
 pub mod claim;
+pub mod cost;
 pub mod host;
 pub mod ledger;
 pub mod named;

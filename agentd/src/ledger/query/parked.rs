@@ -17,10 +17,10 @@ pub fn ready_queues(conn: &Connection) -> Result<Vec<i64>, QueryError> {
 /// The queues that have ready works and no able agent. Costs one look at each queue with ready works and at the agents
 /// of its owner: keep the answer until these queues are others, or an agent or what it showed changes.
 pub fn parked_queues(conn: &Connection, defaults: &Defaults) -> Result<HashSet<i64>, QueryError> {
-    let sql = "SELECT id, owner, agent, skills FROM queues WHERE ready > 0";
+    let sql = "SELECT id, owner, agent, skills, started FROM queues WHERE ready > 0";
     let queues = read::all(conn, sql, [], |row| {
         let only = if row.get_ref(2)?.as_str()?.is_empty() { None } else { Some(read::parsed(row, 2)?) };
-        let demand = Demand { owner: row.get(1)?, agent: only, skills: read::json(row, 3)? };
+        let demand = Demand { owner: row.get(1)?, agent: only, skills: read::json(row, 3)?, started: row.get(4)? };
         Ok((row.get::<_, i64>(0)?, demand))
     })?;
     let mut agents: HashMap<u32, Vec<Candidate>> = HashMap::new();

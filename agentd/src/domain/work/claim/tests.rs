@@ -109,12 +109,12 @@ fn a_lease_is_neither_shorter_nor_longer_than_its_bounds() {
 fn a_run_starts_once_and_under_its_own_fence_alone() {
     let named = fixture::named();
     let claimed = WorkFacts { state: WorkState::Claimed, ..fixture::work() };
-    assert_eq!(fixture::names(&start(&claimed, &named).unwrap()), ["RunStarted"]);
-    assert!(start(&fixture::work(), &named).unwrap().is_empty(), "it runs already");
+    assert_eq!(fixture::names(&start(&claimed, &named, None).unwrap()), ["RunStarted"]);
+    assert!(start(&fixture::work(), &named, None).unwrap().is_empty(), "it runs already");
     let mut older = named;
     older.fence.n -= 1;
     let over = WorkFacts { state: WorkState::Failed, ..fixture::work() };
     for (work, named) in [(&claimed, &older), (&claimed, &RunRef { attempt: 2, ..named }), (&over, &named)] {
-        assert_eq!(start(work, named).unwrap_err().code, Code::StaleFence, "{named:?}");
+        assert_eq!(start(work, named, None).unwrap_err().code, Code::StaleFence, "{named:?}");
     }
 }

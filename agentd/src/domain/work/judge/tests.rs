@@ -19,6 +19,9 @@ fn done(met: &[Option<bool>]) -> Completion {
         judged_work: fixture::work().key,
         signed_by: fixture::agent().public_key,
         message: Some("/n: \"two\" is no integer".to_owned()),
+        artefacts: Vec::new(),
+        commit: None,
+        report: None,
     }
 }
 

@@ -71,6 +71,7 @@ fn the_facts_of_an_agent_are_what_its_events_said() {
             state: AgentState::Paused,
             key_revoked: false,
             skills: vec!["git".parse().unwrap(), "rust".parse().unwrap()],
+            started: false,
             evidence: Vec::new(),
             live: 2,
             max_concurrency: 3,

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::super::{exec, state_number};
 use super::{count, queue, timer};
+use crate::domain::work::claim::needs_workspace;
 
 /// Sorts works without a latest start behind all others.
 const NO_LATEST_START: i64 = i64::MAX;
@@ -52,13 +53,14 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId, data: &WorkSub
 fn intern_queue(tx: &Connection, key: u64, data: &WorkSubmitted) -> Result<i64> {
     let skills = skills_json(&data.required_skills);
     let agent = data.agent.as_ref().map_or("", |agent| agent.as_str());
-    let sql = "SELECT id FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3";
-    let known = tx.prepare_cached(sql)?.query_row(params![data.owner, agent, skills], |row| row.get(0)).optional()?;
+    let sql = "SELECT id FROM queues WHERE owner = ?1 AND agent = ?2 AND skills = ?3 AND started = ?4";
+    let asked = params![data.owner, agent, skills, needs_workspace(data)];
+    let known = tx.prepare_cached(sql)?.query_row(asked, |row| row.get(0)).optional()?;
     if let Some(id) = known {
         return Ok(id);
     }
-    let sql = "INSERT INTO queues (id, owner, agent, skills, ready, open) VALUES (?1, ?2, ?3, ?4, 0, 0)";
-    exec(tx, sql, params![key, data.owner, agent, skills])?;
+    let sql = "INSERT INTO queues (id, owner, agent, skills, started, ready, open) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)";
+    exec(tx, sql, params![key, data.owner, agent, skills, needs_workspace(data)])?;
     Ok(i64::try_from(key).unwrap_or(i64::MAX))
 }
 

@@ -3,7 +3,7 @@
 use agentd_schemas::event::{AmountSource, Event, EventData};
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::unit::time::WallMs;
-use agentd_schemas::view::RunView;
+use agentd_schemas::view::{EndedView, RunView};
 use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 
@@ -43,14 +43,17 @@ pub type IsLive<'a> = &'a dyn Fn(RunId) -> Option<Pulse>;
 struct Attempt {
     ended_by: Option<i64>,
     result_by: Option<i64>,
+    started: Option<i64>,
+    program_ended: Option<i64>,
     view: RunView,
 }
 
 /// The attempts, oldest first.
 pub(super) fn runs(conn: &Connection, work: &Stored, live: IsLive<'_>) -> Loaded<Vec<RunView>> {
     let sql = "SELECT runs.key, incarnation, attempt, agents.name, runs.epoch, outcome, claimed_ms, ended_ms, ended_by,
-                      result_by, spent, tokens, sources
-               FROM runs JOIN agents ON agents.key = runs.agent WHERE work = ?1
+                      result_by, spent, tokens, sources, programs.started, programs.ended
+               FROM runs JOIN agents ON agents.key = runs.agent LEFT JOIN programs ON programs.run = runs.key
+               WHERE work = ?1
                ORDER BY attempt DESC, runs.key DESC LIMIT ?2";
     let attempts = read::all(conn, sql, [work.key, MAX_RUNS], |row| attempt(row, work.id))?;
     let mut budget = Budget { results: MAX_CONTENT_BYTES, messages: MAX_CONTENT_BYTES };
@@ -93,7 +96,13 @@ fn attempt(row: &Row<'_>, work: WorkId) -> rusqlite::Result<Attempt> {
         artefacts: Vec::new(),
         commit: None,
     };
-    Ok(Attempt { ended_by: row.get(8)?, result_by: row.get(9)?, view })
+    Ok(Attempt {
+        ended_by: row.get(8)?,
+        result_by: row.get(9)?,
+        started: row.get(13)?,
+        program_ended: row.get(14)?,
+        view,
+    })
 }
 
 /// Amount sources by their bits.
@@ -113,9 +122,11 @@ struct Budget {
 impl Budget {
     fn complete(&mut self, conn: &Connection, attempt: Attempt) -> Loaded<RunView> {
         let mut run = attempt.view;
+        program(conn, &mut run, attempt.started, attempt.program_ended)?;
         let result = attempt.result_by.map(|index| read::event(conn, index)).transpose()?;
         if let Some(event) = &result {
             self.result(conn, &mut run, event)?;
+            made(&mut run, &event.data);
         }
         let ended = match attempt.ended_by {
             Some(index) if attempt.result_by == Some(index) => result,
@@ -151,6 +162,39 @@ impl Budget {
         run.result = Some(parsed.unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned().into()));
         Ok(())
     }
+}
+
+/// How the program of a run was held, how it ended, and what it used.
+fn program(conn: &Connection, run: &mut RunView, started: Option<i64>, ended: Option<i64>) -> Loaded<()> {
+    if let Some(index) = started
+        && let EventData::RunStarted(data) = read::event(conn, index)?.data
+    {
+        run.confinement = data.confinement;
+    }
+    if let Some(index) = ended
+        && let EventData::RunEnded(data) = read::event(conn, index)?.data
+    {
+        run.program = Some(EndedView {
+            ending: data.ending,
+            stopped: data.stopped,
+            usage: data.usage,
+            stdout_bytes: data.stdout_bytes,
+            stderr_bytes: data.stderr_bytes,
+        });
+    }
+    Ok(())
+}
+
+/// What the event with its result says that a run made.
+fn made(run: &mut RunView, data: &EventData) {
+    let (artefacts, commit) = match data {
+        EventData::ResultJudged(data) => (&data.artefacts, &data.commit),
+        EventData::WorkCompleted(data) => (&data.artefacts, &data.commit),
+        EventData::AttemptFailed(data) => (&data.artefacts, &data.commit),
+        _ => return,
+    };
+    run.artefacts.clone_from(artefacts);
+    run.commit.clone_from(commit);
 }
 
 /// Takes bytes out of a budget; not when there are none, or too few left.

@@ -1,9 +1,10 @@
 //! One work in full.
 
-use agentd_schemas::event::{EventData, ServiceLevelKind, WorkSubmitted};
+use agentd_schemas::content::WorkContent;
+use agentd_schemas::event::{EventData, ServiceLevelKind, Verdict, WorkSubmitted, WorkspaceBase};
 use agentd_schemas::id::WorkId;
 use agentd_schemas::view::WorkView;
-use agentd_schemas::view::work::{Linked, NoteView};
+use agentd_schemas::view::work::{Linked, NoteView, WorkspaceView};
 use rusqlite::Connection;
 
 use super::Stored;
@@ -34,6 +35,7 @@ pub fn show(
     let work = Stored::load(conn, key)?;
     let spec = submitted(conn, key)?;
     let content = read::content(conn, key)?;
+    let workspace = spec.workspace.map(|base| workspace(base, content.as_ref()));
     let (instructions, inputs) = content.map_or((None, None), |content| (content.instructions, content.inputs));
     let links = Links { conn, viewer, owner: work.owner, parked };
     let children = links.all("parent = ?1", key)?;
@@ -64,13 +66,32 @@ pub fn show(
         tokens_with_parts: parts.map(|parts| work.tokens.saturating_add(parts.tokens)),
         waiting_for: work.waiting_for(conn)?,
         acceptance: spec.acceptance,
-        workspace: None,
-        base_verdicts: Vec::new(),
+        workspace,
+        base_verdicts: base_verdicts(conn, key)?,
         runs: runs::runs(conn, &work, live)?,
         breaches: breaches(work.breached),
         held: work.held,
         notes: notes(conn, key)?,
     })
+}
+
+fn workspace(base: WorkspaceBase, content: Option<&WorkContent>) -> WorkspaceView {
+    let document = content.and_then(|content| content.workspace.as_ref());
+    WorkspaceView {
+        base,
+        repository: document.and_then(|document| document.repository.clone().or_else(|| document.folder.clone())),
+        branch: document.and_then(|document| document.content.as_ref()?.branch.clone()),
+    }
+}
+
+/// What the criteria said of what its runs begin with.
+fn base_verdicts(conn: &Connection, key: i64) -> Loaded<Vec<Verdict>> {
+    let found: Option<i64> = read::one(conn, "SELECT idx FROM bases WHERE work = ?1", [key])?;
+    let Some(index) = found else { return Ok(Vec::new()) };
+    match read::event(conn, index)?.data {
+        EventData::BaseJudged(data) => Ok(data.verdicts),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// What was submitted under this key.

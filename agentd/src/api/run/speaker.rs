@@ -1,0 +1,99 @@
+//! Who is at the other end, by what the kernel says, and what a stranger is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentd_schemas::problem::{Code, Problem};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+use super::Door;
+use crate::api::http::answer::Refusal;
+use crate::engine::Engine;
+use crate::engine::doors::RunDoor;
+use crate::policy::Caller;
+use crate::sys::children::Held;
+use crate::sys::lineage::is_below;
+use crate::sys::peer::Peer;
+
+/// How long a connection waits until who supervises the run says which process the shim is. The program may be quicker.
+const SHIM_TIME: Duration = Duration::from_secs(5);
+/// How long a stranger gets to read why it was refused.
+const STRANGER_TIME: Duration = Duration::from_secs(1);
+
+/// A connection of a run, as it was found when it was made.
+#[derive(Clone)]
+pub(super) struct Speaker {
+    door: Arc<RunDoor>,
+    /// The shim that the process is below.
+    shim: Arc<Held>,
+    uid: u32,
+}
+
+impl Speaker {
+    /// Holds a new connection against its door. Nothing of it was read.
+    pub(super) async fn of(door: &Arc<RunDoor>, peer: &Peer) -> Option<Self> {
+        if peer.uid != door.what.uid {
+            return None;
+        }
+        let mut shim = door.what.shim.clone();
+        let known = tokio::time::timeout(SHIM_TIME, shim.wait_for(Option::is_some)).await;
+        let shim = known.ok()?.ok()?.clone()?;
+        is_below(peer, &shim).then(|| Self { door: door.clone(), shim, uid: peer.uid })
+    }
+}
+
+/// The run that speaks.
+pub(super) struct Run {
+    pub(super) caller: Caller,
+    pub(super) door: Arc<RunDoor>,
+}
+
+impl FromRequestParts<Door> for Run {
+    type Rejection = Refusal;
+
+    /// The shim is looked at for each request: it keeps below it whatever was there, and when it ended nobody does.
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Refusal> {
+        let speaker: Option<Speaker> = parts.extensions.get().cloned();
+        let speaker = speaker.ok_or_else(|| Problem::internal("a connection without a speaker"))?;
+        if !speaker.shim.lives() {
+            door.engine.not_of_this_run(speaker.uid, speaker.door.run());
+            return Err(stranger(&speaker.door).into());
+        }
+        Ok(Self { caller: door.engine.speaker(&speaker.door)?, door: speaker.door })
+    }
+}
+
+fn stranger(door: &RunDoor) -> Problem {
+    Problem::new(Code::Unauthenticated, format!("this is the socket of run {}, and you are not of it", door.run()))
+        .hint("only processes of the run are heard here; agents that come by themselves have the agents' socket")
+}
+
+/// Puts a stranger on record, and tells it, without looking at what it says.
+pub(super) async fn refuse(engine: &Engine, door: &RunDoor, uid: u32, mut stream: UnixStream) {
+    engine.not_of_this_run(uid, door.run());
+    let text = serde_json::to_string(&stranger(door)).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    let told = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Who still writes would get a broken pipe instead of the reason.
+        let mut dropped = [0; 4096];
+        while stream.read(&mut dropped).await? > 0 {}
+        Ok::<(), std::io::Error>(())
+    };
+    // Whoever does not listen is not waited for.
+    let _ = tokio::time::timeout(STRANGER_TIME, told).await;
+}
+
+/// Does what waits for the disk beside the threads that serve.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)?
+}

@@ -1,0 +1,432 @@
+//! The door over its real socket, in front of a real engine. Who is asked of the kernel: this process is below its parent,
+//! and below nobody that it started.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentd_schemas::http::run::{MAX_ARTEFACT_BYTES, MAX_ARTEFACTS, RunDocument};
+use agentd_schemas::http::{ClaimRequest, Directive, MAX_RESULT_BYTES, RunStatus};
+use agentd_schemas::problem::{Code, Problem};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use super::nearest::{READ, WRITTEN};
+use super::serve;
+use crate::domain::command::RunRef;
+use crate::engine::doors::OpenDoor;
+use crate::engine::{Engine, trial};
+use crate::policy::Caller;
+use crate::sys::children::Held;
+use crate::sys::process::effective_uid;
+use crate::sys::scratch::Scratch;
+
+struct Scene {
+    engine: Engine,
+    state: Scratch,
+    run: RunRef,
+    shim: watch::Sender<Option<Arc<Held>>>,
+    _stop: watch::Sender<bool>,
+}
+
+fn owner() -> Caller {
+    Caller::person(1000, false, false)
+}
+
+/// The process that started this one: what is here is below it.
+fn above() -> Arc<Held> {
+    Arc::new(Held::open(rustix::process::getppid().unwrap()).unwrap())
+}
+
+fn held(child: &Child) -> Arc<Held> {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    Arc::new(Held::open(pid).unwrap())
+}
+
+async fn scene() -> Scene {
+    scene_of(above()).await
+}
+
+async fn scene_of(shim: Arc<Held>) -> Scene {
+    let (engine, state) = trial::engine().await;
+    trial::enrol(&engine, &owner(), "fixer", 7).await;
+    trial::submit(&engine, &owner(), json!({ "title": "Count the sheep", "limits": { "timeout": "1h" } })).await;
+    let agent = Caller::agent("fixer".parse().unwrap(), 1000);
+    let claim = engine.claim(&agent, &ClaimRequest::default()).await.unwrap().unwrap();
+    let run = RunRef { work: claim.work, attempt: claim.attempt, fence: claim.fence };
+    let (stop, stopped) = watch::channel(false);
+    let scene = Scene { engine, state, run, shim: watch::Sender::new(Some(shim)), _stop: stop };
+    std::fs::create_dir(scene.state.join("r")).unwrap();
+    scene.open();
+    tokio::spawn(serve(scene.engine.clone(), stopped));
+    // The folder of artefacts is made on the way.
+    assert_eq!(scene.ask("GET", "/v1/health", "").await.0, 200);
+    scene
+}
+
+impl Scene {
+    fn open(&self) {
+        let what = OpenDoor {
+            run: self.run,
+            agent: "fixer".parse().unwrap(),
+            owner: 1000,
+            uid: effective_uid(),
+            folder: self.state.join("r"),
+            shim: self.shim.subscribe(),
+        };
+        self.engine.open_door(what).unwrap();
+    }
+
+    fn id(&self) -> agentd_schemas::id::RunId {
+        self.engine.doors().borrow().values().next().unwrap().run()
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.state.join("r/door/run.sock")).await.unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: impl Into<Bytes>) -> (u16, Bytes) {
+        let body: Full<Bytes> = Full::new(body.into());
+        let (mut client, driver) = handshake(TokioIo::new(self.connect().await)).await.unwrap();
+        tokio::spawn(driver);
+        let request = Request::builder().method(method).uri(path).header("host", "agentd");
+        let request = request.header(header::CONTENT_LENGTH, hyper::body::Body::size_hint(&body).lower());
+        let response = client.send_request(request.body(body).unwrap()).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json", "{method} {path}");
+        let status = response.status().as_u16();
+        (status, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    async fn post(&self, what: &str, body: Value) -> (u16, Value) {
+        let (status, answer) = self.ask("POST", &format!("/v1/run/{what}"), body.to_string()).await;
+        (status, serde_json::from_slice(&answer).unwrap())
+    }
+
+    async fn artefact(&self, name: &str, body: impl Into<Bytes>) -> (u16, Value) {
+        let (status, answer) = self.ask("POST", &format!("/v1/run/artefact?name={name}"), body).await;
+        (status, serde_json::from_slice(&answer).unwrap())
+    }
+
+    /// What comes back for these bytes, whatever they are.
+    async fn raw(&self, bytes: &str) -> String {
+        let mut stream = self.connect().await;
+        let _ = stream.write_all(bytes.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn shown(&self) -> RunDocument {
+        serde_json::from_slice(&self.ask("GET", "/v1/run", "").await.1).unwrap()
+    }
+}
+
+fn problem(answer: &[u8]) -> Problem {
+    serde_json::from_slice(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_run_is_shown_its_work_and_speaks_without_a_token() {
+    let scene = scene().await;
+    let shown = scene.shown().await;
+    assert_eq!((shown.claim.title.as_str(), shown.claim.fence), ("Count the sheep", scene.run.fence));
+    assert!(shown.claim.timeout_s.is_some_and(|left| (3590..=3600).contains(&left)), "{:?}", shown.claim.timeout_s);
+    assert_eq!((shown.status.directive, shown.finished), (Directive::Continue, false));
+    for (what, body) in [
+        ("progress", json!({ "text": "counting" })),
+        ("reserve", json!({ "tokens": 10, "key": "a" })),
+        ("cost", json!({ "tokens": 7, "key": "b" })),
+        ("note", json!({ "text": "two are goats", "key": "a note" })),
+        ("children", json!({ "works": [{ "title": "the north field" }], "key": "north" })),
+        ("ask", json!({ "text": "do goats count?" })),
+    ] {
+        let (status, answer) = scene.post(what, body).await;
+        assert_eq!(status, 200, "{what}: {answer}");
+    }
+    assert_eq!(scene.shown().await.status.directive, Directive::Wait);
+    scene.engine.answer(&owner(), &scene.run.work.to_string(), "they do not").await.unwrap();
+    let status = scene.shown().await.status;
+    assert_eq!((status.directive, &status.notes[..]), (Directive::Continue, &["they do not".to_owned()][..]));
+    let (status, answer) = scene.post("fail", json!({ "message": "the gate is locked" })).await;
+    assert_eq!((status, &answer["state"]), (200, &json!("scheduled")));
+    let (status, answer) = scene.post("progress", json!({ "text": "still there" })).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("stale_fence")));
+}
+
+#[tokio::test]
+async fn who_is_not_below_the_shim_is_refused_before_it_says_anything_and_is_on_record() {
+    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let scene = scene_of(above()).await;
+    scene.shim.send_replace(Some(held(&child)));
+    for bytes in ["", "GET /v1/run HTTP/1.1\r\nhost: agentd\r\n\r\n", "rubbish"] {
+        let answer = scene.raw(bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("you are not of it"), "{bytes:?}: {answer}");
+        assert_eq!(trial::recorded(&scene.engine), [format!("run {}: not_of_this_run", scene.id())]);
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(scene.raw("").await.starts_with("HTTP/1.1 401 "), "nor who is below one that ended");
+}
+
+#[tokio::test]
+async fn another_uid_is_refused() {
+    let scene = scene().await;
+    let mut door = scene.engine.door(scene.id()).unwrap().what.clone();
+    door.uid += 1;
+    scene.engine.open_door(door).unwrap();
+    assert!(scene.raw("").await.starts_with("HTTP/1.1 401 "));
+    assert_eq!(trial::recorded(&scene.engine), [format!("run {}: not_of_this_run", scene.id())]);
+}
+
+#[tokio::test]
+async fn a_connection_outlives_neither_its_shim_nor_its_door() {
+    let scene = scene().await;
+    let (mut client, driver) = handshake(TokioIo::new(scene.connect().await)).await.unwrap();
+    tokio::spawn(driver);
+    let request = || Request::get("/v1/run").header("host", "agentd").body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(client.send_request(request()).await.unwrap().status().as_u16(), 200);
+    scene.engine.close_door(scene.id());
+    // Either the answer says so, or the connection is over.
+    if let Ok(response) = client.send_request(request()).await {
+        assert_eq!(response.status().as_u16(), 409);
+    }
+    assert!(UnixStream::connect(scene.state.join("r/door/run.sock")).await.is_err());
+}
+
+#[tokio::test]
+async fn progress_renews_no_lease() {
+    let scene = scene().await;
+    let before = scene.engine.0.live.get(scene.run.work).unwrap();
+    assert_eq!(scene.post("progress", json!({ "text": "counting" })).await.0, 200);
+    let after = scene.engine.0.live.get(scene.run.work).unwrap();
+    assert_eq!((after.lease_until, after.progress.as_deref()), (before.lease_until, Some("counting")));
+    // The lease runs out before anybody wrote that down.
+    scene.engine.0.live.ran_out(before.lease_until, 1);
+    for (what, body) in [("progress", json!({ "text": "more" })), ("finish", json!({ "result": "38" }))] {
+        let (status, answer) = scene.post(what, body).await;
+        assert_eq!((status, &answer["code"]), (409, &json!("stale_fence")), "{what}");
+    }
+    assert_eq!(scene.artefact("a", "late").await.1["code"], "stale_fence");
+    assert_eq!(scene.engine.handed_in(&scene.run, &scene.state.join("r")).unwrap().result, None);
+}
+
+#[tokio::test]
+async fn a_run_that_is_over_hears_so_at_every_route() {
+    let scene = scene().await;
+    scene.engine.cancel(&owner(), &scene.run.work.to_string(), "enough").await.unwrap();
+    for path in WRITTEN.into_iter().filter(|path| *path != "/v1/run/artefact") {
+        let body = match path.rsplit('/').next().unwrap() {
+            "children" => json!({ "works": [{ "title": "a" }] }),
+            "finish" => json!({ "result": "a" }),
+            "fail" => json!({ "message": "a" }),
+            "reserve" | "cost" => json!({ "tokens": 1 }),
+            _ => json!({ "text": "a" }),
+        };
+        let (status, answer) = scene.ask("POST", path, body.to_string()).await;
+        assert_eq!((status, problem(&answer).code), (409, Code::StaleFence), "{path}");
+    }
+    for path in ["/v1/run", "/v1/run/artefacts"] {
+        assert_eq!(problem(&scene.ask("GET", path, "").await.1).code, Code::StaleFence, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_run_of_an_agent_that_is_shut_out_is_not_heard() {
+    let scene = scene().await;
+    scene.engine.revoke_key(&owner(), "fixer", "lost").await.unwrap();
+    let (status, answer) = scene.post("note", json!({ "text": "hello" })).await;
+    assert_eq!((status, &answer["code"]), (403, &json!("key_revoked")));
+}
+
+#[tokio::test]
+async fn events_name_the_run_and_its_agent() {
+    let scene = scene().await;
+    let before = *scene.engine.size().borrow();
+    assert_eq!(scene.post("note", json!({ "text": "hello", "key": "k" })).await.0, 200);
+    assert_eq!(scene.post("note", json!({ "text": "hello", "key": "k" })).await.0, 200);
+    assert_eq!(*scene.engine.size().borrow(), before + 1, "a key counts once");
+    let event = scene.engine.0.readers.with(|conn| {
+        let sql = "SELECT body FROM events ORDER BY idx DESC LIMIT 1";
+        conn.query_row(sql, [], |row| row.get::<_, String>(0)).map_err(Problem::internal)
+    });
+    let event: Value = serde_json::from_str(&event.unwrap()).unwrap();
+    assert_eq!((&event["actor"], &event["run"]), (&json!("agent:fixer"), &json!(scene.id().to_string())), "{event}");
+}
+
+#[tokio::test]
+async fn nothing_is_approved_here_and_a_slip_finds_its_path() {
+    let scene = scene().await;
+    for (path, says) in [
+        ("/v1/run/approve", "a run cannot approve or decide anything"),
+        ("/v1/approvals/7", "a run cannot approve or decide anything"),
+        ("/v1/works/w-7/accept", "a run cannot approve or decide anything"),
+        ("/v1/claim", "begin with GET /v1/run"),
+        ("/v1/runs/w-7kq3x2mbnd5fa6uz.1/complete", "begin with GET /v1/run"),
+        ("/v1/run/progres", "did you mean /v1/run/progress?"),
+        ("/v1/run/finnish", "did you mean /v1/run/finish?"),
+        ("/favicon.ico", "the paths are /v1/health, /v1/run,"),
+    ] {
+        let (status, answer) = scene.ask("POST", path, "{}").await;
+        let problem = problem(&answer);
+        assert_eq!((status, problem.code), (404, Code::NotFound), "{path}");
+        let text = format!("{} {}", problem.message, problem.hint.unwrap());
+        assert!(text.contains(says), "{path}: {text}");
+    }
+    for path in READ {
+        let (status, answer) = scene.ask("POST", path, "{}").await;
+        assert_eq!((status, problem(&answer).hint.as_deref()), (405, Some("use GET")), "{path}");
+    }
+    for path in WRITTEN {
+        assert_eq!(scene.ask("GET", path, "").await.0, 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn artefacts_are_kept_by_their_digest_and_replaced_until_the_result_is_there() {
+    let scene = scene().await;
+    let (status, first) = scene.artefact("logs/build.txt", "one").await;
+    assert_eq!((status, &first["name"], &first["bytes"]), (200, &json!("logs/build.txt"), &json!(3)));
+    let kept = scene.state.join("artefacts").join(first["sha256"].as_str().unwrap());
+    assert_eq!(std::fs::read(&kept).unwrap(), b"one");
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(scene.artefact("logs/build.txt", "one").await, (200, first.clone()));
+    let (_, second) = scene.artefact("logs/build.txt", "two").await;
+    assert_eq!(scene.artefact("empty", "").await.0, 200);
+    let list = |answer: (u16, Bytes)| serde_json::from_slice::<Value>(&answer.1).unwrap()["artefacts"].clone();
+    let before = list(scene.ask("GET", "/v1/run/artefacts", "").await);
+    assert_eq!((before.as_array().unwrap().len(), &before[0]), (2, &second));
+
+    assert_eq!(scene.post("finish", json!({ "result": "38" })).await.0, 200);
+    assert_eq!(scene.artefact("logs/build.txt", "two").await.0, 200);
+    for name in ["logs/build.txt", "another"] {
+        assert_eq!(scene.artefact(name, "three").await.1["code"], "wrong_state");
+    }
+    // Opened again, as after a restart, all of it is there.
+    scene.open();
+    assert_eq!(list(scene.ask("GET", "/v1/run/artefacts", "").await), before);
+    assert!(scene.shown().await.finished);
+}
+
+#[tokio::test]
+async fn a_name_leads_nowhere_else() {
+    let scene = scene().await;
+    for name in ["../x", "%2e%2e%2fx", "/etc/passwd", "a/../../b", "agentd/changes.diff", "a%00b", "", &"x".repeat(201)]
+    {
+        let (status, answer) = scene.artefact(name, "bytes").await;
+        assert_eq!((status, &answer["code"]), (400, &json!("invalid_document")), "{name}");
+    }
+    for query in ["", "?nom=a", "?name=a&name=b"] {
+        let (status, _) = scene.ask("POST", &format!("/v1/run/artefact{query}"), "bytes").await;
+        assert_eq!(status, 400, "{query}");
+    }
+    assert!(std::fs::read_dir(scene.state.join("artefacts")).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn an_artefact_has_a_length_and_a_bound_and_leaves_nothing_when_it_is_refused() {
+    let scene = scene().await;
+    let post = |length: &str, body: &str| {
+        format!("POST /v1/run/artefact?name=a HTTP/1.1\r\nhost: agentd\r\nconnection: close\r\n{length}\r\n{body}")
+    };
+    let gigabyte = format!("content-length: {}\r\n", 1_u64 << 30);
+    for (request, status) in [
+        (post("", ""), "400"),
+        (post("transfer-encoding: chunked\r\n", "1\r\na\r\n0\r\n\r\n"), "400"),
+        (post(&gigabyte, "a"), "413"),
+        (post(&format!("content-length: {}\r\n", MAX_ARTEFACT_BYTES + 1), "a"), "413"),
+    ] {
+        let answer = scene.raw(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    // Who goes in the middle leaves nothing, neither bytes nor a place.
+    for _ in 0..MAX_ARTEFACTS + 1 {
+        let mut stream = scene.connect().await;
+        stream.write_all(post("content-length: 9\r\n", "half").as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    assert!(std::fs::read_dir(scene.state.join("artefacts")).unwrap().next().is_none());
+    for at in 0..MAX_ARTEFACTS {
+        assert_eq!(scene.artefact(&format!("a{at}"), at.to_string()).await.0, 200);
+    }
+    assert_eq!(scene.artefact("one-more", "x").await.1["code"], "out_of_bounds");
+    assert_eq!(scene.artefact("a0", "0").await.0, 200, "the same again is no other");
+    assert_eq!(scene.artefact("a0", "1").await.1["code"], "out_of_bounds");
+}
+
+#[tokio::test]
+async fn a_result_is_handed_in_once_and_is_there_after_a_restart() {
+    let scene = scene().await;
+    let folder = scene.state.join("r");
+    let large = "x".repeat(MAX_RESULT_BYTES + 1);
+    assert_eq!(scene.post("finish", json!({ "result": large })).await.1["code"], "too_large");
+    let (status, answer) = scene.post("finish", json!({ "result": "38 \u{0}\n" })).await;
+    assert_eq!((status, &answer["bytes"]), (200, &json!(5)));
+    assert_eq!(scene.post("finish", json!({ "result": "38 \u{0}\n" })).await, (200, answer));
+    assert_eq!(scene.post("finish", json!({ "result": "39" })).await.1["code"], "wrong_state");
+    let handed = || scene.engine.handed_in(&scene.run, &folder).unwrap().result;
+    assert_eq!(handed().as_deref(), Some("38 \u{0}\n"));
+    scene.engine.close_door(scene.id());
+    assert_eq!(handed().as_deref(), Some("38 \u{0}\n"), "from its file");
+    // An attempt of the same number under another fence has handed in nothing.
+    let fence = agentd_schemas::id::Fence { n: scene.run.fence.n + 1, ..scene.run.fence };
+    assert_eq!(scene.engine.handed_in(&RunRef { fence, ..scene.run }, &folder).unwrap().result, None);
+}
+
+#[tokio::test]
+async fn documents_are_read_strictly_and_have_no_fence() {
+    let scene = scene().await;
+    for (what, body) in [
+        ("progress", "{\"text\": \"a\", \"text\": \"b\"}".to_owned()),
+        ("progress", json!({ "text": "a", "fence": "1.7" }).to_string()),
+        ("progress", json!({ "text": "two\nlines" }).to_string()),
+        ("cost", json!({ "tokens": -1 }).to_string()),
+        ("cost", json!({ "tokens": 1, "key": "k".repeat(97) }).to_string()),
+        ("finish", "nonsense".to_owned()),
+        ("fail", json!({ "message": " " }).to_string()),
+    ] {
+        let (status, answer) = scene.ask("POST", &format!("/v1/run/{what}"), body).await;
+        assert_eq!((status, problem(&answer).code), (400, Code::InvalidDocument), "{what}");
+    }
+    assert_eq!(scene.post("cost", json!({ "tokens": 1, "source": "metered" })).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_run_has_so_many_connections_and_no_more() {
+    let scene = scene().await;
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        let (mut client, driver) = handshake(TokioIo::new(scene.connect().await)).await.unwrap();
+        tokio::spawn(driver);
+        let request = Request::get("/v1/health").header("host", "agentd").body(Full::<Bytes>::default()).unwrap();
+        assert_eq!(client.send_request(request).await.unwrap().status().as_u16(), 200);
+        open.push(client);
+    }
+    assert_eq!(scene.raw("GET /v1/health HTTP/1.1\r\nhost: a\r\n\r\n").await, "");
+    drop(open);
+    let served = async {
+        while scene.raw("GET /v1/health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.is_empty() {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), served).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_comes_before_the_shim_is_known_waits_for_it() {
+    let scene = scene().await;
+    scene.shim.send_replace(None);
+    let later = async {
+        tokio::task::yield_now().await;
+        scene.shim.send_replace(Some(above()));
+    };
+    let (status, ()) = tokio::join!(scene.post("progress", json!({ "text": "early" })), later);
+    let status: (u16, RunStatus) = (status.0, serde_json::from_value(status.1).unwrap());
+    assert_eq!((status.0, status.1.directive), (200, Directive::Continue));
+}

@@ -1,0 +1,205 @@
+//! What goes into workspaces, and what runs made and wrote.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+
+use agentd_schemas::document::workspace::ContentKind;
+use agentd_schemas::event::WorkSubmitted;
+use agentd_schemas::id::RunId;
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::view::{ArtefactView, OutputView, RunView, UploadedView};
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::Engine;
+use crate::engine::supervise::Supervisor;
+use crate::ledger::load;
+use crate::policy::{Action, Caller, Resource};
+use crate::runner::{self, Folder, Output, Step};
+use crate::sys::outlet::{Outlet, PIECE};
+
+/// Bytes of one answer with what a program wrote.
+const MAX_OUTPUT_BYTES: usize = 64 << 10;
+/// Starts of a program in one run whose output is looked for.
+const MAX_STARTS: u32 = 64;
+
+impl Engine {
+    /// Takes content for workspaces. It is the caller's alone.
+    pub async fn upload(&self, caller: &Caller, from: OwnedFd, kind: &str) -> Result<UploadedView, Problem> {
+        self.permit(caller, Action::WorkSubmit, &Resource::owned("works of one's own", caller.uid))?;
+        let kind = ContentKind::parse(kind).ok_or_else(|| {
+            Problem::new(Code::InvalidDocument, format!("{kind:?} is no kind of content")).hint("git or tar")
+        })?;
+        let supervisor = self.starts_agents()?;
+        let (host, most, uid) = (supervisor.runs.host.clone(), supervisor.runs.max_upload_bytes, caller.uid);
+        let place = self.0.readers.long(uid)?;
+        let stored = tokio::task::spawn_blocking(move || {
+            let stored = runner::content::store(&host, uid, File::from(from), most);
+            drop(place);
+            stored
+        });
+        let stored = stored.await.map_err(Problem::internal)?.map_err(|refused| {
+            Problem::new(Code::TooLarge, format!("the {} content was not taken: {refused}", kind.as_str()))
+                .hint("hand in less, or ask an operator for limits.max_upload and room on the disk")
+        })?;
+        Ok(UploadedView { sha256: stored.sha256, bytes: stored.bytes })
+    }
+
+    /// Whether what new works name for their workspaces is here, handed in by their owner.
+    pub(super) fn check_content(&self, owner: u32, spec: &WorkSubmitted) -> Result<(), Problem> {
+        let Some(sha256) = spec.workspace.as_ref().and_then(|workspace| workspace.sha256.as_ref()) else { return Ok(()) };
+        let supervisor = self.starts_agents()?;
+        match runner::content::open(&supervisor.runs.host, owner, sha256).map_err(Problem::internal)? {
+            Some(_) => Ok(()),
+            None => {
+                let short = sha256.get(..12).unwrap_or(sha256);
+                let message = format!("the content {short}… of the workspace was not handed in, or its time is over");
+                Err(Problem::new(Code::NotFound, message)
+                    .hint("agentctl submit --repo PATH hands it in; by hand it is Upload of org.agentd1.Works"))
+            }
+        }
+    }
+
+    fn starts_agents(&self) -> Result<&Supervisor, Problem> {
+        self.0.supervisor.as_deref().ok_or_else(|| {
+            Problem::new(Code::WrongState, "this agentd starts no agents, and has no workspaces")
+                .hint("agents can come by themselves: agentctl agent serve")
+        })
+    }
+
+    /// What the runs of a work made, newest run first.
+    pub fn artefacts(&self, caller: &Caller, work: &str) -> Result<Vec<ArtefactView>, Problem> {
+        let view = self.work(caller, work)?;
+        let kept = |sha256: &str| {
+            let supervisor = self.0.supervisor.as_deref();
+            supervisor.is_some_and(|all| matches!(runner::content::open_artefact(&all.runs.host, sha256), Ok(Some(_))))
+        };
+        let of_run = |run: &RunView| {
+            let each = |artefact: &agentd_schemas::event::ArtefactRef| ArtefactView {
+                run: run.id,
+                kept: kept(&artefact.sha256),
+                artefact: artefact.clone(),
+            };
+            run.artefacts.iter().map(each).collect::<Vec<_>>()
+        };
+        Ok(view.runs.iter().rev().flat_map(of_run).collect())
+    }
+
+    /// Writes an artefact into a file of the caller's; answers with its digest, which the bytes were held against.
+    pub async fn artefact(
+        &self,
+        caller: &Caller,
+        work: &str,
+        attempt: u32,
+        name: &str,
+        into: OwnedFd,
+    ) -> Result<String, Problem> {
+        let all = self.artefacts(caller, work)?;
+        let of_attempt = |view: &&ArtefactView| attempt == 0 || view.run.attempt == attempt;
+        let found = all.iter().filter(of_attempt).find(|view| view.artefact.name == name).cloned();
+        let found = found.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("work {work} has no artefact {name:?}"))
+                .hint(format!("see what there is: agentctl work artifacts {work}"))
+        })?;
+        let supervisor = self.starts_agents()?;
+        let file = runner::content::open_artefact(&supervisor.runs.host, &found.artefact.sha256);
+        let file = file.map_err(Problem::internal)?.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("artefact {name:?} of work {work} is not here any more"))
+                .hint(format!("its time is over: agentctl work artifacts {work} says what is kept"))
+        })?;
+        let outlet = super::ledger::outlet(into)?;
+        let sha256 = found.artefact.sha256.clone();
+        let copied = tokio::task::spawn_blocking(move || copy(file, outlet, &sha256));
+        copied.await.map_err(Problem::internal)?.map_err(|error| {
+            Problem::new(Code::NotFound, format!("artefact {name:?} of work {work} cannot be had: {error}"))
+                .hint("give a file or a pipe that takes all of it, and try again")
+        })?;
+        Ok(found.artefact.sha256)
+    }
+
+    /// A stretch of what the program of a run wrote.
+    pub fn output(
+        &self,
+        caller: &Caller,
+        work: &str,
+        attempt: u32,
+        stream: &str,
+        offset: u64,
+    ) -> Result<OutputView, Problem> {
+        let stream = match stream {
+            "stdout" => Output::Stdout,
+            "stderr" => Output::Stderr,
+            other => {
+                return Err(Problem::new(Code::InvalidDocument, format!("{other:?} is no stream")).hint("stdout or stderr"));
+            }
+        };
+        let view = self.work(caller, work)?;
+        let run = match attempt {
+            0 => view.runs.last(),
+            attempt => view.runs.iter().find(|run| run.id.attempt == attempt),
+        };
+        let run = run.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("work {} has no such attempt", view.row.id))
+                .hint(format!("see its attempts: agentctl work show {}", view.row.short))
+        })?;
+        let supervisor = self.starts_agents()?;
+        let phase = supervisor.phase(run.id);
+        let (bytes, next) = match live_output(&Folder::of(&supervisor.runs.host, run.id), stream, offset) {
+            Some(found) => found,
+            None => self.ledger_output(run, stream, offset)?,
+        };
+        let is_over = run.ended_at.is_some() && phase.is_none();
+        Ok(OutputView {
+            run: run.id,
+            ended: is_over && bytes.is_empty(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            next,
+            step: phase.map_or("over", super::super::supervise::Phase::as_str).to_owned(),
+        })
+    }
+
+    /// From the ledger, where the run's folder is gone.
+    fn ledger_output(&self, run: &RunView, stream: Output, offset: u64) -> Result<(Vec<u8>, u64), Problem> {
+        let slot = u8::from(stream == Output::Stderr);
+        let run: RunId = run.id;
+        let data = self.0.readers.with(|conn| load::programs::output(conn, run, slot).map_err(Problem::internal))?;
+        let data = data.unwrap_or_default();
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
+        let piece = data[from..data.len().min(from + MAX_OUTPUT_BYTES)].to_vec();
+        let next = (from + piece.len()) as u64;
+        Ok((piece, next))
+    }
+}
+
+/// From the records of a run that are there: those of all starts of its program, one after the other.
+fn live_output(folder: &Folder, stream: Output, offset: u64) -> Option<(Vec<u8>, u64)> {
+    let mut before = 0;
+    for start in 1..=MAX_STARTS {
+        let step = Step::Program(start);
+        let Ok(Some(size)) = runner::output_size(folder, step, stream) else {
+            return (start > 1).then_some((Vec::new(), offset));
+        };
+        if offset < before + size {
+            let (bytes, next) = runner::output(folder, step, stream, offset - before, MAX_OUTPUT_BYTES).ok()?;
+            return Some((bytes, before + next));
+        }
+        before += size;
+    }
+    Some((Vec::new(), offset))
+}
+
+fn copy(mut from: File, mut into: Outlet, sha256: &str) -> std::io::Result<()> {
+    let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
+    loop {
+        let length = from.read(&mut piece)?;
+        if length == 0 {
+            break;
+        }
+        digest.update(&piece[..length]);
+        into.write_all(&piece[..length])?;
+    }
+    if data_encoding::HEXLOWER.encode(&digest.finalize()) != sha256 {
+        return Err(std::io::Error::other("its bytes are not those that the ledger names"));
+    }
+    Ok(())
+}

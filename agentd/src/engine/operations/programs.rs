@@ -1,0 +1,122 @@
+//! Agents that the daemon starts: taken in with a key that it makes, and given other programs.
+
+use agentd_schemas::document::request::{FileContent, ProgramEnrolment};
+use agentd_schemas::document::program::{AgentFile, MAX_AGENT_FILE_BYTES, MAX_AGENT_FILES};
+use agentd_schemas::document::{AgentDocument, Runtime};
+use agentd_schemas::event::Custody;
+use agentd_schemas::key::possession::{Possession, PossessionKind};
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::view::AgentView;
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::Command;
+use crate::domain::command::NewAgent;
+use crate::domain::runtime::check_runtime;
+use crate::engine::Engine;
+use crate::engine::supervise::Supervisor;
+use crate::identity::trust_domain;
+use crate::policy::{Action, Caller, Resource};
+
+impl Engine {
+    fn supervisor(&self) -> Result<&Supervisor, Problem> {
+        self.0.supervisor.as_deref().ok_or_else(|| {
+            Problem::new(Code::WrongState, "this agentd starts no agents").hint("agents can come by themselves: agentctl agent serve")
+        })
+    }
+
+    /// Takes in an agent with a program. The daemon makes its key, proves to itself that it has it, and keeps it.
+    pub async fn enrol_program(&self, caller: &Caller, enrolment: ProgramEnrolment) -> Result<AgentView, Problem> {
+        let ProgramEnrolment { agent: document, contents, .. } = enrolment;
+        let name = document.name.clone();
+        let custody = document.custody.unwrap_or(Custody::Host);
+        if custody == Custody::Resident {
+            return Err(Problem::new(Code::InvalidDocument, format!("agent {name} has a command and custody resident"))
+                .hint("agentd holds the key of what it starts: leave custody out"));
+        }
+        // Before a key is made: who may not enrol, or not under this name, leaves nothing behind.
+        let action = if document.shared { Action::AgentEnrolShared } else { Action::AgentEnrol };
+        self.permit(caller, action, &Resource::owned(format!("agent {name}"), caller.uid))?;
+        let supervisor = self.supervisor()?;
+        let (runtime, files) = runtime(&document, contents)?;
+        if self.known(&name)?.is_some() {
+            return Err(Problem::new(Code::NameTaken, format!("the agent name {name} is taken: names are never reused"))
+                .hint(format!("choose another name, or give it another program: agentctl agent program {name} --file …")));
+        }
+        let key = supervisor.keys().make(&name).map_err(Problem::internal)?;
+        let nonce = data_encoding::HEXLOWER.encode(&crate::sys::random::bytes::<16>().map_err(Problem::internal)?);
+        let trust_domain = &self.host().trust_domain;
+        let public_key = key.public_key();
+        let possession = Possession {
+            kind: PossessionKind::Enroll,
+            trust_domain,
+            name: name.as_str(),
+            nonce: &nonce,
+            public_key: &public_key,
+        };
+        let signature = possession.sign(&key).map_err(Problem::internal)?.to_string();
+        let random = crate::sys::random::bytes().map_err(Problem::internal)?;
+        let agent = NewAgent {
+            agent_id: trust_domain::agent_id(trust_domain, name.as_str(), self.0.clock.wall_ms(), random),
+            owner: caller.uid,
+            public_key: public_key.to_string(),
+            custody,
+            nonce,
+            signature,
+            runtime: Some(runtime),
+            files,
+            document,
+        };
+        self.execute(caller, Command::EnrolAgent { agent: Box::new(agent) }, None).await?;
+        self.agent(caller, name.as_str())
+    }
+
+    /// Gives an agent another program, for runs from now on.
+    pub async fn set_program(
+        &self,
+        caller: &Caller,
+        enrolment: ProgramEnrolment,
+        reason: &str,
+    ) -> Result<AgentView, Problem> {
+        let name = enrolment.agent.name.clone();
+        let (runtime, files) = runtime(&enrolment.agent, enrolment.contents)?;
+        let reason = reason.to_owned();
+        let command = Command::BindProgram { agent: name.clone(), runtime: Box::new(runtime), files, reason };
+        self.execute(caller, command, None).await?;
+        self.agent(caller, name.as_str())
+    }
+}
+
+/// What agentd starts, from a document and the files that came with it.
+fn runtime(document: &AgentDocument, contents: Vec<FileContent>) -> Result<(Runtime, Vec<Vec<u8>>), Problem> {
+    let invalid = |message: String| Problem::new(Code::InvalidDocument, message);
+    if document.command.is_empty() {
+        return Err(invalid(format!("agent {} has no command", document.name))
+            .hint("an agent that comes by itself proves its own key: agentctl agent enroll does that"));
+    }
+    if contents.len() > MAX_AGENT_FILES {
+        return Err(Problem::new(Code::OutOfBounds, format!("{} files, at most {MAX_AGENT_FILES} are allowed", contents.len()))
+            .hint("put what is larger where runs may read it: sandbox.read_only_paths"));
+    }
+    let (mut listed, mut files) = (Vec::with_capacity(contents.len()), Vec::with_capacity(contents.len()));
+    for FileContent { name, executable, base64 } in contents {
+        let bytes = data_encoding::BASE64.decode(base64.as_bytes());
+        let bytes = bytes.map_err(|error| invalid(format!("file {name:?} is not base64: {error}")))?;
+        if bytes.len() > MAX_AGENT_FILE_BYTES {
+            let message = format!("file {name:?} has {} bytes, at most {MAX_AGENT_FILE_BYTES} are allowed", bytes.len());
+            return Err(Problem::new(Code::TooLarge, message)
+                .hint("put what is larger where runs may read it: sandbox.read_only_paths"));
+        }
+        let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
+        listed.push(AgentFile { name, sha256, executable });
+        files.push(bytes);
+    }
+    let runtime = Runtime {
+        command: document.command.clone(),
+        program: document.program.clone(),
+        sandbox: document.sandbox.clone(),
+        resources: document.resources,
+        files: listed,
+    };
+    check_runtime(&runtime)?;
+    Ok((runtime, files))
+}

@@ -1,0 +1,368 @@
+//! One run, from its claim to its end.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use agentd_schemas::event::{FailureReason, RunConfinement};
+use agentd_schemas::http::Claim;
+use agentd_schemas::launch::{Ending, LaunchSpec, Outcome, Started, StopCause};
+use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
+use tokio::sync::{oneshot, watch};
+
+use super::finish::Tally;
+use super::job::Told;
+use super::judged::Made;
+use super::places::Place;
+use super::step::{StepEnd, Steps};
+use super::{Phase, Supervisor};
+use crate::domain::Command;
+use crate::domain::command::RunRef;
+use crate::engine::Engine;
+use crate::engine::doors::OpenDoor;
+use crate::policy::Caller;
+use crate::runner::{self, Context, Folder, Step};
+use crate::sys::children::Held;
+use crate::sys::process::effective_uid;
+
+/// How often a program is started again in one run, because it ended while it waited.
+const MAX_STARTS: u32 = 64;
+
+/// What comes of a run's steps.
+pub(super) enum Conclusion {
+    /// There is something to hand in.
+    Made(Box<Made>),
+    /// The attempt failed.
+    Failed(FailureReason, String),
+    /// The run was over before: nothing is to be said of it any more.
+    Over,
+}
+
+impl Conclusion {
+    /// The same, where what failed looked at what the program left.
+    pub(super) fn blame_program(self) -> Self {
+        match self {
+            Self::Failed(FailureReason::NotStarted, message) => Self::Failed(FailureReason::ProgramFailed, message),
+            other => other,
+        }
+    }
+
+    fn not_started(reason: impl Into<String>) -> Self {
+        Self::Failed(FailureReason::NotStarted, reason.into())
+    }
+}
+
+/// A program that ended by itself.
+pub(super) struct Ended {
+    /// Which start of it that was.
+    pub(super) start: u32,
+    pub(super) outcome: Outcome,
+}
+
+/// A run under way.
+pub(super) struct Course {
+    pub(super) engine: Engine,
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(super) place: Place,
+    pub(super) agent: Slug,
+    /// Who answers for the agent.
+    pub(super) owner: u32,
+    pub(super) run: RunRef,
+    /// The shim whose processes may speak for the run.
+    shim: watch::Sender<Option<Arc<Held>>>,
+}
+
+/// Takes a claimed run through all of its steps. One that was under way before goes on where it is.
+pub(super) async fn run(engine: Engine, place: Place, agent: Slug, owner: u32, claim: Claim) {
+    let Some(supervisor) = engine.0.supervisor.clone() else { return };
+    let run = RunRef { work: claim.work, attempt: claim.run.attempt, fence: claim.fence };
+    let id = claim.run;
+    let course = Course { engine, supervisor, place, agent, owner, run, shim: watch::Sender::new(None) };
+    if let Err(problem) = course.go(claim).await {
+        // Whatever failed here is the host's: the run must not hang for it.
+        tracing::error!(run = %id, "the run cannot go on: {problem}");
+        course.give_up(FailureReason::NotStarted, problem.to_string()).await;
+    }
+}
+
+impl Course {
+    async fn go(&self, claim: Claim) -> Result<(), Problem> {
+        let told = match self.engine.job(&self.supervisor, &self.agent, claim) {
+            Ok(told) => told,
+            Err(problem) => {
+                self.give_up(FailureReason::NotStarted, problem.to_string()).await;
+                return Ok(());
+            }
+        };
+        let (host, job) = (self.supervisor.runs.host.clone(), told.job.clone());
+        let laid_out = blocking(move || runner::lay_out(&host, &job)).await?;
+        let folder = match laid_out {
+            Ok(folder) => folder,
+            Err(error) => {
+                let why = format!("the folder of the run cannot be made: {error}");
+                self.give_up(FailureReason::NotStarted, why).await;
+                return Ok(());
+            }
+        };
+        self.engine.0.live.keep_time(&self.run, told.job.timeout_ms);
+        let mut tally = Tally::default();
+        let steps = self.steps(&folder);
+        let conclusion = self.all_steps(&told, &steps, &mut tally).await;
+        self.engine.close_door(told.job.run);
+        let conclusion = match conclusion {
+            Ok(conclusion) => conclusion,
+            Err(problem) => {
+                tracing::error!(run = %told.job.run, "a step of the run failed: {problem}");
+                Conclusion::not_started(problem.to_string())
+            }
+        };
+        self.conclude(&told, &folder, tally, conclusion).await
+    }
+
+    pub(super) fn steps<'a>(&'a self, folder: &'a Folder) -> Steps<'a> {
+        let lease_ms = self.engine.0.live.get(self.run.work).map_or(self.engine.0.defaults.lease_ms, |run| run.lease_ms);
+        Steps {
+            engine: &self.engine,
+            host: &self.supervisor.runs.host,
+            folder,
+            run: self.run,
+            place: &self.place,
+            lease_ms,
+        }
+    }
+
+    async fn all_steps(&self, told: &Told, steps: &Steps<'_>, tally: &mut Tally) -> Result<Conclusion, Problem> {
+        let mut context = Context::default();
+        self.on_the_clock(false);
+        self.place.phase(Phase::Preparing);
+        if let Some(failed) = self.prepare(told, steps, &mut context, tally).await? {
+            return Ok(failed);
+        }
+        self.place.phase(Phase::Running);
+        self.on_the_clock(true);
+        let base = self.judge_base(told, steps, &context);
+        let mut going_on = context.clone();
+        let program = self.program(told, steps, &mut going_on, tally);
+        let (base, program) = tokio::join!(base, program);
+        base?;
+        let ended = match program? {
+            Ok(ended) => ended,
+            Err(conclusion) => return Ok(conclusion),
+        };
+        self.on_the_clock(false);
+        self.place.phase(Phase::Judging);
+        self.judge(told, steps, context, &ended, tally).await
+    }
+
+    /// Running time counts while the program runs, and not while it is prepared or judged.
+    fn on_the_clock(&self, runs: bool) {
+        self.engine.0.live.on_the_clock(&self.run, self.engine.0.clock.boot_ms(), runs);
+    }
+
+    /// The spec of a step, as [`Steps::run`] takes it.
+    pub(super) fn spec<'a>(
+        &'a self,
+        told: &'a Told,
+        step: Step,
+        context: &'a Context,
+    ) -> impl FnOnce() -> Result<LaunchSpec, String> + 'a {
+        move || {
+            runner::spec(&self.supervisor.runs.host, &told.job, step, context).map_err(|refused| refused.to_string())
+        }
+    }
+
+    /// The workspace, and its setup. `None` where the program may begin.
+    async fn prepare(
+        &self,
+        told: &Told,
+        steps: &Steps<'_>,
+        context: &mut Context,
+        tally: &mut Tally,
+    ) -> Result<Option<Conclusion>, Problem> {
+        if told.job.workspace.is_none() {
+            return Ok(None);
+        }
+        let input = match self.content(told) {
+            Ok(input) => input,
+            Err(reason) => return Ok(Some(Conclusion::not_started(reason))),
+        };
+        let end = steps.run(Step::Prepare, self.spec(told, Step::Prepare, context), input, |_| {}).await?;
+        if let Err(conclusion) = tally.helper("its workspace could not be made", steps.folder, Step::Prepare, end) {
+            return Ok(Some(conclusion));
+        }
+        match runner::prepared(steps.folder) {
+            Ok(prepared) => context.base = Some(prepared.base),
+            Err(unusable) => {
+                return Ok(Some(Conclusion::not_started(format!("its workspace could not be made: {unusable}"))));
+            }
+        }
+        if told.job.setup().is_none() {
+            return Ok(None);
+        }
+        let end = steps.run(Step::Setup, self.spec(told, Step::Setup, context), None, |_| {}).await?;
+        Ok(tally.helper("the setup failed", steps.folder, Step::Setup, end).err())
+    }
+
+    /// What was handed in for the workspace.
+    fn content(&self, told: &Told) -> Result<Option<File>, String> {
+        let Some(content) = told.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref()) else {
+            return Ok(None);
+        };
+        match runner::content::open(&self.supervisor.runs.host, told.job.uid_owner, &content.sha256) {
+            Ok(Some(file)) => Ok(Some(file)),
+            Ok(None) => Err("what was handed in for its workspace is not here any more: submit the work anew".to_owned()),
+            Err(error) => Err(format!("what was handed in for its workspace cannot be read: {error}")),
+        }
+    }
+
+    /// The program, started again where it ended while it waited.
+    async fn program(
+        &self,
+        told: &Told,
+        steps: &Steps<'_>,
+        context: &mut Context,
+        tally: &mut Tally,
+    ) -> Result<Result<Ended, Conclusion>, Problem> {
+        if let Err(problem) = self.open_door(told, steps.folder) {
+            return Ok(Err(Conclusion::not_started(problem.to_string())));
+        }
+        for start in 1..=MAX_STARTS {
+            let step = Step::Program(start);
+            let spec = self.spec(told, step, context);
+            let (tell, told_once) = oneshot::channel();
+            let mut tell = Some(tell);
+            let end = steps.run(step, spec, None, move |started| {
+                // Nobody listens any more: the run is over.
+                let _ = tell.take().map(|tell| tell.send(started.clone()));
+            });
+            let began = async {
+                if let Ok(started) = told_once.await {
+                    self.began(told, steps, step, &started).await;
+                }
+            };
+            let (end, ()) = tokio::join!(end, began);
+            let outcome = match end? {
+                StepEnd::Ended(outcome) => *outcome,
+                StepEnd::Over(outcome) => {
+                    outcome.iter().for_each(|outcome| tally.program(steps.folder, step, outcome));
+                    return Ok(Err(Conclusion::Over));
+                }
+                StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
+                StepEnd::Lost => {
+                    let why = "nobody saw how its program ended: its shim is gone and left no outcome";
+                    return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why.to_owned())));
+                }
+            };
+            tally.program(steps.folder, step, &outcome);
+            if let Some(conclusion) = ended_badly(&outcome) {
+                return Ok(Err(conclusion));
+            }
+            if !self.waits() {
+                return Ok(Ok(Ended { start, outcome }));
+            }
+            let left = runner::result(&told.job, steps.folder, start, &outcome);
+            context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
+            if !self.until_it_goes_on().await {
+                return Ok(Err(Conclusion::Over));
+            }
+        }
+        let why = format!("its program ended {MAX_STARTS} times while it waited");
+        Ok(Err(Conclusion::Failed(FailureReason::ProgramFailed, why)))
+    }
+
+    /// Whether the run waits for a person or a limit.
+    fn waits(&self) -> bool {
+        let live = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run);
+        live.is_some_and(|live| live.waiting.is_some())
+    }
+
+    /// Waits until the run may go on; `false` when it is over instead.
+    async fn until_it_goes_on(&self) -> bool {
+        loop {
+            let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
+                return false;
+            };
+            if live.waiting.is_none() {
+                return true;
+            }
+            let now = self.engine.0.clock.boot_ms();
+            let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, true);
+            let beat = std::time::Duration::from_millis((live.lease_ms / 3).clamp(1000, 20_000));
+            let _ = tokio::time::timeout(beat, self.place.told.notified()).await;
+        }
+    }
+
+    /// Its program runs: the ledger learns what holds it, and its socket opens.
+    async fn began(&self, told: &Told, steps: &Steps<'_>, step: Step, started: &Started) {
+        self.shim.send_replace(held(started));
+        let spec_sha256 = runner::spec_digest(steps.folder, step).unwrap_or_default();
+        let held = &started.confinement;
+        let confinement = RunConfinement {
+            level: held.level,
+            uid: held.uid,
+            landlock_abi: held.landlock_abi,
+            control_group: !held.control_groups.is_empty(),
+            lacking: held.lacking.clone(),
+            spec_sha256,
+        };
+        let command = Command::StartRun { run: self.run, confinement: Some(Box::new(confinement)) };
+        if let Err(problem) = self.engine.execute(&self.caller(), command, None).await {
+            tracing::debug!(run = %told.job.run, "the start of the run was refused: {problem}");
+        }
+    }
+
+    /// Opens the socket of the run. Nobody is let in before the program runs.
+    fn open_door(&self, told: &Told, folder: &Folder) -> Result<(), Problem> {
+        self.engine.open_door(OpenDoor {
+            run: self.run,
+            agent: self.agent.clone(),
+            owner: self.owner,
+            uid: told.job.run_as.map_or_else(effective_uid, |user| user.uid),
+            folder: folder.folder().to_owned(),
+            shim: self.shim.subscribe(),
+        })
+    }
+
+    /// The agent, as it acts in its run.
+    pub(super) fn caller(&self) -> Caller {
+        Caller::agent(self.agent.clone(), self.owner)
+    }
+
+    /// Ends the attempt without a result.
+    pub(super) async fn give_up(&self, reason: FailureReason, message: String) {
+        let command = Command::GiveUpRun { run: self.run, reason, message };
+        match self.engine.execute(&Caller::host(), command, None).await {
+            Ok(_) => {}
+            Err(problem) if problem.code == Code::StaleFence => {}
+            Err(problem) => tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}"),
+        }
+    }
+}
+
+/// The shim of a program that began; none where it is gone already.
+fn held(started: &Started) -> Option<Arc<Held>> {
+    let pid = i32::try_from(started.shim).ok().and_then(rustix::process::Pid::from_raw)?;
+    Held::open(pid).ok().map(Arc::new)
+}
+
+/// An end that makes what was left behind not worth judging.
+fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
+    if let Some(StopCause::Timeout) = outcome.stopped {
+        let why = "the attempt ran longer than its timeout";
+        return Some(Conclusion::Failed(FailureReason::TimedOut, why.to_owned()));
+    }
+    match &outcome.ending {
+        Ending::NotStarted(reason) => Some(Conclusion::not_started(reason.clone())),
+        Ending::Lost(reason) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, reason.clone())),
+        Ending::Exited(_) | Ending::Signalled(_) => match outcome.stopped {
+            // Somebody stopped the shim by hand, or the machine goes down.
+            Some(_) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, "its program was stopped".to_owned())),
+            None => None,
+        },
+    }
+}
+
+/// Runs what may wait for a disk away from the threads that serve.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+}

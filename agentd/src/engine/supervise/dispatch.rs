@@ -1,0 +1,119 @@
+//! Who gets the next run: owners in turn, each with its agents in turn, as long as there is room.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use agentd_schemas::http::{Claim, ClaimRequest};
+use agentd_schemas::problem::Problem;
+use agentd_schemas::unit::name::Slug;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::course;
+use crate::engine::Engine;
+use crate::ledger::load;
+use crate::policy::Caller;
+use crate::runner;
+
+/// How often it is looked for work when nothing happens: a disk that has room again tells nobody.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Gives out runs until told to stop. Those under way go on without the daemon.
+pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
+    let Some(supervisor) = engine.0.supervisor.clone() else { return };
+    super::confined::find_level(&supervisor).await;
+    let mut courses = JoinSet::new();
+    super::adopt::adopt(&engine, &supervisor, &mut courses);
+    let mut turn = 0;
+    while !*stopped.borrow() {
+        check_disk(&engine);
+        let any = match give_out(&engine, &mut turn, &mut courses).await {
+            Ok(any) => any,
+            Err(problem) => {
+                tracing::warn!("runs cannot be given out at the moment: {problem}");
+                false
+            }
+        };
+        while courses.try_join_next().is_some() {}
+        if any {
+            continue;
+        }
+        tokio::select! {
+            () = supervisor.wake.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+    // What is under way lives in its shims, and the next daemon finds it.
+    courses.abort_all();
+}
+
+/// Notices that too little disk is free for a run to begin, and that there is enough again.
+fn check_disk(engine: &Engine) {
+    let Some(supervisor) = &engine.0.supervisor else { return };
+    let least = supervisor.runs.min_free_percent;
+    let full = match runner::free_share(&supervisor.runs.state) {
+        Ok((free, total)) => free.saturating_mul(100) < total.saturating_mul(u64::from(least)),
+        Err(error) => {
+            tracing::warn!("whether the disk has room is not known: {error}");
+            true
+        }
+    };
+    if supervisor.full.swap(full, Ordering::Relaxed) != full && full {
+        tracing::warn!("less than {least} % of the disk is free: no run begins until there is more");
+    }
+}
+
+/// One round: each owner gets one run at most, so that nobody with many works keeps others waiting. Whether any began.
+async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) -> Result<bool, Problem> {
+    let Some(supervisor) = &engine.0.supervisor else { return Ok(false) };
+    if supervisor.is_full() {
+        return Ok(false);
+    }
+    let agents = engine.agents_with_programs()?;
+    let mut any = false;
+    for at in 0..agents.len() {
+        if supervisor.room() == 0 {
+            break;
+        }
+        let (owner, names) = &agents[(*turn + at) % agents.len()];
+        if !supervisor.has_room(*owner) {
+            continue;
+        }
+        for step in 0..names.len() {
+            let name = &names[(*turn + step) % names.len()];
+            let Some(claim) = engine.claim_for(name, *owner).await? else { continue };
+            if let Some(place) = supervisor.place(claim.run, *owner) {
+                courses.spawn(course::run(engine.clone(), place, name.clone(), *owner, claim));
+                any = true;
+            }
+            break;
+        }
+    }
+    *turn = turn.wrapping_add(1);
+    Ok(any)
+}
+
+impl Engine {
+    /// Agents that may get work, by owner.
+    fn agents_with_programs(&self) -> Result<Vec<(u32, Vec<Slug>)>, Problem> {
+        self.0.readers.with(|conn| load::programs::startable(conn).map_err(Problem::internal))
+    }
+
+    /// Claims for an agent that the daemon starts. A look at what is there comes first: a claim that gets nothing would be
+    /// a command all the same.
+    async fn claim_for(&self, agent: &Slug, owner: u32) -> Result<Option<Claim>, Problem> {
+        let env = self.env()?;
+        let facts = self.0.readers.with(|conn| load::works::claim_facts(conn, agent, &env).map_err(Problem::internal))?;
+        if facts.is_none_or(|facts| facts.first.is_none()) {
+            return Ok(None);
+        }
+        match self.claim(&Caller::agent(agent.clone(), owner), &ClaimRequest::default()).await {
+            Ok(claim) => Ok(claim),
+            Err(problem) => {
+                tracing::debug!("agent {agent} gets no run: {problem}");
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The end of a run: what its program used and wrote, and its result, signed with the agent's key.
+
+use agentd_schemas::event::{EventData, FailureReason, RunEnded, WorkState};
+use agentd_schemas::key::dsse::Envelope;
+use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
+use agentd_schemas::launch::{Ending, Outcome, Usage};
+use agentd_schemas::problem::{Code, Problem};
+use sha2::{Digest as _, Sha256};
+
+use super::course::{Conclusion, Course, blocking};
+use super::job::Told;
+use super::judged::Made;
+use super::step::StepEnd;
+use crate::domain::Command;
+use crate::domain::command::{Completion, ProgramEnd};
+use crate::domain::work::judge::acceptance_digest;
+use crate::policy::Caller;
+use crate::runner::{self, Folder, Output, Step};
+
+/// Bytes of each output stream that go into the ledger, at most.
+const MAX_LEDGER_OUTPUT: usize = 1 << 20;
+/// Bytes of what a step wrote that a failure quotes.
+const QUOTED: usize = 4096;
+
+/// What the steps of a run used, and how its program ended.
+#[derive(Default)]
+pub(super) struct Tally {
+    usage: Usage,
+    program: Option<(Step, Outcome)>,
+}
+
+impl Tally {
+    fn add(&mut self, used: Usage) {
+        let sum = &mut self.usage;
+        sum.wall_ms += used.wall_ms;
+        sum.user_us += used.user_us;
+        sum.system_us += used.system_us;
+        sum.peak_bytes = sum.peak_bytes.max(used.peak_bytes);
+        sum.read_bytes += used.read_bytes;
+        sum.written_bytes += used.written_bytes;
+    }
+
+    /// Counts a start of the program.
+    pub(super) fn program(&mut self, _folder: &Folder, step: Step, outcome: &Outcome) {
+        self.add(outcome.usage);
+        self.program = Some((step, outcome.clone()));
+    }
+
+    /// Counts a step around the program, which must have ended with 0.
+    pub(super) fn helper(&mut self, what: &str, folder: &Folder, step: Step, end: StepEnd) -> Result<(), Conclusion> {
+        let failed = |why: String| Err(Conclusion::Failed(FailureReason::NotStarted, format!("{what}: {why}")));
+        match end {
+            StepEnd::Ended(outcome) => {
+                self.add(outcome.usage);
+                match &outcome.ending {
+                    Ending::Exited(0) if outcome.stopped.is_none() => Ok(()),
+                    _ => failed(format!("{}{}", how(&outcome), quoted(folder, step))),
+                }
+            }
+            StepEnd::Over(outcome) => {
+                outcome.iter().for_each(|outcome| self.add(outcome.usage));
+                Err(Conclusion::Over)
+            }
+            StepEnd::Refused(reason) => failed(reason),
+            StepEnd::Lost => failed("nobody saw how it ended".to_owned()),
+        }
+    }
+
+    /// Counts a step that may end with any code.
+    pub(super) fn judge(&mut self, outcome: &Outcome) {
+        self.add(outcome.usage);
+    }
+}
+
+/// How a step ended, in words.
+pub(super) fn how(outcome: &Outcome) -> String {
+    match (&outcome.ending, outcome.stopped) {
+        (_, Some(cause)) => format!("it was stopped ({})", cause.as_str().replace('_', " ")),
+        (Ending::Exited(code), None) => format!("exit code {code}"),
+        (Ending::Signalled(signal), None) => format!("ended by signal {signal}"),
+        (Ending::NotStarted(reason) | Ending::Lost(reason), None) => reason.clone(),
+    }
+}
+
+/// The end of what a step wrote, as a paragraph of its own.
+pub(super) fn quoted(folder: &Folder, step: Step) -> String {
+    let mut text = String::new();
+    for stream in [Output::Stdout, Output::Stderr] {
+        let bytes = runner::output_end(folder, step, stream, QUOTED).unwrap_or_default();
+        text.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    if text.trim().is_empty() { String::new() } else { format!("\n{}", text.trim_end()) }
+}
+
+impl Course {
+    /// Tells the ledger how the run ended.
+    pub(super) async fn conclude(
+        &self,
+        told: &Told,
+        folder: &Folder,
+        tally: Tally,
+        conclusion: Conclusion,
+    ) -> Result<(), Problem> {
+        self.end_program(folder, tally).await;
+        let done = match conclusion {
+            Conclusion::Made(made) => match self.hand_in(told, *made).await {
+                Ok(state) => matches!(state, WorkState::Completed | WorkState::Verifying),
+                Err(problem) if problem.code == Code::StaleFence => false,
+                Err(problem) => {
+                    self.give_up(FailureReason::NotStarted, format!("its result could not be handed in: {problem}")).await;
+                    false
+                }
+            },
+            Conclusion::Failed(reason, message) => {
+                self.give_up(reason, message).await;
+                false
+            }
+            Conclusion::Over => false,
+        };
+        if done {
+            let (host, run) = (self.supervisor.runs.host.clone(), told.job.run);
+            blocking(move || runner::garbage::remove_now(&host, run)).await?.unwrap_or_else(|error| {
+                tracing::warn!(%run, "the folder of the run could not be removed: {error}");
+            });
+        }
+        Ok(())
+    }
+
+    /// Says what the run used and what its program wrote. It is said of runs too that are over already.
+    async fn end_program(&self, folder: &Folder, tally: Tally) {
+        let Some((step, outcome)) = tally.program else { return };
+        let read = |stream| runner::output(folder, step, stream, 0, MAX_LEDGER_OUTPUT).unwrap_or_default().0;
+        let ended = RunEnded {
+            ending: outcome.ending,
+            stopped: outcome.stopped,
+            usage: tally.usage,
+            stdout_bytes: outcome.stdout.bytes,
+            stderr_bytes: outcome.stderr.bytes,
+        };
+        let end = ProgramEnd { ended, stdout: read(Output::Stdout), stderr: read(Output::Stderr) };
+        let command = Command::EndProgram { run: self.run, end: Box::new(end) };
+        if let Err(problem) = self.engine.execute(&Caller::host(), command, None).await {
+            tracing::error!(work = %self.run.work, "what the run used could not be recorded: {problem}");
+        }
+    }
+
+    /// Signs what the run made with the agent's key, and hands it in.
+    async fn hand_in(&self, told: &Told, made: Made) -> Result<WorkState, Problem> {
+        let engine = &self.engine;
+        let key = self.supervisor.keys().load(&self.agent).map_err(Problem::internal)?;
+        let known = engine.known(&self.agent)?.ok_or_else(|| Problem::internal("the agent of the run is gone"))?;
+        let artefact = |name: &str, sha256: Sha256Digest| Artefact { name: name.to_owned(), sha256 };
+        let mut artefacts = vec![artefact("result", Sha256Digest(Sha256::digest(made.result.as_bytes()).into()))];
+        for each in &made.artefacts {
+            artefacts.push(artefact(&each.name, each.sha256.parse().map_err(Problem::internal)?));
+        }
+        let completion = statement::Completion {
+            artefacts,
+            origin: engine.host().origin.clone(),
+            work: self.run.work.to_string(),
+            run: told.job.run.to_string(),
+            fence: self.run.fence.n,
+            agent: known.agent_id.clone(),
+            epoch: u64::from(told.job.claim.epoch),
+            acceptance: acceptance_digest(&told.work.spec.acceptance).parse().map_err(Problem::internal)?,
+            finished_at: None,
+        };
+        let payload = completion.to_json().map_err(Problem::internal)?;
+        let envelope = Envelope::sign(&key, statement::PAYLOAD_TYPE, &payload).map_err(Problem::internal)?;
+        let completion = Completion {
+            statement: envelope.to_json().map_err(Problem::internal)?.into_bytes(),
+            result: made.result.into_bytes(),
+            json: made.json,
+            verdicts: made.verdicts,
+            judged_work: told.work.key,
+            signed_by: key.public_key().to_string(),
+            message: made.message,
+            artefacts: made.artefacts,
+            commit: made.commit,
+            report: made.report,
+        };
+        let command = Command::CompleteWork { run: self.run, completion: Box::new(completion) };
+        let done = engine.execute(&self.caller(), command, None).await?;
+        let state = done.events.iter().find_map(|event| match &event.data {
+            EventData::WorkCompleted(_) => Some(WorkState::Completed),
+            EventData::ResultJudged(_) => Some(WorkState::Verifying),
+            _ => None,
+        });
+        Ok(state.unwrap_or(WorkState::Failed))
+    }
+}

@@ -1,0 +1,173 @@
+//! Runs of agents that the daemon starts: who gets the next one, and each from its claim to its end.
+//!
+//! A run is a *course* of steps, and the disk is its memory: what a step became stands in its record. A daemon that was
+//! killed goes through the course again from the beginning and finds each step that it started living or ended, so it
+//! starts nothing twice. What the course tells, it tells by the same commands that an agent sends that came by itself.
+
+mod adopt;
+mod confined;
+mod course;
+mod dispatch;
+mod finish;
+mod job;
+mod judged;
+mod places;
+mod step;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use agentd_schemas::event::{Event, EventData, Subject, WorkState};
+use agentd_schemas::id::{RunId, WorkId};
+use agentd_schemas::launch::Level;
+use tokio::sync::Notify;
+
+pub(super) use dispatch::run;
+
+use crate::identity::AgentKeys;
+use crate::runner;
+
+/// How runs are started here, from the configuration.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    /// Where things are, and what the host allows.
+    pub host: runner::Host,
+    /// The state directory, which has the keys of agents.
+    pub state: PathBuf,
+    /// Runs at a time, on the whole host.
+    pub most: u32,
+    /// Those of one owner.
+    pub most_per_owner: u32,
+    /// Percent of the disk that must be free for a run to start.
+    pub min_free_percent: u32,
+    /// Bytes of one upload.
+    pub max_upload_bytes: u64,
+    /// Running time of a work that does not say so.
+    pub timeout_ms: u64,
+    /// No run is less confined.
+    pub least_level: Level,
+    /// How long the folder of a run stays that did not complete its work.
+    pub keep_workspaces_ms: u64,
+    /// How long content stays that no open work names.
+    pub keep_uploads_ms: u64,
+    /// How long artefacts stay.
+    pub keep_artefacts_ms: u64,
+}
+
+/// What a course is doing, as people read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its workspace is made.
+    Preparing,
+    /// Its program runs.
+    Running,
+    /// What it made is collected and judged.
+    Judging,
+}
+
+impl Phase {
+    /// Its name in documents.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Judging => "judging",
+        }
+    }
+}
+
+/// A course that is under way.
+#[derive(Clone)]
+struct UnderWay {
+    owner: u32,
+    phase: Phase,
+    /// Something happened to its work, to its agent or to the host.
+    told: Arc<Notify>,
+}
+
+/// Everything about runs that the daemon starts.
+pub(crate) struct Supervisor {
+    pub(crate) runs: Runs,
+    keys: AgentKeys,
+    /// There may be work, or room for some.
+    wake: Notify,
+    under_way: Mutex<BTreeMap<RunId, UnderWay>>,
+    /// The strongest level that this host can do, once that was tried; `None` in it for none.
+    level: OnceLock<Result<Level, String>>,
+    /// No new run begins: too little disk is free.
+    full: AtomicBool,
+}
+
+impl Supervisor {
+    /// Nothing is under way.
+    pub(crate) fn new(runs: Runs) -> Self {
+        Self {
+            keys: AgentKeys::of(&runs.state),
+            runs,
+            wake: Notify::new(),
+            under_way: Mutex::default(),
+            level: OnceLock::new(),
+            full: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> &AgentKeys {
+        &self.keys
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<RunId, UnderWay>) -> T) -> T {
+        change(&mut self.under_way.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a run is doing now; none for one that is not under way here.
+    pub(crate) fn phase(&self, run: RunId) -> Option<Phase> {
+        self.with(|runs| runs.get(&run).map(|run| run.phase))
+    }
+
+    /// Runs that are under way.
+    pub(crate) fn living(&self) -> Vec<RunId> {
+        self.with(|runs| runs.keys().copied().collect())
+    }
+
+    /// Whether no run begins because too little disk is free.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// What the host can do at best, or why nothing.
+    pub(crate) fn level(&self) -> Option<&Result<Level, String>> {
+        self.level.get()
+    }
+
+    fn tell_work(&self, work: WorkId) {
+        self.with(|runs| {
+            let of_work = runs.iter().filter(|(run, _)| run.work == work);
+            of_work.for_each(|(_, run)| run.told.notify_one());
+        });
+    }
+
+    fn tell_all(&self) {
+        self.with(|runs| runs.values().for_each(|run| run.told.notify_one()));
+    }
+
+    /// Follows the log.
+    pub(crate) fn observe(&self, event: &Event) {
+        match (&event.data, &event.envelope.subject) {
+            (EventData::Frozen(_) | EventData::Thawed(_), _) => {
+                self.tell_all();
+                self.wake.notify_one();
+            }
+            (EventData::WorkSubmitted(spec), _) if spec.state == WorkState::Ready => self.wake.notify_one(),
+            (EventData::WorkReadied(_) | EventData::WorkRetried(_) | EventData::LeaseVoided(_), Subject::Work(work)) => {
+                self.tell_work(*work);
+                self.wake.notify_one();
+            }
+            (EventData::WorkClaimed(_) | EventData::WorkSubmitted(_) | EventData::NoteAdded(_), _) => {}
+            (_, Subject::Work(work)) => self.tell_work(*work),
+            (EventData::AccountLimitSet(_), _) | (_, Subject::Agent(_)) => self.wake.notify_one(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Bytes by their digest: what clients hand in, and what runs make.
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use agentd_schemas::event::ArtefactRef;
+use data_encoding::HEXLOWER;
+use rustix::fs::FileType;
+use sha2::{Digest as _, Sha256};
+
+use super::files;
+use super::host::Host;
+
+/// Bytes copied at once.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Below this share of free disk, in percent, nothing is taken.
+pub const MIN_FREE_PERCENT: u64 = 10;
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// SHA-256 (hex) of its bytes.
+    pub sha256: String,
+    /// How many they are.
+    pub bytes: u64,
+}
+
+/// One kept file, for whoever clears up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is; 0 among artefacts, which are the host's.
+    pub uid: u32,
+    /// SHA-256 (hex) of its bytes, as its name says.
+    pub sha256: String,
+    /// How many they are.
+    pub bytes: u64,
+    /// When it was last handed in: seconds since 1970.
+    pub modified_s: u64,
+}
+
+/// Refuses to take anything where the disk is nearly full.
+pub fn check_room(path: &Path) -> io::Result<()> {
+    let (free, total) = files::free_share(path)?;
+    if u128::from(free) * 100 < u128::from(total) * u128::from(MIN_FREE_PERCENT) {
+        let text = format!("{free} of {total} bytes are free below {}, less than {MIN_FREE_PERCENT} %", path.display());
+        return Err(io::Error::new(io::ErrorKind::StorageFull, text));
+    }
+    Ok(())
+}
+
+/// Keeps what a client hands in by a descriptor, for its user; at most `most` bytes.
+pub fn store(host: &Host, uid: u32, from: File, most: u64) -> io::Result<Stored> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&from)?.st_mode);
+    if !matches!(kind, FileType::RegularFile | FileType::Fifo) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "content is handed in as a file or a pipe"));
+    }
+    files::folder(&host.content, 0o700)?;
+    let folder = host.content.join(uid.to_string());
+    files::folder(&folder, 0o700)?;
+    check_room(&folder)?;
+    keep(&folder, from, most)
+}
+
+/// Opens what a user handed in; what is not there is `None`.
+pub fn open(host: &Host, uid: u32, sha256: &str) -> io::Result<Option<File>> {
+    if !is_digest(sha256) {
+        return Ok(None);
+    }
+    files::open_below(&host.content, Path::new(&format!("{uid}/{sha256}")))
+}
+
+/// Opens an artefact by its digest.
+pub fn open_artefact(host: &Host, sha256: &str) -> io::Result<Option<File>> {
+    if !is_digest(sha256) {
+        return Ok(None);
+    }
+    files::open_below(&host.artefacts, Path::new(sha256))
+}
+
+/// Keeps an artefact of a run: a file of its folder, which is not followed where it is a link. At most `most` bytes.
+pub fn artefact(host: &Host, name: &str, folder: &Path, file: &Path, most: u64) -> io::Result<ArtefactRef> {
+    let found = files::open_below(folder, file)?;
+    let found =
+        found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no {}", file.display())))?;
+    artefact_from(host, name, found, most)
+}
+
+/// Keeps an artefact from wherever it is read.
+pub fn artefact_from(host: &Host, name: &str, from: impl Read, most: u64) -> io::Result<ArtefactRef> {
+    files::folder(&host.artefacts, 0o700)?;
+    let Stored { sha256, bytes } = keep(&host.artefacts, from, most)?;
+    Ok(ArtefactRef { name: name.to_owned(), sha256, bytes })
+}
+
+/// All that clients handed in.
+pub fn list(host: &Host) -> io::Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    for (name, path) in entries(&host.content)? {
+        if let Ok(uid) = name.parse() {
+            list_folder(&path, uid, &mut kept)?;
+        }
+    }
+    Ok(kept)
+}
+
+/// All artefacts.
+pub fn list_artefacts(host: &Host) -> io::Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    list_folder(&host.artefacts, 0, &mut kept)?;
+    Ok(kept)
+}
+
+/// Names and paths in a folder of ours; none where it is not there.
+pub(super) fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        found.extend(entry.file_name().into_string().ok().map(|name| (name, entry.path())));
+    }
+    Ok(found)
+}
+
+fn list_folder(folder: &Path, uid: u32, kept: &mut Vec<Kept>) -> io::Result<()> {
+    for (name, path) in entries(folder)? {
+        // What is unfinished has no digest for a name, and is listed too: somebody must clear it up.
+        let Ok(found) = path.symlink_metadata() else { continue };
+        if found.is_file() {
+            let modified_s = u64::try_from(found.mtime()).unwrap_or(0);
+            kept.push(Kept { path, uid, sha256: name, bytes: found.len(), modified_s });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Copies into a folder under the digest, durably.
+fn keep(folder: &Path, from: impl Read, most: u64) -> io::Result<Stored> {
+    let new = files::unfinished(&folder.join("content"))?;
+    let kept = copy(&new, from, most).and_then(|stored| {
+        let path = folder.join(&stored.sha256);
+        std::fs::rename(&new, &path)?;
+        files::sync_folder_of(&path)?;
+        Ok(stored)
+    });
+    if kept.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    kept
+}
+
+fn copy(to: &Path, mut from: impl Read, most: u64) -> io::Result<Stored> {
+    let mut file = files::create(to, 0o600)?;
+    let (mut digest, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+    loop {
+        let length = match from.read(&mut chunk) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if length == 0 {
+            break;
+        }
+        bytes += length as u64;
+        if bytes > most {
+            let text = format!("more than {most} bytes, which is what is taken at most");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        digest.update(&chunk[..length]);
+        file.write_all(&chunk[..length])?;
+    }
+    file.sync_all()?;
+    Ok(Stored { sha256: HEXLOWER.encode(&digest.finalize()), bytes })
+}

@@ -1,0 +1,237 @@
+//! What a run is made from: the host's side, and the job.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use agentd_schemas::document::acceptance::CommandAcceptance;
+use agentd_schemas::document::workspace::Egress;
+use agentd_schemas::document::{Acceptance, Runtime, WorkspaceDocument};
+use agentd_schemas::http::Claim;
+use agentd_schemas::id::RunId;
+use agentd_schemas::launch::{Level, RUN_UIDS, RunAs, overlap};
+use agentd_schemas::unit::name::Slug;
+
+use super::commit::Commit;
+use super::places::OWN_TARGETS;
+use crate::domain::runtime::check_runtime;
+
+/// Where things are, and what the host allows: from its configuration.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// One folder for each run.
+    pub runs: PathBuf,
+    /// What clients handed in, by user and digest.
+    pub content: PathBuf,
+    /// What runs made, by digest.
+    pub artefacts: PathBuf,
+    /// The program `agentd-launch`.
+    pub launch: PathBuf,
+    /// The program `agentd-shim`.
+    pub shim: PathBuf,
+    /// Places that no run may see, nor anything above or below them.
+    pub keep_out: Vec<PathBuf>,
+    /// Toolchains and caches, by name.
+    pub profiles: BTreeMap<Slug, Profile>,
+    /// What holds where an agent says nothing.
+    pub defaults: RunDefaults,
+    /// Users of runs, where the daemon may give them users of their own.
+    pub uids: Option<UidRange>,
+}
+
+/// A toolchain or cache that agents may name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// What of the host is read.
+    pub read_only_paths: Vec<PathBuf>,
+    /// Variables of the environment; those of the agent come after them.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What a run may use where neither agent nor work says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunDefaults {
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub tasks: u64,
+    /// Percent of one processor.
+    pub cpu_percent: Option<u32>,
+    /// Bytes kept of each output stream.
+    pub output_bytes: u64,
+    /// Bytes of the workspace; no file may be larger.
+    pub workspace_bytes: u64,
+    /// Files in the workspace.
+    pub workspace_files: u32,
+    /// Open files of one process.
+    pub open_files: u64,
+    /// Milliseconds between TERM and KILL.
+    pub grace_ms: u64,
+    /// How long `prepare`, `collect` and `seal` may take, each.
+    pub step_ms: u64,
+    /// How long a setup may take that does not say so.
+    pub setup_ms: u64,
+    /// How long a command may judge that does not say so.
+    pub judge_ms: u64,
+    /// Whether setups may have the host's network.
+    pub setup_egress: bool,
+}
+
+impl Default for RunDefaults {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            tasks: 512,
+            cpu_percent: None,
+            output_bytes: 16 << 20,
+            workspace_bytes: 4 << 30,
+            workspace_files: 200_000,
+            open_files: 4096,
+            grace_ms: 5_000,
+            step_ms: 600_000,
+            setup_ms: 600_000,
+            judge_ms: 600_000,
+            setup_egress: false,
+        }
+    }
+}
+
+/// Users that runs may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UidRange {
+    /// The first.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl UidRange {
+    /// Those that the launcher gives runs where it is root.
+    pub fn of_runs() -> Self {
+        let (first, last) = (*RUN_UIDS.start(), *RUN_UIDS.end());
+        Self { first, count: last - first + 1 }
+    }
+}
+
+/// Everything about one run that its steps need.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The run.
+    pub run: RunId,
+    /// The agent that it is.
+    pub agent: Slug,
+    /// How confined each step is.
+    pub level: Level,
+    /// Whose processes they are, where not the daemon's.
+    pub run_as: Option<RunAs>,
+    /// The program.
+    pub runtime: Runtime,
+    /// The content of `runtime.files`, in their order.
+    pub files: Vec<Vec<u8>>,
+    /// What the workspace is made from.
+    pub workspace: Option<WorkspaceDocument>,
+    /// The criteria that look at what was made, in the order of the work's criteria.
+    pub checks: Vec<Option<Acceptance>>,
+    /// The task, as agents that come by themselves get it.
+    pub claim: Claim,
+    /// How long the program may run.
+    pub timeout_ms: u64,
+    /// Whose work it is: the user whose content the workspace is made from.
+    pub uid_owner: u32,
+}
+
+/// What steps need that only earlier steps know.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The commit that the workspace began with: from `prepare`. Needed by every later step but `setup` and `program`,
+    /// where there is a workspace with content.
+    pub base: Option<String>,
+    /// The tree that a check judges: [`super::Collected::tree_for`].
+    pub tree: Option<String>,
+    /// The program's session, where it goes on: [`super::ProgramResult::session`].
+    pub session: Option<String>,
+    /// What `seal` stores.
+    pub commit: Option<Commit>,
+}
+
+/// Why a run is not started as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+impl Refused {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl Job {
+    /// Whether there is content to prepare, and so something to collect, judge and seal.
+    pub fn has_repository(&self) -> bool {
+        self.workspace.as_ref().is_some_and(|workspace| workspace.content.is_some())
+    }
+
+    /// The setup command, where there is one.
+    pub fn setup(&self) -> Option<&str> {
+        self.workspace.as_ref().and_then(|workspace| workspace.setup.as_deref())
+    }
+
+    /// The commands that judge, with the places of their criteria.
+    pub fn commands(&self) -> impl Iterator<Item = (u32, &CommandAcceptance)> {
+        self.checks.iter().zip(0..).filter_map(|(check, place)| match check {
+            Some(Acceptance::Command(command)) => Some((place, command)),
+            _ => None,
+        })
+    }
+
+    /// Holds the job against the host: profiles are known, places are free, files are complete, setup may do what it asks.
+    pub fn check(&self, host: &Host) -> Result<(), Refused> {
+        check_runtime(&self.runtime).map_err(|problem| Refused(problem.message))?;
+        if self.files.len() != self.runtime.files.len() {
+            return Err(Refused::new("the content of the agent's files is not complete"));
+        }
+        for path in self.readable(host)? {
+            if let Some(own) = OWN_TARGETS.iter().find(|own| overlap(&path, std::path::Path::new(own))) {
+                return Err(Refused(format!("{} cannot be read by runs: they have their own {own}", path.display())));
+            }
+            let own = [&host.runs, &host.content, &host.artefacts];
+            if let Some(out) = host.keep_out.iter().chain(own).find(|out| overlap(&path, out)) {
+                return Err(Refused(format!(
+                    "{} cannot be read by runs: {} is kept from them",
+                    path.display(),
+                    out.display()
+                )));
+            }
+        }
+        let wants = self
+            .workspace
+            .as_ref()
+            .is_some_and(|workspace| workspace.setup.is_some() && workspace.setup_egress == Egress::Host);
+        if wants && !host.defaults.setup_egress {
+            return Err(Refused::new("the setup asks for the host's network, which this host gives to no setup"));
+        }
+        Ok(())
+    }
+
+    /// The profiles that the agent names.
+    pub(super) fn profiles<'a>(&self, host: &'a Host) -> Result<Vec<&'a Profile>, Refused> {
+        let find = |name: &Slug| {
+            host.profiles.get(name).ok_or_else(|| {
+                let known: Vec<&str> = host.profiles.keys().map(Slug::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Refused(format!("there is no profile {}; this host has: {known}", name.as_str()))
+            })
+        };
+        self.runtime.sandbox.profiles.iter().map(find).collect()
+    }
+
+    /// What of the host the program may read beside the system.
+    pub(super) fn readable(&self, host: &Host) -> Result<Vec<PathBuf>, Refused> {
+        let mut paths: Vec<PathBuf> = self.runtime.sandbox.read_only_paths.iter().map(PathBuf::from).collect();
+        for profile in self.profiles(host)? {
+            paths.extend(profile.read_only_paths.iter().cloned());
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+}

@@ -1,0 +1,41 @@
+//! The daemon's own part of a run's folder: the agent's files and the task.
+
+use std::io;
+use std::path::Path;
+
+use super::files;
+use super::folder::Folder;
+use super::host::{Host, Job};
+
+/// The task, as one JSON document.
+pub(super) const TASK: &str = "task.json";
+/// The instructions as text.
+pub(super) const INSTRUCTIONS: &str = "instructions.txt";
+/// What became of the attempt before, as one JSON document: `null` for a first attempt.
+pub(super) const PREVIOUS: &str = "previous.json";
+
+/// Makes the folder of a run, with the agent's files and the task in it. Again does no harm.
+pub fn lay_out(host: &Host, job: &Job) -> io::Result<Folder> {
+    let folder = Folder::of(host, job.run);
+    // A run with a user of its own goes through the folder to what is its own, and lists nothing on the way.
+    let (outer, inner, plain, program) =
+        if job.run_as.is_some() { (0o711, 0o755, 0o644, 0o755) } else { (0o700, 0o700, 0o600, 0o700) };
+    files::folder(folder.folder(), outer)?;
+    for path in [folder.program(), folder.task(), folder.door()] {
+        files::folder(&path, inner)?;
+    }
+    for (file, content) in job.runtime.files.iter().zip(&job.files) {
+        let mut above: Vec<&Path> = Path::new(&file.name).ancestors().skip(1).collect();
+        above.pop();
+        for path in above.into_iter().rev() {
+            files::folder(&folder.program().join(path), inner)?;
+        }
+        let mode = if file.executable { program } else { plain };
+        files::write(&folder.program().join(&file.name), content, mode, false)?;
+    }
+    let task = folder.task();
+    files::write(&task.join(TASK), &serde_json::to_vec(&job.claim)?, plain, false)?;
+    files::write(&task.join(INSTRUCTIONS), job.claim.instructions.as_bytes(), plain, false)?;
+    files::write(&task.join(PREVIOUS), &serde_json::to_vec(&job.claim.previous)?, plain, false)?;
+    Ok(folder)
+}

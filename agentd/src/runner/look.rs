@@ -1,0 +1,156 @@
+//! What the record of a step says. It is the run's user's file, and is read as such.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agentd_schemas::launch::{
+    CONTROL_SOCKET, LAUNCH_VERSION, LOCK_FILE, OUTCOME_FILE, Outcome, STARTED_FILE, STDERR_FILE, STDOUT_FILE, Started,
+};
+use rustix::fs::FlockOperation;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use serde::de::DeserializeOwned;
+
+use super::files::{open_below, read_below};
+use super::folder::{Folder, Step};
+
+/// Bytes of what a shim writes down, at most: reasons quote paths and words of the command.
+const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+/// How long a shim may take for each part of an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of an answer, at most.
+const MAX_ANSWER_BYTES: u64 = 4096;
+
+/// What became of a step so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing was started.
+    Absent,
+    /// Its spec is written, and its program did not begin yet. Whether anybody is about to start it, the record does not
+    /// tell: the launcher's process does, or time.
+    Starting,
+    /// Its shim lives and its program began.
+    Running(Started),
+    /// It is over.
+    Ended(Outcome),
+    /// It began, its shim is gone, and nobody saw the end.
+    Lost,
+}
+
+/// One output stream of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Output {
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::Stdout => STDOUT_FILE,
+            Self::Stderr => STDERR_FILE,
+        }
+    }
+}
+
+/// The path of a file of a step's record, below the folder of the run.
+pub(super) fn in_record(step: Step, name: &str) -> PathBuf {
+    PathBuf::from(step.name()).join(name)
+}
+
+/// Looks what became of a step.
+pub fn look(folder: &Folder, step: Step) -> io::Result<Look> {
+    if let Some(outcome) = outcome(folder, step)? {
+        return Ok(Look::Ended(outcome));
+    }
+    // The shim makes this file under its lock. Before it is there the lock is not touched, or it could fail the shim that
+    // is about to take it.
+    if open_below(folder.folder(), &in_record(step, STDOUT_FILE))?.is_none() {
+        return Ok(if folder.spec(step).exists() { Look::Starting } else { Look::Absent });
+    }
+    if is_locked(folder, step)? {
+        let started = document(folder, step, STARTED_FILE)?;
+        return Ok(started
+            .filter(|started: &Started| started.run == folder.run())
+            .map_or(Look::Starting, Look::Running));
+    }
+    // It may have ended in between.
+    Ok(outcome(folder, step)?.map_or(Look::Lost, Look::Ended))
+}
+
+fn outcome(folder: &Folder, step: Step) -> io::Result<Option<Outcome>> {
+    let outcome: Option<Outcome> = document(folder, step, OUTCOME_FILE)?;
+    match outcome {
+        Some(outcome) if outcome.run != folder.run() || outcome.version != LAUNCH_VERSION => {
+            Err(invalid(&folder.record(step).join(OUTCOME_FILE), "it is of another run or another version"))
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+fn document<T: DeserializeOwned>(folder: &Folder, step: Step, name: &str) -> io::Result<Option<T>> {
+    let Some(text) = read_below(folder.folder(), &in_record(step, name), MAX_DOCUMENT_BYTES)? else { return Ok(None) };
+    let document = serde_json::from_slice(&text);
+    document.map(Some).map_err(|error| invalid(&folder.record(step).join(name), &error.to_string()))
+}
+
+fn invalid(path: &Path, reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()))
+}
+
+fn is_locked(folder: &Folder, step: Step) -> io::Result<bool> {
+    let Some(lock) = open_below(folder.folder(), &in_record(step, LOCK_FILE))? else { return Ok(false) };
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// What was written down when the program of a step began; none where it did not.
+pub fn started(folder: &Folder, step: Step) -> Option<Started> {
+    document(folder, step, STARTED_FILE).ok()?.filter(|started: &Started| started.run == folder.run())
+}
+
+/// Says a line to the shim of a step (`stop cancelled`, `freeze`, `thaw`) and gives its answer: `ok …` or `error …`.
+pub fn control(folder: &Folder, step: Step, request: &str) -> io::Result<String> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // Before it connects: a full queue would be a wait without end.
+    set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(folder.record(step).join(CONTROL_SOCKET))?)?;
+    let mut stream = UnixStream::from(socket);
+    stream.write_all(format!("{request}\n").as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
+    Ok(answer.trim_end().to_owned())
+}
+
+/// Bytes of an output stream of a step that are there; none where it did not begin.
+pub fn output_size(folder: &Folder, step: Step, stream: Output) -> io::Result<Option<u64>> {
+    let file = open_below(folder.folder(), &in_record(step, stream.file()))?;
+    file.map(|file| file.metadata().map(|meta| meta.len())).transpose()
+}
+
+/// Reads the end of an output stream of a step, at most `most` bytes.
+pub fn output_end(folder: &Folder, step: Step, stream: Output, most: usize) -> io::Result<Vec<u8>> {
+    let size = output_size(folder, step, stream)?.unwrap_or(0);
+    output(folder, step, stream, size.saturating_sub(most as u64), most).map(|(bytes, _)| bytes)
+}
+
+/// Reads output of a step from `offset`, at most `most` bytes, and says where to go on.
+pub fn output(folder: &Folder, step: Step, stream: Output, offset: u64, most: usize) -> io::Result<(Vec<u8>, u64)> {
+    let mut bytes = Vec::new();
+    if let Some(mut file) = open_below(folder.folder(), &in_record(step, stream.file()))? {
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(most as u64).read_to_end(&mut bytes)?;
+    }
+    let next = offset.saturating_add(bytes.len() as u64);
+    Ok((bytes, next))
+}

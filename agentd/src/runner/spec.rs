@@ -1,0 +1,411 @@
+//! The launch spec of each step.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use agentd_schemas::document::program::Stdin;
+use agentd_schemas::document::workspace::{ContentKind, Egress};
+use agentd_schemas::launch::{Access, Input, LAUNCH_VERSION, LaunchSpec, Level, Network, RunLimits};
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use super::collected::{MAX_SAID_BYTES, ObjectFormat};
+use super::files::open_below;
+use super::folder::{Folder, Step, run_socket};
+use super::host::{Context, Host, Job, Refused};
+use super::lay_out::{INSTRUCTIONS, PREVIOUS, TASK};
+use super::places::Places;
+use super::result::RESULT_FILE;
+use super::template::Values;
+
+const PREPARE: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/prepare.sh"));
+const PROGRAM: &str = include_str!("steps/program.sh");
+const COLLECT: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/collect.sh"));
+const CHECK: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/check.sh"));
+const SEAL: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/seal.sh"));
+
+/// Where programs look for programs.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Home and folder for temporary files at level strict, both empty memory where nothing is mounted.
+const STRICT_HOME: &str = "/home/agent";
+const STRICT_TMP: &str = "/tmp";
+/// Memory of a step that uses git, at least.
+const GIT_MEMORY: u64 = 2 << 30;
+/// What a file may be larger than the workspace where git packs it.
+const GIT_FILE_SLACK: u64 = 64 << 20;
+/// Left in the home of a command that judges, right before it begins.
+const BEGAN: &str = ".agentd-began";
+
+/// SHA-256 (hex) of a launch spec as it is written.
+pub fn spec_sha256(spec: &LaunchSpec) -> String {
+    HEXLOWER.encode(&Sha256::digest(spec_bytes(spec)))
+}
+
+/// The same of the spec that a step was started with.
+pub fn spec_digest(folder: &Folder, step: Step) -> Option<String> {
+    let bytes = std::fs::read(folder.spec(step)).ok()?;
+    Some(HEXLOWER.encode(&Sha256::digest(&bytes)))
+}
+
+pub(super) fn spec_bytes(spec: &LaunchSpec) -> Vec<u8> {
+    // Maps have text keys and paths are checked to be text: nothing in it cannot be written.
+    serde_json::to_vec(spec).unwrap_or_default()
+}
+
+/// Whether the command of a `check` or `base` step began. Where it did not, the step failed for reasons of the host, and
+/// its exit code (125) is no judgement.
+pub fn began(folder: &Folder, step: Step) -> bool {
+    let home = PathBuf::from(format!("home-{step}")).join(BEGAN);
+    matches!(open_below(folder.folder(), &home), Ok(Some(_)))
+}
+
+/// The launch spec of a step.
+pub fn spec(host: &Host, job: &Job, step: Step, context: &Context) -> Result<LaunchSpec, Refused> {
+    let making = Making { host, job, folder: Folder::of(host, job.run), places: Places::new(job.level) };
+    let spec = match step {
+        Step::Prepare => making.prepare(),
+        Step::Setup => making.setup(context),
+        Step::Program(start) => making.program(start, context),
+        Step::Collect => making.collect(context),
+        Step::Base(place) | Step::Check(place) => making.check(step, place, context),
+        Step::Seal => making.seal(context),
+    }?;
+    spec.check().map_err(|error| Refused(error.to_string()))?;
+    Ok(spec)
+}
+
+struct Making<'a> {
+    host: &'a Host,
+    job: &'a Job,
+    folder: Folder,
+    places: Places,
+}
+
+impl Making<'_> {
+    fn prepare(mut self) -> Result<LaunchSpec, Refused> {
+        let content = self.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref());
+        let content = content.ok_or_else(|| Refused::new("there is no content to prepare a workspace from"))?;
+        let commit = match (content.kind, &content.base) {
+            (ContentKind::Git, Some(base)) if ObjectFormat::of(base).is_some() => base.as_str(),
+            (ContentKind::Git, _) => return Err(Refused::new("the workspace names no commit that it begins with")),
+            (ContentKind::Tar, _) => "",
+        };
+        let workspace = self.places.own(self.folder.workspace(), "/workspace", Access::Write);
+        let base = self.places.own(self.folder.base(), "/run/base", Access::Write);
+        let words = [content.kind.as_str(), commit, &branch(self.job), self.job.agent.as_str()].map(str::to_owned);
+        let mut arguments = vec![text(&workspace)?, text(&base)?];
+        arguments.extend(words);
+        arguments.extend(self.bounds());
+        let environment = self.own_environment();
+        Ok(self.git_step(PREPARE, "prepare", arguments, environment, Input::Inherited))
+    }
+
+    fn setup(mut self, context: &Context) -> Result<LaunchSpec, Refused> {
+        let setup = self.job.setup().ok_or_else(|| Refused::new("the work has no setup"))?.to_owned();
+        let workspace = self.job.workspace.as_ref();
+        let network = match workspace.map(|workspace| workspace.setup_egress) {
+            Some(Egress::Host) if self.host.defaults.setup_egress => Network::Host,
+            Some(Egress::Host) => return Err(Refused::new("this host gives its network to no setup")),
+            _ => Network::None,
+        };
+        let inside = self.for_the_program(context)?;
+        let environment = self.environment(&inside)?;
+        let asked = workspace.and_then(|workspace| workspace.setup_timeout).map(|span| span.as_ms());
+        let mut limits = self.limits();
+        limits.wall_ms = asked.unwrap_or(self.host.defaults.setup_ms);
+        let program = vec!["/bin/sh".to_owned(), "-c".to_owned(), setup];
+        Ok(LaunchSpec {
+            network,
+            ..self.step(program, environment, inside.workspace, Input::Text(String::new()), limits)
+        })
+    }
+
+    fn program(mut self, start: u32, context: &Context) -> Result<LaunchSpec, Refused> {
+        let runtime = &self.job.runtime;
+        let inside = self.for_the_program(context)?;
+        let values = self.values(&inside, context)?;
+        let goes_on = start > 1 && !runtime.program.resume.is_empty();
+        let (place, words) =
+            if goes_on { ("program.resume", &runtime.program.resume) } else { ("command", &runtime.command) };
+        let mut program = values.words(place, words)?;
+        if !runtime.program.files.is_empty() {
+            // Its home is its own, so its files are written by its own rights.
+            let mut wrapped = ["/bin/sh", "-c", PROGRAM, "program"].map(str::to_owned).to_vec();
+            wrapped.push(text(&inside.home)?);
+            wrapped.push(runtime.program.files.len().to_string());
+            for (path, content) in &runtime.program.files {
+                wrapped.extend([path.clone(), values.fill(&format!("program.files.{path:?}"), content)?]);
+            }
+            wrapped.append(&mut program);
+            program = wrapped;
+        }
+        let mut environment = self.environment(&inside)?;
+        let own = environment.clone();
+        for (name, value) in &runtime.program.environment {
+            environment.insert(name.clone(), values.fill(&format!("program.environment.{name}"), value)?);
+        }
+        // What agentd says of the run is not the agent's to change.
+        environment.extend(own.into_iter().filter(|(name, _)| name.starts_with("AGENTD_")));
+        let input = match runtime.program.stdin {
+            Stdin::Task => Input::Text(task(self.job)? + "\n"),
+            Stdin::Instructions => Input::Text(self.job.claim.instructions.clone()),
+            Stdin::Nothing => Input::Text(String::new()),
+        };
+        let mut limits = self.limits();
+        limits.wall_ms = self.job.timeout_ms.max(1);
+        Ok(self.step(program, environment, inside.workspace, input, limits))
+    }
+
+    fn collect(mut self, context: &Context) -> Result<LaunchSpec, Refused> {
+        let commit = base_of(context)?;
+        let workspace = self.places.own(self.folder.workspace(), "/workspace", Access::Read);
+        let base = self.places.own(self.folder.base(), "/run/base", Access::Read);
+        let result = self.places.own(self.folder.result(), "/run/result", Access::Write);
+        let mut arguments = vec![text(&workspace)?, text(&base)?, text(&result)?, commit];
+        arguments.extend(self.bounds());
+        for (place, command) in self.job.commands() {
+            if !command.protected_paths.is_empty() {
+                arguments.extend([place.to_string(), command.protected_paths.len().to_string()]);
+                arguments.extend(command.protected_paths.iter().cloned());
+            }
+        }
+        let environment = self.own_environment();
+        let spec = self.git_step(COLLECT, "collect", arguments, environment, Input::Text(String::new()));
+        let limits = RunLimits { output_bytes: MAX_SAID_BYTES as u64, ..spec.limits };
+        Ok(LaunchSpec { limits, ..spec })
+    }
+
+    fn check(mut self, step: Step, place: u32, context: &Context) -> Result<LaunchSpec, Refused> {
+        let commit = base_of(context)?;
+        let command = self.job.commands().find(|(of, _)| *of == place);
+        let (_, command) = command.ok_or_else(|| Refused(format!("criterion {place} is no command")))?;
+        let base = self.places.own(self.folder.base(), "/run/base", Access::Read);
+        let (result, tree) = match step {
+            Step::Base(_) => (String::new(), format!("{commit}^{{tree}}")),
+            _ => {
+                let tree = context.tree.clone().ok_or_else(|| Refused::new("no tree was collected"))?;
+                (text(&self.places.own(self.folder.result(), "/run/result", Access::Read))?, tree)
+            }
+        };
+        let judge = self.places.own(self.folder.judge(step), "/workspace", Access::Write);
+        let home = self.places.own(self.folder.judge_home(step), STRICT_HOME, Access::Write);
+        let mut environment = base_environment(&home, if self.strict() { Path::new(STRICT_TMP) } else { &home })?;
+        for profile in self.job.profiles(self.host)? {
+            for path in &profile.read_only_paths {
+                self.places.host(path);
+            }
+            environment.extend(profile.environment.clone());
+        }
+        let words = [text(&base)?, result, text(&judge)?, text(&home)?, commit, tree, command.command.clone()];
+        let mut program = ["/bin/sh", "-c", CHECK, "check"].map(str::to_owned).to_vec();
+        program.extend(words);
+        let mut limits = self.limits();
+        limits.wall_ms = command.timeout.map_or(self.host.defaults.judge_ms, |span| span.as_ms());
+        Ok(self.step(program, environment, judge, Input::Text(String::new()), limits))
+    }
+
+    fn seal(mut self, context: &Context) -> Result<LaunchSpec, Refused> {
+        let commit = context.commit.as_ref().ok_or_else(|| Refused::new("no commit was made"))?;
+        let bytes = String::from_utf8(commit.bytes.clone()).map_err(|_| Refused::new("the commit is no text"))?;
+        // Without its history a tar's bundle would be of no use to anybody.
+        let content = self.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref());
+        let known = content.is_some_and(|content| content.kind == ContentKind::Git);
+        let known = if known { base_of(context)? } else { String::new() };
+        let base = self.places.own(self.folder.base(), "/run/base", Access::Read);
+        let result = self.places.own(self.folder.result(), "/run/result", Access::Write);
+        let arguments = vec![text(&base)?, text(&result)?, commit.id.clone(), branch(self.job), known];
+        let environment = self.own_environment();
+        Ok(self.git_step(SEAL, "seal", arguments, environment, Input::Text(bytes)))
+    }
+
+    fn strict(&self) -> bool {
+        self.job.level >= Level::Strict
+    }
+
+    /// Bytes and files that a workspace may have.
+    fn bounds(&self) -> [String; 2] {
+        let files = self.job.runtime.resources.workspace_files_max.unwrap_or(self.host.defaults.workspace_files);
+        [self.workspace_bytes().to_string(), files.to_string()]
+    }
+
+    fn workspace_bytes(&self) -> u64 {
+        let asked = self.job.runtime.resources.workspace_max.map(|size| size.as_bytes());
+        asked.unwrap_or(self.host.defaults.workspace_bytes)
+    }
+
+    fn limits(&self) -> RunLimits {
+        let (asked, defaults) = (&self.job.runtime.resources, &self.host.defaults);
+        RunLimits {
+            wall_ms: defaults.step_ms,
+            grace_ms: defaults.grace_ms,
+            output_bytes: asked.output_max.map_or(defaults.output_bytes, |size| size.as_bytes()),
+            memory_bytes: asked.memory_max.map_or(defaults.memory_bytes, |size| size.as_bytes()),
+            file_bytes: self.workspace_bytes(),
+            tasks: asked.tasks_max.map_or(defaults.tasks, u64::from),
+            open_files: defaults.open_files,
+            cpu_percent: asked.cpu_quota.or(defaults.cpu_percent),
+        }
+    }
+
+    /// Home and temporary folder of steps that are agentd's own.
+    fn own_environment(&mut self) -> BTreeMap<String, String> {
+        let (home, tmp) = if self.strict() {
+            (PathBuf::from(STRICT_HOME), PathBuf::from(STRICT_TMP))
+        } else {
+            let tmp = self.places.own(self.folder.tmp(), STRICT_TMP, Access::Write);
+            (tmp.clone(), tmp)
+        };
+        base_environment(&home, &tmp).unwrap_or_default()
+    }
+
+    fn git_step(
+        self,
+        script: &str,
+        name: &str,
+        arguments: Vec<String>,
+        environment: BTreeMap<String, String>,
+        input: Input,
+    ) -> LaunchSpec {
+        let mut program = ["/bin/sh", "-c", script, name].map(str::to_owned).to_vec();
+        program.extend(arguments);
+        let limits = self.limits();
+        let limits = RunLimits {
+            memory_bytes: limits.memory_bytes.max(GIT_MEMORY),
+            file_bytes: limits.file_bytes.saturating_add(GIT_FILE_SLACK),
+            tasks: limits.tasks.max(self.host.defaults.tasks),
+            ..limits
+        };
+        // Not in the workspace: what lies there is nobody's configuration.
+        self.step(program, environment, PathBuf::from("/usr"), input, limits)
+    }
+
+    fn step(
+        self,
+        program: Vec<String>,
+        environment: BTreeMap<String, String>,
+        directory: PathBuf,
+        input: Input,
+        limits: RunLimits,
+    ) -> LaunchSpec {
+        let mut keep_out = self.host.keep_out.clone();
+        keep_out.extend([self.host.content.clone(), self.host.artefacts.clone()]);
+        LaunchSpec {
+            version: LAUNCH_VERSION,
+            run: self.job.run,
+            program,
+            environment,
+            directory,
+            input,
+            level: self.job.level,
+            mounts: self.places.mounts,
+            run_as: self.job.run_as,
+            network: Network::None,
+            folders: self.places.folders,
+            keep_out,
+            limits,
+        }
+    }
+
+    /// What the program sees, and so its setup.
+    fn for_the_program(&mut self, context: &Context) -> Result<Inside, Refused> {
+        let workspace = self.places.own(self.folder.workspace(), "/workspace", Access::Write);
+        if context.base.is_some() || self.job.has_repository() {
+            // The repository in the workspace borrows its objects.
+            self.places.own(self.folder.base(), "/run/base", Access::Read);
+        }
+        let home = self.places.own(self.folder.home(), STRICT_HOME, Access::Write);
+        let program = self.places.show(self.folder.program(), "/opt/agent", Access::Read);
+        let task = self.places.show(self.folder.task(), "/run/task", Access::Read);
+        let door = self.places.show(self.folder.door(), "/run/door", Access::Read);
+        let tmp = if self.strict() {
+            PathBuf::from(STRICT_TMP)
+        } else {
+            self.places.own(self.folder.tmp(), STRICT_TMP, Access::Write)
+        };
+        for path in self.job.readable(self.host)? {
+            self.places.host(&path);
+        }
+        let socket = run_socket(&self.folder);
+        let socket = door.join(socket.file_name().unwrap_or_default());
+        Ok(Inside { workspace, home, program, task, socket, tmp })
+    }
+
+    fn environment(&self, inside: &Inside) -> Result<BTreeMap<String, String>, Refused> {
+        let mut environment = base_environment(&inside.home, &inside.tmp)?;
+        for profile in self.job.profiles(self.host)? {
+            environment.extend(profile.environment.clone());
+        }
+        let own = [
+            ("AGENTD_WORK", self.job.run.work.to_string()),
+            ("AGENTD_RUN", self.job.run.to_string()),
+            ("AGENTD_ATTEMPT", self.job.run.attempt.to_string()),
+            ("AGENTD_AGENT", self.job.agent.as_str().to_owned()),
+            ("AGENTD_TASK", text(&inside.task.join(TASK))?),
+            ("AGENTD_RUN_SOCKET", text(&inside.socket)?),
+        ];
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        Ok(environment)
+    }
+
+    fn values(&self, inside: &Inside, context: &Context) -> Result<Values, Refused> {
+        let claim = &self.job.claim;
+        Ok(Values::new([
+            ("agent", self.job.agent.as_str().to_owned()),
+            ("attempt", self.job.run.attempt.to_string()),
+            ("base", context.base.clone().unwrap_or_default()),
+            ("home", text(&inside.home)?),
+            ("instructions", claim.instructions.clone()),
+            ("instructions_file", text(&inside.task.join(INSTRUCTIONS))?),
+            ("previous_file", text(&inside.task.join(PREVIOUS))?),
+            ("program_dir", text(&inside.program)?),
+            ("result_file", text(&inside.home.join(RESULT_FILE))?),
+            ("run", self.job.run.to_string()),
+            ("session", context.session.clone().unwrap_or_default()),
+            ("socket", text(&inside.socket)?),
+            ("task", task(self.job)?),
+            ("task_file", text(&inside.task.join(TASK))?),
+            ("title", claim.title.clone()),
+            ("work", self.job.run.work.to_string()),
+            ("workspace", text(&inside.workspace)?),
+        ]))
+    }
+}
+
+/// Where things are as the program sees them.
+struct Inside {
+    workspace: PathBuf,
+    home: PathBuf,
+    program: PathBuf,
+    task: PathBuf,
+    socket: PathBuf,
+    tmp: PathBuf,
+}
+
+/// The branch that the commit of a run is on.
+fn branch(job: &Job) -> String {
+    format!("agentd/{}/{}", job.run.work, job.run.attempt)
+}
+
+fn base_of(context: &Context) -> Result<String, Refused> {
+    context.base.clone().filter(|base| ObjectFormat::of(base).is_some()).ok_or_else(|| Refused::new("no base is known"))
+}
+
+fn task(job: &Job) -> Result<String, Refused> {
+    serde_json::to_string(&job.claim).map_err(|error| Refused(format!("the task cannot be written: {error}")))
+}
+
+fn text(path: &Path) -> Result<String, Refused> {
+    let text = path.to_str().filter(|text| !text.contains('\n'));
+    text.map(str::to_owned).ok_or_else(|| Refused(format!("{} is no path for programs", path.display())))
+}
+
+fn base_environment(home: &Path, tmp: &Path) -> Result<BTreeMap<String, String>, Refused> {
+    let pairs = [
+        ("PATH", PATH.to_owned()),
+        ("HOME", text(home)?),
+        ("USER", "agent".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("TMPDIR", text(tmp)?),
+    ];
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
+}

@@ -1,0 +1,144 @@
+//! Whether a process is below another, and who holds the lock of a folder, so that no reused id is taken for either.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::children::{Held, parent};
+use super::peer::Peer;
+
+/// Generations that are walked up. A chain of processes is no longer than the tasks that a run may have.
+const GENERATIONS: usize = 16_384;
+/// How often the way up is walked anew because a parent ended on it.
+const TRIES: usize = 16;
+
+/// Whether the process at the other end of a socket is below `root`. Both live at the end of the look; who has ended is
+/// below nobody.
+///
+/// A subreaper keeps all that is below it, so the answer stays true as long as `root` lives.
+pub fn is_below(peer: &Peer, root: &Held) -> bool {
+    let Some(pid) = peer.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) else { return false };
+    let held = match &peer.pidfd {
+        Some(fd) => fd.try_clone().map(|fd| Held::with(pid, fd)),
+        None if peer.gone => return false,
+        // Before Linux 6.5: whoever has the id now.
+        None => Held::open(pid),
+    };
+    let Ok(held) = held else { return false };
+    for _ in 0..TRIES {
+        let Some(way) = way_up(pid, root.pid()) else { return false };
+        // A parent that is still the parent has not ended, so its id was nobody else's while it was asked for its own.
+        if way_up(pid, root.pid()).as_ref() == Some(&way) {
+            return held.lives() && root.lives();
+        }
+    }
+    false
+}
+
+/// The processes from `pid` to below `root`; `None` where the way leads elsewhere.
+fn way_up(pid: Pid, root: Pid) -> Option<Vec<Pid>> {
+    let mut way = vec![pid];
+    let mut at = pid;
+    for _ in 0..GENERATIONS {
+        at = parent(at)?;
+        if at == root {
+            return Some(way);
+        }
+        way.push(at);
+    }
+    None
+}
+
+/// Holds the process `pid`, where some process has the lock `file` (flock) now. Whoever reads the id from beside a lock
+/// that its holder keeps until its end has that holder, and nobody who came to the id later.
+///
+/// The lock must be one that is taken once in its life: the look takes it for a moment where it is free.
+pub fn holder(file: &Path, pid: u32) -> io::Result<Option<Held>> {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    // Before the lock is looked at: one that is held afterwards was held when the process was opened.
+    let held = match Held::open(pid) {
+        Ok(held) => held,
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Not blocking, so that a FIFO in the file's place is no wait.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let lock: File = rustix::fs::open(file, flags, Mode::empty())?.into();
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => Ok(Some(held)),
+        Ok(()) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::Scratch;
+    use super::*;
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::process::{Child, Command, Stdio};
+
+    fn pid(child: &Child) -> Pid {
+        Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+    }
+
+    fn peer(listener: &UnixListener) -> (Peer, UnixStream) {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        (Peer::of(&stream).unwrap(), stream)
+    }
+
+    #[test]
+    fn who_is_below_is_told_from_who_is_beside_and_from_who_ended() {
+        let scratch = Scratch::new();
+        let path = scratch.join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let speak = "import socket, sys\n\
+            s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'x'); sys.stdin.read()";
+        let script = "python3 -c \"$1\" \"$2\" <&0 & wait";
+        let mut root =
+            Command::new("sh").args(["-c", script, "sh", speak]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
+        let held = Held::open(pid(&root)).unwrap();
+        let (below, _stream) = peer(&listener);
+        assert!(is_below(&below, &held));
+
+        let mut beside = Command::new("python3").args(["-c", speak]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
+        let (other, _other) = peer(&listener);
+        assert!(!is_below(&other, &held));
+        let unknown = Peer { pid: None, ..other };
+        assert!(!is_below(&unknown, &held));
+        drop(beside.stdin.take());
+        beside.wait().unwrap();
+
+        drop(root.stdin.take());
+        root.wait().unwrap();
+        assert!(!held.lives());
+        assert!(!is_below(&below, &held));
+    }
+
+    #[test]
+    fn a_lock_names_its_holder_until_it_ends() {
+        let scratch = Scratch::new();
+        let path = scratch.join("lock");
+        std::fs::write(&path, "").unwrap();
+        let mut child = Command::new("flock")
+            .arg(&path)
+            .args(["sh", "-c", "echo held; read line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        assert_eq!(holder(&path, child.id()).unwrap().unwrap().pid(), pid(&child));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(holder(&path, child.id()).unwrap().is_none());
+        // Somebody else has the id, and nobody the lock.
+        assert!(holder(&path, std::process::id()).unwrap().is_none());
+    }
+}
