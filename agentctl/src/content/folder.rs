@@ -128,7 +128,9 @@ fn put(tar: &mut tar::Builder<Sink<'_>>, root: &Path, entry: &Found, outside: &m
     let mut header = tar::Header::new_ustar();
     let executable = entry.metadata.permissions().mode() & 0o100 != 0;
     header.set_mode(if executable || kind.is_dir() { 0o755 } else { 0o644 });
-    (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_size(0);
     if kind.is_dir() {
         header.set_entry_type(tar::EntryType::Directory);

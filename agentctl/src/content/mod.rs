@@ -62,18 +62,16 @@ impl Prepared {
     }
 }
 
-/// Hands in what the workspaces of these documents name, each once; paths are relative to `beside`. With `dry_run` it is
-/// put together and not handed in.
+/// Hands in what the workspaces of these documents name, each once; paths are relative to `beside`. That is no submit:
+/// what no work names in the end is forgotten.
 pub(crate) async fn hand_in<'a>(
     context: &Context,
     workspaces: impl Iterator<Item = &'a mut WorkspaceDocument>,
     beside: &Path,
     taking: &Taking,
-    dry_run: bool,
 ) -> Result<(), Failure> {
     let terminal = std::io::stderr().is_terminal() && !context.out.is_quiet() && !context.out.is_json();
-    let keep = if dry_run { None } else { keep::folder().ok() };
-    let taking = Taking { progress: terminal, keep, ..taking.clone() };
+    let taking = Taking { progress: terminal, keep: keep::folder().ok(), ..taking.clone() };
     let mut ready: BTreeMap<(bool, String, Option<String>), (WorkspaceContent, PathBuf)> = BTreeMap::new();
     for workspace in workspaces.filter(|workspace| workspace.content.is_none()) {
         let (is_folder, place) = match (&workspace.repository, &workspace.folder) {
@@ -93,9 +91,7 @@ pub(crate) async fn hand_in<'a>(
             for note in &prepared.notes {
                 context.out.note(note);
             }
-            if !dry_run {
-                upload(context, &prepared).await?;
-            }
+            upload(context, &prepared).await?;
             ready.insert(key.clone(), (prepared.content, prepared.place));
         }
         let Some((content, place)) = ready.get(&key) else { continue };

@@ -73,9 +73,11 @@ pub(crate) fn name(path: &str) -> Name {
             Name::Perhaps("token", &["_authToken", "_auth=", "_password", "npmAuthToken"])
         }
         ".pypirc" => Name::Perhaps("token", &["password"]),
-        kdbx if kdbx.ends_with(".kdbx") => Name::Secret("password store"),
-        pem if pem.ends_with(".pem") => Name::Perhaps("private key", &["PRIVATE KEY-----"]),
-        _ => Name::Plain,
+        _ => match lower.rsplit_once('.') {
+            Some((_, "kdbx")) => Name::Secret("password store"),
+            Some((_, "pem")) => Name::Perhaps("private key", &["PRIVATE KEY-----"]),
+            _ => Name::Plain,
+        },
     }
 }
 

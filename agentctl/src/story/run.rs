@@ -51,9 +51,10 @@ pub(super) fn ended(event: &RunEnded) -> String {
 /// What the criteria said of the base.
 pub(super) fn base_judged(event: &BaseJudged) -> String {
     let said: Vec<String> = event.verdicts.iter().filter(|verdict| verdict.met.is_some()).map(super::verdict).collect();
-    match said.is_empty() {
-        true => "no criterion was tried before any work".to_owned(),
-        false => format!("before any work: {}", said.join(", ")),
+    if said.is_empty() {
+        "no criterion was tried before any work".to_owned()
+    } else {
+        format!("before any work: {}", said.join(", "))
     }
 }
 

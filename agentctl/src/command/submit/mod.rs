@@ -72,7 +72,7 @@ impl Args {
                 vec![document]
             }
         };
-        self.taking.hand_in(context, &mut documents, self.file.as_deref(), self.dry_run).await?;
+        self.taking.hand_in(context, &mut documents, self.file.as_deref()).await?;
         if self.dry_run {
             let answer = context.works().await?.check(&document(&documents)?).await?;
             return would(context, &documents, &read(&answer)?);

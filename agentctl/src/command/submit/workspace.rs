@@ -90,7 +90,6 @@ impl TakingFlags {
         context: &Context,
         documents: &mut [WorkDocument],
         file: Option<&str>,
-        dry_run: bool,
     ) -> Result<(), Failure> {
         let beside = file.filter(|file| *file != "-").and_then(|file| Path::new(file).parent());
         let taking =
@@ -99,7 +98,7 @@ impl TakingFlags {
             return Err(Failure::usage("--include-dirty needs a repository").hint("--repo . takes the one around you"));
         }
         let workspaces = documents.iter_mut().filter_map(|document| document.workspace.as_mut());
-        content::hand_in(context, workspaces, beside.unwrap_or(Path::new("")), &taking, dry_run).await
+        content::hand_in(context, workspaces, beside.unwrap_or(Path::new("")), &taking).await
     }
 }
 

@@ -145,7 +145,7 @@ impl Args {
         match applied {
             Applied::Staged => context.out.hint("git diff --cached, then git commit"),
             Applied::Files => {
-                context.out.note("it began from files that are not committed: these were changed, no commit was made")
+                context.out.note("it began from files that are not committed: these were changed, no commit was made");
             }
             _ => {}
         }
