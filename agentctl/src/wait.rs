@@ -373,6 +373,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_judged_is_said_once_with_the_end_of_what_was_said_about_it() {
+        let mut view = view("running", &serde_json::Value::Null);
+        let run = view.runs.first_mut().unwrap();
+        run.verdicts =
+            serde_json::from_value(serde_json::json!([{ "criterion": 0, "kind": "command", "met": false }])).unwrap();
+        let lines: Vec<String> = (0..20).map(|line| format!("line {line}\u{1b}")).collect();
+        run.message = Some(lines.join("\n"));
+        let mut judged = BTreeSet::new();
+        assert!(verdicts(&view, &mut judged).is_empty(), "without a workspace the result says it all");
+        view.workspace = serde_json::from_value(serde_json::json!({ "content": "git" })).unwrap();
+        let said = verdicts(&view, &mut judged);
+        assert_eq!((said.len(), said[0].as_str()), (13, "w-aaaa  attempt 1: criterion 1 (command) not met"));
+        assert_eq!(said[12], "    line 19\\u{1b}");
+        assert!(verdicts(&view, &mut judged).is_empty());
+    }
+
+    #[test]
     fn progress_says_state_agent_time_money_and_what_it_does_now() {
         let view = view("running", &serde_json::Value::Null);
         let now: WallMs = "2026-11-22T08:01:06Z".parse().unwrap();
