@@ -12,18 +12,23 @@
 
 mod agent_key;
 mod ambient;
+mod apply;
+mod artefact;
 mod cli;
 mod command;
 mod connect;
+mod content;
 mod context;
 mod daemon_program;
 mod error;
 mod follow;
+mod git;
 mod input;
 mod latest;
 mod moment;
 mod new_file;
 mod output;
+mod program_output;
 mod scope;
 mod serve;
 mod story;

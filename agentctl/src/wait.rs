@@ -1,22 +1,26 @@
 //! Waiting for works: progress on stderr, the outcome as an exit code. Ctrl-C detaches; it never cancels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use agentd_schemas::dbus::WorksProxy;
 use agentd_schemas::event::WaitReason;
-use agentd_schemas::id::WorkId;
+use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::time::WallMs;
-use agentd_schemas::view::{EventView, WorkView};
+use agentd_schemas::view::{EventView, OutputView, WorkView};
 
-use crate::ambient;
 use crate::command::work::show::{is_past, pretty};
 use crate::context::{Context, read};
 use crate::error::{Failure, INTERRUPTED};
 use crate::follow::Follower;
-use crate::output::{Output, elapsed, money, plain};
+use crate::git::diffstat;
+use crate::output::{Output, elapsed, money, plain, plain_lines};
 use crate::story;
+use crate::{ambient, artefact};
 
+/// Lines of what was said of a result that are repeated, the last ones.
+const SAID: usize = 12;
 /// Between two looks at what a run is doing now, which no event says.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -25,6 +29,10 @@ struct Watched {
     since: WallMs,
     views: BTreeMap<WorkId, WorkView>,
     said: BTreeMap<WorkId, String>,
+    /// What the programs of live runs are at: `preparing`, `running`, `judging`.
+    steps: BTreeMap<WorkId, String>,
+    /// Runs whose verdicts were said.
+    judged: BTreeSet<RunId>,
     screen: Screen,
 }
 
@@ -69,7 +77,14 @@ impl Watched {
     fn new(out: &Output) -> Self {
         let rewrites = std::io::stderr().is_terminal() && !out.is_quiet() && !out.is_json();
         let screen = Screen { quiet: out.is_quiet(), rewrites, width: out.width().unwrap_or(100), drawn: false };
-        Self { since: ambient::now(), views: BTreeMap::new(), said: BTreeMap::new(), screen }
+        Self {
+            since: ambient::now(),
+            views: BTreeMap::new(),
+            said: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            judged: BTreeSet::new(),
+            screen,
+        }
     }
 
     /// The one work that is left, so that what it does now can be shown.
@@ -86,7 +101,11 @@ impl Watched {
             let works = follower.works().await?;
             for id in due {
                 match works.show(&id.to_string()).await.map_err(Failure::from) {
-                    Ok(view) => self.seen(read(&view)?),
+                    Ok(view) => {
+                        let view: WorkView = read(&view)?;
+                        let step = step(&works, &view).await;
+                        self.seen(view, step);
+                    }
                     // The next look goes to the daemon that comes back.
                     Err(failure) if failure.is_broken() => {}
                     Err(failure) => return Err(failure),
@@ -98,9 +117,16 @@ impl Watched {
     }
 
     /// Takes a look at a work, and says what changed since the last.
-    fn seen(&mut self, view: WorkView) {
-        let now = change(&view);
+    fn seen(&mut self, view: WorkView, step: Option<String>) {
         let id = view.row.id;
+        let now = change(&view, step.as_deref());
+        for line in verdicts(&view, &mut self.judged) {
+            self.screen.say(&line);
+        }
+        match step {
+            Some(step) => self.steps.insert(id, step),
+            None => self.steps.remove(&id),
+        };
         if self.said.get(&id) != Some(&now) {
             self.screen.say(&format!("{}  {now}", view.row.short));
             self.said.insert(id, now);
@@ -111,7 +137,7 @@ impl Watched {
     fn draw(&mut self) {
         let now = ambient::now();
         let line = if let Some(view) = self.alone().first().and_then(|id| self.views.get(id)) {
-            progress(view, self.since, now)
+            progress(view, self.steps.get(&view.row.id).map(String::as_str), self.since, now)
         } else {
             let over = self.views.values().filter(|view| is_past(&view.row.state)).count();
             format!("{over} of {} over  {}", self.views.len(), elapsed(self.since, now))
@@ -135,9 +161,9 @@ impl Watched {
 }
 
 /// What is worth a line of its own when it changes.
-fn change(view: &WorkView) -> String {
+fn change(view: &WorkView, step: Option<&str>) -> String {
     let row = &view.row;
-    let mut text = plain(&row.state);
+    let mut text = doing(view, step);
     if let Some(agent) =
         row.agent.as_ref().filter(|_| !matches!(row.state.as_str(), "ready" | "parked" | "scheduled" | "blocked"))
     {
@@ -162,12 +188,44 @@ fn change(view: &WorkView) -> String {
     text
 }
 
+/// The state of a work, or while a program works on it, what that is at.
+fn doing(view: &WorkView, step: Option<&str>) -> String {
+    let is_under_way = matches!(view.row.state.as_str(), "claimed" | "running");
+    plain(step.filter(|step| is_under_way && !step.is_empty()).unwrap_or(&view.row.state))
+}
+
+/// What the program of a live run is at; only a run with a workspace has steps worth telling.
+async fn step(works: &WorksProxy<'_>, view: &WorkView) -> Option<String> {
+    view.workspace.as_ref()?;
+    let run = view.runs.last().filter(|run| run.ended_at.is_none())?;
+    // From the end of all that could be written: only the step is asked for.
+    let asked = works.output(&view.row.id.to_string(), run.id.attempt, "stdout", i64::MAX.unsigned_abs()).await;
+    asked.ok().and_then(|output| read::<OutputView>(&output).ok()).map(|output| output.step)
+}
+
+/// Lines for what was judged since the last look, with the end of what was said about it.
+fn verdicts(view: &WorkView, judged: &mut BTreeSet<RunId>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for run in view.runs.iter().filter(|run| view.workspace.is_some() && !run.verdicts.is_empty()) {
+        if !judged.insert(run.id) {
+            continue;
+        }
+        for verdict in &run.verdicts {
+            lines.push(format!("{}  attempt {}: {}", view.row.short, run.id.attempt, plain(&story::verdict(verdict))));
+        }
+        let said = run.message.as_deref().map(plain_lines).unwrap_or_default();
+        let said: Vec<&str> = said.lines().collect();
+        lines.extend(said[said.len().saturating_sub(SAID)..].iter().map(|line| format!("    {line}")));
+    }
+    lines
+}
+
 /// What one work is doing now: state, agent, elapsed, spent, and its own words.
-fn progress(view: &WorkView, since: WallMs, now: WallMs) -> String {
+fn progress(view: &WorkView, step: Option<&str>, since: WallMs, now: WallMs) -> String {
     let row = &view.row;
     let live = view.runs.last().filter(|run| run.ended_at.is_none());
     let from = live.map_or(since, |run| run.claimed_at);
-    let mut parts = vec![row.short.clone(), plain(&row.state)];
+    let mut parts = vec![row.short.clone(), doing(view, step)];
     parts.extend(live.map(|run| run.agent.to_string()));
     parts.push(elapsed(from, now));
     let limit = view.max_cost.map_or_else(String::new, |limit| format!(" of {limit}"));
@@ -201,8 +259,38 @@ impl Screen {
     }
 }
 
+/// Prints what came of works that are over, and what there is to take; a failure when one of them did not complete.
+pub(crate) async fn finish(context: &Context, views: &[WorkView]) -> Result<(), Failure> {
+    results(&context.out, views)?;
+    match views {
+        [view] if context.out.is_human() => made(context, view).await,
+        _ => Ok(()),
+    }
+}
+
+/// What a completed work changed, and how it is taken.
+async fn made(context: &Context, view: &WorkView) -> Result<(), Failure> {
+    let Ok((run, found)) = artefact::run(view, None, artefact::DIFF) else { return Ok(()) };
+    let out = &context.out;
+    out.flush()?;
+    match artefact::diff(context, run, found).await {
+        Ok(diff) => {
+            for line in diffstat::lines(None, &diffstat::files(&String::from_utf8_lossy(&diff))) {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        }
+        Err(failure) => out.note(failure.message()),
+    }
+    if let Some(commit) = &run.commit {
+        out.note(format!("commit {}, signed by {}", story::run::committed(commit), run.agent));
+    }
+    out.hint(format!("agentctl work diff {}", view.row.short));
+    out.hint(format!("agentctl work apply {}", view.row.short));
+    Ok(())
+}
+
 /// Prints what came of works that are over; a failure when one of them did not complete.
-pub(crate) fn results(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
+fn results(out: &Output, views: &[WorkView]) -> Result<(), Failure> {
     let printed = print(out, views);
     let failed: Vec<&WorkView> = views.iter().filter(|view| view.row.state != "completed").collect();
     // That a work failed is said even to who had enough of what was printed.
@@ -285,11 +373,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_judged_is_said_once_with_the_end_of_what_was_said_about_it() {
+        let mut view = view("running", &serde_json::Value::Null);
+        let run = view.runs.first_mut().unwrap();
+        run.verdicts =
+            serde_json::from_value(serde_json::json!([{ "criterion": 0, "kind": "command", "met": false }])).unwrap();
+        let lines: Vec<String> = (0..20).map(|line| format!("line {line}\u{1b}")).collect();
+        run.message = Some(lines.join("\n"));
+        let mut judged = BTreeSet::new();
+        assert!(verdicts(&view, &mut judged).is_empty(), "without a workspace the result says it all");
+        view.workspace = serde_json::from_value(serde_json::json!({ "content": "git" })).unwrap();
+        let said = verdicts(&view, &mut judged);
+        assert_eq!((said.len(), said[0].as_str()), (13, "w-aaaa  attempt 1: criterion 1 (command) not met"));
+        assert_eq!(said[12], "    line 19\\u{1b}");
+        assert!(verdicts(&view, &mut judged).is_empty());
+    }
+
+    #[test]
     fn progress_says_state_agent_time_money_and_what_it_does_now() {
         let view = view("running", &serde_json::Value::Null);
         let now: WallMs = "2026-11-22T08:01:06Z".parse().unwrap();
-        let line = progress(&view, now, now);
+        let line = progress(&view, None, now, now);
         assert_eq!(line, "w-aaaa  running  fixer  1min 5s  0.50 USD of 2.00 USD  reading\\u{1b}");
-        assert_eq!(change(&view), "running by fixer, attempt 1 of 2");
+        assert_eq!(change(&view, None), "running by fixer, attempt 1 of 2");
+        assert_eq!(change(&view, Some("judging")), "judging by fixer, attempt 1 of 2");
     }
 }

@@ -52,7 +52,11 @@ fn places(definition: &clap::Command) -> Vec<(String, Kind)> {
 fn kind(path: &str, name: &str) -> Option<Kind> {
     let verb = path.rsplit(' ').next().unwrap_or_default();
     match name {
-        "work" | "works" if matches!(verb, "log" | "show" | "why" | "note" | "hold") => Some(Kind::Works),
+        "work" | "works"
+            if matches!(verb, "log" | "show" | "why" | "note" | "hold" | "diff" | "apply" | "artifacts" | "output") =>
+        {
+            Some(Kind::Works)
+        }
         "work" | "works" if verb == "retry" => Some(Kind::Past),
         "work" | "works" => Some(Kind::Open),
         "target" => Some(Kind::Targets),
@@ -122,6 +126,7 @@ mod tests {
         for (path, kind) in [
             ("why", Some(Kind::Works)),
             ("work cancel", Some(Kind::Open)),
+            ("work apply", Some(Kind::Works)),
             ("retry", Some(Kind::Past)),
             ("history", Some(Kind::Agents)),
             ("agent show", Some(Kind::Agents)),

@@ -1,5 +1,7 @@
 //! `agentctl doctor`
 
+mod runs;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +19,8 @@ const DISK_LOW_PERCENT: u32 = 10;
 
 /// Look for what is wrong on this host, and say the command that fixes it
 ///
-/// Looks at what agentctl itself can see: the way to agentd, versions, modes of sockets and keys, disk, clock and zone,
-/// and the programs that agents commonly need.
+/// Looks at what agentctl itself can see: the way to agentd, versions, modes of sockets and keys, disk, clock and zone, how
+/// far programs of agents can be confined here (agentd-launch tries it), and the programs that agents commonly need.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  agentctl doctor")]
 pub(crate) struct Args {}
@@ -68,9 +70,10 @@ impl Args {
         };
         checks.push(zone());
         checks.extend(keys());
+        checks.extend(runs::checks());
         for (program, needed_for) in [
             ("python3", "agents written in Python"),
-            ("git", "agents that work on repositories"),
+            ("git", "submit --repo and work apply"),
             ("ssh-keygen", "keys that are kept elsewhere"),
         ] {
             checks.push(has_program(program, needed_for));

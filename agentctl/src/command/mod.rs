@@ -24,10 +24,12 @@ mod budget;
 mod clock;
 mod complete;
 mod completions;
+mod cost;
 mod digest;
 mod doctor;
 mod explain;
 mod freeze;
+mod gc;
 pub(crate) mod ledger;
 mod log;
 mod man;
@@ -69,6 +71,10 @@ pub(crate) enum Command {
     History(agent::history::Args),
     /// Say what was done, what failed, what waits, and what to type next
     Digest(digest::Args),
+    /// Say what works cost: money, tokens, and what their programs used of the machine
+    Cost(cost::Args),
+    /// Remove workspaces, artefacts and handed-in content whose time is over
+    Gc(gc::Args),
     /// Stop starts, schedules and running work; nothing is lost
     Freeze(freeze::Args),
     /// End a freeze
@@ -111,7 +117,7 @@ pub(crate) enum Command {
 }
 
 dispatch!(Command {
-    Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Freeze Thaw
+    Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Cost Gc Freeze Thaw
     Work Agent Model Schedule Run Slo Budget Ledger Clock Explain Completions Complete Man
 });
 

@@ -30,6 +30,6 @@ impl Args {
             }
         }
         let views = wait::until_over(context, &ids).await?;
-        wait::results(&context.out, &views)
+        wait::finish(context, &views).await
     }
 }

@@ -4,7 +4,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::EventData;
 use agentd_schemas::unit::name::Skill;
 
-use super::{serde_word, spaced};
+use super::{run, serde_word, spaced};
 use crate::output::span_ms;
 
 /// The words for an event of an agent or the host; `None` for other events.
@@ -16,8 +16,11 @@ fn agent(data: &EventData) -> Option<String> {
     Some(match data {
         EventData::AgentEnrolled(e) => {
             let shared = if e.shared { ", shared" } else { "" };
-            format!("enrolled for uid {}{shared}{}", e.owner, skills(", skills ", &e.skills))
+            let runs =
+                e.runtime.as_ref().map_or_else(String::new, |runtime| format!(", runs {}", run::program(runtime)));
+            format!("enrolled for uid {}{shared}{}{runs}", e.owner, skills(", skills ", &e.skills))
         }
+        EventData::ProgramBound(e) => format!("runs {} from now on: {}", run::program(&e.runtime), e.reason),
         EventData::AgentActivated(e) => format!("active, probation is over: {}", spaced(&e.reason)),
         EventData::AgentPaused(e) => format!("paused: {}", spaced(&e.reason)),
         EventData::AgentResumed(e) => format!("resumed ({}): {}", e.to.as_str(), spaced(&e.reason)),

@@ -3,6 +3,7 @@
 
 mod actor;
 mod plan;
+pub(crate) mod run;
 mod work;
 
 use agentd_schemas::event::{Actor, Event, EventData, WaitReason};

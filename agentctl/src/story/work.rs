@@ -6,7 +6,7 @@ use agentd_schemas::event::{
 use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::money::MicroUsd;
 
-use super::{serde_word, spaced};
+use super::{run, serde_word, spaced};
 use crate::output::count;
 
 /// The words for an event of a work; `None` for other events.
@@ -17,15 +17,24 @@ pub(super) fn words(data: &EventData) -> Option<String> {
         EventData::WorkScheduled(e) => format!("scheduled for {}", e.not_before),
         EventData::WorkBlocked(e) => format!("blocked by {}, which did not complete", e.by),
         EventData::WorkClaimed(e) => claimed(e),
-        EventData::RunStarted(_) => "started".to_owned(),
+        EventData::RunStarted(e) => match &e.confinement {
+            Some(held) => format!("started: {}", run::confinement(held)),
+            None => "started".to_owned(),
+        },
+        EventData::RunEnded(e) => run::ended(e),
+        EventData::BaseJudged(e) => run::base_judged(e),
         EventData::RunWaiting(e) => format!("waits for {}", waits_for(&e.reason)),
         EventData::RunResumed(e) => format!("goes on: {}", spaced(&e.because)),
         EventData::NoteAdded(_) => "note".to_owned(),
         EventData::CostReserved(e) => format!("set aside {}", amount(Some(e.micro_usd), e.tokens)),
         EventData::CostSettled(e) => settled(e),
         EventData::LimitsRaised(e) => raised(e),
-        EventData::ResultJudged(e) => format!("result waits for a person{}", verdicts(&e.verdicts)),
-        EventData::WorkCompleted(e) => format!("completed by {}{}", e.agent, verdicts(&e.verdicts)),
+        EventData::ResultJudged(e) => {
+            format!("result waits for a person{}{}", verdicts(&e.verdicts), run::commit(e.commit.as_ref()))
+        }
+        EventData::WorkCompleted(e) => {
+            format!("completed by {}{}{}", e.agent, verdicts(&e.verdicts), run::commit(e.commit.as_ref()))
+        }
         EventData::AttemptFailed(e) => attempt_failed(e),
         EventData::WorkFailed(e) => format!("failed, no attempt is left: {}", serde_word(&e.reason)),
         EventData::WorkCancelled(e) => format!("cancelled: {}", spaced(&e.reason)),
@@ -125,7 +134,7 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
         Some(false) => "not met",
         None => "open",
     };
-    format!("criterion {} ({}) {word}", verdict.criterion + 1, spaced(&verdict.kind))
+    format!("criterion {} ({}) {word}{}", verdict.criterion + 1, spaced(&verdict.kind), run::evidence(verdict))
 }
 
 #[cfg(test)]

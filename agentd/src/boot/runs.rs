@@ -222,6 +222,7 @@ impl RunsConfig {
             workspace_bytes: self.workspace_max.as_bytes(),
             workspace_files: self.workspace_files_max,
             setup_egress: self.setup_egress == Egress::Host,
+            min_free_percent: u64::from(self.min_free_percent),
             ..runner::RunDefaults::default()
         }
     }

@@ -107,6 +107,9 @@ pub enum PersonAcceptance {
     Operator,
 }
 
+/// The kinds, in words.
+const KINDS: &str = "json_schema, person, command, changes, files or artefact";
+
 /// A criterion as it is written: the kind is the key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -158,7 +161,6 @@ impl TryFrom<AcceptanceFields> for Acceptance {
         ]
         .into_iter()
         .flatten();
-        const KINDS: &str = "json_schema, person, command, changes, files or artefact";
         let Some(criterion) = given.next() else { return Err(format!("a criterion is one of {KINDS}")) };
         if given.next().is_some() {
             return Err(format!("a criterion is only one of {KINDS}: write two criteria"));

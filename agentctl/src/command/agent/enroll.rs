@@ -13,7 +13,7 @@ use agentd_schemas::unit::money::Usd;
 use agentd_schemas::unit::name::{Skill, Slug};
 use agentd_schemas::view::AgentView;
 
-use super::show;
+use super::{program, show};
 use crate::command::model;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
@@ -21,17 +21,19 @@ use crate::output::Output;
 use crate::{agent_key, input};
 
 /// Bytes of an `agent.toml`, at most.
-const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+pub(super) const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 
 /// Enrol an agent: make its key, prove that it is held, and register it
 ///
-/// The key is made here and stays here: ~/.config/agentd/agents/NAME/id_ed25519, in the format of OpenSSH. For a key
-/// that is kept elsewhere, give its public half: the first call prints what is to be signed, the second hands in the
-/// signature.
+/// With a command, agentd starts the agent itself: the program and the files beside the document go with it, and agentd
+/// makes its key and holds it. Without one the agent comes by itself. Its key is made here and stays here:
+/// ~/.config/agentd/agents/NAME/id_ed25519, in the format of OpenSSH. For a key that is kept elsewhere, give its public
+/// half: the first call prints what is to be signed, the second hands in the signature.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  agentctl agent enroll fixer --skill rust --skill git --model main/vendor-large\n  \
-    agentctl agent enroll --file agent.toml\n  \
+    agentctl agent enroll --file fixer.toml\n  \
+    agentctl agent enroll fixer --skill python -- ./fixer.py '{{{{ task_file }}}}'\n  \
     agentctl agent enroll fixer --public-key fixer.pub > to-sign\n  \
     agentctl agent enroll fixer --public-key fixer.pub --nonce NONCE --signature to-sign.sig"
 )]
@@ -72,6 +74,13 @@ pub(crate) struct Args {
     key_dir: Option<PathBuf>,
     #[command(flatten)]
     elsewhere: Elsewhere,
+    /// With a program in the owner's custody: the owner's public key, whose certificates let agentd sign
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "key_dir", "public_key"])]
+    owner_key: Option<String>,
+    /// The program that agentd starts for each work, and its arguments: ./FILE is handed in with it, {{ task_file }} and
+    /// others are filled in
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["file", "key", "key_dir", "public_key"])]
+    command: Vec<String>,
 }
 
 /// A key that is kept where agentctl cannot use it.
@@ -92,6 +101,9 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(mut self, context: &Context) -> Result<(), Failure> {
         let agent = self.agent()?;
+        if !agent.command.is_empty() {
+            return self.program(context, agent).await;
+        }
         if let Some(file) = &self.elsewhere.public_key {
             let key = agent_key::load_public(file)?;
             return match self.elsewhere.proof()? {
@@ -133,6 +145,20 @@ impl Args {
         enrolled
     }
 
+    /// An agent that agentd starts: its files are read here, its key is made there.
+    async fn program(&self, context: &Context, agent: AgentDocument) -> Result<(), Failure> {
+        if self.key.is_some() || self.key_dir.is_some() || self.elsewhere.public_key.is_some() {
+            return Err(Failure::usage("an agent that agentd starts has a key that agentd makes and holds")
+                .hint("leave out the key, or the command"));
+        }
+        let enrolment = program::enrolment(agent, self.file.as_deref(), self.owner_key.as_deref())?;
+        let view: AgentView = read(&context.agents().await?.enroll_program(&enrolment).await?)?;
+        context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
+        let skills: Vec<String> = view.row.skills.iter().map(|skill| format!(" --skill {skill}")).collect();
+        context.out.hint(format!("agentctl submit 'what is to be done'{} --repo . --wait", skills.concat()));
+        Ok(())
+    }
+
     fn agent(&mut self) -> Result<AgentDocument, Failure> {
         if let Some(file) = &self.file {
             return input::document(file, MAX_DOCUMENT_BYTES);
@@ -150,7 +176,7 @@ impl Args {
             skills,
             shared: self.shared,
             model: self.model.take(),
-            command: Vec::new(),
+            command: std::mem::take(&mut self.command),
             files: Vec::new(),
             custody: None,
             program: Program::default(),

@@ -5,6 +5,7 @@ pub(crate) mod enroll;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod pause;
+pub(crate) mod program;
 pub(crate) mod resume;
 pub(crate) mod retire;
 pub(crate) mod revoke_key;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     List(list::Args),
     /// Show one agent in full: key, model, what it showed it can do
     Show(show::Args),
+    /// Give an agent that agentd starts another program
+    Program(program::Args),
     /// End the probation of an agent
     Activate(activate::Args),
     /// Give an agent no more work until it is resumed
@@ -47,5 +50,5 @@ pub(crate) enum Command {
 }
 
 dispatch!(Command {
-    Enroll List Show Activate Pause Resume Suspend Retire History Skills RotateKey RevokeKey Serve
+    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills RotateKey RevokeKey Serve
 });

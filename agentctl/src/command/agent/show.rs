@@ -1,7 +1,9 @@
 //! `agentctl agent show`
 
-use agentd_schemas::document::ModelBinding;
+use agentd_schemas::document::program::{AgentFile, Program, ResultFrom};
+use agentd_schemas::document::{ModelBinding, Runtime};
 use agentd_schemas::event::Custody;
+use agentd_schemas::launch::Level;
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::AgentView;
 
@@ -9,6 +11,7 @@ use super::skills;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::output::{Colour, Details, Output};
+use crate::story;
 
 /// Show one agent in full: key, model, what it showed it can do
 #[derive(Debug, clap::Args)]
@@ -40,6 +43,9 @@ pub(super) fn words(out: &Output, view: &AgentView) -> Result<(), Failure> {
     let revoked = if view.key_revoked { ", revoked" } else { "" };
     details.add("key", format!("{} ({}){revoked}", view.fingerprint, custody(view.custody)));
     details.add("model", view.binding.as_ref().map_or_else(|| "none".to_owned(), model));
+    if let Some(runtime) = &view.runtime {
+        program(runtime, &mut details);
+    }
     details.add("epoch", row.epoch).add("enrolled", out.time(row.enrolled_at));
     details.add(
         "works",
@@ -58,6 +64,34 @@ pub(super) fn words(out: &Output, view: &AgentView) -> Result<(), Failure> {
     }
     out.line("")?;
     skills::table(out, view)
+}
+
+/// What agentd starts for it, and within which bounds.
+fn program(runtime: &Runtime, details: &mut Details) {
+    let Runtime { program, sandbox, resources, files, .. } = runtime;
+    details.add("program", story::run::command(runtime));
+    let file = |file: &AgentFile| format!("{} {}", file.name, file.sha256.get(..12).unwrap_or(&file.sha256));
+    details.list("files", files.iter().map(file));
+    if *program != Program::default() {
+        let result = match &program.result {
+            ResultFrom::Stdout => "its standard output".to_owned(),
+            ResultFrom::File(path) => format!("the file {path}"),
+            ResultFrom::Json(pointer) => format!("{pointer} in its standard output"),
+            ResultFrom::Socket => "what it hands in by the run's socket".to_owned(),
+        };
+        details.add("result is", result);
+        details.list("environment", program.environment.keys());
+    }
+    details.add("sandbox", format!("{} at least", sandbox.level.unwrap_or(Level::Strict).as_str()));
+    details.list("reads", &sandbox.read_only_paths).list("profiles", &sandbox.profiles);
+    let mut bounds = Vec::new();
+    bounds.extend(resources.memory_max.map(|size| format!("{size} memory")));
+    bounds.extend(resources.tasks_max.map(|tasks| format!("{tasks} tasks")));
+    bounds.extend(resources.cpu_quota.map(|percent| format!("{percent} % of a processor")));
+    bounds.extend(resources.workspace_max.map(|size| format!("{size} workspace")));
+    bounds.extend(resources.workspace_files_max.map(|files| format!("{files} files in the workspace")));
+    bounds.extend(resources.output_max.map(|size| format!("{size} of output kept")));
+    details.list("bounds", bounds);
 }
 
 fn custody(custody: Custody) -> &'static str {

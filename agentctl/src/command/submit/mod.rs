@@ -1,6 +1,7 @@
 //! `agentctl submit`
 
 pub(crate) mod flags;
+mod workspace;
 
 use agentd_schemas::dbus::{MAX_KEY_BYTES, WorksProxy};
 use agentd_schemas::document::WorkDocument;
@@ -20,6 +21,7 @@ use crate::{ambient, connect, input, latest, wait};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     agentctl submit 'Fix tests/retry.rs; keep every assertion' --skill rust --max-cost 2usd\n  \
+    agentctl submit 'Make the tests pass' --repo . --skill python --accept 'python3 -m unittest' --wait\n  \
     agentctl submit --file work.toml --wait > result.json\n  \
     agentctl submit 'Write the release notes' --after w-7kq --accept-by-person\n  \
     agentctl submit --file - --dry-run < works.jsonl")]
@@ -28,10 +30,14 @@ pub(crate) struct Args {
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     text: Option<String>,
     /// Read the work or works from this file, - for stdin: TOML, JSON or JSON Lines
-    #[arg(long, short, value_name = "FILE", conflicts_with = "WorkFlags")]
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["WorkFlags", "WorkspaceFlags"])]
     file: Option<String>,
     #[command(flatten)]
     work: flags::WorkFlags,
+    #[command(flatten)]
+    workspace: workspace::WorkspaceFlags,
+    #[command(flatten)]
+    taking: workspace::TakingFlags,
     /// Idempotency key: the same key with the same works submits nothing new
     #[arg(long)]
     key: Option<String>,
@@ -53,7 +59,7 @@ impl Args {
             Some(key) => key,
             None => data_encoding::HEXLOWER.encode(&ambient::random::<16>()?),
         };
-        let documents = match &self.file {
+        let mut documents = match &self.file {
             Some(file) => input::documents(file, MAX_BULK_BYTES, MAX_BULK_ITEMS)?,
             None => {
                 if let Some(text) = self.text.as_deref().filter(|text| is_document(text)) {
@@ -61,9 +67,12 @@ impl Args {
                         .out
                         .note(format!("the text is the name of a file; what it holds is read with --file {text}"));
                 }
-                vec![self.work.document(context, self.text).await?]
+                let mut document = self.work.document(context, self.text).await?;
+                self.workspace.write(&mut document);
+                vec![document]
             }
         };
+        self.taking.hand_in(context, &mut documents, self.file.as_deref()).await?;
         if self.dry_run {
             let answer = context.works().await?.check(&document(&documents)?).await?;
             return would(context, &documents, &read(&answer)?);
@@ -201,5 +210,5 @@ async fn wait_for(context: &Context, submitted: &SubmittedView) -> Result<(), Fa
         }
     }
     let views = wait::until_over(context, &ids).await?;
-    wait::results(out, &views)
+    wait::finish(context, &views).await
 }

@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::follow::Follower;
 use crate::latest;
 use crate::output::{Colour, Output, plain, plain_lines};
+use crate::program_output::Tail;
 use crate::story::{self, Told};
 
 /// Lines of a note or of a message that the story repeats, at most.
@@ -22,6 +23,8 @@ const SHOWN_LINES: usize = 40;
 const REDACTED: &str = "(redacted)";
 
 /// Tell the story of one work from its events
+///
+/// With -f also the lines that the program of its run writes, as it writes them; `work output` has those alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl log @ -f\n  agentctl log @ --indexes")]
 pub(crate) struct Args {
@@ -50,10 +53,18 @@ impl Args {
         }
         let mut follower = Follower::from(context, next).await?;
         let id = work.to_string();
+        let mut tails = ["stdout", "stderr"].map(|stream| (stream, Tail::new(work, 0, stream)));
         loop {
             context.out.flush()?;
-            let events = follower.more().await?;
+            let events = tokio::select! {
+                events = follower.more() => events?,
+                () = Tail::pause() => Vec::new(),
+            };
             let works = follower.works().await?;
+            // What a program wrote stands before the events that came of it.
+            if context.out.is_human() {
+                wrote(&context.out, &works, &mut tails).await?;
+            }
             for event in events {
                 let told = story::tell(&event.body).filter(|told| told.subject == "work" && told.id == id);
                 if let Some(told) = told {
@@ -62,6 +73,16 @@ impl Args {
             }
         }
     }
+}
+
+/// Tells the lines that the program of the newest run wrote since the last look.
+async fn wrote(out: &Output, works: &WorksProxy<'_>, tails: &mut [(&str, Tail); 2]) -> Result<(), Failure> {
+    for (stream, tail) in tails {
+        for line in tail.lines(works).await {
+            out.line(format!("    {}| {}", out.paint(Colour::Dim, stream), plain_lines(&line)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Tells all that happened so far; gives the place in the log to go on from.

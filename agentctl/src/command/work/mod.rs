@@ -2,10 +2,14 @@
 
 pub(crate) mod accept;
 pub(crate) mod answer;
+pub(crate) mod apply;
+pub(crate) mod artifacts;
 pub(crate) mod cancel;
+pub(crate) mod diff;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod note;
+pub(crate) mod output;
 pub(crate) mod raise;
 pub(crate) mod reject;
 pub(crate) mod retry;
@@ -23,6 +27,15 @@ pub(crate) enum Command {
     Log(log::Args),
     /// Say why a work runs there, or does not run
     Why(why::Args),
+    /// Show what a run changed
+    Diff(diff::Args),
+    /// Take the result of a work into your repository
+    Apply(apply::Args),
+    /// List what the runs of a work made, or take one of them
+    #[command(visible_alias = "artefacts")]
+    Artifacts(artifacts::Args),
+    /// Print what the program of a run wrote
+    Output(output::Args),
     /// Call a work off
     Cancel(cancel::Args),
     /// Give a work that failed, expired or was cancelled one more attempt
@@ -39,4 +52,4 @@ pub(crate) enum Command {
     Answer(answer::Args),
 }
 
-dispatch!(Command { List Show Log Why Cancel Retry Raise Accept Reject Note Answer });
+dispatch!(Command { List Show Log Why Diff Apply Artifacts Output Cancel Retry Raise Accept Reject Note Answer });

@@ -1,16 +1,17 @@
 //! `agentctl work show`
 
 use agentd_schemas::document::PersonAcceptance;
+use agentd_schemas::document::workspace::ContentKind;
 use agentd_schemas::event::{Criterion, WorkState};
 use agentd_schemas::unit::duration::Span;
-use agentd_schemas::view::work::Linked;
+use agentd_schemas::view::work::{Linked, WorkspaceView};
 use agentd_schemas::view::{RunView, WorkView};
 
 use crate::ambient;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::latest;
-use crate::output::{Colour, Details, Output, elapsed, money, plain};
+use crate::output::{Colour, Details, Output, bytes, elapsed, money, plain};
 use crate::story;
 
 /// Show one work in full: what was asked, its attempts, its result
@@ -60,6 +61,7 @@ fn about(out: &Output, view: &WorkView, details: &mut Details) {
     details.maybe("it asks", story::question(view));
     details.add("owner", format!("uid {}", row.owner)).maybe("agent", row.agent.as_ref());
     details.list("needs", &view.required_skills).maybe("only agent", view.only_agent.as_ref());
+    details.maybe("workspace", view.workspace.as_ref().map(workspace));
     details.list("labels", view.labels.iter().map(|(key, value)| format!("{key}={value}")));
     if row.priority != 0 {
         details.add("priority", row.priority);
@@ -97,6 +99,22 @@ fn limits(out: &Output, view: &WorkView, details: &mut Details) {
     details.maybe("finish by", view.finish_by.map(|at| out.time(at)));
     details.maybe("deadline", view.deadline.map(|at| out.time(at)));
     details.list("judged by", view.acceptance.iter().map(criterion));
+    details.list("before any work", view.base_verdicts.iter().filter(|said| said.met.is_some()).map(story::verdict));
+}
+
+/// What runs begin with.
+fn workspace(view: &WorkspaceView) -> String {
+    let base = &view.base;
+    let at = |id: &String| id.get(..12).unwrap_or(id).to_owned();
+    let mut text = match (&base.content, &base.base, &base.sha256) {
+        (None, ..) => "empty".to_owned(),
+        (Some(ContentKind::Git), Some(commit), _) => format!("commit {}", at(commit)),
+        (Some(kind), _, Some(sha256)) => format!("{} {}", kind.as_str(), at(sha256)),
+        (Some(kind), ..) => kind.as_str().to_owned(),
+    };
+    text.extend(view.branch.as_ref().map(|branch| format!(" of branch {branch}")));
+    text.extend(view.repository.as_ref().map(|place| format!(", {place}")));
+    text
 }
 
 fn criterion(criterion: &Criterion) -> String {
@@ -126,7 +144,16 @@ fn attempt(out: &Output, run: &RunView) -> Result<(), Failure> {
     details.add("  epoch", run.epoch).add("  fence", run.fence).add("  spent", run.spent);
     details.maybe("  doing", run.progress.as_deref());
     details.maybe("  heartbeat", run.heartbeat_at.map(|at| format!("{} ago", elapsed(at, ambient::now()))));
+    details.maybe("  held by", run.confinement.as_ref().map(story::run::confinement));
+    details.list("  not held", run.confinement.iter().flat_map(|held| &held.lacking));
+    if let Some(program) = &run.program {
+        details.add("  program", story::run::ending(&program.ending, program.stopped));
+        details.add("  used", story::run::usage(&program.usage));
+        details.add("  wrote", format!("{} out, {} err", bytes(program.stdout_bytes), bytes(program.stderr_bytes)));
+    }
     details.list("  verdicts", run.verdicts.iter().map(story::verdict));
+    details.maybe("  commit", run.commit.as_ref().map(story::run::committed));
+    details.list("  made", run.artefacts.iter().map(|made| format!("{} ({})", made.name, bytes(made.bytes))));
     details.maybe("  result", run.result_sha256.as_ref().map(|sha256| format!("sha256 {sha256}")));
     details.write(out)?;
     if let Some(message) = &run.message {

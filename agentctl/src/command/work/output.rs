@@ -1,0 +1,47 @@
+//! `agentctl work output`
+
+use crate::context::Context;
+use crate::error::Failure;
+use crate::latest;
+use crate::program_output::{Stretch, Tail};
+
+/// Print what the program of a run wrote
+///
+/// As it wrote it: to a file or a pipe byte for byte where it is UTF-8, to a terminal with controls made visible.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  agentctl work output @ -f\n  agentctl work output @ --stderr --attempt 1")]
+pub(crate) struct Args {
+    /// The work: an id, a unique prefix of one, or @
+    work: String,
+    /// Of this attempt; of the newest without
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+    /// What it wrote to standard error, instead of standard output
+    #[arg(long)]
+    stderr: bool,
+    /// Go on until it has ended
+    #[arg(long, short)]
+    follow: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let work = latest::work_id(context, &self.work).await?;
+        let stream = if self.stderr { "stderr" } else { "stdout" };
+        let mut tail = Tail::new(work, self.attempt.unwrap_or(0), stream);
+        let works = context.works().await?;
+        loop {
+            let Stretch { text, ended } = tail.next(&works).await?;
+            let shown = if context.out.width().is_some() { crate::output::plain_lines(&text) } else { text.clone() };
+            context.out.raw(shown.as_bytes())?;
+            if text.is_empty() && (ended || !self.follow) {
+                return Ok(());
+            }
+            if text.is_empty() {
+                context.out.flush()?;
+                Tail::pause().await;
+            }
+        }
+    }
+}
