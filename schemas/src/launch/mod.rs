@@ -7,9 +7,11 @@
 //! end nobody saw.
 
 mod outcome;
+mod probe;
 mod spec;
 
 pub use outcome::{Confinement, Ending, Outcome, Started, StopCause, Stream, Usage};
+pub use probe::{GroupProbe, LevelProbe, PROBE_VERSION, Probe};
 pub use spec::{Access, Input, LaunchSpec, Level, Mount, Network, RunAs, RunLimits, SpecError, overlap};
 
 /// Version of the contract. A launcher or shim refuses what it does not know.
@@ -28,6 +30,15 @@ pub const LOCK_FILE: &str = "lock";
 pub const STDOUT_FILE: &str = "stdout";
 /// Standard error of the program, its first bytes up to the bound.
 pub const STDERR_FILE: &str = "stderr";
+/// What the shim itself says, beginning with the launcher's last word.
+pub const SHIM_LOG_FILE: &str = "shim.log";
+/// User and group ids that a launcher with root's rights gives to runs, unless it is told others.
+///
+/// Nobody else hands these out: they are above the users of distributions (to 60,000), the homes and dynamic users of
+/// systemd (60,001 to 65,519), the subordinate ids of shadow (100,000 to 600,100,000), the containers of systemd-nspawn
+/// (524,288 to 1,879,048,191) and the ids that SSSD and FreeIPA count out (200,000 to 2,000,200,000), and below the foreign
+/// ids of systemd (from 2,147,352,576) and all that is not positive in 32 bits.
+pub const RUN_UIDS: std::ops::RangeInclusive<u32> = 2_100_000_000..=2_100_999_999;
 /// Socket on which the shim takes `stop CAUSE`, `freeze` and `thaw`, one line each.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Bytes of one line on the control socket, at most.
