@@ -25,7 +25,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("engine", &["domain", "identity", "ledger", "policy", "sys"]),
     ("api", &["engine", "policy", "sys"]),
     ("shim", &["sys"]),
-    ("bin", &["shim"]),
+    ("launcher", &["sys"]),
+    ("bin", &["launcher", "shim"]),
     ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "sys"]),
 ];
 

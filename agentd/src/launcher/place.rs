@@ -34,7 +34,10 @@ impl Place {
         };
         let (of_root, of_run) = (owner(&root, runs)?, owner(&folder, &runs.join(run))?);
         if of_root != of_run {
-            return refused(format!("the folder of run {run} is uid {of_run}'s, and {} is uid {of_root}'s", runs.display()));
+            return refused(format!(
+                "the folder of run {run} is uid {of_run}'s, and {} is uid {of_root}'s",
+                runs.display()
+            ));
         }
         Ok(Some(Self { runs: root, folder, name, run: id }))
     }
@@ -99,9 +102,11 @@ fn owner(folder: &OwnedFd, path: &Path) -> Result<u32, LaunchError> {
 
 /// The two names of `ROOT/RUN/NAME`. Nothing else is in a run's folder directly.
 pub(super) fn names<'a>(runs: &Path, path: &'a Path) -> Result<(&'a str, &'a str), LaunchError> {
-    let outside = || LaunchError::Refused(format!("{} is not directly in a run's folder in {}", path.display(), runs.display()));
+    let outside =
+        || LaunchError::Refused(format!("{} is not directly in a run's folder in {}", path.display(), runs.display()));
     let mut parts = path.strip_prefix(runs).map_err(|_| outside())?.components();
-    let (Some(Component::Normal(run)), Some(Component::Normal(name)), None) = (parts.next(), parts.next(), parts.next())
+    let (Some(Component::Normal(run)), Some(Component::Normal(name)), None) =
+        (parts.next(), parts.next(), parts.next())
     else {
         return Err(outside());
     };
@@ -114,7 +119,9 @@ pub(super) fn names<'a>(runs: &Path, path: &'a Path) -> Result<(&'a str, &'a str
 pub(super) fn plain_name(name: &str) -> Result<CString, LaunchError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(plain) {
-        return refused(format!("{name:?} is no name for a record or a folder: up to {MAX_NAME_BYTES} of a-z, 0-9 and -"));
+        return refused(format!(
+            "{name:?} is no name for a record or a folder: up to {MAX_NAME_BYTES} of a-z, 0-9 and -"
+        ));
     }
     c_name(OsStr::new(name))
 }

@@ -112,7 +112,8 @@ impl Trial {
     fn level(&self, level: Level, shim: &Path, uids: Uids) -> Result<LevelProbe, LaunchError> {
         let name = level.as_str();
         let (spec, record) = (self.folder().join(format!("{name}.json")), self.folder().join(name));
-        let text = serde_json::to_vec(&self.spec(level)).map_err(|error| system("write a spec")(std::io::Error::from(error)))?;
+        let text = serde_json::to_vec(&self.spec(level))
+            .map_err(|error| system("write a spec")(std::io::Error::from(error)))?;
         fs::write(&spec, text).map_err(system("write a spec"))?;
         let own = std::env::current_exe().map_err(system("find this program"))?;
         let mut command = Command::new(own);
@@ -156,12 +157,12 @@ fn control_groups(run: &RunId) -> Vec<GroupProbe> {
             ("cpu", ["cpu.max", "cpu.cfs_quota_us"]),
         ];
         let has = |file: &&str| program.join(file).exists();
-        let controllers = files.iter().filter(|(_, files)| files.iter().any(|file| has(&file)));
+        let controllers = files.iter().filter(|(_, files)| files.iter().any(has));
         GroupProbe {
             unified,
             parent,
             controllers: controllers.map(|(name, _)| (*name).to_owned()).collect(),
-            freezes: ["cgroup.freeze", "freezer.state"].iter().any(|file| has(&file)),
+            freezes: ["cgroup.freeze", "freezer.state"].iter().any(has),
         }
     });
     let found = found.collect();

@@ -37,7 +37,10 @@ fn hold_records(place: &Place, run: &str) -> Result<Vec<File>, LaunchError> {
         match try_lock(file) {
             Ok(lock) => locks.extend(lock),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return refused(format!("run {run} has a living shim on its record {}; end it first", name.to_string_lossy()));
+                return refused(format!(
+                    "run {run} has a living shim on its record {}; end it first",
+                    name.to_string_lossy()
+                ));
             }
             Err(error) => return Err(system("lock a record")(error)),
         }

@@ -58,8 +58,7 @@ fn prepare(
     if !shim.is_absolute() {
         return refused(format!("{} must be absolute", shim.display()));
     }
-    become_user::may_execute(user, shim)
-        .map_err(system(format!("run {} as uid {}", shim.display(), user.uid)))?;
+    become_user::may_execute(user, shim).map_err(system(format!("run {} as uid {}", shim.display(), user.uid)))?;
     made.within = Some(place.as_fd().try_clone_to_owned().map_err(system("hold the run's folder"))?);
     let record_fd = make_record(&place, &record_name, &text, user, made).map_err(|error| match error {
         LaunchError::System { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -123,11 +122,17 @@ fn user_of(spec: &LaunchSpec, uids: Uids) -> Result<User, LaunchError> {
             if within(user.uid) && within(user.gid) {
                 return Ok(user);
             }
-            refused(format!("launch spec field run_as: {}:{} is outside of {uids}, the users of runs", user.uid, user.gid))
+            refused(format!(
+                "launch spec field run_as: {}:{} is outside of {uids}, the users of runs",
+                user.uid, user.gid
+            ))
         }
         Some(user) if user != me => {
             let (uid, gid) = (user.uid, user.gid);
-            refused(format!("launch spec field run_as: {uid}:{gid} needs root, and this is uid {} and gid {}", me.uid, me.gid))
+            refused(format!(
+                "launch spec field run_as: {uid}:{gid} needs root, and this is uid {} and gid {}",
+                me.uid, me.gid
+            ))
         }
         _ => Ok(me),
     }

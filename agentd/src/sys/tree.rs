@@ -44,7 +44,11 @@ pub fn remove(parent: impl AsFd, name: &CStr) -> io::Result<()> {
         let mut found = 0;
         each(top.as_fd(), |name, kind| {
             found += 1;
-            if is_folder(top.as_fd(), name, kind)? { empty(top.as_fd(), name, &mut moved) } else { unlink(top.as_fd(), name) }
+            if is_folder(top.as_fd(), name, kind)? {
+                empty(top.as_fd(), name, &mut moved)
+            } else {
+                unlink(top.as_fd(), name)
+            }
         })?;
         if found == 0 {
             break;
@@ -181,7 +185,7 @@ mod tests {
             fs::write(run.join(format!("a/b/{number}")), "x").unwrap();
         }
         for closed in ["a/b/removing-1", "removing-2", "a"] {
-            fs::set_permissions(run.join(closed), Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(run.join(closed), Permissions::from_mode(0o0)).unwrap();
         }
         removed(&scratch).unwrap();
         assert!(!run.exists());

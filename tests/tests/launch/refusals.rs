@@ -33,7 +33,7 @@ fn refuses(scene: &Scene, spec: &Path, record: &Path, word: &str) {
     let told = scene.start_command(spec, record).output().unwrap();
     refused(&told, word);
     assert_eq!(everything(&scene.path("")), before, "{word}: something was touched");
-    assert_eq!(scene.groups(), [PathBuf::new(); 0]);
+    assert!(scene.groups().is_empty(), "{:?}", scene.groups());
 }
 
 fn refused(told: &Output, word: &str) {
@@ -47,8 +47,6 @@ type Change = fn(&Scene, &mut LaunchSpec);
 
 #[test]
 fn a_spec_that_asks_for_what_no_run_gets_is_refused() {
-    let outside = |uid: u32, gid: u32| Some(RunAs { uid, gid });
-    assert!(outside(0, 0).is_some());
     let both: [(&str, Change); 8] = [
         ("run_as", |_, spec| spec.run_as = Some(RunAs { uid: 0, gid: 0 })),
         ("of run", |_, spec| spec.run.attempt = 2),
@@ -155,8 +153,14 @@ fn a_spec_that_is_no_file_or_too_large_or_not_understood_is_refused() {
         let scene = Scene::new(rights);
         let path = scene.folder("program.json");
         let record = scene.folder("program");
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o666), 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o666),
+            0,
+        )
+        .unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         refuses(&scene, &path, &record, "not a regular file");
         fs::remove_file(&path).unwrap();
@@ -170,7 +174,8 @@ fn a_spec_that_is_no_file_or_too_large_or_not_understood_is_refused() {
         let large = good.clone() + &" ".repeat(MAX_SPEC_BYTES);
         let more = good.replacen('{', "{\"privileged\":true,", 1);
         let newer = good.replacen("\"version\":1", "\"version\":2", 1);
-        for (text, word) in [(large, "more than"), (more, "privileged"), (newer, "version 2"), ("{".to_owned(), "EOF")] {
+        for (text, word) in [(large, "more than"), (more, "privileged"), (newer, "version 2"), ("{".to_owned(), "EOF")]
+        {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
             refuses(&scene, &path, &record, word);
@@ -191,6 +196,6 @@ fn a_shim_that_cannot_be_run_leaves_nothing_behind() {
             assert_eq!(told.status.code(), Some(1), "{told:?}");
             assert_eq!(everything(&scene.runs()), before);
         }
-        assert_eq!(scene.groups(), [PathBuf::new(); 0]);
+        assert!(scene.groups().is_empty(), "{:?}", scene.groups());
     }
 }

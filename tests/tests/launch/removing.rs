@@ -37,7 +37,7 @@ fn whatever_a_run_left_goes_and_nothing_beside_it() {
             at = next;
         }
         for closed in ["a/b", "a", "removing-1"] {
-            fs::set_permissions(scene.work(closed), Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(scene.work(closed), Permissions::from_mode(0o0)).unwrap();
         }
         fs::create_dir(scene.runs().join("w-aaaaaaaaaaaaaaaa.9")).unwrap();
         scene.removes();
@@ -82,6 +82,27 @@ fn what_a_killed_shim_left_running_ends_with_the_removal() {
         eventually("the program is gone, and who left it is not", || (scene.marked().len() == 1).then_some(()));
         scene.removes();
         assert_eq!(scene.marked(), [0; 0]);
+    }
+}
+
+#[test]
+fn the_groups_of_a_run_that_ended_go_without_its_folder() {
+    for rights in rights() {
+        let Some(&level) = levels(rights).first() else { continue };
+        let scene = Scene::new(rights);
+        scene.run(&scene.script(level, "true"));
+        let mut command = scene.launcher();
+        command
+            .arg("remove")
+            .arg("--groups-only")
+            .arg("--runs")
+            .arg(scene.runs())
+            .arg("--run")
+            .arg(scene.run.to_string());
+        let told = command.output().unwrap();
+        assert!(told.status.success(), "{told:?}");
+        assert!(scene.groups().is_empty(), "{:?}", scene.groups());
+        assert!(scene.outcome().is_some());
     }
 }
 

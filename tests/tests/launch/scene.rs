@@ -197,7 +197,14 @@ impl Scene {
     }
 
     pub(crate) fn remove(&self) -> Output {
-        self.launcher().arg("remove").arg("--runs").arg(self.runs()).arg("--run").arg(self.run.to_string()).output().unwrap()
+        self.launcher()
+            .arg("remove")
+            .arg("--runs")
+            .arg(self.runs())
+            .arg("--run")
+            .arg(self.run.to_string())
+            .output()
+            .unwrap()
     }
 
     /// Removes the run, which must succeed, and looks whether anything is left of it.
@@ -205,7 +212,7 @@ impl Scene {
         let removed = self.remove();
         assert!(removed.status.success(), "{removed:?}");
         assert!(!self.folder("").exists());
-        assert_eq!(self.groups(), [PathBuf::new(); 0]);
+        assert!(self.groups().is_empty(), "{:?}", self.groups());
     }
 
     /// Control groups with the run's name, wherever they are.

@@ -25,7 +25,8 @@ fn a_run_has_its_user_its_record_and_its_folders_and_nothing_of_the_launcher() {
             // An open file that is not the run's business, and an end of children that nobody is told of.
             let mut launched = scene.start_with(&spec, |command| {
                 let line = format!("exec 7</etc/hostname; trap '' TERM HUP; exec \"$0\" {}", "\"$@\"");
-                let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect();
+                let words: Vec<_> =
+                    std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect();
                 let mut shell = std::process::Command::new("sh");
                 shell.arg("-c").arg(line).args(words).env("NOT_FOR_THE_PROGRAM", "1");
                 shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -27,6 +27,7 @@ pub struct Groups {
 
 /// What the kernel enforces for a run as a whole, read back from it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations happen")]
 pub struct Holds {
     /// Nobody outruns a freeze.
     pub freeze: bool,
@@ -108,15 +109,18 @@ impl Groups {
             let both = number(group, "memory.memsw.limit_in_bytes");
             number(group, "memory.swap.max") == Some(0) || both.is_some_and(|both| both <= limits.memory_bytes)
         };
-        let swap_is_counted =
-            |group: &PathBuf| ["memory.swap.max", "memory.memsw.limit_in_bytes"].iter().any(|file| group.join(file).exists());
+        let swap_is_counted = |group: &PathBuf| {
+            ["memory.swap.max", "memory.memsw.limit_in_bytes"].iter().any(|file| group.join(file).exists())
+        };
         let counted: Vec<_> = self.program.iter().filter(|group| swap_is_counted(group)).collect();
         Holds {
             freeze: self.freezer().is_some(),
             memory: least(&["memory.max", "memory.limit_in_bytes"]).is_some_and(|least| least <= limits.memory_bytes),
             swap: !counted.is_empty() && counted.into_iter().all(swap_is_bounded),
             tasks: least(&["pids.max"]).is_some_and(|least| least <= limits.tasks_with_holders()),
-            cpu: limits.cpu_percent.is_none_or(|percent| self.cpu_share().is_some_and(|share| share <= f64::from(percent))),
+            cpu: limits
+                .cpu_percent
+                .is_none_or(|percent| self.cpu_share().is_some_and(|share| share <= f64::from(percent))),
         }
     }
 
@@ -198,8 +202,9 @@ impl Groups {
         let peak = first(&|group| number(group, "memory.peak").or_else(|| number(group, "memory.max_usage_in_bytes")));
         let time = |group: &PathBuf, word: &str| entry(group, "cpu.stat", word);
         let cpu = self.program.iter().find_map(|group| Some((time(group, "user_usec")?, time(group, "system_usec")?)));
-        let killed =
-            first(&|group| entry(group, "memory.events", "oom_kill").or_else(|| entry(group, "memory.oom_control", "oom_kill")));
+        let killed = first(&|group| {
+            entry(group, "memory.events", "oom_kill").or_else(|| entry(group, "memory.oom_control", "oom_kill"))
+        });
         GroupUsage { peak_bytes: peak, cpu_us: cpu, oom_killed: killed.is_some_and(|killed| killed > 0) }
     }
 
@@ -208,5 +213,88 @@ impl Groups {
         for group in &self.program {
             let _ = std::fs::remove_dir(group);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::scratch::Scratch;
+    use super::*;
+    use std::fs;
+
+    const LIMITS: GroupLimits = GroupLimits { memory_bytes: 1 << 20, tasks: 10, cpu_percent: Some(50) };
+
+    /// Groups of files that are no kernel's, as each version has them.
+    fn groups(scratch: &Scratch, files: &[(&str, &str)]) -> Groups {
+        fs::create_dir_all(scratch.join(PROGRAM)).unwrap();
+        for (name, text) in files {
+            fs::write(scratch.join(PROGRAM).join(name), text).unwrap();
+        }
+        Groups { program: vec![scratch.join(PROGRAM)] }
+    }
+
+    #[test]
+    fn what_holds_is_read_back_in_each_version() {
+        let unified: &[(&str, &str)] = &[
+            ("memory.max", "1048576\n"),
+            ("memory.swap.max", "0\n"),
+            ("pids.max", "14\n"),
+            ("cpu.max", "50000 100000\n"),
+            ("cgroup.freeze", "0\n"),
+        ];
+        let legacy: &[(&str, &str)] = &[
+            ("memory.limit_in_bytes", "1044480\n"),
+            ("memory.memsw.limit_in_bytes", "1048576\n"),
+            ("pids.max", "14\n"),
+            ("cpu.cfs_quota_us", "50000\n"),
+            ("cpu.cfs_period_us", "100000\n"),
+            ("freezer.state", "THAWED\n"),
+        ];
+        let all = Holds { freeze: true, memory: true, swap: true, tasks: true, cpu: true };
+        for files in [unified, legacy] {
+            assert_eq!(groups(&Scratch::new(), files).holds(&LIMITS), all, "{files:?}");
+        }
+        let free: &[(&str, &str)] = &[
+            ("memory.max", "max\n"),
+            ("memory.swap.max", "max\n"),
+            ("pids.max", "max\n"),
+            ("cpu.max", "max 100000\n"),
+        ];
+        let wide: &[(&str, &str)] = &[
+            ("memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory.memsw.limit_in_bytes", "9223372036854771712\n"),
+            ("pids.max", "15\n"),
+            ("cpu.cfs_quota_us", "-1\n"),
+        ];
+        for files in [free, wide, &[]] {
+            assert_eq!(groups(&Scratch::new(), files).holds(&LIMITS), Holds::default(), "{files:?}");
+        }
+        let unasked = GroupLimits { cpu_percent: None, ..LIMITS };
+        assert!(Groups::default().holds(&unasked).cpu && !Groups::default().holds(&LIMITS).cpu);
+    }
+
+    #[test]
+    fn what_was_used_is_read_in_each_version() {
+        let unified: &[(&str, &str)] = &[
+            ("memory.peak", "4096\n"),
+            ("cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\n"),
+            ("memory.events", "low 0\noom 2\noom_kill 1\noom_group_kill 0\n"),
+        ];
+        let used = GroupUsage { peak_bytes: Some(4096), cpu_us: Some((20, 10)), oom_killed: true };
+        assert_eq!(groups(&Scratch::new(), unified).usage(), used);
+        let legacy: &[(&str, &str)] = &[
+            ("memory.max_usage_in_bytes", "4096\n"),
+            ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"),
+        ];
+        let used = GroupUsage { peak_bytes: Some(4096), cpu_us: None, oom_killed: false };
+        assert_eq!(groups(&Scratch::new(), legacy).usage(), used);
+        assert_eq!(Groups::default().usage(), GroupUsage::default());
+    }
+
+    #[test]
+    fn without_groups_there_is_nothing_to_freeze_or_kill() {
+        let none = Groups::default();
+        assert!(none.freeze().unwrap().is_none() && !none.thaw().unwrap());
+        none.kill().unwrap();
     }
 }

@@ -62,9 +62,8 @@ fn hierarchy(line: &str, mounted: &[Mounted<'_>]) -> Option<Hierarchy> {
     let (controllers, path) = (fields.next()?, fields.next()?);
     let controllers: Vec<&str> = controllers.split(',').filter(|name| !name.is_empty()).collect();
     let unified = controllers.is_empty();
-    let fits = |mount: &&Mounted<'_>| {
-        mount.unified == unified && controllers.iter().all(|name| mount.options.contains(name))
-    };
+    let fits =
+        |mount: &&Mounted<'_>| mount.unified == unified && controllers.iter().all(|name| mount.options.contains(name));
     // A group above the root of this process's namespace is shown with `..`, and is out of reach.
     let below = |mount: &Mounted<'_>| {
         let rest = Path::new(path).strip_prefix(mount.root).ok()?;

@@ -304,3 +304,45 @@ fn remove_empty_parents(place: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::scratch::Scratch;
+    use super::*;
+
+    fn hierarchy(scratch: &Scratch, own: &str, unified: bool) -> Hierarchy {
+        let own = scratch.join(own);
+        std::fs::create_dir_all(&own).unwrap();
+        Hierarchy { unified, controllers: Vec::new(), mount: scratch.path().to_owned(), own }
+    }
+
+    #[test]
+    fn a_run_is_below_what_holds_us_or_beside_a_leaf_that_was_made_for_us() {
+        let scratch = Scratch::new();
+        let at = |own: &str, unified| parents(&hierarchy(&scratch, own, unified));
+        assert_eq!(at("a.slice/b.service", true), [scratch.join("a.slice/b.service")]);
+        assert_eq!(at("a.slice", true), [scratch.join("a.slice")]);
+        assert_eq!(at("x/y", false), [scratch.join("x/y")]);
+        let leaf = scratch.join("a.slice/b.service/daemon");
+        // As long as nobody is in the group above.
+        std::fs::write(scratch.join("a.slice/b.service/cgroup.procs"), "").unwrap();
+        assert_eq!(at("a.slice/b.service/daemon", true), [scratch.join("a.slice/b.service"), leaf.clone()]);
+        std::fs::write(scratch.join("a.slice/b.service/cgroup.procs"), "17\n").unwrap();
+        assert_eq!(at("a.slice/b.service/daemon", true), [leaf]);
+    }
+
+    #[test]
+    fn a_second_step_makes_its_own_and_none_is_left_when_both_are_gone() {
+        let scratch = Scratch::new();
+        let limits = GroupLimits { memory_bytes: 1, tasks: 1, cpu_percent: None };
+        let own = hierarchy(&scratch, "own.scope", true);
+        let places = ["one", "two", "one"].map(|step| make_in(&own, "w-x.1", step, &limits, None).unwrap());
+        assert_eq!(places[1], own.own.join("agentd/w-x.1/two"));
+        assert!(places[1].join(SHIM).is_dir() && places[1].join(PROGRAM).is_dir());
+        for place in &places {
+            remove_place(place).unwrap();
+            remove_empty_parents(place);
+        }
+        assert_eq!(std::fs::read_dir(&own.own).unwrap().count(), 0);
+    }
+}
