@@ -257,8 +257,16 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        // Control groups outlive a folder.
-        let _ = self.remove();
+        // Control groups outlive a folder, and a test that failed may leave a living shim.
+        if let Ok(mut stream) = std::os::unix::net::UnixStream::connect(self.record(CONTROL_SOCKET)) {
+            let _ = std::io::Write::write_all(&mut stream, b"stop shutdown\n");
+        }
+        for _ in 0..100 {
+            if self.remove().status.code() != Some(2) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use super::{CPU_PERIOD_US, OURS, PROCS, PROGRAM, SHIM, processes, write};
 const CONTROLLERS: &[&str] = &["memory", "pids", "cpu"];
 /// Processes that hold a sandbox and are not the program's.
 const HOLDERS: u64 = 4;
+/// How often groups are made that somebody removes meanwhile, because they are empty.
+const MAKES: usize = 16;
 /// How often what is left in a group is killed before it is given up.
 const KILLS: usize = 500;
 /// Between two of these.
@@ -103,7 +105,17 @@ fn make_in(
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for parent in parents(hierarchy) {
         let place = parent.join(OURS).join(run).join(step);
-        match fill(hierarchy, &parent, &place, limits, owner) {
+        let mut filled = fill(hierarchy, &parent, &place, limits, owner);
+        for _ in 1..MAKES {
+            match &filled {
+                // The last run of another launcher ended, and the group of all runs went with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && parent.exists() => {
+                    filled = fill(hierarchy, &parent, &place, limits, owner);
+                }
+                _ => break,
+            }
+        }
+        match filled {
             Ok(()) => return Ok(place),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
             Err(error) => {
