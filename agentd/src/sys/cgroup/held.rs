@@ -201,7 +201,12 @@ impl Groups {
         let first = |read: &dyn Fn(&PathBuf) -> Option<u64>| self.program.iter().find_map(read);
         let peak = first(&|group| number(group, "memory.peak").or_else(|| number(group, "memory.max_usage_in_bytes")));
         let time = |group: &PathBuf, word: &str| entry(group, "cpu.stat", word);
-        let cpu = self.program.iter().find_map(|group| Some((time(group, "user_usec")?, time(group, "system_usec")?)));
+        let unified = |group: &PathBuf| Some((time(group, "user_usec")?, time(group, "system_usec")?));
+        let legacy = |group: &PathBuf| {
+            let nanoseconds = |file: &str| number(group, file).map(|time| time / 1000);
+            Some((nanoseconds("cpuacct.usage_user")?, nanoseconds("cpuacct.usage_sys")?))
+        };
+        let cpu = self.program.iter().find_map(|group| unified(group).or_else(|| legacy(group)));
         let killed = first(&|group| {
             entry(group, "memory.events", "oom_kill").or_else(|| entry(group, "memory.oom_control", "oom_kill"))
         });
@@ -284,9 +289,11 @@ mod tests {
         assert_eq!(groups(&Scratch::new(), unified).usage(), used);
         let legacy: &[(&str, &str)] = &[
             ("memory.max_usage_in_bytes", "4096\n"),
+            ("cpuacct.usage_user", "20999\n"),
+            ("cpuacct.usage_sys", "10000\n"),
             ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"),
         ];
-        let used = GroupUsage { peak_bytes: Some(4096), cpu_us: None, oom_killed: false };
+        let used = GroupUsage { peak_bytes: Some(4096), cpu_us: Some((20, 10)), oom_killed: false };
         assert_eq!(groups(&Scratch::new(), legacy).usage(), used);
         assert_eq!(Groups::default().usage(), GroupUsage::default());
     }

@@ -90,7 +90,8 @@ fn wanted(hierarchy: &Hierarchy, limits: &GroupLimits, freezes: bool) -> bool {
     hierarchy.controllers.iter().any(|name| match name.as_str() {
         "memory" | "pids" => true,
         "cpu" => limits.cpu_percent.is_some(),
-        "freezer" => !freezes,
+        // The unified one does both.
+        "freezer" | "cpuacct" => !freezes,
         _ => false,
     })
 }
