@@ -5,6 +5,7 @@ pub mod boot;
 pub mod domain;
 pub mod engine;
 pub mod identity;
+pub mod launcher;
 pub mod ledger;
 pub mod policy;
 pub mod runner;

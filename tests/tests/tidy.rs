@@ -26,7 +26,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("api", &["engine", "policy", "sys"]),
     ("runner", &["domain", "sys"]),
     ("shim", &["sys"]),
-    ("bin", &["shim"]),
+    ("launcher", &["sys"]),
+    ("bin", &["launcher", "shim"]),
     ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "sys"]),
 ];
 

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use agentd_schemas::launch::{Access, LaunchSpec};
+use agentd_schemas::launch::{LaunchSpec, Network};
+
+use super::sources::Source;
 
 /// Where the shim's own binary is inside the sandbox.
 pub(super) const INSIDE: &str = "/run/agentd/shim";
@@ -29,31 +31,51 @@ const CONFIGURATION: &[&str] = &[
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
 ];
+/// What programs look up of the host's network, where they have it.
+const NETWORK: &[&str] = &["/etc/gai.conf", "/etc/host.conf", HOSTS, "/etc/resolv.conf"];
+/// Names of hosts.
+const HOSTS: &str = "/etc/hosts";
 /// Bytes of `/tmp` and of the home directory, which are memory.
 const TEMPORARY_BYTES: u64 = 1 << 30;
 
 /// Where programs look for things, without any mount of the spec.
-pub(super) fn system_paths() -> Vec<PathBuf> {
-    SYSTEM.iter().chain(CONFIGURATION).map(PathBuf::from).collect()
+pub(super) fn system_paths(network: Network) -> Vec<PathBuf> {
+    SYSTEM.iter().chain(CONFIGURATION).chain(of_network(network)).map(PathBuf::from).collect()
+}
+
+fn of_network(network: Network) -> &'static [&'static str] {
+    if network == Network::Host { NETWORK } else { &[] }
 }
 
 /// Files that the shim writes for the sandbox: path inside, content.
-pub(super) fn generated(uid: u32, gid: u32) -> [(&'static str, String); 3] {
-    [
+pub(super) fn generated(uid: u32, gid: u32, network: Network) -> Vec<(&'static str, String)> {
+    let mut files = vec![
         ("/etc/passwd", format!("root:x:0:0:root:/:/bin/false\nagent:x:{uid}:{gid}:agent:{HOME}:/bin/sh\n")),
         ("/etc/group", format!("root:x:0:\nagent:x:{gid}:\n")),
-        ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n".to_owned()),
-    ]
+    ];
+    if network == Network::None {
+        files.push((HOSTS, "127.0.0.1 localhost\n::1 localhost\n".to_owned()));
+    }
+    files
 }
 
 /// The home directory inside: empty, and gone with the run.
 pub(super) const HOME: &str = "/home/agent";
 
-/// Arguments of bubblewrap up to the program. `generated` are files on the host and their places inside; `info` is the
+/// Arguments of bubblewrap up to the program. `sources` are the spec's mounts, in their order; `generated` are files on the host and their places inside; `info` is the
 /// descriptor on which bubblewrap tells the process id of the sandbox's init.
-pub(super) fn arguments(spec: &LaunchSpec, shim: &Path, generated: &[(PathBuf, &str)], info: i32) -> Vec<OsString> {
+pub(super) fn arguments(
+    spec: &LaunchSpec,
+    sources: &[Source],
+    shim: &Path,
+    generated: &[(PathBuf, &str)],
+    info: i32,
+) -> Vec<OsString> {
     let mut line = Line::default();
     line.words(&["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
+    if spec.network == Network::Host {
+        line.words(&["--share-net"]);
+    }
     line.words(&["--hostname", "agent", "--info-fd", &info.to_string()]);
     for path in SYSTEM {
         match std::fs::read_link(path) {
@@ -61,7 +83,7 @@ pub(super) fn arguments(spec: &LaunchSpec, shim: &Path, generated: &[(PathBuf, &
             Err(_) => line.bind("--ro-bind-try", path, path),
         };
     }
-    for path in CONFIGURATION {
+    for path in CONFIGURATION.iter().chain(of_network(spec.network)) {
         line.bind("--ro-bind-try", path, path);
     }
     for (source, target) in generated {
@@ -74,9 +96,9 @@ pub(super) fn arguments(spec: &LaunchSpec, shim: &Path, generated: &[(PathBuf, &
     }
     // No devices are made there, and no memory is used beyond the bound.
     line.words(&["--remount-ro", "/dev"]);
-    for mount in &spec.mounts {
-        let verb = if mount.access == Access::Write { "--bind" } else { "--ro-bind" };
-        line.bind(verb, &mount.source, &mount.target);
+    for (mount, source) in spec.mounts.iter().zip(sources) {
+        let verb = if source.seen.writable { "--bind" } else { "--ro-bind" };
+        line.bind(verb, &source.path, &mount.target);
     }
     // After the mounts, so that none of them is in its place.
     line.bind("--ro-bind", shim, INSIDE);

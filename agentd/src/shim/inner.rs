@@ -3,19 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use agentd_schemas::launch::{Confinement, Level, MAX_SPEC_BYTES, RunLimits};
+use agentd_schemas::launch::{Confinement, Level, MAX_SPEC_BYTES, Network, RunLimits};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::sources::Seen;
 use super::{ShimError, system};
 use crate::sys::children;
 use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
-use crate::sys::socket;
+use crate::sys::{signals, socket};
 
 /// What the shim outside tells the one inside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,9 +28,16 @@ pub(super) struct Order {
     pub(super) directory: PathBuf,
     pub(super) read: Vec<PathBuf>,
     pub(super) write: Vec<PathBuf>,
+    /// What the spec mounts, as it was checked.
+    pub(super) mounts: Vec<Seen>,
+    pub(super) network: Network,
     pub(super) limits: RunLimits,
     /// The shim outside, where it is this process's parent.
     pub(super) parent: Option<i32>,
+    /// What the shim outside knows not to be held.
+    pub(super) lacking: Vec<String>,
+    /// Where this process is counted.
+    pub(super) control_groups: Vec<PathBuf>,
 }
 
 /// What the one inside answers, one a line. After [`Answer::Confined`] silence means that the program began.
@@ -43,6 +52,8 @@ pub(super) enum Answer {
 
 /// Takes its orders from `descriptor` and becomes the program. It comes back only where that failed.
 pub(super) fn become_program(descriptor: i32) -> ShimError {
+    // What the shim outside reads from a descriptor the program hears itself.
+    signals::unblock();
     let mut stream = match socket::inherited(descriptor) {
         Ok(stream) => stream,
         Err(error) => return system("take the orders")(error),
@@ -74,9 +85,11 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
     let directory = &order.directory;
     std::env::set_current_dir(directory)
         .map_err(|error| ShimError::NotStarted(format!("cannot enter {}: {error}", directory.display())))?;
-    let (least_abi, namespaces) = match order.level {
-        Level::Strict => (MIN_LANDLOCK_ABI, Namespaces::Own),
-        Level::Landlock => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Host),
+    let (least_abi, namespaces) = match (order.level, order.network) {
+        (Level::Strict, Network::None) => (MIN_LANDLOCK_ABI, Namespaces::Own),
+        // Abstract sockets come with the network, and only Landlock keeps those of the host out of reach.
+        (Level::Strict, Network::Host) => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Own),
+        (Level::Landlock, _) => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Host),
     };
     let limits = ProcessLimits {
         memory_bytes: order.limits.memory_bytes,
@@ -84,31 +97,26 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
         tasks: order.limits.tasks,
         open_files: order.limits.open_files,
     };
-    let reach = Reach { read: order.read.clone(), write: order.write.clone(), namespaces, limits };
+    let (mut read, mut write, mut held) = (order.read.clone(), order.write.clone(), Vec::new());
+    for mount in &order.mounts {
+        // By the descriptor: the rule is for the file that was compared, whatever comes into its place.
+        let file = mount.open()?;
+        let paths = if mount.writable { &mut write } else { &mut read };
+        paths.push(format!("/proc/self/fd/{}", file.as_raw_fd()).into());
+        held.push(file);
+    }
+    let network = order.network == Network::Host;
+    let reach = Reach { read, write, namespaces, network, limits };
     let landlock_abi = confine::confine(&reach, least_abi).map_err(|error| ShimError::NotStarted(error.to_string()))?;
     let uid = crate::sys::process::effective_uid();
     let confinement = Confinement {
         level: order.level,
         uid,
         landlock_abi,
-        lacking: lacking(order.level),
-        control_groups: Vec::new(),
+        lacking: order.lacking.clone(),
+        control_groups: order.control_groups.clone(),
     };
     answer(stream, &Answer::Confined(confinement)).map_err(system("answer the shim"))
-}
-
-/// What stays open at a level on every host, for want of control groups or namespaces.
-fn lacking(level: Level) -> Vec<String> {
-    let always: &[&str] = &[
-        "freezing is by signals: who forks faster than the shim looks may outrun it",
-        "memory that processes share is bounded by no limit of the run",
-    ];
-    let alone: &[&str] = &[
-        "the control socket of the run is reachable by a program of the same user that finds its path",
-        "processes of the host are seen, and unix sockets with a path can be connected to",
-    ];
-    let alone = if level < Level::Strict { alone } else { &[] };
-    always.iter().chain(alone).map(|line| (*line).to_owned()).collect()
 }
 
 /// Exec closes the stream, which tells the shim outside that the program began.

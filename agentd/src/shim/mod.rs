@@ -9,12 +9,14 @@
 //! The same binary is the last step before the program, inside the sandbox (`inner`): there it takes away what namespaces
 //! leave, says what holds, and becomes the program.
 
+mod account;
 mod bubblewrap;
 mod control;
 mod deadline;
 mod inner;
 mod output;
 mod record;
+mod sources;
 mod start;
 mod tree;
 mod watch;
@@ -23,6 +25,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::sys::failpoint;
 
 /// The parent of one run of agentd. The daemon starts it through agentd-launch; it is of no use by hand, but for
 /// looking at what a sandbox does.
@@ -41,7 +45,7 @@ struct Args {
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match (args.record, args.confine) {
-        (Some(record), _) => watch::run(&record),
+        (Some(record), _) => armed().and_then(|()| watch::run(&record)),
         (None, Some(descriptor)) => Err(inner::become_program(descriptor)),
         (None, None) => return ExitCode::from(2),
     };
@@ -52,6 +56,10 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn armed() -> Result<(), ShimError> {
+    failpoint::arm_from_environment().map_err(|error| ShimError::NotStarted(error.to_string()))
 }
 
 /// Why a shim gives up. Where the record can be written, the outcome says it too.

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use agentd_schemas::launch::{Access, Confinement, Input, LaunchSpec, Level, overlap};
+use agentd_schemas::launch::{Confinement, Input, LaunchSpec, Level};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use rustix::pipe::PipeFlags;
@@ -17,8 +17,10 @@ use rustix::process::Pid;
 use super::deadline::Deadline;
 use super::inner::{Answer, Order};
 use super::record::Record;
+use super::sources::{self, Source};
 use super::tree::Tree;
-use super::{ShimError, bubblewrap, system};
+use super::{ShimError, account, bubblewrap, system};
+use crate::sys::cgroup::Groups;
 use crate::sys::children::Held;
 use crate::sys::process::{effective_gid, effective_uid};
 
@@ -47,23 +49,25 @@ pub(super) struct Running {
     pub(super) stderr: OwnedFd,
 }
 
-/// Starts the program and waits until it began.
-pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimError> {
+/// Starts the program in its groups and waits until it began.
+pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &Groups) -> Result<Running, ShimError> {
     if effective_uid() == 0 {
         return Err(ShimError::NotStarted("a run is never root's: the spec names no user to run as".to_owned()));
     }
-    keep_own_places(spec, record)?;
+    let sources = sources::open(spec, record, &own_binary()?)?;
     let (orders, inside) = UnixStream::pair().map_err(system("make a socket pair"))?;
     orders.set_nonblocking(true).map_err(system("make a socket pair"))?;
     let (info, info_inside) = pipe()?;
     let mut command = match spec.level {
         Level::Landlock => directly(&inside)?,
-        Level::Strict => in_bubblewrap(spec, record, &inside, &info_inside)?,
+        Level::Strict => in_bubblewrap(spec, &sources, record, &inside, &info_inside)?,
     };
     let (stdout, stdout_inside) = pipe()?;
     let (stderr, stderr_inside) = pipe()?;
     command.env_clear().stdin(input(&spec.input)?).stdout(stdout_inside).stderr(stderr_inside);
-    let order = serde_json::to_vec(&order(spec)).map_err(|error| system("write the order")(io::Error::from(error)))?;
+    groups.take_in(&mut command).map_err(system("open the control groups"))?;
+    let order = order(spec, &sources, groups);
+    let order = serde_json::to_vec(&order).map_err(|error| system("write the order")(io::Error::from(error)))?;
     let child = command.spawn();
     let program = command.get_program().to_string_lossy().into_owned();
     // Our copies of the other ends, or no end would ever be seen.
@@ -81,7 +85,7 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimE
             Ok(Running { child, held, confinement, stdout, stderr })
         }
         begun => {
-            Tree::new(held).end();
+            Tree::new(held, groups).end();
             Err(match begun {
                 Err(Refusal::Shim(error)) => error,
                 Err(Refusal::Said(reason)) => ShimError::NotStarted(reason),
@@ -90,23 +94,6 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record) -> Result<Running, ShimE
             })
         }
     }
-}
-
-/// Refuses mounts that would show the program its own record, or the binary that confines it. The spec's paths are plain
-/// words, so links are followed first.
-fn keep_own_places(spec: &LaunchSpec, record: &Record) -> Result<(), ShimError> {
-    let canonical = |path: &Path| {
-        path.canonicalize().map_err(|error| ShimError::NotStarted(format!("cannot use {}: {error}", path.display())))
-    };
-    let own = [canonical(&record.path(""))?, canonical(&own_binary()?)?];
-    for mount in &spec.mounts {
-        let source = canonical(&mount.source)?;
-        if let Some(own) = own.iter().find(|own| overlap(&source, own)) {
-            let (source, own) = (mount.source.display(), own.display());
-            return Err(ShimError::NotStarted(format!("{source} is not mounted: it overlaps the shim's own {own}")));
-        }
-    }
-    Ok(())
 }
 
 /// Why a program that was spawned did not begin.
@@ -151,6 +138,7 @@ fn directly(inside: &UnixStream) -> Result<Command, ShimError> {
 
 fn in_bubblewrap(
     spec: &LaunchSpec,
+    sources: &[Source],
     record: &Record,
     inside: &UnixStream,
     info: &OwnedFd,
@@ -161,14 +149,14 @@ fn in_bubblewrap(
     };
     let bwrap = BUBBLEWRAP.iter().map(Path::new).find(|path| path.exists()).ok_or_else(missing)?;
     let mut files = Vec::new();
-    for (target, content) in bubblewrap::generated(effective_uid(), effective_gid()) {
+    for (target, content) in bubblewrap::generated(effective_uid(), effective_gid(), spec.network) {
         let name = target.trim_start_matches('/').replace('/', "-");
         record.create(&name)?.write_all(content.as_bytes()).map_err(system("write a file of the sandbox"))?;
         files.push((record.path(&name), target));
     }
     let info: i32 = left_open(info)?.to_string_lossy().parse().unwrap_or(-1);
     let mut command = Command::new(bwrap);
-    command.args(bubblewrap::arguments(spec, &own_binary()?, &files, info));
+    command.args(bubblewrap::arguments(spec, sources, &own_binary()?, &files, info));
     command.arg(bubblewrap::INSIDE).arg("--confine").arg(left_open(inside)?);
     Ok(command)
 }
@@ -198,20 +186,16 @@ fn input(input: &Input) -> Result<Stdio, ShimError> {
     Ok(file.into())
 }
 
-fn order(spec: &LaunchSpec) -> Order {
+fn order(spec: &LaunchSpec, sources: &[Source], groups: &Groups) -> Order {
     let strict = spec.level >= Level::Strict;
-    let mut read = bubblewrap::system_paths();
-    let mut write: Vec<PathBuf> = if strict {
+    let mut read = bubblewrap::system_paths(spec.network);
+    let write: Vec<PathBuf> = if strict {
         read.extend(["/proc", "/sys", "/etc", "/run/agentd"].map(PathBuf::from));
         ["/tmp", "/dev", bubblewrap::HOME].map(PathBuf::from).to_vec()
     } else {
         read.push("/proc".into());
         DEVICES.iter().map(PathBuf::from).collect()
     };
-    for mount in &spec.mounts {
-        let paths = if mount.access == Access::Write { &mut write } else { &mut read };
-        paths.push(mount.target.clone());
-    }
     Order {
         level: spec.level,
         program: spec.program.clone(),
@@ -219,8 +203,12 @@ fn order(spec: &LaunchSpec) -> Order {
         directory: spec.directory.clone(),
         read,
         write,
+        mounts: sources.iter().map(|source| source.seen.clone()).collect(),
+        network: spec.network,
         limits: spec.limits,
         parent: (!strict).then(|| rustix::process::getpid().as_raw_pid()),
+        lacking: account::lacking(spec, groups),
+        control_groups: groups.paths().to_vec(),
     }
 }
 

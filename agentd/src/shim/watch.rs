@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use agentd_schemas::launch::{
     CONTROL_SOCKET, Ending, LAUNCH_VERSION, LaunchSpec, OUTCOME_FILE, Outcome, STARTED_FILE, STDERR_FILE, STDOUT_FILE,
-    Started, StopCause, Stream, Usage,
+    Started, StopCause, Stream,
 };
 use agentd_schemas::unit::time::WallMs;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitStatus};
 
+use super::account;
 use super::control::{Control, Request};
 use super::deadline::millis;
 use super::output::Capture;
@@ -19,8 +20,10 @@ use super::record::Record;
 use super::start::{self, Running};
 use super::tree::{Reaped, Tree};
 use super::{ShimError, system};
-use crate::sys::children::{self, ChildrenUsage, Held};
+use crate::sys::cgroup::Groups;
+use crate::sys::children;
 use crate::sys::clock::Clock;
+use crate::sys::failpoint;
 use crate::sys::signals::Signals;
 
 /// Between two kills of what does not end.
@@ -38,6 +41,7 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     let record = Record::hold(folder)?;
     let spec = record.spec()?;
     // Whoever made these files has started the run: nothing runs twice.
+    let groups = Groups::of_this_process();
     let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
     let clock = Clock::system();
     let (began, before) = (clock.boot_ms(), children::children_usage().unwrap_or_default());
@@ -47,20 +51,27 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
         ending,
         stopped: None,
         at: now(clock),
-        usage: usage(before, clock.boot_ms() - began),
+        usage: account::usage(before, &groups, clock.boot_ms() - began),
+        oom_killed: groups.usage().oom_killed,
         stdout: Stream::default(),
         stderr: Stream::default(),
     };
-    let started =
-        Control::listen(&record.path(CONTROL_SOCKET)).and_then(|control| Ok((control, start::start(&spec, &record)?)));
+    failpoint::hit("shim.start");
+    let started = Control::listen(&record.path(CONTROL_SOCKET))
+        .and_then(|control| Ok((control, start::start(&spec, &record, &groups)?)));
     let (control, running) = match started {
         Ok(started) => started,
-        Err(error) => return write_outcome(&record, &outcome(Ending::NotStarted(error.to_string()))),
+        Err(error) => {
+            let written = write_outcome(&record, &outcome(Ending::NotStarted(error.to_string())));
+            groups.remove();
+            return written;
+        }
     };
+    failpoint::hit("shim.begun");
     let shim = std::process::id();
     let Running { child, held, confinement, stdout: stdout_pipe, stderr: stderr_pipe } = running;
     let started = Started { version: LAUNCH_VERSION, run: spec.run, shim, at: now(clock), confinement };
-    let mut watch = Watch::new(&spec, child, held, &clock, began);
+    let mut watch = Watch::new(&spec, child, Tree::new(held, &groups), &clock, began);
     let capture = |pipe, file| Capture::new(pipe, file, spec.limits.output_bytes);
     let mut captures = [capture(stdout_pipe, stdout), capture(stderr_pipe, stderr)];
     let seen = record.write_durably(STARTED_FILE, &started);
@@ -79,7 +90,12 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     if let Some(error) = lost.or(lost_too) {
         eprintln!("agentd-shim: warning: output of {} was lost: {error}", spec.run);
     }
-    write_outcome(&record, &Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending) })
+    let outcome = Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending) };
+    groups.remove();
+    failpoint::hit("shim.ended");
+    write_outcome(&record, &outcome)?;
+    failpoint::hit("shim.told");
+    Ok(())
 }
 
 /// Writes the outcome, again for a while where that fails: a full disk may get room, and nobody else knows the end.
@@ -98,19 +114,6 @@ fn now(clock: Clock) -> WallMs {
     WallMs::saturating(clock.wall_ms())
 }
 
-/// What was used since `before`, by whoever was waited for.
-fn usage(before: ChildrenUsage, wall_ms: u64) -> Usage {
-    let used = children::children_usage().unwrap_or_default().since(before);
-    Usage {
-        wall_ms,
-        user_us: used.user_us,
-        system_us: used.system_us,
-        peak_bytes: used.peak_bytes,
-        read_bytes: used.read_bytes,
-        written_bytes: used.written_bytes,
-    }
-}
-
 fn ending(status: WaitStatus) -> Ending {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Ending::Exited(code),
@@ -122,7 +125,7 @@ fn ending(status: WaitStatus) -> Ending {
 struct Watch<'a> {
     clock: &'a Clock,
     child: Pid,
-    tree: Tree,
+    tree: Tree<'a>,
     grace_ms: u64,
     /// When its running time is over, on the boot clock.
     deadline: u64,
@@ -137,11 +140,11 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(spec: &LaunchSpec, child: Pid, held: Vec<Held>, clock: &'a Clock, began: u64) -> Self {
+    fn new(spec: &LaunchSpec, child: Pid, tree: Tree<'a>, clock: &'a Clock, began: u64) -> Self {
         Self {
             clock,
             child,
-            tree: Tree::new(held),
+            tree,
             grace_ms: spec.limits.grace_ms,
             deadline: began.saturating_add(spec.limits.wall_ms),
             frozen: None,
@@ -161,6 +164,7 @@ impl<'a> Watch<'a> {
     ) -> Result<WaitStatus, ShimError> {
         let mut chunk = Vec::new();
         loop {
+            failpoint::check("shim.watch").map_err(system("go on"))?;
             let ready = self.wait(signals, control, captures)?;
             if ready.signals {
                 self.take_signals(signals)?;

@@ -7,6 +7,8 @@
 //! Invariant: a fact that comes out of here (a uid, a time, a mode) was asked of the kernel at that moment, is bounded
 //! in size, and is an error with a name when the kernel would not tell.
 
+pub mod become_user;
+pub mod cgroup;
 pub mod children;
 pub mod clock;
 pub mod confine;
@@ -29,5 +31,6 @@ pub mod sd_notify;
 pub mod secret_file;
 pub mod signals;
 pub mod socket;
+pub mod tree;
 
 pub use proc_file::ProcFileError;

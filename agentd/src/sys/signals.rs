@@ -5,13 +5,24 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::Signal;
 
+/// Holds back no signal any longer. It may be called between fork and exec.
+#[allow(unsafe_code)]
+pub fn unblock() {
+    // SAFETY: the set is a plain value that `sigemptyset` initialises before it is read; the pointers live through the calls.
+    unsafe {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Blocked signals of this process, readable one by one.
 #[derive(Debug)]
 pub struct Signals(OwnedFd);
 
 impl Signals {
     /// Blocks `signals` in this thread, which must be the only one, and reads them from a descriptor from now on.
-    /// Programs that are started through [`std::process::Command`] begin with nothing blocked.
+    /// Programs that are started with it begin with nothing blocked where [`unblock`] was called in between.
     #[allow(unsafe_code)]
     pub fn new(signals: &[Signal]) -> io::Result<Self> {
         // SAFETY: the set is a plain value that `sigemptyset` initialises before it is read; all pointers are to it and

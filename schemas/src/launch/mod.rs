@@ -30,6 +30,8 @@ pub const LOCK_FILE: &str = "lock";
 pub const STDOUT_FILE: &str = "stdout";
 /// Standard error of the program, its first bytes up to the bound.
 pub const STDERR_FILE: &str = "stderr";
+/// What the shim itself says, beginning with the launcher's last word.
+pub const SHIM_LOG_FILE: &str = "shim.log";
 /// User and group ids that a launcher with root's rights gives to runs, unless it is told others.
 ///
 /// Nobody else hands these out: they are above the users of distributions (to 60,000), the homes and dynamic users of

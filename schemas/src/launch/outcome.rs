@@ -62,6 +62,10 @@ pub struct Outcome {
     pub stdout: Stream,
     /// Its standard error.
     pub stderr: Stream,
+    /// Whether the kernel killed a process of it because the run's control group had no memory left. Without a control
+    /// group of memory nobody can tell, and it is false.
+    #[serde(default)]
+    pub oom_killed: bool,
 }
 
 /// How a program ended. An exit code proves nothing about the work: acceptance decides.
@@ -117,7 +121,8 @@ impl StopCause {
     }
 }
 
-/// What a run used, from the kernel's accounts of all its processes that were waited for.
+/// What a run used, from the kernel's accounts: those of its control groups where it has them, otherwise those of all its
+/// processes that were waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -128,7 +133,9 @@ pub struct Usage {
     pub user_us: u64,
     /// Microseconds of processor time in the kernel.
     pub system_us: u64,
-    /// Largest resident size of one process, in bytes.
+    /// With a control group of memory the most that all processes had together, in bytes, with the files that they brought
+    /// into memory (`memory.peak`, `memory.max_usage_in_bytes`); without one, or where the kernel keeps no peak, the largest
+    /// resident size of one process.
     pub peak_bytes: u64,
     /// Bytes read from storage.
     pub read_bytes: u64,

@@ -14,6 +14,14 @@ const MAX_ARGUMENTS: usize = 1024;
 const MAX_WORDS_BYTES: usize = 1 << 20;
 /// Mounts, at most.
 const MAX_MOUNTS: usize = 256;
+/// Folders that the launcher makes, at most.
+const MAX_FOLDERS: usize = 64;
+/// Places that no mount may show, at most.
+const MAX_KEPT_OUT: usize = 256;
+/// Percent of one processor, at least and at most: below the least a program hardly moves.
+const MIN_CPU_PERCENT: u32 = 1;
+/// 1,024 processors.
+const MAX_CPU_PERCENT: u32 = 102_400;
 /// Bytes of a path, at most (`PATH_MAX` without its NUL).
 const MAX_PATH_BYTES: usize = 4095;
 /// Longest run: 30 days.
@@ -184,6 +192,7 @@ impl LaunchSpec {
         self.check_program()?;
         check_path("directory", &self.directory)?;
         self.check_mounts()?;
+        self.check_places()?;
         if self.run_as.is_some_and(|user| user.uid < MIN_RUN_ID || user.gid < MIN_RUN_ID) {
             return refuse("run_as", "a run is never root's");
         }
@@ -201,6 +210,18 @@ impl LaunchSpec {
         check_words("environment", self.environment.iter().flat_map(|(name, value)| [name, value]))?;
         let odd = self.environment.keys().find(|name| name.is_empty() || name.contains('='));
         odd.map_or(Ok(()), |name| refuse("environment", format!("{name:?} is not a name")))
+    }
+
+    fn check_places(&self) -> Result<(), SpecError> {
+        for (field, places, most) in
+            [("folders", &self.folders, MAX_FOLDERS), ("keep_out", &self.keep_out, MAX_KEPT_OUT)]
+        {
+            if places.len() > most {
+                return refuse(field, format!("more than {most}"));
+            }
+            places.iter().try_for_each(|place| check_path(field, place))?;
+        }
+        Ok(())
     }
 
     fn check_mounts(&self) -> Result<(), SpecError> {
@@ -244,6 +265,10 @@ impl RunLimits {
             ("tasks", self.tasks, 1, 1 << 20),
             ("open_files", self.open_files, 16, 1 << 20),
         ];
+        let cpu = self.cpu_percent.unwrap_or(MAX_CPU_PERCENT);
+        if !(MIN_CPU_PERCENT..=MAX_CPU_PERCENT).contains(&cpu) {
+            return refuse("cpu_percent", format!("{cpu} is outside {MIN_CPU_PERCENT} to {MAX_CPU_PERCENT}"));
+        }
         match bounds.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             Some((field, value, least, most)) => refuse(field, format!("{value} is outside {least} to {most}")),
             None => Ok(()),
@@ -313,7 +338,7 @@ mod tests {
     #[test]
     fn each_field_has_bounds_that_no_daemon_widens() {
         spec().check().unwrap();
-        let table: [(&str, Change); 19] = [
+        let table: [(&str, Change); 25] = [
             ("version", |spec| spec.version = 2),
             ("program", |spec| spec.program.clear()),
             ("program", |spec| spec.program = vec![String::new()]),
@@ -335,6 +360,12 @@ mod tests {
             ("run_as", |spec| spec.run_as = Some(RunAs { uid: 0, gid: 5 })),
             ("wall_ms", |spec| spec.limits.wall_ms = 0),
             ("tasks", |spec| spec.limits.tasks = u64::MAX),
+            ("cpu_percent", |spec| spec.limits.cpu_percent = Some(0)),
+            ("cpu_percent", |spec| spec.limits.cpu_percent = Some(MAX_CPU_PERCENT + 1)),
+            ("folders", |spec| spec.folders = vec!["/srv/a/../b".into()]),
+            ("folders", |spec| spec.folders = vec!["/srv/a".into(); MAX_FOLDERS + 1]),
+            ("keep_out", |spec| spec.keep_out = vec!["keys".into()]),
+            ("keep_out", |spec| spec.keep_out = vec!["/srv/a".into(); MAX_KEPT_OUT + 1]),
         ];
         for (field, change) in table {
             let mut changed = spec();

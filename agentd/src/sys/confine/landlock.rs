@@ -17,8 +17,8 @@ pub(super) fn restrict(reach: &Reach) -> Result<u32, ConfineError> {
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
         .and_then(|ruleset| match reach.namespaces {
-            Namespaces::Host => ruleset.handle_access(AccessNet::from_all(NEWEST)),
-            Namespaces::Own => Ok(ruleset),
+            Namespaces::Host if !reach.network => ruleset.handle_access(AccessNet::from_all(NEWEST)),
+            Namespaces::Host | Namespaces::Own => Ok(ruleset),
         })
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)
@@ -33,7 +33,7 @@ pub(super) fn restrict(reach: &Reach) -> Result<u32, ConfineError> {
 
 /// The version that the kernel speaks; 0 where it has none.
 #[allow(unsafe_code)]
-fn kernel_abi() -> u32 {
+pub fn kernel_abi() -> u32 {
     /// `LANDLOCK_CREATE_RULESET_VERSION` of linux/landlock.h.
     const VERSION: u32 = 1;
     // SAFETY: with this flag the kernel takes no attributes (a null pointer of size 0) and only answers a number.

@@ -7,6 +7,7 @@ mod seccomp;
 
 use std::path::PathBuf;
 
+pub use landlock::kernel_abi as landlock_abi;
 pub use limits::ProcessLimits;
 
 /// Least version of the Landlock interface that confines at all: the first that knows of TCP.
@@ -24,6 +25,8 @@ pub struct Reach {
     pub write: Vec<PathBuf>,
     /// Whose namespaces it is in.
     pub namespaces: Namespaces,
+    /// Whether it may use a network that is not its own.
+    pub network: bool,
     /// How much one process may use.
     pub limits: ProcessLimits,
 }
@@ -33,7 +36,7 @@ pub struct Reach {
 pub enum Namespaces {
     /// Its own: TCP and UDP, memory and queues with names, and ids of processes reach nothing but itself.
     Own,
-    /// The host's: it may make unix sockets alone, and do to processes by their ids what Landlock holds.
+    /// The host's: it may make unix sockets alone, unless it is given the network, and do to processes by their ids what Landlock holds.
     Host,
 }
 
@@ -75,13 +78,26 @@ pub fn confine(reach: &Reach, least_abi: u32) -> Result<u32, ConfineError> {
     if abi < least_abi {
         return Err(ConfineError::Landlock { has: abi, needs: least_abi });
     }
-    seccomp::filter(reach.namespaces)?;
+    seccomp::filter(reach.namespaces, reach.network)?;
     Ok(abi)
+}
+
+/// Takes this process, which must have one thread, into a user namespace of its own and there into a mount namespace,
+/// as a sandbox begins. Where only the second fails, the host gives user namespaces that nothing can be done in.
+#[allow(unsafe_code)]
+pub fn try_user_namespace() -> std::io::Result<()> {
+    for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS] {
+        // SAFETY: the call takes an integer and changes this process alone; no memory is passed.
+        if unsafe { libc::unshare(flag) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// Marks every descriptor above standard error to be closed by exec, whoever left it open.
 #[allow(unsafe_code)]
-fn close_on_exec() -> Result<(), ConfineError> {
+pub(super) fn close_on_exec() -> Result<(), ConfineError> {
     // SAFETY: the call takes three integers and changes a flag of this process's descriptors; no memory is passed.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if done == 0 { Ok(()) } else { Err(refused("close descriptors")(std::io::Error::last_os_error())) }

@@ -165,11 +165,11 @@ const NEW_TIME: u64 = 0x80;
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Installs the filters on this process.
-pub(super) fn filter(namespaces: Namespaces) -> Result<(), ConfineError> {
+pub(super) fn filter(namespaces: Namespaces, network: bool) -> Result<(), ConfineError> {
     let step = "filter system calls";
     let hidden = Rules::from([(libc::SYS_clone3, Vec::new())]);
     install(hidden, libc::ENOSYS).map_err(refused(step))?;
-    let rules = rules(namespaces).map_err(refused(step))?;
+    let rules = rules(namespaces, network).map_err(refused(step))?;
     install(rules, libc::EPERM).map_err(refused(step))?;
     #[cfg(target_arch = "x86_64")]
     apply_filter(&only_numbers_of_this_interface()).map_err(refused(step))?;
@@ -205,7 +205,7 @@ fn install(rules: Rules, errno: libc::c_int) -> Result<(), seccompiler::Error> {
     apply_filter(&program)
 }
 
-fn rules(namespaces: Namespaces) -> Result<Rules, seccompiler::BackendError> {
+fn rules(namespaces: Namespaces, network: bool) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let flags = NAMESPACES.iter().map(|flag| u64::from(flag.unsigned_abs()));
     let new: Vec<u64> = flags.collect();
@@ -223,9 +223,10 @@ fn rules(namespaces: Namespaces) -> Result<Rules, seccompiler::BackendError> {
         }
     }
     // Who may connect where a socket has a path is held by mounts and Landlock.
-    let families: &[libc::c_int] = match namespaces {
-        Namespaces::Own => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
-        Namespaces::Host => &[libc::AF_UNIX],
+    let families: &[libc::c_int] = if network || namespaces == Namespaces::Own {
+        &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
+    } else {
+        &[libc::AF_UNIX]
     };
     rules.insert(libc::SYS_socket, vec![none_of(0, families)?]);
     let devices = [libc::S_IFCHR, libc::S_IFBLK];

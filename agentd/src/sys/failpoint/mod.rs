@@ -32,6 +32,13 @@ pub const POINTS: &[Point] = &[
     point("commit.before", true, "events, projections and checkpoint are written, COMMIT is not issued"),
     point("commit.after", false, "COMMIT has returned, no caller is answered"),
     point("outbox.before", false, "the commit is durable, neither memory nor callers know of it"),
+    point("launch.recorded", true, "the record and the folders are made, and still the launcher's own user's"),
+    point("launch.exec", false, "the launcher has the run's user and becomes the shim next"),
+    point("shim.start", false, "the shim holds the record and has its spec, nothing of the run is started"),
+    point("shim.begun", false, "the program began, no started.json says so"),
+    point("shim.watch", true, "the program runs, and the shim looks after it"),
+    point("shim.ended", false, "nothing of the run is left, no outcome.json says so"),
+    point("shim.told", false, "the outcome is on disk, the shim has not ended"),
     point("secret.publish", true, "a secret is durable under no name yet"),
 ];
 
