@@ -124,6 +124,10 @@ impl Making<'_> {
         let (place, words) =
             if goes_on { ("program.resume", &runtime.program.resume) } else { ("command", &runtime.command) };
         let mut program = values.words(place, words)?;
+        // `./x` is one of the files that came with the agent, wherever the program works.
+        if let Some(own) = program.first().and_then(|word| word.strip_prefix("./")) {
+            program[0] = text(&inside.program.join(own))?;
+        }
         if !runtime.program.files.is_empty() {
             // Its home is its own, so its files are written by its own rights.
             let mut wrapped = ["/bin/sh", "-c", PROGRAM, "program"].map(str::to_owned).to_vec();

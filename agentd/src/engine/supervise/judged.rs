@@ -275,7 +275,8 @@ impl Course {
         let (host, folder) = (self.supervisor.runs.host.clone(), steps.folder.clone());
         let kept = blocking(move || {
             let keep = |name: &str, file: std::path::PathBuf| {
-                runner::artefact(&host, name, folder.folder(), &file, MAX_ARTEFACT)
+                let below = file.strip_prefix(folder.folder()).unwrap_or(&file);
+                runner::artefact(&host, name, folder.folder(), below, MAX_ARTEFACT)
             };
             Ok::<_, std::io::Error>(vec![
                 keep("agentd/changes.diff", folder.changes())?,
