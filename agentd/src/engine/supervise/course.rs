@@ -247,7 +247,9 @@ impl Course {
             let outcome = match end? {
                 StepEnd::Ended(outcome) => *outcome,
                 StepEnd::Over(outcome) => {
-                    outcome.iter().for_each(|outcome| tally.program(steps.folder, step, outcome));
+                    if let Some(outcome) = outcome {
+                        tally.program(step, &outcome);
+                    }
                     return Ok(Err(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
@@ -256,7 +258,7 @@ impl Course {
                     return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why.to_owned())));
                 }
             };
-            tally.program(steps.folder, step, &outcome);
+            tally.program(step, &outcome);
             if let Some(conclusion) = ended_badly(&outcome) {
                 return Ok(Err(conclusion));
             }
@@ -338,7 +340,7 @@ impl Course {
             Ok(_) => {}
             Err(problem) if problem.code == Code::StaleFence => {}
             Err(problem) => {
-                tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}")
+                tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}");
             }
         }
     }
@@ -359,11 +361,10 @@ fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
     match &outcome.ending {
         Ending::NotStarted(reason) => Some(Conclusion::not_started(reason.clone())),
         Ending::Lost(reason) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, reason.clone())),
-        Ending::Exited(_) | Ending::Signalled(_) => match outcome.stopped {
-            // Somebody stopped the shim by hand, or the machine goes down.
-            Some(_) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, "its program was stopped".to_owned())),
-            None => None,
-        },
+        // Somebody stopped the shim by hand, or the machine goes down.
+        Ending::Exited(_) | Ending::Signalled(_) => outcome
+            .stopped
+            .map(|_| Conclusion::Failed(FailureReason::OutcomeUnknown, "its program was stopped".to_owned())),
     }
 }
 

@@ -41,7 +41,7 @@ impl Tally {
     }
 
     /// Counts a start of the program.
-    pub(super) fn program(&mut self, _folder: &Folder, step: Step, outcome: &Outcome) {
+    pub(super) fn program(&mut self, step: Step, outcome: &Outcome) {
         self.add(outcome.usage);
         self.program = Some((step, outcome.clone()));
     }
@@ -58,7 +58,9 @@ impl Tally {
                 }
             }
             StepEnd::Over(outcome) => {
-                outcome.iter().for_each(|outcome| self.add(outcome.usage));
+                if let Some(outcome) = outcome {
+                    self.add(outcome.usage);
+                }
                 Err(Conclusion::Over)
             }
             StepEnd::Refused(reason) => failed(reason),

@@ -76,7 +76,7 @@ impl Course {
         tally: &mut Tally,
     ) -> Result<Conclusion, Problem> {
         let handed = self.engine.handed_in(&self.run, steps.folder.folder())?;
-        let result = match self.result(told, steps, ended, handed.result) {
+        let result = match result(told, steps, ended, handed.result) {
             Ok(result) => result,
             Err(why) => return Ok(Conclusion::Failed(FailureReason::ProgramFailed, why)),
         };
@@ -111,7 +111,7 @@ impl Course {
         {
             return Ok(over);
         }
-        self.judge_artefacts(told, &artefacts, &mut sayings);
+        judge_artefacts(told, &artefacts, &mut sayings);
         let mut commit = None;
         if let Some(collected) = &collected
             && !collected.changes.is_empty()
@@ -134,22 +134,6 @@ impl Course {
             report: (!sayings.reports.is_empty()).then_some(report),
             verdicts: sayings.verdicts,
         })))
-    }
-
-    /// The result: what was handed in by the run's socket, else what the program left.
-    fn result(&self, told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>) -> Result<String, String> {
-        if let Some(result) = handed {
-            return Ok(result);
-        }
-        let found = runner::result(&told.job, steps.folder, ended.start, &ended.outcome);
-        found.map(|result| result.text).map_err(|none| {
-            let step = Step::Program(ended.start);
-            let said = match none {
-                runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(steps.folder, step),
-                _ => String::new(),
-            };
-            format!("{none}{said}")
-        })
     }
 
     fn schemas(&self, told: &Told) -> Result<Vec<Option<serde_json::Value>>, Problem> {
@@ -184,7 +168,9 @@ impl Course {
             let outcome = match end {
                 StepEnd::Ended(outcome) => outcome,
                 StepEnd::Over(outcome) => {
-                    outcome.iter().for_each(|outcome| tally.judge(outcome));
+                    if let Some(outcome) = outcome {
+                        tally.judge(&outcome);
+                    }
                     return Ok(Some(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => {
@@ -214,15 +200,6 @@ impl Course {
             }
         }
         Ok(None)
-    }
-
-    fn judge_artefacts(&self, told: &Told, artefacts: &[ArtefactRef], sayings: &mut Sayings) {
-        for (check, place) in told.job.checks.iter().zip(0..) {
-            if let Some(Acceptance::Artefact(rule)) = check {
-                let judged = runner::judge_artefact(rule, artefacts);
-                sayings.say(place, judged.met, &judged.said);
-            }
-        }
     }
 
     /// Stores the commit, signed with the agent's key, and keeps diff and bundle.
@@ -317,6 +294,31 @@ impl Course {
             tracing::debug!(%work, "what the criteria say of the base was not recorded: {problem}");
         }
         Ok(())
+    }
+}
+
+/// The result: what was handed in by the run's socket, else what the program left.
+fn result(told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>) -> Result<String, String> {
+    if let Some(result) = handed {
+        return Ok(result);
+    }
+    let found = runner::result(&told.job, steps.folder, ended.start, &ended.outcome);
+    found.map(|result| result.text).map_err(|none| {
+        let step = Step::Program(ended.start);
+        let said = match none {
+            runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(steps.folder, step),
+            _ => String::new(),
+        };
+        format!("{none}{said}")
+    })
+}
+
+fn judge_artefacts(told: &Told, artefacts: &[ArtefactRef], sayings: &mut Sayings) {
+    for (check, place) in told.job.checks.iter().zip(0..) {
+        if let Some(Acceptance::Artefact(rule)) = check {
+            let judged = runner::judge_artefact(rule, artefacts);
+            sayings.say(place, judged.met, &judged.said);
+        }
     }
 }
 
