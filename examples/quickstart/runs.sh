@@ -6,7 +6,7 @@ hindrance() {
     for tool in git ssh-keygen; do
         command -v $tool >/dev/null 2>&1 || { echo "$tool is not here: apt-get install git openssh-client"; return; }
     done
-    agentctl doctor --no-color 2>/dev/null >"$try/doctor" || true
+    agentctl doctor --no-color >"$try/doctor" 2>&1 || true
     grep -q '^confinement *ok .*strict works' "$try/doctor" && grep -q '^git of runs *ok' "$try/doctor" && return
     sed -n -e '/^confinement: /,/^$/p' -e '/^git of runs: /,/^$/p' "$try/doctor" >"$try/why-not"
     [ -s "$try/why-not" ] || grep -E '^(confinement|git of runs) ' "$try/doctor" >"$try/why-not" || true
