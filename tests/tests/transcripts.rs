@@ -212,7 +212,12 @@ impl Host {
         let config = host.folder.join("agentd.toml");
         std::fs::write(&config, "[limits]\nbackoff = \"200ms\"\n[runs]\nmin_free_percent = 0\n")?;
         let mut daemon = host.command("agentd");
-        daemon.arg("--config").arg(config).arg("--state").arg(host.folder.join("state")).env("NOTIFY_SOCKET", host.folder.join("notify"));
+        daemon
+            .arg("--config")
+            .arg(config)
+            .arg("--state")
+            .arg(host.folder.join("state"))
+            .env("NOTIFY_SOCKET", host.folder.join("notify"));
         host.daemon = Some(daemon.stdout(Stdio::null()).stderr(log).spawn().context("agentd cannot be started")?);
         let mut message = [0; 64];
         let count = told.recv(&mut message).with_context(|| {

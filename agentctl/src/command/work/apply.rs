@@ -142,9 +142,10 @@ impl Args {
         let ids = vec![made.unwrap_or(&commit.id).to_owned()];
         context.out.show(&told, &ids, |out| out.line(plain(&words)))?;
         match applied {
-            Applied::Forward | Applied::Branch => context
-                .out
-                .hint(format!("agentctl agent signers {} > FILE, for git log --show-signature to verify it", run.agent)),
+            Applied::Forward | Applied::Branch => context.out.hint(format!(
+                "agentctl agent signers {} > FILE, for git log --show-signature to verify it",
+                run.agent
+            )),
             Applied::Staged => context.out.hint("git diff --cached, then git commit"),
             Applied::Files => {
                 context.out.note("it began from files that are not committed: these were changed, no commit was made");
