@@ -66,6 +66,12 @@ runs_live() {
     return 1
 }
 
+# In a folder that everybody may write to, somebody else could have been there first.
+if [ -L "$try" ] || [ -n "$(find "$try" -maxdepth 0 ! -user "$(id -u)" 2>/dev/null || true)" ]; then
+    echo "$try is not yours: remove it, or set TMPDIR" >&2
+    exit 1
+fi
+[ ! -f "$try/bin.path" ] || PATH=$(cat "$try/bin.path"):$PATH
 stop
 rm -rf "$try"
 if [ -n "$clean" ]; then
@@ -73,6 +79,13 @@ if [ -n "$clean" ]; then
     exit 0
 fi
 mkdir -p "$try"
+if ! passable "$bin/agentd-shim"; then
+    # The users of runs must reach the shim too, which no path through root's home lets them.
+    mkdir -p "$try/bin"
+    for program in agentd agentctl agentd-launch agentd-shim; do cp "$bin/$program" "$try/bin/"; done
+    bin=$try/bin
+    PATH=$bin:$PATH
+fi
 trap 'status=$?; [ $status -eq 0 ] || { echo "the tour ended early; the logs are in $try" >&2; stop; }' EXIT
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -88,6 +101,7 @@ run() {
 }
 
 say "1. A private daemon: its own directory, its own sockets"
+echo "$bin" >"$try/bin.path"
 # On a nearly full disk no run begins; the tour needs little.
 printf '[limits]\nbackoff = "300ms"\n\n[runs]\nmin_free_percent = 1\n' >"$try/agentd.toml"
 start_daemon() {

@@ -50,14 +50,14 @@ impl Args {
         for name in &names {
             let view: AgentView = read(&agents.show(name.as_str()).await?)?;
             let keys = agent_keys::of(context, &view).await?;
-            signers.extend(keys.into_iter().map(|had| signer(&view, had)));
+            signers.extend(keys.iter().map(|had| signer(&view, had)));
         }
         let lines: Vec<String> = signers.iter().map(line).collect();
         context.out.show(&signers, &lines, |out| lines.iter().try_for_each(|line| out.line(line)))
     }
 }
 
-fn signer(view: &AgentView, had: Had) -> Signer {
+fn signer(view: &AgentView, had: &Had) -> Signer {
     // As in the author of its commits.
     let rest = view.agent_id.strip_prefix("spiffe://").unwrap_or(&view.agent_id);
     let trust_domain = rest.split('/').next().unwrap_or(rest);
