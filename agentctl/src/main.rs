@@ -11,6 +11,7 @@
 )]
 
 mod agent_key;
+mod agent_keys;
 mod ambient;
 mod apply;
 mod artefact;

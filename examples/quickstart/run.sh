@@ -1,6 +1,7 @@
 #!/bin/sh
-# The main job on real input: a private daemon, two agents as real programs, works over a real source tree, judged, and
-# a ledger that verifies. Needs neither root nor a bus nor systemd.
+# The main job on real input: a private daemon, two agents as real programs, works over a real source tree, judged; four
+# agents that the daemon starts and confines itself, on a real git repository; a kill -9; and a ledger that verifies. Needs
+# neither root nor a bus nor systemd; without bubblewrap it says what is skipped.
 #
 # usage: run.sh [--bin DIR] [--root TREE] [--clean]
 set -eu
@@ -18,25 +19,59 @@ while [ $# -gt 0 ]; do
     esac
 done
 
+umask 022
 try=$here/target/quickstart
-socket=$try/state/run/control.sock
-# The path of a unix socket has at most 107 bytes.
-[ ${#socket} -le 100 ] || try=${TMPDIR:-/tmp}/agentd-quickstart-$(id -u)
+# Root's daemon gives each run a user of its own, who must be able to pass the folders above.
+passable() {
+    [ "$(id -u)" = 0 ] || return 0
+    place=$1
+    while [ "$place" != / ]; do
+        [ ! -e "$place" ] || [ -n "$(find "$place" -maxdepth 0 -perm -001)" ] || return 1
+        place=$(dirname "$place")
+    done
+}
+# The path of a unix socket has at most 107 bytes, and those of runs have some more than the daemon's.
+[ ${#try} -le 48 ] && passable "$try" || try=${TMPDIR:-/tmp}/agentd-quickstart-$(id -u)
 PATH=$bin:$PATH
 export AGENTD_STATE=$try/state AGENTD_ADDRESS=$try/state/run/control.sock XDG_CONFIG_HOME=$try/config XDG_STATE_HOME=$try/cli
 
-# Ends what an earlier run of this script left behind, by the ids that it wrote down.
+# Ends one process that this script started, by the id that it wrote down.
+end() {
+    pid=$(cat "$1")
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" || true) in *"$try"* | *agentd* | *agentctl*) kill "$pid" 2>/dev/null || true ;; esac
+    tries=0
+    while kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+    rm -f "$1"
+}
+
+# Ends what an earlier run of this script left behind. Runs outlive their daemon, so that it is asked to end them first.
 stop() {
-    for file in "$try"/*.pid; do
-        [ -f "$file" ] || continue
-        pid=$(cat "$file")
-        case $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" || true) in *"$try"* | *agentd* | *agentctl*) kill "$pid" 2>/dev/null || true ;; esac
+    if [ -f "$try/agentd.pid" ] && command -v agentctl >/dev/null 2>&1; then
+        for agent in fixer shortcut nosy patient; do agentctl agent suspend "$agent" --reason 'the tour is over' -q >/dev/null 2>&1 || true; done
         tries=0
-        while kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
-        rm -f "$file"
+        while runs_live && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+    fi
+    for file in "$try"/*.pid; do
+        [ ! -f "$file" ] || end "$file"
     done
 }
 
+# Whether a shim, the parent of a run, still lives below our state.
+runs_live() {
+    for started in "$try"/state/runs/*/*/started.json; do
+        [ -f "$started" ] && [ ! -f "${started%/*}/outcome.json" ] || continue
+        pid=$(sed 's/.*"shim": *\([0-9]*\).*/\1/' "$started")
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null || true)" != agentd-shim ] || return 0
+    done
+    return 1
+}
+
+# In a folder that everybody may write to, somebody else could have been there first.
+if [ -L "$try" ] || [ -n "$(find "$try" -maxdepth 0 ! -user "$(id -u)" 2>/dev/null || true)" ]; then
+    echo "$try is not yours: remove it, or set TMPDIR" >&2
+    exit 1
+fi
+[ ! -f "$try/bin.path" ] || PATH=$(cat "$try/bin.path"):$PATH
 stop
 rm -rf "$try"
 if [ -n "$clean" ]; then
@@ -44,23 +79,44 @@ if [ -n "$clean" ]; then
     exit 0
 fi
 mkdir -p "$try"
+if ! passable "$bin/agentd-shim"; then
+    # The users of runs must reach the shim too, which no path through root's home lets them.
+    mkdir -p "$try/bin"
+    for program in agentd agentctl agentd-launch agentd-shim; do cp "$bin/$program" "$try/bin/"; done
+    bin=$try/bin
+    PATH=$bin:$PATH
+fi
 trap 'status=$?; [ $status -eq 0 ] || { echo "the tour ended early; the logs are in $try" >&2; stop; }' EXIT
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
+# Shows a command as one would type it, with paths from the top of this tree, and runs it.
+run() {
+    shown=
+    for word in "$@"; do
+        case $word in *[!A-Za-z0-9_./:=,@%+-]*) word="'$word'" ;; esac
+        shown="$shown ${word#"$here"/}"
+    done
+    printf '$%s\n' "$shown"
+    "$@"
+}
 
 say "1. A private daemon: its own directory, its own sockets"
-printf '[limits]\nbackoff = "300ms"\n' >"$try/agentd.toml"
-AGENTD_CONFIG=$try/agentd.toml agentd >"$try/agentd.log" 2>&1 &
-echo $! >"$try/agentd.pid"
-tries=0
-until agentctl status -q >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    kill -0 "$(cat "$try/agentd.pid")" 2>/dev/null || { cat "$try/agentd.log" >&2; exit 1; }
-    [ $tries -lt 200 ] || { echo "the daemon does not answer; see $try/agentd.log" >&2; exit 1; }
-    sleep 0.05
-done
-echo "agentd runs (pid $(cat "$try/agentd.pid")), state in $try/state"
+echo "$bin" >"$try/bin.path"
+# On a nearly full disk no run begins; the tour needs little.
+printf '[limits]\nbackoff = "300ms"\n\n[runs]\nmin_free_percent = 1\n' >"$try/agentd.toml"
+start_daemon() {
+    AGENTD_CONFIG=$try/agentd.toml agentd >>"$try/agentd.log" 2>&1 &
+    echo $! >"$try/agentd.pid"
+    tries=0
+    until agentctl status -q >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        kill -0 "$(cat "$try/agentd.pid")" 2>/dev/null || { cat "$try/agentd.log" >&2; exit 1; }
+        [ $tries -lt 200 ] || { echo "the daemon does not answer; see $try/agentd.log" >&2; exit 1; }
+        sleep 0.05
+    done
+    echo "agentd runs (pid $(cat "$try/agentd.pid")), state in $try/state"
+}
+start_daemon
 
 say "2. Two agents: each has a key of its own and proves that it has it"
 run agentctl agent enroll surveyor --skill survey --description "plain shell, under agentctl agent serve"
@@ -114,10 +170,13 @@ say "7. What the agents have done"
 run agentctl history surveyor
 run agentctl history reader
 
-say "8. The ledger verifies; nobody has to take our word for it"
+. "$here/examples/quickstart/runs.sh"
+show_runs
+
+say "13. The ledger verifies; nobody has to take our word for it"
 run agentctl ledger verify --deep
 
-say "9. One byte changed, in a copy: verify names the event"
+say "14. One byte changed, in a copy: verify names the event"
 agentctl ledger backup "$try/copy.db" -q >/dev/null
 "$here/examples/quickstart/flip.sh" "$try/copy.db" '"reason":"rejected'
 if run agentctl ledger verify "$try/copy.db"; then
@@ -128,7 +187,7 @@ fi
 say "no model used, 0.00 USD"
 cat <<TEXT
 
-The daemon and both agents are still running. Type next:
+The daemon and the agents are still running. Type next:
   export AGENTD_ADDRESS=$AGENTD_ADDRESS PATH=$bin:\$PATH
   agentctl submit 'Count once more' --skill survey --inputs '{"root":"$root","task":"inventory"}' --wait
   agentctl why $(sed -n 5p "$try/ids")

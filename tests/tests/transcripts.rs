@@ -1,8 +1,8 @@
 //! The pages of `docs/cli/` are executed: every `$` line runs against a daemon of the page's own, and what it prints
 //! must be what the page shows.
 //!
-//! A page begins with `<!-- setup: empty -->` or `<!-- setup: two-agents -->`, and `<!-- commands: why, work why -->`
-//! with the commands that it is about. In its `console` blocks a line `$ …` is run by sh; the lines below it are what
+//! A page begins with `<!-- setup: empty -->`, `<!-- setup: two-agents -->` or `<!-- setup: fixer -->`, and
+//! `<!-- commands: why, work why -->` with the commands that it is about. In its `console` blocks a line `$ …` is run by sh; the lines below it are what
 //! it prints on stdout and stderr together, `(exit N)` last where it fails. `[..]` stands for any text within a line, a
 //! line `...` for any number of lines. The commands of a page share one empty directory.
 
@@ -122,6 +122,10 @@ fn read(name: &str, text: &str) -> Result<Page> {
 }
 
 fn execute(page: &Page) -> Result<()> {
+    if page.setup == "fixer" && !confines() {
+        eprintln!("{} is not executed: agentd starts no agent here; agentctl doctor says why", page.name);
+        return Ok(());
+    }
     let host = Host::start(&page.name)?;
     host.set_up(&page.setup)?;
     for step in &page.steps {
@@ -138,6 +142,13 @@ fn execute(page: &Page) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether runs can be confined here as agents ask for it by default.
+fn confines() -> bool {
+    let probe = Command::new(binaries().join("agentctl")).args(["doctor", "--no-color"]).output();
+    let told = probe.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    told.lines().any(|line| line.starts_with("confinement ") && line.contains("level strict works"))
 }
 
 /// Whether the printed lines are what the page shows.
@@ -197,8 +208,16 @@ impl Host {
         told.set_read_timeout(Some(READY))?;
         let mut host = Self { folder, daemon: None, agents: std::cell::RefCell::default() };
         let log = std::fs::File::create(host.folder.join("agentd.log"))?;
+        // Runs begin on a nearly full disk too, and a second attempt does not wait long.
+        let config = host.folder.join("agentd.toml");
+        std::fs::write(&config, "[limits]\nbackoff = \"200ms\"\n[runs]\nmin_free_percent = 0\n")?;
         let mut daemon = host.command("agentd");
-        daemon.arg("--state").arg(host.folder.join("state")).env("NOTIFY_SOCKET", host.folder.join("notify"));
+        daemon
+            .arg("--config")
+            .arg(config)
+            .arg("--state")
+            .arg(host.folder.join("state"))
+            .env("NOTIFY_SOCKET", host.folder.join("notify"));
         host.daemon = Some(daemon.stdout(Stdio::null()).stderr(log).spawn().context("agentd cannot be started")?);
         let mut message = [0; 64];
         let count = told.recv(&mut message).with_context(|| {
@@ -212,12 +231,14 @@ impl Host {
     }
 
     /// `empty` is a fresh host. `two-agents` has counter (skill count, answers JSON) and writer (skill text, answers a sentence),
-    /// both served.
+    /// both served. `fixer` has the agent of `examples/agents/fixer`, which agentd starts, and the repository `shop` of
+    /// the tour.
     fn set_up(&self, setup: &str) -> Result<()> {
         match setup {
             "empty" => return Ok(()),
             "two-agents" => {}
-            other => bail!("there is no setup {other:?}: empty or two-agents"),
+            "fixer" => return self.fixer(),
+            other => bail!("there is no setup {other:?}: empty, two-agents or fixer"),
         }
         for (name, skill, answer) in [
             ("counter", "count", r#"cat >/dev/null; echo "looking" >&2; echo '{"files":12}'"#),
@@ -229,6 +250,21 @@ impl Host {
             serve.args(["agent", "serve", name, "--", "sh", "-c", answer]);
             let log = std::fs::File::create(self.folder.join(format!("{name}.log")))?;
             self.agents.borrow_mut().push(serve.stdout(Stdio::null()).stderr(log).spawn()?);
+        }
+        Ok(())
+    }
+
+    fn fixer(&self) -> Result<()> {
+        let examples = root().canonicalize()?.join("examples");
+        let lines = [
+            format!("cp -R {0}/quickstart/shop {0}/agents/fixer .", examples.display()),
+            "git config --global user.name Person && git config --global user.email person@example.org".to_owned(),
+            "git -C shop init -q -b main && git -C shop add . && git -C shop commit -q -m 'a shop'".to_owned(),
+            "agentctl agent enroll --file fixer/agent.toml --quiet".to_owned(),
+        ];
+        for line in lines {
+            let printed = self.run(&line)?;
+            ensure!(printed.is_empty() || printed.trim() == "fixer", "{line}: {printed}");
         }
         Ok(())
     }

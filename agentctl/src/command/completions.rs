@@ -66,6 +66,7 @@ fn kind(path: &str, name: &str) -> Option<Kind> {
         "name" if matches!(path, "agent enroll" | "schedule add" | "slo set") => None,
         "name" if path.starts_with("slo ") => Some(Kind::Objectives),
         "name" => Some(Kind::Agents),
+        "names" if verb == "signers" => Some(Kind::Agents),
         _ => None,
     }
 }
@@ -130,6 +131,7 @@ mod tests {
             ("retry", Some(Kind::Past)),
             ("history", Some(Kind::Agents)),
             ("agent show", Some(Kind::Agents)),
+            ("agent signers", Some(Kind::Agents)),
             ("agent enroll", None),
             ("schedule pause", Some(Kind::Schedules)),
             ("schedule add", None),

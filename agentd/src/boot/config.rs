@@ -214,13 +214,13 @@ impl Config {
             if (least..=most).contains(&value) {
                 Ok(())
             } else {
-                Err(anyhow!("limits.{name} {value} is outside {least} to {most}"))
+                Err(anyhow!("{name} {value} is outside {least} to {most}"))
             }
         };
         within("max_attempts", u64::from(limits.max_attempts), 1, 100)?;
-        lasts("lease", limits.lease, 5_000, 3_600_000)?;
-        lasts("backoff", limits.backoff, 1, 86_400_000)?;
-        lasts("max_backoff", limits.max_backoff, limits.backoff.as_ms(), 86_400_000)?;
+        lasts("limits.lease", limits.lease, 5_000, 3_600_000)?;
+        lasts("limits.backoff", limits.backoff, 1, 86_400_000)?;
+        lasts("limits.max_backoff", limits.max_backoff, limits.backoff.as_ms(), 86_400_000)?;
         within("judged_works", limits.judged_works, 1, 1_000)?;
         within("skill_bound_percent", u64::from(limits.skill_bound_percent), 0, 100)?;
         within("failures_in_a_row", u64::from(limits.failures_in_a_row), 1, 1_000)?;

@@ -12,6 +12,7 @@ pub(crate) mod revoke_key;
 pub(crate) mod rotate_key;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod signers;
 pub(crate) mod skills;
 pub(crate) mod suspend;
 
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     History(history::Args),
     /// Show or set the skills of an agent
     Skills(skills::Args),
+    /// Print the keys of agents as an allowed_signers file, for git and ssh-keygen
+    Signers(signers::Args),
     /// Give an agent a new key; the old one is not valid from then on
     RotateKey(rotate_key::Args),
     /// Revoke the key of an agent; it needs a new one to go on
@@ -50,5 +53,5 @@ pub(crate) enum Command {
 }
 
 dispatch!(Command {
-    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills RotateKey RevokeKey Serve
+    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills Signers RotateKey RevokeKey Serve
 });

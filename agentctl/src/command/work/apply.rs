@@ -2,21 +2,19 @@
 
 use std::path::PathBuf;
 
-use agentd_schemas::document::request::EventFilter;
 use agentd_schemas::document::workspace::ContentKind;
-use agentd_schemas::event::{CommitRef, EventData};
-use agentd_schemas::key::openssh::PublicKey;
-use agentd_schemas::view::{AgentView, PageOfEvents, RunView, WorkView};
+use agentd_schemas::event::CommitRef;
+use agentd_schemas::view::{AgentView, RunView, WorkView};
 
+use crate::agent_keys;
 use crate::apply::incoming::Named;
 use crate::apply::{self, Applied, Way};
 use crate::artefact::{self, BUNDLE, DIFF};
 use crate::content::keep;
-use crate::context::{Context, document, read};
+use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::git::repository::Repository;
 use crate::output::plain;
-use crate::story;
 
 /// Take the result of a work into your repository
 ///
@@ -68,7 +66,8 @@ impl Args {
             Failure::usage(format!("where work {short} was submitted from is not known")).hint("--repo PATH names it")
         })?;
         let repository = Repository::open(&place)?;
-        let keys = keys(context, run).await?;
+        let agent: AgentView = read(&context.agents().await?.show(run.agent.as_str()).await?)?;
+        let keys: Vec<_> = agent_keys::of(context, &agent).await?.into_iter().map(|had| had.key).collect();
         let file = artefact::fetch(context, run, bundle).await?;
         let of = format!("{short}, attempt {}", run.id.attempt);
         let named = Named { commit: &commit.id, base, keys: &keys, of: &of };
@@ -143,6 +142,10 @@ impl Args {
         let ids = vec![made.unwrap_or(&commit.id).to_owned()];
         context.out.show(&told, &ids, |out| out.line(plain(&words)))?;
         match applied {
+            Applied::Forward | Applied::Branch => context.out.hint(format!(
+                "agentctl agent signers {} > FILE, for git log --show-signature to verify it",
+                run.agent
+            )),
             Applied::Staged => context.out.hint("git diff --cached, then git commit"),
             Applied::Files => {
                 context.out.note("it began from files that are not committed: these were changed, no commit was made");
@@ -162,33 +165,4 @@ fn word(applied: &Applied) -> &'static str {
         Applied::Files => "files",
         Applied::Branch => "branch",
     }
-}
-
-/// Every key that the agent of a run has had: a result stays its own after a rotation.
-async fn keys(context: &Context, run: &RunView) -> Result<Vec<PublicKey>, Failure> {
-    let agent: AgentView = read(&context.agents().await?.show(run.agent.as_str()).await?)?;
-    let mut keys: Vec<PublicKey> = agent.public_key.parse().into_iter().collect();
-    let filter = EventFilter {
-        subject: Some("agent".to_owned()),
-        id: Some(run.agent.to_string()),
-        event_type: Some("KeyRotated".to_owned()),
-        limit: Some(1000),
-        ..EventFilter::default()
-    };
-    let enrolled = EventFilter { event_type: Some("AgentEnrolled".to_owned()), ..filter.clone() };
-    let ledger = context.ledger().await?;
-    for filter in [enrolled, filter] {
-        // Who may not read the agent's events has its key of now.
-        let Ok(page) = ledger.events(&document(&filter)?).await else { continue };
-        let page: PageOfEvents = read(&page)?;
-        for event in page.events.iter().filter_map(|event| story::tell(&event.body)?.event) {
-            let key = match &event.data {
-                EventData::AgentEnrolled(enrolled) => &enrolled.public_key,
-                EventData::KeyRotated(rotated) => &rotated.to,
-                _ => continue,
-            };
-            keys.extend(key.parse::<PublicKey>());
-        }
-    }
-    Ok(keys)
 }

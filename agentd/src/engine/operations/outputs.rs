@@ -40,7 +40,7 @@ impl Engine {
         });
         let stored = stored.await.map_err(Problem::internal)?.map_err(|refused| {
             Problem::new(Code::TooLarge, format!("the {} content was not taken: {refused}", kind.as_str()))
-                .hint("hand in less, or ask an operator for limits.max_upload and room on the disk")
+                .hint("hand in less, or ask an operator for runs.max_upload and room on the disk")
         })?;
         Ok(UploadedView { sha256: stored.sha256, bytes: stored.bytes })
     }
