@@ -38,7 +38,7 @@ fn a_program_outlives_its_daemon_and_the_next_daemon_completes_the_same_attempt(
         scene.crash();
         assert_eq!(scene.shim(&id, "program"), shim);
         assert_eq!(scene.shells(&id), before, "the program goes on");
-        assert_eq!(scene.work(&id)["state"], "running");
+        scene.eventually("the work to run", || (scene.work(&id)["state"] == "running").then_some(()));
         let_go(&scene, &id, 1);
         let work = scene.until(&id, "completed");
         assert_eq!(work["runs"].as_array().unwrap().len(), 1, "{work:#}");
