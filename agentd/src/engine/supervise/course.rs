@@ -20,6 +20,7 @@ use crate::domain::Command;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
 use crate::engine::doors::OpenDoor;
+use crate::ledger::load;
 use crate::policy::Caller;
 use crate::runner::{self, Context, Folder, Step};
 use crate::sys::children::Held;
@@ -260,7 +261,7 @@ impl Course {
             if let Some(conclusion) = ended_badly(&outcome) {
                 return Ok(Err(conclusion));
             }
-            if !self.waits() {
+            if !self.waits() && !self.waited_when(&outcome)? {
                 return Ok(Ok(Ended { start, outcome }));
             }
             let left = runner::result(&told.job, steps.folder, start, &outcome);
@@ -277,6 +278,15 @@ impl Course {
     fn waits(&self) -> bool {
         let live = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run);
         live.is_some_and(|live| live.waiting.is_some())
+    }
+
+    /// Whether it waited when its program ended. It may have been told to go on before anybody looked, and its program may
+    /// have been started again since.
+    fn waited_when(&self, ended: &Outcome) -> Result<bool, Problem> {
+        self.engine.0.readers.with(|conn| {
+            let waited = load::pauses::waited_at(conn, self.run.work, self.run.fence.n, ended.at);
+            waited.map_err(Problem::internal)
+        })
     }
 
     /// Waits until the run may go on; `false` when it is over instead.
