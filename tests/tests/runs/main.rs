@@ -5,7 +5,11 @@
 //! launcher that can be held or made to die at any step.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
 
+mod content;
 mod crashes;
+mod keeping;
+mod orders;
 mod programs;
 mod scene;
+mod together;
 mod whole_way;

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long a run may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whose rights the daemon has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,16 +71,16 @@ impl Scene {
         let scratch = Scratch::new();
         let (daemon, mark) = (Daemon::prepared(Settings::default()), format!("agentd-e2e-{process}-{count}-x"));
         let mut scene = Self { daemon, scratch, uid, mark };
-        for folder in ["", "bin", "home", "own", "agents", "repo"] {
+        for folder in ["", "bin", "ctl", "home", "own", "agents", "repo"] {
             fs::create_dir_all(scene.path(folder)).unwrap();
             fs::set_permissions(scene.path(folder), Permissions::from_mode(0o755)).unwrap();
             scene.give(&scene.path(folder));
         }
-        for name in ["agentd", "agentctl", "agentd-launch", "agentd-shim"] {
-            if fs::hard_link(binary(name), scene.bin(name)).is_err() {
-                fs::copy(binary(name), scene.bin(name)).unwrap();
-            }
+        for name in ["agentd", "agentd-launch", "agentd-shim"] {
+            link(name, &scene.bin(name));
         }
+        // Apart from them: programs may see it, and never the folder of the shim.
+        link("agentctl", &scene.path("ctl/agentctl"));
         let there = scene.path("own");
         let launcher = LAUNCHER.replace("THERE", there.to_str().unwrap());
         let launcher = launcher.replace("BIN", scene.path("bin").to_str().unwrap());
@@ -171,10 +171,18 @@ impl Scene {
     }
 
     pub(crate) fn agentctl_as(&self, uid: Option<u32>, arguments: &[&str]) -> Output {
-        let mut command = self.command_as(uid, self.bin("agentctl").to_str().unwrap());
+        let mut command = self.command_as(uid, self.path("ctl/agentctl").to_str().unwrap());
         command.env("AGENTD_ADDRESS", self.daemon.control_socket()).env("AGENTD_STATE", self.daemon.state());
         command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
         command.args(arguments).output().unwrap()
+    }
+
+    /// Lets other users in at the operators' door, as it is where agentd is the system's.
+    pub(crate) fn open_to_others(&self) {
+        let state = self.daemon.state();
+        for (path, mode) in [(state.clone(), 0o711), (state.join("run"), 0o711), (self.daemon.control_socket(), 0o666)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
     }
 
     /// `agentctl`, which must succeed; what it printed.
@@ -226,9 +234,16 @@ impl Scene {
 
     /// Enrols an agent by lines of its document.
     pub(crate) fn enrol(&self, name: &str, lines: &str) {
+        self.enrol_as(self.uid, name, lines);
+    }
+
+    pub(crate) fn enrol_as(&self, uid: Option<u32>, name: &str, lines: &str) {
         let document = self.path("agents").join(name).join("agent.toml");
         self.write(&document, &format!("name = {name:?}\nskills = [{name:?}]\n{lines}\n"));
-        self.told(&["agent", "enroll", "--file", document.to_str().unwrap()]);
+        let arguments = ["agent", "enroll", "--file", document.to_str().unwrap()];
+        self.taken(&self.agentctl_as(uid, &arguments), &arguments);
+        // Who is on probation has one run at a time.
+        self.told(&["agent", "activate", name, "--reason", "known"]);
     }
 
     /// Submits a work for an agent; its id.
@@ -236,6 +251,13 @@ impl Scene {
         let title = format!("for {agent}");
         let arguments = [&["submit", &title, "--skill", agent, "--quiet"], more].concat();
         self.whole(self.told(&arguments).trim())
+    }
+
+    /// The same by another user.
+    pub(crate) fn submit_as(&self, uid: u32, agent: &str) -> String {
+        let arguments = ["submit", "one more", "--skill", agent, "--quiet"];
+        let id = self.taken(&self.agentctl_as(Some(uid), &arguments), &arguments);
+        self.whole(id.trim())
     }
 
     /// The whole id of a work.
@@ -264,7 +286,28 @@ impl Scene {
             if let Some(answer) = ask() {
                 return answer;
             }
-            assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}\n{}", self.daemon.log());
+            assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}\n{}\n{}", self.works(), self.daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Every work and why it is where it is, as far as the daemon answers.
+    fn works(&self) -> String {
+        let listed = self.agentctl(&["work", "list", "--quiet"]);
+        let mut told = String::new();
+        for id in String::from_utf8_lossy(&listed.stdout).lines() {
+            for about in [&["why", id][..], &["work", "show", id]] {
+                told.push_str(&String::from_utf8_lossy(&self.agentctl(about).stdout));
+            }
+        }
+        told
+    }
+
+    /// Something stays so for so many milliseconds.
+    pub(crate) fn throughout(&self, ms: u64, what: &str, mut is_so: impl FnMut() -> bool) {
+        let until = Instant::now() + Duration::from_millis(ms);
+        while Instant::now() < until {
+            assert!(is_so(), "{what}\n{}", self.daemon.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -368,6 +411,12 @@ impl Drop for Scene {
                 }
             }
         }
+    }
+}
+
+fn link(name: &str, to: &Path) {
+    if fs::hard_link(binary(name), to).is_err() {
+        fs::copy(binary(name), to).unwrap();
     }
 }
 
