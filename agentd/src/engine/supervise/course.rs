@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentd_schemas::event::{FailureReason, RunConfinement};
 use agentd_schemas::http::Claim;
 use agentd_schemas::launch::{Ending, LaunchSpec, Outcome, Started, StopCause};
-use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
@@ -319,7 +319,7 @@ impl Course {
             spec_sha256,
         };
         let command = Command::StartRun { run: self.run, confinement: Some(Box::new(confinement)) };
-        if let Err(problem) = self.engine.execute(&self.caller(), command, None).await {
+        if let Err(problem) = self.record(&self.caller(), command).await {
             tracing::debug!(run = %told.job.run, "the start of the run was refused: {problem}");
         }
     }
@@ -339,18 +339,6 @@ impl Course {
     /// The agent, as it acts in its run.
     pub(super) fn caller(&self) -> Caller {
         Caller::agent(self.agent.clone(), self.owner)
-    }
-
-    /// Ends the attempt without a result.
-    pub(super) async fn give_up(&self, reason: FailureReason, message: String) {
-        let command = Command::GiveUpRun { run: self.run, reason, message };
-        match self.engine.execute(&Caller::host(), command, None).await {
-            Ok(_) => {}
-            Err(problem) if problem.code == Code::StaleFence => {}
-            Err(problem) => {
-                tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}")
-            }
-        }
     }
 }
 
