@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 
 use serde_json::{Value, json};
-use zbus::zvariant::Fd;
+use zbus::Fd;
 
 use super::scene::{Scene, Who, can_start};
 

@@ -248,8 +248,8 @@ fn a_daemon_that_dies_at_any_commit_of_a_run_loses_nothing_and_completes_it_once
     for point in COMMITS {
         // The first commit is that of the start, the next are the submit, the claim, the start, the base's verdict, the
         // end of the program, the completion.
-        for nth in 3..=7 {
-            dies_at(&mut scene.daemon, point, nth);
+        for nth in 3..=8 {
+            dies_at(&mut scene.daemon, point, &nth.to_string());
             // Its answer may be lost: the key makes the second one the same.
             let key = format!("{point}-{nth}");
             let submitted = scene.agentctl(&submit(&key));
@@ -277,6 +277,27 @@ fn a_daemon_that_dies_at_any_commit_of_a_run_loses_nothing_and_completes_it_once
     scene.ends_well();
 }
 
+#[test]
+fn a_disk_that_is_full_at_any_commit_of_a_run_holds_it_up_and_costs_no_attempt() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("worker", "", "echo good >value; echo done");
+    // The first commit is that of the start, the second the submit.
+    for nth in 3..=8 {
+        dies_at(&mut scene.daemon, "commit.before", &format!("{nth}=error"));
+        scene.daemon.settings.env.pop();
+        let id = scene.submit("worker", &["--repo", "."]);
+        let work = scene.until(&id, "completed");
+        assert_eq!((&work["attempts"], scene.launches(&id, "program")), (&1.into(), 1), "{nth}: {work:#}");
+        assert!(work["runs"][0]["program"].is_object(), "{nth}: {work:#}");
+        assert!(work["runs"][0]["confinement"].is_object(), "{nth}: {work:#}");
+    }
+    scene.ends_well();
+}
+
 fn submit(key: &str) -> [&str; 9] {
     ["submit", "for worker", "--skill", "worker", "--repo", ".", "--quiet", "--key", key]
 }
@@ -286,7 +307,7 @@ fn is_completed(scene: &Scene, id: &str) -> bool {
     serde_json::from_slice::<Value>(&shown.stdout).is_ok_and(|work| work["state"] == "completed")
 }
 
-fn dies_at(daemon: &mut Daemon, point: &str, nth: u32) {
+fn dies_at(daemon: &mut Daemon, point: &str, nth: &str) {
     daemon.kill();
     daemon.settings.env.push(("AGENTD_FAILPOINT".to_owned(), format!("{point}:{nth}")));
     daemon.run();

@@ -1,5 +1,6 @@
 //! Room on the disk, what is kept and what goes, and what all of it cost.
 
+use agentd_tests::harness::{Tmpfs, is_root, skip};
 use serde_json::Value;
 
 use super::scene::{Scene, Who, can_start};
@@ -8,7 +9,7 @@ use super::scene::{Scene, Who, can_start};
 fn no_run_begins_on_a_disk_that_is_too_full_and_people_are_told_why() {
     let mut scene = Scene::with(Who::Ordinary, "min_free_percent = 90");
     if scene.operator().ask("Host", "Status", &()).unwrap()["disk_free_percent"].as_u64().unwrap() >= 90 {
-        return agentd_tests::harness::skip("the disk is nearly empty");
+        return skip("the disk is nearly empty");
     }
     scene.agent("worker", "", "echo done");
     let id = scene.submit("worker", &[]);
@@ -21,6 +22,35 @@ fn no_run_begins_on_a_disk_that_is_too_full_and_people_are_told_why() {
     scene.daemon.run();
     scene.until(&id, "completed");
     assert!(!scene.told(&["status"]).contains(full));
+    scene.ends_well();
+}
+
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_a_run_holds_its_end_up_and_loses_nothing() {
+    let mut scene = Scene::prepared(Who::Root, "");
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 48)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(scene.daemon.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    scene.daemon.run();
+    scene.agent(
+        "filler",
+        "",
+        "echo made; head -c 1G /dev/zero >big; : >\"$HOME/full\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done",
+    );
+    let id = scene.submit("filler", &["--max-attempts", "1"]);
+    let folder = scene.folder(&id, 1);
+    scene.eventually("a full disk", || folder.join("home/full").exists().then_some(()));
+    // An empty file takes no room.
+    scene.write(&folder.join("home/go"), "");
+    scene.nothing_is_left(&id);
+    assert!(!folder.join("program/outcome.json").exists(), "there is no room to say how it ended");
+    let refused = scene.agentctl(&["submit", &"x".repeat(100_000)]);
+    assert!(!refused.status.success());
+    std::fs::remove_file(folder.join("workspace/big")).unwrap();
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "made");
+    scene.agent("worker", "", "echo done");
+    scene.until(&scene.submit("worker", &[]), "completed");
     scene.ends_well();
 }
 

@@ -55,7 +55,11 @@ fn a_work_that_is_cancelled_while_its_run_is_prepared_never_starts_its_program()
 #[test]
 fn a_work_that_failed_has_another_attempt_that_knows_of_the_first() {
     let mut scene = Scene::new(Who::Ordinary);
-    scene.agent("worker", "", "if grep -q 'the gate is locked'; then echo knows; else echo the gate is locked >&2; exit 1; fi");
+    scene.agent(
+        "worker",
+        "",
+        "if grep -q 'the gate is locked'; then echo knows; else echo the gate is locked >&2; exit 1; fi",
+    );
     let id = scene.submit("worker", &["--max-attempts", "1"]);
     assert_eq!(scene.fails(&id).0, "program_failed");
     scene.told(&["retry", &id, "--reason", "it is open now"]);
@@ -76,8 +80,8 @@ fn speaker(scene: &Scene, name: &str, script: &str) {
 fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_answer() {
     let mut scene = Scene::new(Who::Ordinary);
     speaker(&scene, "patient", "answer=$(agentctl run ask 'do goats count?' --wait) && echo \"told: $answer\"");
-    let asks = "echo once >>starts; if [ -e asked ]; then agentctl run show --json | grep -o 'they do' | head -1; cat starts
-        exit; fi; agentctl run ask 'do goats count?' && : >asked";
+    let asks = "echo once >>starts; if [ ! -e asked ]; then agentctl run ask 'do goats count?' && : >asked; exit; fi
+        while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; agentctl run show --json | grep -o 'they do' | head -1; cat starts";
     speaker(&scene, "brief", asks);
     let ids = ["patient", "brief"].map(|agent| scene.submit(agent, &["--max-attempts", "1"]));
     for id in &ids {
@@ -91,10 +95,16 @@ fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_an
         scene.told(&["work", "answer", id, "they do"]);
     }
     assert_eq!(scene.until(&ids[0], "completed")["runs"][0]["result"], "told: they do");
+    // It runs for the second time, and the first end is none for the next daemon either.
+    scene.eventually("its second start", || {
+        scene.folder(&ids[1], 1).join("program-2/started.json").exists().then_some(())
+    });
+    scene.crash();
+    scene.write(&scene.folder(&ids[1], 1).join("home/go"), "");
     let work = scene.until(&ids[1], "completed");
     assert_eq!(work["attempts"], 1);
     let result = work["runs"][0]["result"].as_str().unwrap();
-    assert!(result.ends_with("once\nonce"), "{result}");
+    assert_eq!(result, "they do\nonce\nonce");
     assert_eq!((scene.launches(&ids[1], "program"), scene.launches(&ids[1], "program-2")), (1, 1));
     scene.ends_well();
 }

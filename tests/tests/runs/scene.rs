@@ -65,6 +65,13 @@ impl Scene {
 
     /// A daemon with more lines in `[runs]`.
     pub(crate) fn with(who: Who, runs: &str) -> Self {
+        let mut scene = Self::prepared(who, runs);
+        scene.daemon.run();
+        scene
+    }
+
+    /// A daemon that does not run yet.
+    pub(crate) fn prepared(who: Who, runs: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let uid = (is_root() && who == Who::Ordinary).then(|| 70_000 + (process * 64 + count) % 5_000);
@@ -99,7 +106,6 @@ impl Scene {
         scene.daemon.settings.env.push(("HOME".to_owned(), home.to_str().unwrap().to_owned()));
         // The log and the configuration are beside the state, and read by the daemon.
         fs::set_permissions(scene.daemon.file("."), Permissions::from_mode(0o755)).unwrap();
-        scene.daemon.run();
         scene
     }
 
@@ -180,7 +186,8 @@ impl Scene {
     /// Lets other users in at the operators' door, as it is where agentd is the system's.
     pub(crate) fn open_to_others(&self) {
         let state = self.daemon.state();
-        for (path, mode) in [(state.clone(), 0o711), (state.join("run"), 0o711), (self.daemon.control_socket(), 0o666)] {
+        for (path, mode) in [(state.clone(), 0o711), (state.join("run"), 0o711), (self.daemon.control_socket(), 0o666)]
+        {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
     }

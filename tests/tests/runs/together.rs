@@ -37,7 +37,11 @@ fn two_runs_on_one_repository_at_the_same_time_never_see_each_other() {
         assert!(result.starts_with(&format!("mine start {id}.1")) && !result.contains(other), "{result}");
         assert!(scene.told(&["work", "diff", id]).contains(&format!("+{id}.1")));
     }
-    assert_eq!(scene.run("git for-each-ref --format='%(refname)'"), "refs/heads/main\n", "the person's own is as it was");
+    assert_eq!(
+        scene.run("git for-each-ref --format='%(refname)'"),
+        "refs/heads/main\n",
+        "the person's own is as it was"
+    );
     scene.ends_well();
 }
 
