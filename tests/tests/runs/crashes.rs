@@ -6,7 +6,8 @@ use std::fs;
 use agentd_tests::harness::Daemon;
 use serde_json::Value;
 
-use super::scene::{Scene, Who, can_start, every_process, everybody, kill};
+use super::scene::{Scene, Who, can_start, everybody, kill};
+use super::seen::every_process;
 
 /// Counts its starts in its workspace, and waits until it may go on.
 const COUNTS: &str = "echo started >>starts; while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done; cat starts";

@@ -11,5 +11,6 @@ mod keeping;
 mod orders;
 mod programs;
 mod scene;
+mod seen;
 mod together;
 mod whole_way;
