@@ -83,7 +83,9 @@ fn the_cost_by_agent_is_the_sum_of_what_the_runs_say() {
     scene.agent("one", "", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo $i");
     scene.agent("two", "", "exit 1");
     let mut ids: Vec<String> = (0..3).map(|_| scene.submit("one", &[])).collect();
-    ids.iter().for_each(|id| drop(scene.until(id, "completed")));
+    for id in &ids {
+        scene.until(id, "completed");
+    }
     ids.push(scene.submit("two", &["--max-attempts", "2"]));
     scene.fails(ids.last().unwrap());
     let rows: Vec<Value> = serde_json::from_str::<Value>(&scene.told(&["cost", "--by", "agent", "--json"]))

@@ -3,7 +3,12 @@
 //!
 //! Each scene has a daemon of its own with the rights of an ordinary user or of root, agents that are small scripts, and a
 //! launcher that can be held or made to die at any step.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on ends there, and waits by a clock of its own"
+)]
 
 mod content;
 mod crashes;

@@ -72,7 +72,7 @@ fn a_work_that_failed_has_another_attempt_that_knows_of_the_first() {
 
 /// Speaks at the run's socket by the agentctl that lies beside the daemon.
 fn speaker(scene: &Scene, name: &str, script: &str) {
-    let paths = format!("sandbox.read_only_paths = [{:?}]", scene.path("ctl"));
+    let paths = format!("sandbox.read_only_paths = ['{}']", scene.path("ctl").display());
     scene.agent(name, &paths, &script.replace("agentctl", scene.path("ctl/agentctl").to_str().unwrap()));
 }
 

@@ -110,8 +110,9 @@ impl Scene {
         let launcher = self.bin("launch");
         let free = if runs.contains("min_free_percent") { "" } else { "min_free_percent = 0\n" };
         self.daemon.settings.config = Some(format!(
-            "[limits]\nbackoff = \"10ms\"\n[runs]\nmax = 4\nlauncher = {launcher:?}\nshim = {:?}\n{free}{runs}\n",
-            self.bin("agentd-shim")
+            "[limits]\nbackoff = \"10ms\"\n[runs]\nmax = 4\nlauncher = '{}'\nshim = '{}'\n{free}{runs}\n",
+            launcher.display(),
+            self.bin("agentd-shim").display()
         ));
     }
 
@@ -201,7 +202,7 @@ impl Scene {
 
     /// Runs a command in the repository, which must succeed.
     pub(crate) fn run(&self, line: &str) -> String {
-        self.run_by(self.command("/bin/sh"), line)
+        Self::run_by(self.command("/bin/sh"), line)
     }
 
     /// The same as whoever runs the tests: ssh-keygen wants a user that has a name.
@@ -209,10 +210,10 @@ impl Scene {
         let mut command = self.command_as(None, "/bin/sh");
         let safe = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*")];
         command.envs(safe);
-        self.run_by(command, line)
+        Self::run_by(command, line)
     }
 
-    fn run_by(&self, mut command: Command, line: &str) -> String {
+    fn run_by(mut command: Command, line: &str) -> String {
         let output = command.args(["-euc", line]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {said}");

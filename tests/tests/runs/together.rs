@@ -29,8 +29,12 @@ fn two_runs_on_one_repository_at_the_same_time_never_see_each_other() {
         git log --all --format=%s | sort | tr '\\n' ' '; cat value; ls /run /tmp /home 2>/dev/null | tr '\\n' ' '";
     scene.agent("pair", "limits.max_concurrency = 2", writes);
     let ids = [(); 2].map(|()| scene.submit("pair", &["--repo", "."]));
-    ids.iter().for_each(|id| scene.until_workspace_has(id, "up"));
-    ids.iter().for_each(|id| let_go(&scene, id));
+    for id in &ids {
+        scene.until_workspace_has(id, "up");
+    }
+    for id in &ids {
+        let_go(&scene, id);
+    }
     for (id, other) in ids.iter().zip(ids.iter().rev()) {
         let work = scene.until(id, "completed");
         let result = work["runs"][0]["result"].as_str().unwrap();
@@ -96,6 +100,8 @@ fn an_owner_with_many_works_does_not_keep_another_waiting() {
     let operator = scene.operator();
     let done = before.iter().filter(|id| operator.state(id) == "completed").count();
     assert!(done < before.len(), "the late one came before the last of many: {done}");
-    before.iter().for_each(|id| drop(scene.until(id, "completed")));
+    for id in &before {
+        scene.until(id, "completed");
+    }
     scene.ends_well();
 }

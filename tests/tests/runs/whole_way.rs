@@ -75,8 +75,8 @@ fn the_statement_names_what_was_made(scene: &Scene, accepted: &Value) {
     let rows = page["events"].as_array().unwrap();
     let is_end = |row: &&Value| row["body"].as_str().unwrap().contains("\"type\":\"WorkCompleted\"");
     let index = rows.iter().find(is_end).unwrap()["index"].as_u64().unwrap();
-    let blobs = (0..8_u8).filter_map(|slot| operator.call::<Vec<u8>>("Works", "Content", &(index, slot)).ok());
-    let statement = blobs.filter_map(|bytes| Envelope::parse(&bytes).ok()).next().expect("a statement");
+    let mut blobs = (0..8_u8).filter_map(|slot| operator.call::<Vec<u8>>("Works", "Content", &(index, slot)).ok());
+    let statement = blobs.find_map(|bytes| Envelope::parse(&bytes).ok()).expect("a statement");
     let agent: Value = serde_json::from_str(&scene.told(&["agent", "show", "fixer", "--json"])).unwrap();
     let key: PublicKey = agent["public_key"].as_str().unwrap().parse().unwrap();
     let completion = Completion::parse(statement.verify(&key, PAYLOAD_TYPE).unwrap()).unwrap();
