@@ -263,6 +263,9 @@ mod tests {
         let says = |agent: &Candidate, demand: &Demand| able(agent, demand, &defaults).unwrap_err().to_string();
         assert_eq!(says(&agent(), &demand(&["fortran"])), "it lacks the skill fortran");
         assert_eq!(says(&agent(), &Demand { owner: 7, ..demand(&[]) }), "it works for uid 1000 alone");
+        let workspace = Demand { started: true, ..demand(&[]) };
+        assert!(says(&agent(), &workspace).starts_with("the work needs a workspace"));
+        assert!(able(&Candidate { started: true, ..agent() }, &workspace, &defaults).is_ok());
         let paused = Candidate { state: AgentState::Paused, ..agent() };
         assert_eq!(says(&paused, &demand(&[])), "it is paused");
         let other = Demand { agent: Some("other".parse().unwrap()), ..demand(&[]) };

@@ -74,6 +74,14 @@ pub fn open(host: &Host, uid: u32, sha256: &str) -> io::Result<Option<File>> {
     files::open_below(&host.content, Path::new(&format!("{uid}/{sha256}")))
 }
 
+/// A tar archive of nothing, in memory: two blocks of zeros (tar(5)).
+pub fn nothing() -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("nothing", rustix::fs::MemfdFlags::CLOEXEC)?);
+    io::Write::write_all(&mut file, &[0; 1024])?;
+    io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
 /// Opens an artefact by its digest.
 pub fn open_artefact(host: &Host, sha256: &str) -> io::Result<Option<File>> {
     if !is_digest(sha256) {

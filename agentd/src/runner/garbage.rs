@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use agentd_schemas::id::RunId;
 
@@ -75,17 +75,24 @@ fn is_old(touched_s: u64, stays_s: u64, now_s: u64) -> bool {
     now_s >= touched_s.saturating_add(stays_s)
 }
 
-/// Starts the removal of a run's folder, most of which is another user's. The child is to be waited for: 0 is done.
-pub fn remove_run(host: &Host, run: RunId) -> io::Result<Child> {
-    let mut command = Command::new(&host.launch);
-    command.arg("remove").arg("--runs").arg(&host.runs).arg("--run").arg(run.to_string());
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).spawn()
+/// Removes a run's folder, most of which is another user's, and its control groups. One that is gone already is no error.
+pub fn remove_run(host: &Host, run: RunId) -> io::Result<()> {
+    removal(host, run, &[])
 }
 
-/// Removes a run's folder, and waits for it.
-pub fn remove_now(host: &Host, run: RunId) -> io::Result<()> {
-    let status = remove_run(host, run)?.wait()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("the launcher gave up: {status}"))) }
+/// Removes the control groups of a run whose folder stays.
+pub fn remove_groups(host: &Host, run: RunId) -> io::Result<()> {
+    removal(host, run, &["--groups-only"])
+}
+
+fn removal(host: &Host, run: RunId, more: &[&str]) -> io::Result<()> {
+    let mut command = Command::new(&host.launch);
+    command.arg("remove").arg("--runs").arg(&host.runs).arg("--run").arg(run.to_string()).args(more);
+    let done = command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
 }
 
 /// Bytes on disk below a run's folder, as far as they can be seen; links are not followed.

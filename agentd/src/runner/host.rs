@@ -169,9 +169,9 @@ impl Refused {
 }
 
 impl Job {
-    /// Whether there is content to prepare, and so something to collect, judge and seal.
+    /// Whether its workspace is a repository, so that there is something to collect, judge and seal.
     pub fn has_repository(&self) -> bool {
-        self.workspace.as_ref().is_some_and(|workspace| workspace.content.is_some())
+        self.workspace.is_some()
     }
 
     /// The setup command, where there is one.

@@ -80,15 +80,16 @@ pub(super) struct Making<'a> {
 impl Making<'_> {
     fn prepare(mut self) -> Result<LaunchSpec, Refused> {
         let content = self.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref());
-        let content = content.ok_or_else(|| Refused::new("there is no content to prepare a workspace from"))?;
-        let commit = match (content.kind, &content.base) {
+        // Without content it is an archive of nothing.
+        let kind = content.map_or(ContentKind::Tar, |content| content.kind);
+        let commit = match (kind, content.and_then(|content| content.base.as_ref())) {
             (ContentKind::Git, Some(base)) if ObjectFormat::of(base).is_some() => base.as_str(),
             (ContentKind::Git, _) => return Err(Refused::new("the workspace names no commit that it begins with")),
             (ContentKind::Tar, _) => "",
         };
         let workspace = self.places.own(self.folder.workspace(), "/workspace", Access::Write);
         let base = self.places.own(self.folder.base(), "/run/base", Access::Write);
-        let words = [content.kind.as_str(), commit, &branch(self.job), self.job.agent.as_str()].map(str::to_owned);
+        let words = [kind.as_str(), commit, &branch(self.job), self.job.agent.as_str()].map(str::to_owned);
         let mut arguments = vec![text(&workspace)?, text(&base)?];
         arguments.extend(words);
         arguments.extend(self.bounds());

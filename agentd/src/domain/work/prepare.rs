@@ -318,6 +318,59 @@ fn digest(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn prepared(json: serde_json::Value) -> Result<NewWork, Problem> {
+        let none = &mut |_: &str| Err(Problem::new(Code::NotFound, "none"));
+        let works = prepare(vec![serde_json::from_value(json).unwrap()], &Defaults::default(), none);
+        works.map(|mut works| works.remove(0))
+    }
+
+    #[test]
+    fn a_workspace_is_named_by_what_was_handed_in_and_by_no_path() {
+        let work = |workspace: serde_json::Value| prepared(serde_json::json!({ "title": "a", "workspace": workspace }));
+        let content = |kind: &str, base: Option<&str>| serde_json::json!({ "content": { "kind": kind, "sha256": "ab".repeat(32), "bytes": 7, "base": base } });
+        let base = work(content("git", Some(&"c0".repeat(20)))).unwrap().spec.workspace.unwrap();
+        assert_eq!((base.content, base.base.unwrap().len()), (Some(ContentKind::Git), 40));
+        assert!(work(content("tar", None)).is_ok());
+        for (workspace, says) in [
+            (serde_json::json!({ "repository": "/srv/a" }), "opens no path"),
+            (content("git", None), "base is not the id of a commit"),
+            (content("git", Some("HEAD")), "base is not the id of a commit"),
+            (content("tar", Some(&"c0".repeat(20))), "has no base"),
+            (serde_json::json!({ "setup": "x".repeat(MAX_SETUP_BYTES + 1) }), "setup command"),
+        ] {
+            let problem = work(workspace).unwrap_err();
+            assert!(problem.message.contains(says), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn a_criterion_is_in_the_ledger_as_its_digest_and_beside_it_as_it_was_written() {
+        let judge = serde_json::json!({ "command": "make test", "protected_paths": ["tests/**"] });
+        let work = prepared(serde_json::json!({ "title": "a", "acceptance": [{ "person": "owner" }, judge] })).unwrap();
+        let content: WorkContent = serde_json::from_slice(&work.content).unwrap();
+        assert!(content.checks[0].is_none() && content.schemas.is_empty());
+        let sha256 = digest(&serde_json::to_vec(content.checks[1].as_ref().unwrap()).unwrap());
+        assert_eq!(work.spec.acceptance[1], Criterion::Command { sha256 });
+        assert!(super::super::claim::needs_workspace(&work.spec));
+    }
+
+    #[test]
+    fn a_criterion_that_could_judge_nothing_or_reach_out_is_refused() {
+        for (criterion, says) in [
+            (serde_json::json!({ "command": "  " }), "the command has"),
+            (serde_json::json!({ "command": "true", "timeout": "2d" }), "timeout"),
+            (serde_json::json!({ "command": "true", "protected_paths": ["../x"] }), "not a usable pattern"),
+            (serde_json::json!({ "command": "true", "protected_paths": ["/etc"] }), "not a usable pattern"),
+            (serde_json::json!({ "command": "true", "protected_paths": [":(top)x"] }), "not a usable pattern"),
+            (serde_json::json!({ "changes": { "binary": true } }), "judge nothing"),
+            (serde_json::json!({ "files": {} }), "names none"),
+            (serde_json::json!({ "artefact": { "name": "a", "sha256": "abc" } }), "64 lowercase hex"),
+        ] {
+            let problem = prepared(serde_json::json!({ "title": "a", "acceptance": [criterion] })).unwrap_err();
+            assert!(problem.message.contains("acceptance 1: ") && problem.message.contains(says), "{problem:?}");
+        }
+    }
+
     #[test]
     fn a_time_of_nothing_is_refused_by_its_name() {
         for (name, part) in [("timeout", "limits"), ("start_within", "slo"), ("finish_within", "slo")] {

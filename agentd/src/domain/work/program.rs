@@ -49,3 +49,56 @@ pub fn give_up(
 ) -> Decision {
     Ok(recover::end_attempt(work, agent, named, reason, words, env))
 }
+
+#[cfg(test)]
+mod tests {
+    use agentd_schemas::launch::{Ending, Usage};
+
+    use super::*;
+    use crate::domain::fixture;
+
+    fn ended_with(code: i32) -> RunEnded {
+        RunEnded {
+            ending: Ending::Exited(code),
+            stopped: None,
+            usage: Usage::default(),
+            stdout_bytes: 2,
+            stderr_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_program_is_said_once_by_the_host_for_the_owner_and_of_its_own_run() {
+        let named = fixture::named();
+        let facts = ProgramFacts { epoch: 3, ended: false, owner: 1000 };
+        let drafts = ended(Some(facts), &named, &ended_with(1), [b"hi", b""]).unwrap();
+        assert_eq!(fixture::names(&drafts), ["RunEnded"]);
+        let draft = &drafts[0];
+        assert_eq!(draft.run, Some(RunId { work: named.work, attempt: named.attempt }));
+        assert_eq!((draft.epoch, draft.actor.is_some(), draft.on_behalf.is_some()), (Some(3), true, true));
+        assert_eq!(draft.blobs[0].bytes, b"hi");
+        let known = ProgramFacts { ended: true, ..facts };
+        assert!(ended(Some(known), &named, &ended_with(0), [b"", b""]).unwrap().is_empty());
+        assert!(ended(None, &named, &ended_with(0), [b"", b""]).unwrap().is_empty(), "a lease that was never given");
+    }
+
+    #[test]
+    fn the_base_is_judged_once_and_not_when_the_work_is_over() {
+        let work = fixture::work();
+        assert_eq!(fixture::names(&base_judged(&work, false, &[]).unwrap()), ["BaseJudged"]);
+        assert!(base_judged(&work, true, &[]).unwrap().is_empty());
+        let over = WorkFacts { state: agentd_schemas::event::WorkState::Cancelled, ..work };
+        assert!(base_judged(&over, false, &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_run_that_is_over_is_not_given_up_again() {
+        let (work, agent, env) = (fixture::work(), fixture::agent(), fixture::env());
+        let give = |work: &WorkFacts| {
+            give_up(work, &agent, &fixture::named(), FailureReason::OutcomeUnknown, "nobody saw it", &env).unwrap()
+        };
+        assert_eq!(fixture::names(&give(&work)), ["AttemptFailed"]);
+        let over = WorkFacts { state: agentd_schemas::event::WorkState::Cancelled, ..work };
+        assert!(give(&over).is_empty());
+    }
+}

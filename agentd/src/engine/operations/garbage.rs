@@ -77,7 +77,7 @@ fn clear(host: &Host, found: &garbage::Garbage, dry_run: bool) -> GarbageView {
     let mut view = GarbageView { dry_run, ..GarbageView::default() };
     for run in &found.runs {
         let bytes = garbage::folder_bytes(&Folder::of(host, *run));
-        let done = if dry_run { Ok(()) } else { garbage::remove_now(host, *run) };
+        let done = if dry_run { Ok(()) } else { garbage::remove_run(host, *run) };
         note(&mut view, format!("folder of run {run}"), bytes, done);
     }
     for kept in &found.files {

@@ -208,7 +208,7 @@ impl Course {
     /// What was handed in for the workspace.
     fn content(&self, told: &Told) -> Result<Option<File>, String> {
         let Some(content) = told.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref()) else {
-            return Ok(None);
+            return runner::content::nothing().map(Some).map_err(|error| error.to_string());
         };
         match runner::content::open(&self.supervisor.runs.host, told.job.uid_owner, &content.sha256) {
             Ok(Some(file)) => Ok(Some(file)),

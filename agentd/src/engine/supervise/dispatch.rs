@@ -18,6 +18,11 @@ use crate::runner;
 /// How often it is looked for work when nothing happens: a disk that has room again tells nobody.
 const LOOK: Duration = Duration::from_secs(15);
 
+/// When what runs left behind is cleared up after a start, and how often after that.
+const FIRST_CLEARING_MS: u64 = 10 * 60_000;
+/// See above.
+const CLEARING_MS: u64 = 3_600_000;
+
 /// Gives out runs until told to stop. Those under way go on without the daemon.
 pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let Some(supervisor) = engine.0.supervisor.clone() else { return };
@@ -25,8 +30,13 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
     let mut courses = JoinSet::new();
     super::adopt::adopt(&engine, &supervisor, &mut courses);
     let mut turn = 0;
+    let mut clear_at = engine.0.clock.boot_ms() + FIRST_CLEARING_MS;
     while !*stopped.borrow() {
         check_disk(&engine);
+        if engine.0.clock.boot_ms() >= clear_at {
+            clear_at = engine.0.clock.boot_ms() + CLEARING_MS;
+            courses.spawn(clear_up(engine.clone()));
+        }
         let any = match give_out(&engine, &mut turn, &mut courses).await {
             Ok(any) => any,
             Err(problem) => {
@@ -46,6 +56,25 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
     }
     // What is under way lives in its shims, and the next daemon finds it.
     courses.abort_all();
+}
+
+/// Removes what is over its time.
+async fn clear_up(engine: Engine) {
+    match engine.clear_up(false).await {
+        Ok(cleared) => {
+            if !cleared.removed.is_empty() {
+                tracing::info!(
+                    "{} things that runs left behind were cleared up, {} bytes",
+                    cleared.removed.len(),
+                    cleared.bytes
+                );
+            }
+            for failed in cleared.failed {
+                tracing::warn!("not cleared up: {failed}");
+            }
+        }
+        Err(problem) => tracing::warn!("what runs left behind cannot be cleared up: {problem}"),
+    }
 }
 
 /// Notices that too little disk is free for a run to begin, and that there is enough again.

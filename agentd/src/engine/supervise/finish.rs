@@ -152,11 +152,12 @@ impl Course {
             }
             Conclusion::Over => false,
         };
-        if done {
-            let (host, run) = (self.supervisor.runs.host.clone(), told.job.run);
-            blocking(move || runner::garbage::remove_now(&host, run)).await?.unwrap_or_else(|error| {
-                tracing::warn!(%run, "the folder of the run could not be removed: {error}");
-            });
+        let (host, run) = (self.supervisor.runs.host.clone(), told.job.run);
+        let removed = blocking(move || {
+            if done { runner::garbage::remove_run(&host, run) } else { runner::garbage::remove_groups(&host, run) }
+        });
+        if let Err(error) = removed.await? {
+            tracing::warn!(%run, "what is left of the run could not be removed: {error}");
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What was signed: a completion against the run, the terms and the result that it speaks of, and a new key against the
 //! proof that somebody held it. The connection has the tables as they were before the event.
 
-use agentd_schemas::event::{ArtefactRef, Event, EventData, Subject};
+use agentd_schemas::event::{Event, EventData, Subject};
 use agentd_schemas::id::RunId;
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::openssh::PublicKey;
@@ -53,7 +53,8 @@ pub(super) fn check_result(connection: &Connection, event: &Event, carried: &Car
     }
     let Some(envelope) = &carried.envelope else { return Ok(false) };
     let said = opened(connection, event.envelope.index, &run, envelope).map_err(fault)?;
-    let expected = expected(connection, event, named, &run, carried, &said).map_err(fault)?;
+    let artefacts = artefacts(event, carried, &said).map_err(fault)?;
+    let expected = expected(connection, named, &run, artefacts).map_err(fault)?;
     said.check(&expected).map(|()| true).map_err(|error| fault(error.to_string()))
 }
 
@@ -90,28 +91,31 @@ fn opened(connection: &Connection, index: u64, run: &Run, envelope: &[u8]) -> Re
     Completion::parse(payload).map_err(|error| error.to_string())
 }
 
-/// What the statement must say. Of an erased result nothing is known any more, so what it says of it is taken.
-fn expected(
-    connection: &Connection,
-    event: &Event,
-    named: RunId,
-    run: &Run,
-    carried: &Carried,
-    said: &Completion,
-) -> Result<Completion, String> {
-    let submitted = Event::from_bytes(run.submitted.as_bytes()).map_err(|error| error.to_string())?;
-    let EventData::WorkSubmitted(spec) = submitted.data else {
+/// What the statement must be about: the result, and all that the event says the run made. Of an erased result nothing is
+/// known any more, so what the statement says of it is taken.
+fn artefacts(event: &Event, carried: &Carried, said: &Completion) -> Result<Vec<Artefact>, String> {
+    let made = match &event.data {
+        EventData::ResultJudged(data) => data.artefacts.as_slice(),
+        EventData::WorkCompleted(data) => data.artefacts.as_slice(),
+        EventData::AttemptFailed(data) => data.artefacts.as_slice(),
+        _ => &[],
+    };
+    let told = said.artefacts.iter().find(|artefact| artefact.name == "result").map(|artefact| artefact.sha256);
+    let result = carried.result.map(Sha256Digest).or(told).ok_or("it names no result")?;
+    let mut artefacts = vec![Artefact { name: "result".to_owned(), sha256: result }];
+    for each in made {
+        let sha256 = each.sha256.parse().map_err(|error| format!("{error}"))?;
+        artefacts.push(Artefact { name: each.name.clone(), sha256 });
+    }
+    Ok(artefacts)
+}
+
+/// What the statement must say.
+fn expected(connection: &Connection, named: RunId, run: &Run, artefacts: Vec<Artefact>) -> Result<Completion, String> {
+    let event = Event::from_bytes(run.submitted.as_bytes()).map_err(|error| error.to_string())?;
+    let EventData::WorkSubmitted(spec) = event.data else {
         return Err("the work does not begin with its submit".to_owned());
     };
-    let result = match carried.result {
-        Some(sha256) => Some(Artefact { name: "result".to_owned(), sha256: Sha256Digest(sha256) }),
-        None => said.artefacts.iter().find(|artefact| artefact.name == "result").cloned(),
-    };
-    let mut artefacts: Vec<Artefact> = result.into_iter().collect();
-    for made in made(event) {
-        let sha256 = made.sha256.parse().map_err(|error| format!("artefact {}: {error}", made.name))?;
-        artefacts.push(Artefact { name: made.name.clone(), sha256 });
-    }
     Ok(Completion {
         artefacts,
         origin: meta(connection, "origin").map_err(|error| error.to_string())?,
@@ -123,16 +127,6 @@ fn expected(
         acceptance: acceptance_digest(&spec.acceptance).parse().map_err(|error| format!("{error}"))?,
         finished_at: None,
     })
-}
-
-/// What a run made beside its result, as the event names it.
-fn made(event: &Event) -> &[ArtefactRef] {
-    match &event.data {
-        EventData::ResultJudged(data) => &data.artefacts,
-        EventData::WorkCompleted(data) => &data.artefacts,
-        EventData::AttemptFailed(data) => &data.artefacts,
-        _ => &[],
-    }
 }
 
 /// Checks that a new key came with a proof of possession. Whether the event has one.
