@@ -28,7 +28,9 @@ pub(super) fn start(log: &Log) -> anyhow::Result<()> {
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false);
+            .with_target(false)
+            // It would say so on the very stream that takes no word, and panic.
+            .log_internal_errors(false);
         registry.with(layer.with_filter(filter)).init();
     }
     Ok(())

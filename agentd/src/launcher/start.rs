@@ -261,7 +261,9 @@ impl Left {
             if let Err(error) = tree::remove(within, &name)
                 && !self.given_up
             {
-                eprintln!("agentd-launch: warning: {} is left behind: {error}", name.to_string_lossy());
+                // Who would read it may be gone, and the rest is removed all the same.
+                let name = name.to_string_lossy();
+                let _ = writeln!(std::io::stderr(), "agentd-launch: warning: {name} is left behind: {error}");
             }
         }
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use agentd_schemas::launch::{
     CONTROL_SOCKET, LAUNCH_VERSION, LOCK_FILE, OUTCOME_FILE, Outcome, STARTED_FILE, STDERR_FILE, STDOUT_FILE, Started,
 };
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
 
-use super::files::{open_below, read_below};
+use super::files::{create, open_below, read_below};
 use super::folder::{Folder, Step};
 
 /// Bytes of what a shim writes down, at most: reasons quote paths and words of the command.
@@ -81,6 +81,22 @@ pub fn look(folder: &Folder, step: Step) -> io::Result<Look> {
     }
     // It may have ended in between.
     Ok(outcome(folder, step)?.map_or(Look::Lost, Look::Ended))
+}
+
+/// Sees to it that a step never begins of which nobody knows whether somebody is about to start it. `false` where it has
+/// begun after all. A launcher makes its record once, and a shim its files: whoever comes later finds them made and gives up.
+pub fn forestall(folder: &Folder, step: Step) -> io::Result<bool> {
+    let record = folder.record(step);
+    match rustix::fs::mkdir(&record, Mode::RWXU) {
+        Ok(()) => return Ok(true),
+        Err(rustix::io::Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    match create(&record.join(STDOUT_FILE), 0o600) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn outcome(folder: &Folder, step: Step) -> io::Result<Option<Outcome>> {

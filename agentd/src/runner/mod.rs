@@ -43,7 +43,7 @@ pub use folder::{Folder, Step, run_socket};
 pub use host::{Context, Host, Job, Profile, Refused, RunDefaults, UidRange};
 pub use judge::{Judged, judge_artefact, judge_changes, judge_files};
 pub use lay_out::lay_out;
-pub use look::{Look, Output, control, look, output, output_end, output_size, started};
+pub use look::{Look, Output, control, forestall, look, output, output_end, output_size, started};
 pub use result::{NoResult, ProgramResult, result};
 pub use spec::{began, spec, spec_digest, spec_sha256};
 pub use start::start;

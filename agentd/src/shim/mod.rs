@@ -21,6 +21,7 @@ mod start;
 mod tree;
 mod watch;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,10 +53,15 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("agentd-shim: error: {error}");
+            say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says something in the log of the shim. A full disk takes no word of it, and is no reason to end.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "agentd-shim: {text}");
 }
 
 fn armed() -> Result<(), ShimError> {

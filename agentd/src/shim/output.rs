@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use agentd_schemas::launch::Stream;
 use sha2::{Digest as _, Sha256};
 
+use super::say;
+
 /// Bytes read at once: what a pipe holds.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of the end that are kept where not all is.
@@ -86,7 +88,7 @@ impl Capture {
                 self.room = 0;
                 // A part may have been written, which neither count nor digest knows.
                 if let Err(error) = self.file.set_len(self.stream.kept) {
-                    eprintln!("agentd-shim: warning: an output file holds more than is told: {error}");
+                    say(format_args!("warning: an output file holds more than is told: {error}"));
                 }
             }
         }

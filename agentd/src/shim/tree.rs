@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitStatus};
 
+use super::say;
 use crate::sys::cgroup::Groups;
 use crate::sys::children::{self, Descendant, Held};
 
@@ -89,14 +90,14 @@ impl<'a> Tree<'a> {
     pub(super) fn end(&mut self) {
         loop {
             if let Err(error) = self.kill() {
-                eprintln!("agentd-shim: warning: cannot kill the run, and try again: {error}");
+                say(format_args!("warning: cannot kill the run, and try again: {error}"));
             }
             match self.reap(|_, _| {}) {
                 Ok(Reaped::All) => return,
                 Ok(Reaped::More) => {}
                 Ok(Reaped::Waiting) => std::thread::sleep(KILL_PAUSE),
                 Err(error) => {
-                    eprintln!("agentd-shim: warning: cannot wait for the run, and try again: {error}");
+                    say(format_args!("warning: cannot wait for the run, and try again: {error}"));
                     std::thread::sleep(KILL_PAUSE);
                 }
             }

@@ -19,7 +19,7 @@ use super::output::Capture;
 use super::record::Record;
 use super::start::{self, Running};
 use super::tree::{Reaped, Tree};
-use super::{ShimError, system};
+use super::{ShimError, say, system};
 use crate::sys::cgroup::Groups;
 use crate::sys::children;
 use crate::sys::clock::Clock;
@@ -88,7 +88,7 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     }
     let [(stdout, lost), (stderr, lost_too)] = captures.map(Capture::finish);
     if let Some(error) = lost.or(lost_too) {
-        eprintln!("agentd-shim: warning: output of {} was lost: {error}", spec.run);
+        say(format_args!("warning: output of {} was lost: {error}", spec.run));
     }
     let outcome = Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending) };
     groups.remove();
@@ -103,7 +103,7 @@ fn write_outcome(record: &Record, outcome: &Outcome) -> Result<(), ShimError> {
     for _ in 1..OUTCOME_TRIES {
         match record.write_durably(OUTCOME_FILE, outcome) {
             Ok(()) => return Ok(()),
-            Err(error) => eprintln!("agentd-shim: warning: {error}; trying again"),
+            Err(error) => say(format_args!("warning: {error}; trying again")),
         }
         std::thread::sleep(OUTCOME_PAUSE);
     }
@@ -179,7 +179,7 @@ impl<'a> Watch<'a> {
             if ready.control
                 && let Err(error) = control.serve(|request| self.act(request))
             {
-                eprintln!("agentd-shim: warning: a caller at the control socket went away: {error}");
+                say(format_args!("warning: a caller at the control socket went away: {error}"));
             }
             if let Some(status) = self.gone()? {
                 return Ok(status);
@@ -273,7 +273,7 @@ impl<'a> Watch<'a> {
     /// Kills what is left, and has that done again until nothing is. A kill that fails is no end of the watch.
     fn kill(&mut self) {
         if let Err(error) = self.tree.kill() {
-            eprintln!("agentd-shim: warning: cannot kill the run, and try again: {error}");
+            say(format_args!("warning: cannot kill the run, and try again: {error}"));
         }
         self.kill_at = Some(self.clock.boot_ms() + KILL_AGAIN_MS);
     }

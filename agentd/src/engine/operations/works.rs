@@ -184,7 +184,10 @@ impl Engine {
             let found = query::resolve::work(conn, &caller.viewer(), text)?;
             let facts = load::why::facts(conn, found.key, &env).map_err(Problem::internal)?;
             let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {text}")))?;
-            let why = work::why::why(&facts, &env);
+            let mut why = work::why::why(&facts, &env);
+            if facts.work.state == WorkState::Ready && facts.agents.iter().any(|agent| agent.started) {
+                why.reasons.extend(self.0.supervisor.as_ref().and_then(|supervisor| supervisor.why_full()));
+            }
             let parked =
                 facts.work.state == WorkState::Ready && work::why::is_parked(&facts.work, &facts.agents, &env.defaults);
             let state = if parked { "parked" } else { facts.work.state.as_str() };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentd_schemas::event::{FailureReason, RunConfinement};
 use agentd_schemas::http::Claim;
 use agentd_schemas::launch::{Ending, LaunchSpec, Outcome, Started, StopCause};
-use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
@@ -20,6 +20,7 @@ use crate::domain::Command;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
 use crate::engine::doors::OpenDoor;
+use crate::ledger::load;
 use crate::policy::Caller;
 use crate::runner::{self, Context, Folder, Step};
 use crate::sys::children::Held;
@@ -262,7 +263,7 @@ impl Course {
             if let Some(conclusion) = ended_badly(&outcome) {
                 return Ok(Err(conclusion));
             }
-            if !self.waits() {
+            if !self.waits() && !self.waited_when(&outcome)? {
                 return Ok(Ok(Ended { start, outcome }));
             }
             let left = runner::result(&told.job, steps.folder, start, &outcome);
@@ -279,6 +280,15 @@ impl Course {
     fn waits(&self) -> bool {
         let live = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run);
         live.is_some_and(|live| live.waiting.is_some())
+    }
+
+    /// Whether it waited when its program ended. It may have been told to go on before anybody looked, and its program may
+    /// have been started again since.
+    fn waited_when(&self, ended: &Outcome) -> Result<bool, Problem> {
+        self.engine.0.readers.with(|conn| {
+            let waited = load::pauses::waited_at(conn, self.run.work, self.run.fence.n, ended.at);
+            waited.map_err(Problem::internal)
+        })
     }
 
     /// Waits until the run may go on; `false` when it is over instead.
@@ -311,7 +321,7 @@ impl Course {
             spec_sha256,
         };
         let command = Command::StartRun { run: self.run, confinement: Some(Box::new(confinement)) };
-        if let Err(problem) = self.engine.execute(&self.caller(), command, None).await {
+        if let Err(problem) = self.record(&self.caller(), command).await {
             tracing::debug!(run = %told.job.run, "the start of the run was refused: {problem}");
         }
     }
@@ -331,18 +341,6 @@ impl Course {
     /// The agent, as it acts in its run.
     pub(super) fn caller(&self) -> Caller {
         Caller::agent(self.agent.clone(), self.owner)
-    }
-
-    /// Ends the attempt without a result.
-    pub(super) async fn give_up(&self, reason: FailureReason, message: String) {
-        let command = Command::GiveUpRun { run: self.run, reason, message };
-        match self.engine.execute(&Caller::host(), command, None).await {
-            Ok(_) => {}
-            Err(problem) if problem.code == Code::StaleFence => {}
-            Err(problem) => {
-                tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}");
-            }
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The end of a run: what its program used and wrote, and its result, signed with the agent's key.
 
+use std::time::Duration;
+
 use agentd_schemas::event::{EventData, FailureReason, RunEnded, WorkState};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
@@ -14,6 +16,7 @@ use super::step::StepEnd;
 use crate::domain::Command;
 use crate::domain::command::{Completion, ProgramEnd};
 use crate::domain::work::judge::acceptance_digest;
+use crate::engine::Done;
 use crate::policy::Caller;
 use crate::runner::{self, Folder, Output, Step};
 
@@ -21,6 +24,9 @@ use crate::runner::{self, Folder, Output, Step};
 const MAX_LEDGER_OUTPUT: usize = 1 << 20;
 /// Bytes of what a step wrote that a failure quotes.
 const QUOTED: usize = 4096;
+
+/// Between two tries to record an end on a disk that is full.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the steps of a run used, and how its program ended.
 #[derive(Default)]
@@ -96,6 +102,33 @@ pub(super) fn quoted(folder: &Folder, step: Step) -> String {
 }
 
 impl Course {
+    /// Tells the ledger what must not be lost. Nobody else knows of it, so on a full disk it waits until there is room.
+    pub(super) async fn record(&self, caller: &Caller, command: Command) -> Result<Done, Problem> {
+        loop {
+            match self.engine.execute(caller, command.clone(), None).await {
+                Err(problem) if problem.code == Code::DiskFull => {
+                    tracing::warn!(work = %self.run.work, "a run is told of when there is room: {problem}");
+                    let now = self.engine.0.clock.boot_ms();
+                    let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, false);
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Ends the attempt without a result.
+    pub(super) async fn give_up(&self, reason: FailureReason, message: String) {
+        let command = Command::GiveUpRun { run: self.run, reason, message };
+        match self.record(&Caller::host(), command).await {
+            Ok(_) => {}
+            Err(problem) if problem.code == Code::StaleFence => {}
+            Err(problem) => {
+                tracing::error!(work = %self.run.work, "the end of the run could not be recorded: {problem}");
+            }
+        }
+    }
+
     /// Tells the ledger how the run ended.
     pub(super) async fn conclude(
         &self,
@@ -144,7 +177,7 @@ impl Course {
         };
         let end = ProgramEnd { ended, stdout: read(Output::Stdout), stderr: read(Output::Stderr) };
         let command = Command::EndProgram { run: self.run, end: Box::new(end) };
-        if let Err(problem) = self.engine.execute(&Caller::host(), command, None).await {
+        if let Err(problem) = self.record(&Caller::host(), command).await {
             tracing::error!(work = %self.run.work, "what the run used could not be recorded: {problem}");
         }
     }
@@ -185,7 +218,7 @@ impl Course {
             report: made.report,
         };
         let command = Command::CompleteWork { run: self.run, completion: Box::new(completion) };
-        let done = engine.execute(&self.caller(), command, None).await?;
+        let done = self.record(&self.caller(), command).await?;
         let state = done.events.iter().find_map(|event| match &event.data {
             EventData::WorkCompleted(_) => Some(WorkState::Completed),
             EventData::ResultJudged(_) => Some(WorkState::Verifying),

@@ -166,6 +166,13 @@ impl Supervisor {
         self.full.load(Ordering::Relaxed)
     }
 
+    /// The same in words, where it is so.
+    pub(crate) fn why_full(&self) -> Option<String> {
+        let least = self.runs.min_free_percent;
+        let words = || format!("no run begins while less than {least} % of the disk is free (runs.min_free_percent)");
+        self.is_full().then(words)
+    }
+
     /// What the host can do at best, or why nothing.
     pub(crate) fn level(&self) -> Option<&Result<Level, String>> {
         self.level.get()

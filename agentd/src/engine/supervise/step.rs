@@ -118,6 +118,10 @@ impl Steps<'_> {
         runner::look(self.folder, step).map_err(Problem::internal)
     }
 
+    fn forestall(&self, step: Step) -> Result<bool, Problem> {
+        runner::forestall(self.folder, step).map_err(Problem::internal)
+    }
+
     async fn watch(&self, watched: &mut Watched, began: &mut impl FnMut(&Started)) -> Result<StepEnd, Problem> {
         let mut pause = BEGINNING_MS.0;
         loop {
@@ -142,12 +146,12 @@ impl Steps<'_> {
                 Look::Absent | Look::Lost | Look::Starting => {
                     if let Some(child) = &mut watched.child
                         && has_ended(child)
-                        && matches!(self.look(watched.step)?, Look::Absent)
+                        && self.forestall(watched.step)?
                     {
                         return Ok(StepEnd::Refused(complaint(child)));
                     }
                     let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
-                    if watched.child.is_none() && waited > ADOPTED_PATIENCE_MS {
+                    if watched.child.is_none() && waited > ADOPTED_PATIENCE_MS && self.forestall(watched.step)? {
                         return Ok(StepEnd::Refused("the daemon was killed while it was being started".to_owned()));
                     }
                     if waited > PATIENCE_MS {
@@ -257,5 +261,9 @@ fn complaint(child: &mut Child) -> String {
     }
     let text = String::from_utf8_lossy(&text);
     let text = text.trim().trim_start_matches("agentd-launch: error: ");
-    if text.is_empty() { "the launcher gave up and said nothing".to_owned() } else { text.replace('\n', "; ") }
+    match child.try_wait() {
+        _ if !text.is_empty() => text.replace('\n', "; "),
+        Ok(Some(status)) => format!("the launcher ended without a word: {status}"),
+        _ => "the launcher gave up and said nothing".to_owned(),
+    }
 }

@@ -4,6 +4,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{Event, EventData};
 use agentd_schemas::id::WorkId;
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
 use rusqlite::{Connection, params};
 
 use super::{LoadError, Loaded};
@@ -14,6 +15,7 @@ use crate::domain::work::frozen::covers;
 pub struct Change {
     index: i64,
     boot_ms: u64,
+    wall: WallMs,
     what: What,
 }
 
@@ -65,6 +67,24 @@ pub fn freezes_since(conn: &Connection, index: i64) -> Loaded<Vec<Change>> {
     Ok(changes)
 }
 
+/// Whether a run waited at a moment of the wall clock. `claim` is the log index of its claim.
+pub fn waited_at(conn: &Connection, work: WorkId, claim: u64, at: WallMs) -> Loaded<bool> {
+    let sql = "SELECT e.idx, e.body FROM events e JOIN works w ON w.key = e.subject
+               WHERE w.id = ?1 AND e.idx > ?2 ORDER BY e.idx";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![work.as_bytes(), claim])?;
+    let mut waited = false;
+    while let Some(row) = rows.next()? {
+        match change(row)? {
+            Some(Change { wall, .. }) if wall > at => break,
+            Some(Change { what: What::Wait, .. }) => waited = true,
+            Some(Change { what: What::GoOn, .. }) => waited = false,
+            _ => {}
+        }
+    }
+    Ok(waited)
+}
+
 /// How long a run stood still since its claim.
 pub fn of_run(conn: &Connection, freezes: &[Change], run: Run<'_>) -> Loaded<Stood> {
     let mut changes: Vec<Change> = freezes.iter().filter(|change| change.index > run.key).cloned().collect();
@@ -89,7 +109,7 @@ fn change(row: &rusqlite::Row<'_>) -> Loaded<Option<Change>> {
         EventData::RunResumed(_) => What::GoOn,
         _ => return Ok(None),
     };
-    Ok(Some(Change { index, boot_ms: event.envelope.boot_ms, what }))
+    Ok(Some(Change { index, boot_ms: event.envelope.boot_ms, wall: event.envelope.time, what }))
 }
 
 fn stood(changes: &[Change], work: WorkId, agent: &Slug) -> Stood {

@@ -1,0 +1,111 @@
+//! Room on the disk, what is kept and what goes, and what all of it cost.
+
+use agentd_tests::harness::{Tmpfs, is_root, skip};
+use serde_json::Value;
+
+use super::scene::{Scene, Who, can_start};
+
+#[test]
+fn no_run_begins_on_a_disk_that_is_too_full_and_people_are_told_why() {
+    let mut scene = Scene::with(Who::Ordinary, "min_free_percent = 90");
+    if scene.operator().ask("Host", "Status", &()).unwrap()["disk_free_percent"].as_u64().unwrap() >= 90 {
+        return skip("the disk is nearly empty");
+    }
+    scene.agent("worker", "", "echo done");
+    let id = scene.submit("worker", &[]);
+    let full = "no run begins while less than 90 % of the disk is free";
+    scene.eventually("the word of it", || scene.told(&["status"]).contains(full).then_some(()));
+    assert!(scene.told(&["why", &id]).contains(full));
+    assert_eq!((scene.work(&id)["state"].as_str(), scene.launches(&id, "program")), (Some("ready"), 0));
+    scene.daemon.stop();
+    scene.configure("");
+    scene.daemon.run();
+    scene.until(&id, "completed");
+    assert!(!scene.told(&["status"]).contains(full));
+    scene.ends_well();
+}
+
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_a_run_holds_its_end_up_and_loses_nothing() {
+    let mut scene = Scene::prepared(Who::Root, "");
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 48)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(scene.daemon.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    scene.daemon.run();
+    scene.agent(
+        "filler",
+        "",
+        "echo made; head -c 1G /dev/zero >big; : >\"$HOME/full\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done",
+    );
+    let id = scene.submit("filler", &["--max-attempts", "1"]);
+    let folder = scene.folder(&id, 1);
+    scene.eventually("a full disk", || folder.join("home/full").exists().then_some(()));
+    // An empty file takes no room.
+    scene.write(&folder.join("home/go"), "");
+    scene.nothing_is_left(&id);
+    assert!(!folder.join("program/outcome.json").exists(), "there is no room to say how it ended");
+    let refused = scene.agentctl(&["submit", &"x".repeat(100_000)]);
+    assert!(!refused.status.success());
+    std::fs::remove_file(folder.join("workspace/big")).unwrap();
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "made");
+    scene.agent("worker", "", "echo done");
+    scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
+fn what_failed_is_cleared_up_in_its_time_and_what_it_made_stays() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::with(Who::Ordinary, "keep_workspaces = \"1ms\"");
+    scene.repository();
+    scene.agent("worker", "", "echo worse >value; echo done");
+    let id = scene.submit_repository("worker", &["--max-attempts", "1"]);
+    assert_eq!(scene.fails(&id).0, "rejected");
+    let folder = scene.folder(&id, 1);
+    assert!(folder.exists());
+    let named = format!("folder of run {id}.1");
+    scene.eventually("its time to be over", || scene.told(&["gc", "--dry-run"]).contains(&named).then_some(()));
+    assert!(folder.exists(), "a dry run removes nothing");
+    assert!(scene.told(&["gc"]).contains(&named));
+    assert!(!folder.exists());
+    assert!(scene.told(&["work", "diff", &id, "--attempt", "1"]).contains("+worse"));
+    let listed = scene.told(&["work", "artifacts", &id]);
+    assert!(listed.contains("agentd/changes.diff") && listed.contains("agentd/result.bundle"), "{listed}");
+    scene.ends_well();
+}
+
+#[test]
+fn the_cost_by_agent_is_the_sum_of_what_the_runs_say() {
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.agent("one", "", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo $i");
+    scene.agent("two", "", "exit 1");
+    let mut ids: Vec<String> = (0..3).map(|_| scene.submit("one", &[])).collect();
+    for id in &ids {
+        scene.until(id, "completed");
+    }
+    ids.push(scene.submit("two", &["--max-attempts", "2"]));
+    scene.fails(ids.last().unwrap());
+    let rows: Vec<Value> = serde_json::from_str::<Value>(&scene.told(&["cost", "--by", "agent", "--json"]))
+        .ok()
+        .and_then(|rows| rows.as_array().cloned())
+        .unwrap_or_else(|| lines(&scene.told(&["cost", "--by", "agent", "--json"])));
+    for (agent, ids, runs) in [("one", &ids[..3], 3_u64), ("two", &ids[3..], 2)] {
+        let row = rows.iter().find(|row| row["of"] == agent).unwrap_or_else(|| panic!("{rows:?}"));
+        assert_eq!((row["runs"].as_u64(), row["measured"].as_u64()), (Some(runs), Some(runs)), "{row:#}");
+        let works: Vec<Value> = ids.iter().map(|id| scene.work(id)).collect();
+        let all = works.iter().flat_map(|work| work["runs"].as_array().unwrap());
+        let sum = |name: &str| all.clone().map(|run| run["program"]["usage"][name].as_u64().unwrap()).sum::<u64>();
+        for name in ["wall_ms", "user_us", "system_us", "read_bytes", "written_bytes"] {
+            assert_eq!(row["usage"][name].as_u64(), Some(sum(name)), "{agent} {name}: {row:#}");
+        }
+        assert!(sum("user_us") + sum("system_us") > 0);
+    }
+    scene.ends_well();
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
