@@ -77,6 +77,12 @@ pub struct ProgramEnrolment {
     /// Of an agent in the owner's custody: the owner's public key, whose certificates let the host's key sign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<String>,
+    /// With `owner_key`: the nonce that the daemon gave out for this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// With `owner_key`: made with it, over the possession message of kind `authority`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// One file that comes with an agent.
