@@ -5,15 +5,15 @@ use agentd_schemas::document::agent::{
     AgentDocument, MAX_AGENT_SKILLS, MAX_CONCURRENCY, MAX_MODEL_NAMES, MAX_REASON_BYTES, ModelBinding,
 };
 use agentd_schemas::event::{
-    AgentActivated, AgentEnrolled, AgentPaused, AgentResumed, AgentRetired, AgentState, AgentSuspended, KeyCertified, KeyRevoked,
+    AgentActivated, AgentEnrolled, AgentPaused, AgentResumed, AgentRetired, AgentState, AgentSuspended, KeyRevoked,
     KeyRotated, ModelBound, ProgramBound, SkillsDeclared, Subject,
 };
 use agentd_schemas::problem::{Code, Problem};
-use agentd_schemas::unit::name::{Skill, Slug};
+use agentd_schemas::unit::name::Skill;
 
 use super::account::{Limit, set_limit};
 use super::command::NewAgent;
-use super::matching::{Candidate, Certified, Mismatch};
+use super::matching::Candidate;
 use super::{Decision, Draft, Env, Rejection};
 
 /// What a decision about one agent may know.
@@ -222,20 +222,14 @@ impl AgentFacts {
             .hint(hint)
     }
 
-    fn not_retired(&self, verb: &str) -> Result<(), Rejection> {
+    pub(super) fn not_retired(&self, verb: &str) -> Result<(), Rejection> {
         if self.candidate.state == AgentState::Retired {
             return Err(self.wrong(verb, "a retired agent stays retired: enrol a new one under another name"));
         }
         Ok(())
     }
 
-    /// Whether its key may sign now.
-    pub fn certified(&self, env: &Env) -> Result<(), Rejection> {
-        let candidate = &self.candidate;
-        candidate.certified.check(env).map_err(|mismatch| uncertified(&candidate.name, &mismatch))
-    }
-
-    fn draft(&self, data: impl Into<agentd_schemas::event::EventData>) -> Draft {
+    pub(super) fn draft(&self, data: impl Into<agentd_schemas::event::EventData>) -> Draft {
         let mut draft = Draft::new(self.subject(), data);
         draft.epoch = Some(self.candidate.epoch);
         draft
@@ -337,35 +331,6 @@ pub fn rotate_key(
         signature: signature.to_owned(),
         reason: reason.to_owned(),
     })])
-}
-
-/// Takes a certificate of the owner, whose own form was checked, for the key and at the time of this commit.
-pub fn certify_key(agent: &AgentFacts, certified: &KeyCertified, env: &Env) -> Decision {
-    let name = &agent.candidate.name;
-    agent.not_retired("certify the key of")?;
-    let Some(authority) = &agent.authority else {
-        return Err(Problem::new(Code::WrongState, format!("agent {name} is not in its owner's custody"))
-            .hint("its key signs without a certificate"));
-    };
-    if certified.authority != *authority || certified.public_key != agent.public_key {
-        return Err(Problem::new(Code::Conflict, format!("the key of agent {name} changed meanwhile"))
-            .hint(format!("certify its new key: agentctl agent certify {name}")));
-    }
-    if agent.candidate.key_revoked {
-        return Err(Problem::new(Code::KeyRevoked, format!("the key of agent {name} is revoked"))
-            .hint(format!("give it a new key first: agentctl agent rotate-key {name} --reason '…'")));
-    }
-    let now = Certified::During(certified.valid_after, certified.valid_before);
-    now.check(env).map_err(|mismatch| uncertified(name, &mismatch))?;
-    Ok(vec![agent.draft(certified.clone())])
-}
-
-fn uncertified(name: &Slug, mismatch: &Mismatch) -> Rejection {
-    let hint = match mismatch {
-        Mismatch::ClockHeld => "agentctl clock accept --reason '…'".to_owned(),
-        _ => format!("agentctl agent certify {name}"),
-    };
-    Problem::new(Code::Uncertified, format!("agent {name} cannot sign now: {mismatch}")).hint(hint)
 }
 
 /// Takes its key away from this index of the log on.

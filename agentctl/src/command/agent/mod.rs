@@ -1,6 +1,7 @@
 //! Agents.
 
 pub(crate) mod activate;
+pub(crate) mod certify;
 pub(crate) mod enroll;
 pub(crate) mod history;
 pub(crate) mod list;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Skills(skills::Args),
     /// Give an agent a new key; the old one is not valid from then on
     RotateKey(rotate_key::Args),
+    /// Certify the key of an agent that is in its owner's custody, for 30 days at most
+    Certify(certify::Args),
     /// Revoke the key of an agent; it needs a new one to go on
     RevokeKey(revoke_key::Args),
     /// Make any command a resident agent: claim work, run it, sign its result
@@ -50,5 +53,5 @@ pub(crate) enum Command {
 }
 
 dispatch!(Command {
-    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills RotateKey RevokeKey Serve
+    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills RotateKey Certify RevokeKey Serve
 });

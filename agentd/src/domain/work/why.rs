@@ -231,9 +231,10 @@ fn paused<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
 /// An agent that could take it, had not a skill of it fallen below its bound.
 fn fallen<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
     let demand = demand(&facts.work);
-    let found = facts.agents.iter().find(|agent| {
-        matches!(matching::able(agent, &demand, &env.defaults), Err(Mismatch::NotDemonstrated { .. }))
-    });
+    let found = facts
+        .agents
+        .iter()
+        .find(|agent| matches!(matching::able(agent, &demand, &env.defaults), Err(Mismatch::NotDemonstrated { .. })));
     found.map(|agent| &agent.name)
 }
 

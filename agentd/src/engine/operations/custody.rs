@@ -19,7 +19,8 @@ use crate::policy::Caller;
 /// Who holds the key of an agent that agentd starts: agentd, under certificates of the owner where it says so.
 pub(super) fn custody_of(document: &AgentDocument, owner_key: bool) -> Result<Custody, Problem> {
     let name = &document.name;
-    let refused = |why: &str, hint: String| Err(Problem::new(Code::InvalidDocument, format!("agent {name} {why}")).hint(hint));
+    let refused =
+        |why: &str, hint: String| Err(Problem::new(Code::InvalidDocument, format!("agent {name} {why}")).hint(hint));
     match (document.custody.unwrap_or(if owner_key { Custody::Owner } else { Custody::Host }), owner_key) {
         (Custody::Resident, _) => refused(
             "has a command and custody resident",
