@@ -22,13 +22,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("policy", &["domain", "sys"]),
     ("identity", &["domain", "sys"]),
     ("ledger", &["domain", "policy", "sys"]),
-    ("engine", &["domain", "identity", "ledger", "policy", "sys"]),
+    ("engine", &["domain", "identity", "ledger", "policy", "runner", "sys"]),
     ("api", &["engine", "policy", "sys"]),
     ("runner", &["domain", "sys"]),
     ("shim", &["sys"]),
     ("launcher", &["sys"]),
     ("bin", &["launcher", "shim"]),
-    ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "sys"]),
+    ("boot", &["api", "domain", "engine", "identity", "ledger", "policy", "runner", "sys"]),
 ];
 
 /// What `domain` may not touch: it is pure.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentd_schemas::view::host::Moneys;
-use agentd_schemas::view::{StatusView, WaitingForPerson};
+use agentd_schemas::view::{RunsView, StatusView, WaitingForPerson};
 
 use crate::ambient;
 use crate::command::work::why;
@@ -64,6 +64,7 @@ fn words(out: &Output, status: &StatusView, door: &str, wrong: &[String]) -> Res
         format!("{} memory, {} database, {disk}", bytes(status.memory_bytes), bytes(status.database_bytes)),
     );
     details.add("agents", counts(&status.agents)).add("works", counts(&status.works));
+    details.maybe("runs", runs(&status.runs));
     details.add("today", today(&status.today));
     details.list("frozen", status.frozen.iter().map(story::scope));
     if status.denials.denied + status.denials.unauthenticated > 0 {
@@ -77,6 +78,14 @@ fn words(out: &Output, status: &StatusView, door: &str, wrong: &[String]) -> Res
         out.hint("agentctl clock accept --reason 'looked at the clock'");
     }
     Ok(())
+}
+
+/// Runs that are under way, and how many there may be; nothing where there is none.
+fn runs(runs: &RunsView) -> Option<String> {
+    let parts = [(runs.preparing, "preparing"), (runs.running, "running"), (runs.judging, "judging")];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
+    (!parts.is_empty()).then(|| format!("{} of at most {}", parts.join(", "), runs.max))
 }
 
 fn counts(counts: &BTreeMap<String, u64>) -> String {

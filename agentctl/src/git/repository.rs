@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::output::shell_word;
 
 /// Names of branches and tags that are looked through for one that was meant.
-const MAX_NAMES: &str = "--count=2000";
+const FIRST_NAMES: &str = "--count=2000";
 
 /// A repository and the git that looks at it.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Repository {
         }
         let names = self.git.bytes([
             "for-each-ref",
-            MAX_NAMES,
+            FIRST_NAMES,
             "--format=%(refname:short)",
             "refs/heads",
             "refs/tags",

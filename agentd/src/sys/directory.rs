@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_directory_that_others_can_look_into_is_not_private() {
         let scratch = Scratch::new();
-        for open in [0o750, 0o705, 0o701] {
+        for open in [0o750, 0o705, 0o744] {
             fs::set_permissions(scratch.path(), Permissions::from_mode(open)).unwrap();
             let refused = Directory::open(scratch.path()).unwrap().check_private().unwrap_err().to_string();
             assert!(refused.contains("others can look into it; run: chmod go-rwx"), "{refused}");

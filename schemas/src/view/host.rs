@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::request::{Period, Scope};
 use crate::event::AmountSource;
 use crate::id::WorkId;
+use crate::launch::Level;
 use crate::unit::money::Usd;
 use crate::unit::time::WallMs;
 
@@ -54,6 +55,26 @@ pub struct StatusView {
     /// Reads since the daemon started, counted.
     #[serde(default)]
     pub reads: Reads,
+    /// Runs of agents that agentd starts.
+    #[serde(default)]
+    pub runs: RunsView,
+}
+
+/// Runs of agents that agentd starts, on the whole host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunsView {
+    /// Whose workspaces are made.
+    pub preparing: u32,
+    /// Whose programs run.
+    pub running: u32,
+    /// Whose results are judged.
+    pub judging: u32,
+    /// At a time, at most.
+    pub max: u32,
+    /// How confined they are; absent while no run can be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
 }
 
 /// Sums of money and tokens, with what each amount rests on.

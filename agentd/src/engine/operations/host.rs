@@ -12,6 +12,7 @@ use crate::domain::Command;
 use crate::domain::account::Limit;
 use crate::domain::command::RunRef;
 use crate::domain::work::frozen::covers;
+use crate::engine::supervise::Supervisor;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::query;
 use crate::ledger::query::named::Named;
@@ -49,6 +50,9 @@ impl Engine {
                     .to_owned(),
             );
         }
+        if let Some(supervisor) = &self.0.supervisor {
+            health.extend(supervisor.complaints());
+        }
         let database = host.state.join("ledger.db");
         let running = query::host::Running {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,6 +65,7 @@ impl Engine {
             disk_free_percent,
             denials: self.0.denials.counts(),
             reads: self.0.reads.counts(),
+            runs: self.0.supervisor.as_deref().map(Supervisor::view).unwrap_or_default(),
         };
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;

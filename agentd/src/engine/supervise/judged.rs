@@ -24,7 +24,7 @@ const MAX_REPORT: usize = 16 << 10;
 /// Bytes of an artefact that agentd makes, at most.
 const MAX_ARTEFACT: u64 = 1 << 30;
 /// Bytes of what the criteria complained about, at most.
-const MAX_MESSAGE: usize = 60 << 10;
+const MAX_MESSAGE: usize = 64_000;
 
 /// Everything that is handed in.
 pub(super) struct Made {

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::launch::Level;
+use agentd_schemas::view::RunsView;
 use tokio::sync::Notify;
 
 pub(super) use dispatch::run;
@@ -129,6 +130,35 @@ impl Supervisor {
     /// Runs that are under way.
     pub(crate) fn living(&self) -> Vec<RunId> {
         self.with(|runs| runs.keys().copied().collect())
+    }
+
+    /// How runs stand, on the whole host.
+    pub(crate) fn view(&self) -> RunsView {
+        let mut view = RunsView { max: self.runs.most, ..RunsView::default() };
+        view.level = self.level().and_then(|level| level.as_ref().ok().copied());
+        self.with(|runs| {
+            for run in runs.values() {
+                match run.phase {
+                    Phase::Preparing => view.preparing += 1,
+                    Phase::Running => view.running += 1,
+                    Phase::Judging => view.judging += 1,
+                }
+            }
+        });
+        view
+    }
+
+    /// Why no run begins, where none does.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.is_full() {
+            let least = self.runs.min_free_percent;
+            complaints.push(format!("no run begins: less than {least} % of the disk is free (runs.min_free_percent)"));
+        }
+        if let Some(Err(reason)) = self.level() {
+            complaints.push(format!("no run can be started: {reason} (agentctl doctor)"));
+        }
+        complaints
     }
 
     /// Whether no run begins because too little disk is free.

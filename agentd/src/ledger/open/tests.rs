@@ -8,6 +8,10 @@ fn pragma(connection: &Connection, name: &str) -> i64 {
     connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()
 }
 
+fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap()
+}
+
 #[test]
 fn a_new_ledger_is_private_durable_and_marked() {
     let directory = Directory::new();
@@ -17,7 +21,7 @@ fn a_new_ledger_is_private_durable_and_marked() {
     let expected = [
         ("synchronous", 2),
         ("wal_autocheckpoint", 2048),
-        ("user_version", 1),
+        ("user_version", newest()),
         ("page_size", 4096),
         ("cache_size", -16384),
     ];
@@ -59,11 +63,14 @@ fn other_files_are_refused_by_name() {
 #[test]
 fn a_newer_database_is_refused_with_both_versions() {
     let small = Small::new();
-    tamper(&small.path(), "PRAGMA user_version = 7");
+    tamper(&small.path(), "PRAGMA user_version = 700");
     for opened in [open_writer(&small.path()), open_reader(&small.path())] {
         let error = opened.unwrap_err();
-        assert!(matches!(error, OpenError::Newer { found: 7, known: 1, .. }), "{error}");
-        assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 1"), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 700, known, .. } if known == newest()), "{error}");
+        assert!(
+            error.to_string().contains("version 700") && error.to_string().contains(&format!("up to {}", newest())),
+            "{error}"
+        );
     }
 }
 
@@ -72,7 +79,29 @@ fn a_database_that_was_never_brought_up_to_date_is_not_read() {
     let directory = Directory::new();
     let path = directory.join("old.db");
     tamper(&path, "CREATE TABLE meta (key); PRAGMA application_id = 1634168436; PRAGMA user_version = 0");
-    assert!(matches!(open_reader(&path), Err(OpenError::Older { found: 0, known: 1, .. })));
+    assert!(matches!(open_reader(&path), Err(OpenError::Older { found: 0, known, .. }) if known == newest()));
+}
+
+#[test]
+fn a_database_of_the_first_version_keeps_what_it_has() {
+    let directory = Directory::new();
+    let path = directory.join("ledger.db");
+    let mut first = MIGRATIONS[0].to_owned();
+    first.push_str("INSERT INTO queues VALUES (3, 1000, '', '[\"rust\"]', 2, 5);");
+    first.push_str("PRAGMA application_id = 1634168436; PRAGMA user_version = 1;");
+    tamper(&path, &first);
+    let db = open_writer(&path).unwrap();
+    let sql = "SELECT owner, skills, started, ready, open FROM queues WHERE id = 3";
+    let queue = db.query_row(sql, [], |row| {
+        Ok((
+            row.get::<_, u32>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, bool>(2)?,
+            row.get::<_, u32>(3)?,
+            row.get(4)?,
+        ))
+    });
+    assert_eq!(queue.unwrap(), (1000, "[\"rust\"]".to_owned(), false, 2, 5_u32));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(in crate::ledger) struct Told {
 impl Told {
     pub(in crate::ledger) fn new() -> Self {
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(include_str!("../migrations/0001.sql")).unwrap();
+        db.execute_batch(&crate::ledger::open::MIGRATIONS.concat()).unwrap();
         Self { db, next: 0, subjects: HashMap::new() }
     }
 

@@ -25,6 +25,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a daemon and waits until it is ready (`READY=1`, sd_notify(3)).
     pub(crate) fn start(binaries: &Path, state: &Path) -> anyhow::Result<Self> {
+        Self::start_with(binaries, state, "")
+    }
+
+    /// The same with a configuration: the machine's own must not decide what is measured.
+    pub(crate) fn start_with(binaries: &Path, state: &Path, configuration: &str) -> anyhow::Result<Self> {
         let mut private = std::fs::DirBuilder::new();
         private.recursive(true).mode(0o700).create(state).with_context(|| format!("directory {}", state.display()))?;
         let notify = state.with_extension("notify");
@@ -35,7 +40,7 @@ impl Daemon {
         let child = process::command(binaries.join("agentd"))?
             .args(["--state".as_ref(), state.as_os_str()])
             .env("NOTIFY_SOCKET", &notify)
-            .env("AGENTD_CONFIG", empty_configuration(state)?)
+            .env("AGENTD_CONFIG", written(state, configuration)?)
             .stderr(Stdio::null())
             .spawn()
             .context("agentd cannot be started")?;
@@ -69,15 +74,19 @@ impl Daemon {
         machine::resident_mib(self.child.id())
     }
 
+    /// Kills it where it stands.
+    pub(crate) fn kill(self) -> anyhow::Result<()> {
+        process::stop(self.child, Signal::KILL)
+    }
+
     /// Stops it in good order.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         process::stop(self.child, Signal::TERM)
     }
 }
 
-/// The machine's own configuration must not decide what is measured.
-fn empty_configuration(state: &Path) -> anyhow::Result<PathBuf> {
+fn written(state: &Path, configuration: &str) -> anyhow::Result<PathBuf> {
     let path = state.with_extension("toml");
-    std::fs::write(&path, "")?;
+    std::fs::write(&path, configuration)?;
     Ok(path)
 }

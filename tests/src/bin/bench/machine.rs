@@ -75,6 +75,19 @@ pub(crate) fn resident_mib(id: u32) -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
+/// Mean resident memory in MiB of all processes with this name; an error where there is none.
+pub(crate) fn mean_resident_mib(name: &str) -> anyhow::Result<f64> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == name) {
+            found.extend(resident_mib(id));
+        }
+    }
+    anyhow::ensure!(!found.is_empty(), "no {name} is running");
+    Ok(found.iter().sum::<f64>() / found.len() as f64)
+}
+
 /// Processors, kernel and load, in one line.
 pub(crate) fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();

@@ -24,7 +24,8 @@ pub(crate) struct Options {
     pub(crate) words: String,
 }
 
-const USAGE: &str = "usage: bench [--quick] [--works N] [--repetitions N] [--only submits,lives,large,postgres,pueue]";
+const USAGE: &str =
+    "usage: bench [--quick] [--works N] [--repetitions N] [--only submits,lives,runs,large,postgres,pueue]";
 
 impl Options {
     /// Reads the command line.

@@ -15,7 +15,7 @@ use agentd_schemas::document::request::Scope;
 use agentd_schemas::id::RunId;
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
-use agentd_schemas::view::{Denials, Moneys, Reads, StatusView};
+use agentd_schemas::view::{Denials, Moneys, Reads, RunsView, StatusView};
 use rusqlite::Connection;
 
 use super::ledger::identity;
@@ -50,6 +50,8 @@ pub struct Running {
     pub denials: Denials,
     /// Reads since then, counted.
     pub reads: Reads,
+    /// Runs of agents that the daemon starts.
+    pub runs: RunsView,
 }
 
 /// How the host stands. `day` names today in its zone, `2026-11-22`.
@@ -86,6 +88,7 @@ pub fn status(
         // One more or one less would tell whether what somebody tried is there.
         denials: if viewer.all { running.denials } else { Denials::default() },
         reads: if viewer.all { running.reads } else { Reads::default() },
+        runs: running.runs,
     })
 }
 

@@ -73,6 +73,7 @@ fn running() -> Running {
         disk_free_percent: 0,
         denials: Denials::default(),
         reads: agentd_schemas::view::Reads::default(),
+        runs: agentd_schemas::view::RunsView::default(),
     }
 }
 

@@ -26,6 +26,7 @@ fn running() -> Running {
         disk_free_percent: 3,
         denials: Denials { denied: 4, unauthenticated: 5 },
         reads: Reads { own: 6, others: 7 },
+        runs: agentd_schemas::view::RunsView::default(),
     }
 }
 

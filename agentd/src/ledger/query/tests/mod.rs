@@ -96,7 +96,7 @@ struct Log {
 impl Log {
     fn new() -> Self {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("../../migrations/0001.sql")).unwrap();
+        conn.execute_batch(&crate::ledger::open::MIGRATIONS.concat()).unwrap();
         let public = PrivateKey::from_seed(&[8; 32]).public_key().to_string();
         let keys = HostKeys {
             authority_key: public.clone(),

@@ -2,6 +2,7 @@
 
 mod large;
 mod lives;
+mod runs;
 mod submits;
 
 use std::process::{Command, Stdio};
@@ -17,7 +18,7 @@ use crate::others;
 
 /// Runs the stages that are wanted, prints the table and writes the file.
 pub(crate) fn all(options: &Options) -> anyhow::Result<()> {
-    for program in ["agentd", "agentctl"] {
+    for program in ["agentd", "agentctl", "agentd-launch", "agentd-shim"] {
         if !options.binaries.join(program).exists() {
             bail!("there is no {program} next to the benchmark; build it: make bench");
         }
@@ -38,6 +39,9 @@ fn stages(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     }
     if options.wants("lives") {
         lives::stage(options, figures).context("stage lives")?;
+    }
+    if options.wants("runs") {
+        runs::stage(options, figures).context("stage runs")?;
     }
     if options.wants("large") {
         large::stage(options, figures).context("stage large")?;

@@ -1,0 +1,215 @@
+//! Runs that agentd starts: how soon a program runs, how many end to end, what many of them weigh, how fast they write, and
+//! how soon a daemon that was killed has them again.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::cold;
+use crate::daemon::Daemon;
+use crate::figures::{Better, Figures, Series};
+use crate::machine::{self, Ticks};
+use crate::options::Options;
+use crate::process::output;
+
+const STAGE: &str = "runs";
+/// How much slower than bare bubblewrap the first instruction of a program may be.
+const OVER_BUBBLEWRAP: f64 = 1.5;
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Bytes that a program writes to be measured, in MB.
+const WRITTEN_MB: usize = 400;
+
+const CONFIGURATION: &str = "[runs]\nmax = 600\nmin_free_percent = 0\noutput_max = \"512M\"\n";
+const BUBBLEWRAP: &[&str] = &[
+    "--unshare-all",
+    "--die-with-parent",
+    "--new-session",
+    "--ro-bind",
+    "/usr",
+    "/usr",
+    "--symlink",
+    "usr/lib",
+    "/lib",
+    "--symlink",
+    "usr/lib64",
+    "/lib64",
+    "--symlink",
+    "usr/bin",
+    "/bin",
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+    "--tmpfs",
+    "/tmp",
+];
+
+pub(super) fn stage(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
+    if !Path::new("/usr/bin/bwrap").exists() {
+        figures.leave_out("runs: bubblewrap is not installed".to_owned());
+        return Ok(());
+    }
+    let state = options.scratch.join("runs");
+    let daemon = Daemon::start_with(&options.binaries, &state, CONFIGURATION)?;
+    let host = Host { options, daemon };
+    first_instruction(&host, figures)?;
+    trivial(&host, figures)?;
+    written(&host, figures)?;
+    sleeping(host, figures)
+}
+
+struct Host<'a> {
+    options: &'a Options,
+    daemon: Daemon,
+}
+
+impl Host<'_> {
+    fn agentctl(&self, words: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(self.options.binaries.join("agentctl"));
+        output(command.arg("--address").arg(self.daemon.control()).args(words))
+    }
+
+    fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
+        let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+        serde_json::from_str(&self.agentctl(&words)?).context("the answer of agentctl")
+    }
+
+    /// Enrols an agent that is out of probation.
+    fn agent(&self, name: &str, at_a_time: u32, command: &[&str]) -> anyhow::Result<()> {
+        let document = serde_json::json!({
+            "name": name, "skills": [name], "command": command, "limits": { "max_concurrency": at_a_time },
+        });
+        let file = self.options.scratch.join(format!("{name}.json"));
+        std::fs::write(&file, document.to_string())?;
+        self.agentctl(&["agent", "enroll", "--file", &file.display().to_string()])?;
+        self.agentctl(&["agent", "activate", name, "--reason", "measured"])?;
+        Ok(())
+    }
+
+    fn submit_many(&self, skill: &str, count: usize) -> anyhow::Result<()> {
+        let work = serde_json::json!({ "title": "measured", "required_skills": [skill] }).to_string() + "\n";
+        let file = self.options.scratch.join("works.jsonl");
+        std::fs::write(&file, work.repeat(count))?;
+        self.agentctl(&["submit", "--quiet", "--file", &file.display().to_string()]).map(drop)
+    }
+
+    /// Waits until `count` works, or runs, are at what `pointer` of the status names.
+    fn until(&self, pointer: &str, count: u64) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let status = self.json(&["status"])?;
+            if status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0) >= count {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("{pointer} did not come to {count}")
+    }
+
+    /// Submits one work, waits for its end, and shows it.
+    fn one(&self, skill: &str) -> anyhow::Result<Value> {
+        let work = self.agentctl(&["submit", "measured", "--quiet", "--wait", "--skill", skill])?;
+        let work = work.lines().next().context("the id of a work")?.to_owned();
+        self.json(&["work", "show", &work])
+    }
+}
+
+fn first_instruction(host: &Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
+    host.agent("clock", 1, &["/bin/date", "+%s%3N"])?;
+    let times = host.options.size(60).max(20);
+    let mut bare = Series::new("bare bubblewrap, to the end of date, p50", "ms", Better::Less, None);
+    let mut first = Series::new("claim to the end of date, strict, p50 (floor: 1.5 x that)", "ms", Better::Less, None);
+    for _ in 0..host.options.repetitions {
+        let mut command = Command::new("/usr/bin/bwrap");
+        command.args(BUBBLEWRAP).args(["/bin/date", "+%s%3N"]).stdout(Stdio::null());
+        let (sample, foreign) = cold(&mut command, times)?;
+        bare.add(sample.p50_ms, foreign);
+        first.floor(sample.p50_ms * OVER_BUBBLEWRAP);
+        let before = Ticks::now();
+        let mut latencies = Vec::with_capacity(times);
+        for _ in 0..times {
+            let run = host.one("clock")?["runs"][0].clone();
+            let claimed: jiff::Timestamp = run["claimed_at"].as_str().context("when it was claimed")?.parse()?;
+            let told = run["result"].as_i64().context("what the program said")?;
+            latencies.push((told - claimed.as_millisecond()) as f64);
+        }
+        latencies.sort_by(f64::total_cmp);
+        first.add(latencies[latencies.len() / 2], before.foreign_percent());
+    }
+    figures.take(bare, STAGE);
+    figures.take(first, STAGE);
+    Ok(())
+}
+
+fn trivial(host: &Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
+    host.agent("trivial", 8, &["/bin/true"])?;
+    let mut rate = Series::new("trivial runs end to end, 8 at a time", "runs/s", Better::More, Some(40.0));
+    let count = 200;
+    for _ in 0..host.options.repetitions {
+        let done = host.json(&["status"])?.pointer("/works/completed").and_then(Value::as_u64).unwrap_or(0);
+        let (before, begun) = (Ticks::now(), Instant::now());
+        host.submit_many("trivial", count)?;
+        host.until("/works/completed", done + count as u64)?;
+        rate.add(count as f64 / begun.elapsed().as_secs_f64(), before.foreign_percent());
+    }
+    figures.take(rate, STAGE);
+    Ok(())
+}
+
+fn written(host: &Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
+    let bytes = format!("{WRITTEN_MB}000000");
+    host.agent("writer", 1, &["/bin/sh", "-c", "head -c \"$0\" /dev/zero >&2; echo done", &bytes])?;
+    let mut rate = Series::new("output of a program, below its bound, none lost", "MB/s", Better::More, Some(100.0));
+    for _ in 0..host.options.repetitions {
+        let before = Ticks::now();
+        let program = host.one("writer")?["runs"][0]["program"].clone();
+        if program["stderr_bytes"].as_u64() != Some(WRITTEN_MB as u64 * 1_000_000) {
+            bail!("output was lost: {program}");
+        }
+        let wall_ms = program["usage"]["wall_ms"].as_u64().context("how long it took")?;
+        rate.add(WRITTEN_MB as f64 / (wall_ms as f64 / 1000.0), before.foreign_percent());
+    }
+    figures.take(rate, STAGE);
+    Ok(())
+}
+
+fn sleeping(host: Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
+    let count = host.options.size(500);
+    let marker = format!("{}", 100_000 + SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() % 100_000);
+    for name in ["sleeper-a", "sleeper-b"] {
+        host.agent(name, 256, &["/bin/sleep", &marker])?;
+        host.submit_many(name, count / 2)?;
+    }
+    let living = (count / 2 * 2) as u64;
+    host.until("/runs/running", living)?;
+    let mut shim =
+        Series::new(format!("{living} sleeping runs: resident memory of a shim"), "MiB", Better::Less, Some(1.5));
+    let mut daemon =
+        Series::new(format!("{living} sleeping runs: resident memory of the daemon"), "MiB", Better::Less, Some(64.0));
+    shim.add(machine::mean_resident_mib("agentd-shim")?, 0.0);
+    daemon.add(host.daemon.resident_mib()?, 0.0);
+    figures.take(shim, STAGE);
+    figures.take(daemon, STAGE);
+    let mut again =
+        Series::new(format!("{living} runs taken over after kill -9 of the daemon"), "s", Better::Less, Some(2.0));
+    let Host { options, daemon } = host;
+    let state = options.scratch.join("runs");
+    daemon.kill()?;
+    let (before, begun) = (Ticks::now(), Instant::now());
+    let host = Host { options, daemon: Daemon::start_with(&options.binaries, &state, CONFIGURATION)? };
+    host.until("/runs/running", living)?;
+    again.add(begun.elapsed().as_secs_f64(), before.foreign_percent());
+    figures.take(again, STAGE);
+    for name in ["sleeper-a", "sleeper-b"] {
+        host.agentctl(&["agent", "retire", name, "--reason", "measured"])?;
+    }
+    let begun = Instant::now();
+    while machine::mean_resident_mib("agentd-shim").is_ok() && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    host.daemon.stop()
+}
