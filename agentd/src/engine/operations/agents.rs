@@ -127,6 +127,9 @@ impl Engine {
 
     /// Gives an agent a new key.
     pub async fn rotate_key(&self, caller: &Caller, rotation: KeyRotation) -> Result<(), Problem> {
+        if let Some(held) = self.rotation_of_held(caller, &rotation)? {
+            return self.execute(caller, held, None).await.map(drop);
+        }
         let KeyRotation { name, public_key, nonce, signature, reason } = rotation;
         let key = self.prove_possession(caller, PossessionKind::Rotate, &name, &public_key, &nonce, &signature)?;
         let command = Command::RotateKey { agent: name, public_key: key.to_string(), nonce, signature, reason };

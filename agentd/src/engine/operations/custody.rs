@@ -1,6 +1,7 @@
 //! Keys in the custody of owners: whose certificates are asked for, and the certificates.
 
 use agentd_schemas::document::AgentDocument;
+use agentd_schemas::document::request::KeyRotation;
 use agentd_schemas::event::{Authority, Custody, KeyCertified};
 use agentd_schemas::key::certificate::{Certificate, Expected};
 use agentd_schemas::key::openssh::PublicKey;
@@ -12,9 +13,10 @@ use agentd_schemas::view::AgentView;
 use super::agents::slug;
 use crate::domain::Command;
 use crate::engine::Engine;
+use crate::engine::execute::absent;
 use crate::ledger::load;
 use crate::ledger::query::named::Named;
-use crate::policy::Caller;
+use crate::policy::{Action, Caller};
 
 /// Who holds the key of an agent that agentd starts: agentd, under certificates of the owner where it says so.
 pub(super) fn custody_of(document: &AgentDocument, owner_key: bool) -> Result<Custody, Problem> {
@@ -50,6 +52,32 @@ impl Engine {
     ) -> Result<Authority, Problem> {
         let key = self.prove_possession(caller, PossessionKind::Authority, name, key, &nonce, &signature)?;
         Ok(Authority { public_key: key.to_string(), nonce, signature })
+    }
+
+    /// The rotation of a key that agentd holds: it makes the next one itself. None for an agent that holds its own.
+    pub(super) fn rotation_of_held(&self, caller: &Caller, asked: &KeyRotation) -> Result<Option<Command>, Problem> {
+        let name = &asked.name;
+        let facts = self.0.readers.with(|conn| load::agents::facts(conn, name).map_err(Problem::internal))?;
+        if !facts.is_some_and(|facts| facts.candidate.started) {
+            return Ok(None);
+        }
+        let resource = self.0.readers.with(|conn| load::resource::agent(conn, name).map_err(Problem::internal))?;
+        let resource = resource.ok_or_else(|| absent(&format!("agent {name}")))?;
+        self.permit(caller, Action::AgentManage, &resource)?;
+        if !asked.public_key.is_empty() {
+            return Err(Problem::new(
+                Code::InvalidDocument,
+                format!("agentd holds the key of agent {name}, and makes the next"),
+            )
+            .hint(format!("agentctl agent rotate-key {name} --reason '…'")));
+        }
+        let key = self.supervisor()?.keys().make_next(name).map_err(Problem::internal)?;
+        let nonce = data_encoding::HEXLOWER.encode(&crate::sys::random::bytes::<16>().map_err(Problem::internal)?);
+        let public_key = key.public_key();
+        let possession = self.possession(PossessionKind::Rotate, name, &nonce, &public_key);
+        let signature = possession.sign(&key).map_err(Problem::internal)?.to_string();
+        let (agent, public_key, reason) = (name.clone(), public_key.to_string(), asked.reason.clone());
+        Ok(Some(Command::RotateKey { agent, public_key, nonce, signature, reason }))
     }
 
     /// Takes a certificate by which the owner lets the agent's key sign for a while.

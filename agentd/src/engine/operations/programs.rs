@@ -18,7 +18,7 @@ use crate::identity::trust_domain;
 use crate::policy::{Action, Caller, Resource};
 
 impl Engine {
-    fn supervisor(&self) -> Result<&Supervisor, Problem> {
+    pub(super) fn supervisor(&self) -> Result<&Supervisor, Problem> {
         self.0.supervisor.as_deref().ok_or_else(|| {
             Problem::new(Code::WrongState, "this agentd starts no agents")
                 .hint("agents can come by themselves: agentctl agent serve")

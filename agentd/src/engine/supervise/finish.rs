@@ -167,8 +167,8 @@ impl Course {
     /// What the run made, signed with the agent's key of now.
     fn signed(&self, told: &Told, made: &Made) -> Result<Completion, Problem> {
         let engine = &self.engine;
-        let key = self.supervisor.keys().load(&self.agent).map_err(Problem::internal)?;
         let known = engine.known(&self.agent)?.ok_or_else(|| Problem::internal("the agent of the run is gone"))?;
+        let key = self.supervisor.keys().load(&self.agent, &known.public_key).map_err(Problem::internal)?;
         let artefact = |name: &str, sha256: Sha256Digest| Artefact { name: name.to_owned(), sha256 };
         let mut artefacts = vec![artefact("result", Sha256Digest(Sha256::digest(made.result.as_bytes()).into()))];
         for each in &made.artefacts {
