@@ -2,6 +2,7 @@
 //! never read here.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use agentd_schemas::dbus::{AgentsProxy, HostProxy};
@@ -44,7 +45,8 @@ pub(crate) async fn prove(
 
 /// The arguments by which ssh-keygen certifies an agent's key for so many seconds, but for the files.
 pub(crate) fn certifying(expected: &Expected<'_>, seconds: u64) -> Vec<String> {
-    let validity = if seconds % 86_400 == 0 { format!("+{}d", seconds / 86_400) } else { format!("+{seconds}s") };
+    let validity =
+        if seconds.is_multiple_of(86_400) { format!("+{}d", seconds / 86_400) } else { format!("+{seconds}s") };
     let (id, principal) = (expected.key_id(), expected.principal());
     ["-I", &id, "-n", &principal, "-V", &validity, "-O", "clear"].map(str::to_owned).into()
 }
@@ -56,7 +58,7 @@ pub(crate) fn certify(with: &str, line: &str, arguments: &[String]) -> Result<St
     std::fs::write(&public, format!("{line}\n")).map_err(|error| Failure::file(&public, "write", &error))?;
     let public = public.display().to_string();
     let mut all = vec!["-q", "-s", with];
-    if with.ends_with(".pub") {
+    if Path::new(with).extension().is_some_and(|extension| extension == "pub") {
         // The private half is in an ssh-agent.
         all.push("-U");
     }

@@ -27,12 +27,12 @@ impl AgentKeys {
     /// Makes a key for an agent that is about to be enrolled, durable. One that an enrolment which did not happen has left
     /// is replaced.
     pub fn make(&self, name: &Slug) -> Result<PrivateKey, KeystoreError> {
-        self.make_at(name, self.path(name))
+        self.make_at(name, &self.path(name))
     }
 
     /// Makes the key that is to follow when the ledger says so. Until then both are here.
     pub fn make_next(&self, name: &Slug) -> Result<PrivateKey, KeystoreError> {
-        self.make_at(name, self.next(name))
+        self.make_at(name, &self.next(name))
     }
 
     /// No name of an agent has a tilde.
@@ -40,13 +40,13 @@ impl AgentKeys {
         self.0.join(format!("{name}~next"))
     }
 
-    fn make_at(&self, name: &Slug, path: PathBuf) -> Result<PrivateKey, KeystoreError> {
+    fn make_at(&self, name: &Slug, path: &Path) -> Result<PrivateKey, KeystoreError> {
         Directory::ensure(&self.0, Visibility::Private)?;
         let seed = zeroize::Zeroizing::new(random::bytes::<32>()?);
         let key = PrivateKey::from_seed(&seed);
-        let bad = |source| KeystoreError::Key { path: path.clone(), source };
+        let bad = |source| KeystoreError::Key { path: path.to_owned(), source };
         let text = key.to_openssh(&format!("agent {name}, held by agentd")).map_err(bad)?;
-        secret_file::write(&path, text.as_bytes(), Existing::Replace)?;
+        secret_file::write(path, text.as_bytes(), Existing::Replace)?;
         Ok(key)
     }
 

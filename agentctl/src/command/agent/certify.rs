@@ -66,7 +66,7 @@ impl Args {
     /// Prints the key, and how it is certified where the owner's key is.
     fn ask(&self, context: &Context, line: &str, authority: &str, arguments: &[String]) -> Result<(), Failure> {
         let name = &self.name;
-        let words: Vec<String> = arguments.iter().map(|word| shell_word(word).to_string()).collect();
+        let words: Vec<String> = arguments.iter().map(|word| shell_word(word)).collect();
         let command = format!("ssh-keygen -s OWNER_KEY {} {name}.pub", words.join(" "));
         let view = serde_json::json!({ "public_key": line, "authority": authority, "command": command });
         context.out.show(&view, &[line.to_owned()], |out: &Output| out.line(line))?;

@@ -186,8 +186,8 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
 /// An agent that could take it, were its key certified.
 fn uncertified<'a>(facts: &'a WhyFacts, env: &Env) -> Option<(&'a Candidate, Mismatch)> {
     let demand = demand(&facts.work);
-    let able = facts.agents.iter().filter(|agent| matching::able(agent, &demand, &env.defaults).is_ok());
-    able.filter_map(|agent| Some((agent, agent.certified.check(env).err()?))).next()
+    let mut able = facts.agents.iter().filter(|agent| matching::able(agent, &demand, &env.defaults).is_ok());
+    able.find_map(|agent| Some((agent, agent.certified.check(env).err()?)))
 }
 
 /// What ends the wait for a certificate.
