@@ -29,6 +29,7 @@ mod latest;
 mod moment;
 mod new_file;
 mod output;
+mod owner_key;
 mod program_output;
 mod scope;
 mod serve;

@@ -123,6 +123,9 @@ pub trait Agents {
     fn declare_skills(&self, name: &str, skills: &str) -> zbus::Result<()>;
     /// Argument: [`KeyRotation`](crate::document::request::KeyRotation).
     fn rotate_key(&self, rotation: &str) -> zbus::Result<()>;
+    /// Takes the line of an OpenSSH certificate by which the owner lets the agent's key sign. Answer:
+    /// [`AgentView`](crate::view::AgentView).
+    fn certify(&self, name: &str, certificate: &str) -> zbus::Result<String>;
     /// The key is not valid from now on.
     fn revoke_key(&self, name: &str, reason: &str) -> zbus::Result<()>;
     /// Newest first: a list of [`HistoryRow`](crate::view::HistoryRow); `before` 0 begins at the newest.

@@ -58,6 +58,8 @@ codes! {
     BadSignature = "bad_signature", 403, 5;
     /// The key was rotated or revoked.
     KeyRevoked = "key_revoked", 403, 5;
+    /// No certificate of the owner lets the agent's key sign now.
+    Uncertified = "uncertified", 403, 5;
     /// The state of the thing does not allow it.
     WrongState = "wrong_state", 409, 1;
     /// The lease is over, or a newer one was given out.

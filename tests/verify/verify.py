@@ -7,7 +7,7 @@
 Written against the formats (RFC 6962, c2sp.org/signed-note, tlog-checkpoint and tlog-proof@v1, agentd-export@v1), not
 against agentd's code. Exit status 0: it holds. 1: it does not, and the reason names the event. 2: usage.
 """
-import base64, contextlib, hashlib, json, os, re, subprocess, sys, tempfile
+import base64, calendar, contextlib, hashlib, json, os, re, subprocess, sys, tempfile, time
 
 MEMBERS = {  # of each line, in the one order
     "header": "line format origin incarnation log_key exported_at whole tree previous", "event": "line index leaf body",
@@ -170,7 +170,59 @@ def verify_beginning(event, index, root, before):
     return {"origin": origin, "incarnation": number, "log_key": log_key, "previous": previous}
 
 
-def verify_event(line, lines, header, versions, tree, begun):
+def verify_certificate(line, name, domain, key, authority):
+    """From when to when an owner's certificate (OpenSSH's PROTOCOL.certkeys) lets an agent's key sign, in seconds."""
+    kind, blob = line.split(" ")
+    rest = blob = unbase64(blob)
+    fields = []
+    for size in (0, 0, 0, 8, 4, 0, 0, 8, 8, 0, 0, 0, 0, 0):
+        if not size:
+            size, rest = int.from_bytes(rest[:4], "big"), rest[4:]
+        need(size <= len(rest), "the certificate is cut short")
+        fields.append(rest[:size])
+        rest = rest[size:]
+    need(kind.encode() == fields[0] == b"ssh-ed25519-cert-v01@openssh.com" and not rest, "no certificate of an Ed25519 key")
+    string = lambda data: len(data).to_bytes(4, "big") + data
+    keys = [unbase64(key.removeprefix("ssh-ed25519 ")) for key in (key, authority)]
+    need(SSH + fields[2] == keys[0] and fields[12] == keys[1], "the certificate is of another key, or by another one")
+    need(fields[4] == b"\0\0\0\1" and not fields[9] and not fields[10], "the certificate says more than it may")
+    need(fields[5] == b"agentd:" + name.encode(), "the certificate has another key id")
+    need(fields[6] == string(f"{name}@{domain}".encode()), "the certificate is of another agent or host")
+    after, before = (int.from_bytes(field, "big") for field in fields[7:9])
+    need(before - after <= 30 * 86400 + 120, "the certificate holds for longer than 30 days")
+    signature = fields[13].removeprefix(string(b"ssh-ed25519"))
+    signed = blob[:-4 - len(fields[13])]
+    need(openssl_verifies(keys[1].removeprefix(SSH), signed, signature[4:]), "the owner did not sign the certificate")
+    return after, before
+
+
+class Custody:
+    """Agents in their owners' custody: each signed result needs a certificate that held then."""
+    def __init__(self):
+        self.agents, self.holders = {}, {}
+
+    def follow(self, event):
+        kind, data, name, agent = event["type"], event["data"], event["id"], self.agents.get(event["id"])
+        second = calendar.timegm(time.strptime(event["time"][:19], "%Y-%m-%dT%H:%M:%S"))
+        if kind == "AgentEnrolled":
+            need((data["custody"] == "owner") == ("authority" in data), "custody and the owner's key do not go together")
+            domain = data["agent_id"].removeprefix("spiffe://").split("/")[0]
+            self.agents[name] = {"key": data["public_key"], "domain": domain, "held": None,
+                                 "authority": data.get("authority", {}).get("public_key")}
+        elif kind == "KeyRotated":
+            agent.update(key=data["to"], held=None)
+        elif kind == "KeyCertified":
+            agent["held"] = held = verify_certificate(data["certificate"], name, agent["domain"], agent["key"], agent["authority"])
+            need(held[0] <= second < held[1], "the certificate did not hold then")
+        elif kind == "WorkClaimed":
+            self.holders[event["run"]] = data["agent"]
+        elif any(blob["media_type"] == "application/vnd.dsse.envelope+json" for blob in event.get("blobs", [])):
+            agent = self.agents[self.holders[event["run"]]]
+            held = agent["held"] or (0, 0)
+            need(not agent["authority"] or held[0] <= second < held[1], "no certificate of the owner held then")
+
+
+def verify_event(line, lines, header, versions, tree, begun, custody):
     """The leaf hash of an event that fits its subject, its proof where the export is a part, and its content."""
     index, body = line["index"], line["body"].encode()
     need(leaf(body).hex() == line["leaf"], "body does not have the leaf hash of the line")
@@ -197,11 +249,13 @@ def verify_event(line, lines, header, versions, tree, begun):
              f"blob {blob['slot']} is not what the event commits to")
     if header["whole"] and (index == 0 or event["type"] in ("LogStarted", "IncarnationStarted")):
         begun.append(verify_beginning(event, index, tree.root(), begun[-1] if begun else None))
+    if header["whole"]:
+        custody.follow(event)
     return leaf(body)
 
 
 def verify_export(path, vkey, *old):
-    lines, tree, versions, begun, past = read_lines(path), Tree(), {}, [], 0
+    lines, tree, versions, begun, past, custody = read_lines(path), Tree(), {}, [], 0, Custody()
     header, _ = take(lines, "the header", "header")
     need(header["format"] == "agentd-export@v1" and isinstance(header["whole"], bool), "not an agentd-export@v1")
     need(header["log_key"] == vkey, "the export names another key")
@@ -223,7 +277,7 @@ def verify_export(path, vkey, *old):
             with naming(f"event {line['index']}"):
                 need(line["index"] >= past and (not whole or line["index"] == past), f"it stands where {past} should")
                 need(line["index"] < size, "the tree of the header does not reach it")
-                tree.push(verify_event(line, lines, header, versions, tree, begun))
+                tree.push(verify_event(line, lines, header, versions, tree, begun, custody))
             past, events = line["index"] + 1, events + 1
             continue
         origin, covered, root = checkpoint(line["note"], vkey)

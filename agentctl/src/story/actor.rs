@@ -28,6 +28,7 @@ fn agent(data: &EventData) -> Option<String> {
         EventData::AgentRetired(e) => format!("retired: {}", spaced(&e.reason)),
         EventData::SkillsDeclared(e) => format!("declares skills{}", skills(" ", &e.skills)),
         EventData::KeyRotated(e) => format!("has a new key: {}", e.reason),
+        EventData::KeyCertified(e) => format!("key certified by its owner until {}", e.valid_before),
         EventData::KeyRevoked(e) => format!("key revoked: {}", e.reason),
         EventData::ModelBound(e) => {
             let to = e.to.as_ref().map_or_else(|| "no model".to_owned(), |to| format!("{}/{}", to.provider, to.name));

@@ -107,7 +107,8 @@ fn export(path: &Path, verify: &Verify, given: &[SignedNote]) -> anyhow::Result<
             "authority": report.announced.as_ref().map(|announced| announced.authority.fingerprint()),
             "authority_since": report.authority_since,
             "deep": {"blobs": report.blobs, "erased": report.erased, "withheld": report.withheld,
-                "statements": deep.statements, "possessions": deep.possessions, "custody": deep.custody},
+                "statements": deep.statements, "possessions": deep.possessions,
+                "certificates": deep.certificates, "custody": deep.custody},
         });
         println!("{document}");
         return Ok(());
@@ -121,7 +122,7 @@ fn export(path: &Path, verify: &Verify, given: &[SignedNote]) -> anyhow::Result<
     writeln!(out, "checkpoints  {} in it, {} given from outside", report.checkpoints, report.given)?;
     let (blobs, erased, withheld) = (report.blobs, report.erased, report.withheld);
     writeln!(out, "content      {blobs} blobs fit their commitments, {erased} erased by events, {withheld} withheld")?;
-    print_signed(&mut out, deep.statements, deep.possessions, &deep.custody)?;
+    print_signed(&mut out, deep.statements, (deep.possessions, deep.certificates), &deep.custody)?;
     writeln!(out, "not covered  when it was exported")?;
     if verify.keys.is_empty() {
         writeln!(out, "note: held against the key that the export names itself; --key holds it against one you know")?;
@@ -138,13 +139,17 @@ fn authority(announced: &Announced, since: u32) -> String {
 fn print_signed(
     out: &mut impl std::io::Write,
     statements: u64,
-    possessions: u64,
+    (possessions, certificates): (u64, u64),
     custody: &BTreeMap<String, u64>,
 ) -> std::io::Result<()> {
     writeln!(out, "signatures   {statements} completions signed by their agents' keys of the time")?;
     let held: Vec<String> = custody.iter().map(|(who, agents)| format!("{agents} {who}")).collect();
     let held = if held.is_empty() { "no agent".to_owned() } else { held.join(", ") };
-    writeln!(out, "keys         {possessions} proofs of possession, held by: {held}")
+    writeln!(out, "keys         {possessions} proofs of possession, held by: {held}")?;
+    match certificates {
+        0 => Ok(()),
+        _ => writeln!(out, "certificates {certificates} of owners, each held when it was given to agentd"),
+    }
 }
 
 fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -> anyhow::Result<()> {
@@ -167,7 +172,7 @@ fn print(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) 
             "content      {} blobs fit their commitments, {} were erased by events",
             deep.blobs, deep.erased
         )?;
-        print_signed(&mut out, deep.statements, deep.possessions, &deep.custody)?;
+        print_signed(&mut out, deep.statements, (deep.possessions, deep.certificates), &deep.custody)?;
         writeln!(out, "not covered  {}", NOT_COVERED.join("; "))?;
     }
     for pair in report.incarnations.windows(2).filter(|pair| pair[0].authority != pair[1].authority) {
@@ -212,7 +217,8 @@ fn json(path: &Path, report: &Report, deep: Option<&DeepReport>, took_ms: u64) -
     if let Some(deep) = deep {
         document["not_covered"] = serde_json::json!(NOT_COVERED);
         document["deep"] = serde_json::json!({"rows": deep.rows, "blobs": deep.blobs, "erased": deep.erased,
-            "statements": deep.statements, "possessions": deep.possessions, "custody": deep.custody});
+            "statements": deep.statements, "possessions": deep.possessions,
+                "certificates": deep.certificates, "custody": deep.custody});
     }
     document
 }

@@ -23,6 +23,8 @@ pub struct AgentFacts {
     pub candidate: Candidate,
     /// Its key.
     pub public_key: String,
+    /// The owner's key, which has to certify that; none where no certificate is asked for.
+    pub authority: Option<String>,
     /// Its binding.
     pub model: Option<ModelBinding>,
     /// Judged works in this epoch.
@@ -84,6 +86,7 @@ pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
         max_concurrency: document.limits.max_concurrency.unwrap_or(1),
         model: document.model.clone(),
         runtime: new.runtime.clone(),
+        authority: new.authority.clone(),
     };
     let mut drafts = vec![with_files(enrolled_draft(document, enrolled), &new.files)];
     drafts.extend(limits(document));
@@ -219,14 +222,14 @@ impl AgentFacts {
             .hint(hint)
     }
 
-    fn not_retired(&self, verb: &str) -> Result<(), Rejection> {
+    pub(super) fn not_retired(&self, verb: &str) -> Result<(), Rejection> {
         if self.candidate.state == AgentState::Retired {
             return Err(self.wrong(verb, "a retired agent stays retired: enrol a new one under another name"));
         }
         Ok(())
     }
 
-    fn draft(&self, data: impl Into<agentd_schemas::event::EventData>) -> Draft {
+    pub(super) fn draft(&self, data: impl Into<agentd_schemas::event::EventData>) -> Draft {
         let mut draft = Draft::new(self.subject(), data);
         draft.epoch = Some(self.candidate.epoch);
         draft

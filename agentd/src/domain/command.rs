@@ -5,7 +5,8 @@ use agentd_schemas::document::agent::{AgentDocument, ModelBinding};
 use agentd_schemas::document::objective::ObjectiveDocument;
 use agentd_schemas::document::request::{Period, Raise, Scope};
 use agentd_schemas::event::{
-    AmountSource, ArtefactRef, CommitRef, Custody, FailureReason, RunConfinement, RunEnded, Verdict,
+    AmountSource, ArtefactRef, Authority, CommitRef, Custody, FailureReason, KeyCertified, RunConfinement, RunEnded,
+    Verdict,
 };
 use agentd_schemas::id::{Fence, ScheduleId, WorkId};
 use agentd_schemas::unit::name::{Skill, Slug};
@@ -60,6 +61,7 @@ pub enum Command {
     DeclareSkills { agent: Slug, skills: Vec<Skill> },
     BindProgram { agent: Slug, runtime: Box<Runtime>, files: Vec<Vec<u8>>, reason: String },
     RotateKey { agent: Slug, public_key: String, nonce: String, signature: String, reason: String },
+    CertifyKey { agent: Slug, certified: Box<KeyCertified> },
     RevokeKey { agent: Slug, reason: String },
     BindModel { agent: Slug, to: Option<ModelBinding>, reason: String },
     // Plans.
@@ -180,6 +182,8 @@ pub struct NewAgent {
     pub nonce: String,
     /// The proof.
     pub signature: String,
+    /// The owner's key, which has to certify that of the agent.
+    pub authority: Option<Authority>,
     /// What agentd starts for it.
     pub runtime: Option<Runtime>,
     /// The files that come with it, in the order of the runtime's.

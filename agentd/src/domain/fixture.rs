@@ -10,7 +10,7 @@ use agentd_schemas::unit::time::WallMs;
 use super::account::Used;
 use super::agent::AgentFacts;
 use super::command::RunRef;
-use super::matching::Candidate;
+use super::matching::{Candidate, Certified};
 use super::work::{LiveRun, WorkFacts};
 use super::{Defaults, Draft, Env, Ids};
 
@@ -113,6 +113,7 @@ pub(crate) fn agent() -> AgentFacts {
             shared: false,
             state: AgentState::Probation,
             key_revoked: false,
+            certified: Certified::NotNeeded,
             skills: Vec::new(),
             started: false,
             evidence: Vec::new(),
@@ -121,6 +122,7 @@ pub(crate) fn agent() -> AgentFacts {
             epoch: 1,
         },
         public_key: "ssh-ed25519 AAAA".to_owned(),
+        authority: None,
         model: None,
         judged_in_epoch: 0,
         accepted_in_epoch: 0,

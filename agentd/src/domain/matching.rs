@@ -2,8 +2,9 @@
 
 use agentd_schemas::event::AgentState;
 use agentd_schemas::unit::name::{Skill, Slug};
+use agentd_schemas::unit::time::WallMs;
 
-use super::Defaults;
+use super::{Defaults, Env};
 
 /// Different demands of one owner's open works, at most: each claim looks at all that are ready.
 pub const MAX_DEMANDS: u64 = 1000;
@@ -34,6 +35,8 @@ pub struct Candidate {
     pub state: AgentState,
     /// Its key is revoked.
     pub key_revoked: bool,
+    /// Whether somebody lets its key sign.
+    pub certified: Certified,
     /// What it claims, sorted.
     pub skills: Vec<Skill>,
     /// Agentd starts its program.
@@ -46,6 +49,30 @@ pub struct Candidate {
     pub max_concurrency: u32,
     /// Its model epoch.
     pub epoch: u32,
+}
+
+/// Whether an owner has to certify the key of an agent, and has done so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certified {
+    /// No certificate is asked for.
+    NotNeeded,
+    /// There is none for the key at hand.
+    Never,
+    /// From the first moment to just before the second.
+    During(WallMs, WallMs),
+}
+
+impl Certified {
+    /// Whether the key may sign now. While the clock is held nobody knows what time it is, so no certificate counts.
+    pub fn check(self, env: &Env) -> Result<(), Mismatch> {
+        match self {
+            Self::NotNeeded => Ok(()),
+            Self::Never => Err(Mismatch::Uncertified(None)),
+            Self::During(..) if env.clock_held => Err(Mismatch::ClockHeld),
+            Self::During(from, until) if from <= env.wall && env.wall < until => Ok(()),
+            Self::During(_, until) => Err(Mismatch::Uncertified(Some(until))),
+        }
+    }
 }
 
 /// Judged works with one skill in the current epoch.
@@ -118,6 +145,12 @@ pub enum Mismatch {
         /// The bound that is asked.
         least: u32,
     },
+    /// It cannot sign before its owner certifies its key; the one before lapsed then.
+    #[error("{}", uncertified(*.0))]
+    Uncertified(Option<WallMs>),
+    /// Whether its certificate holds is not known.
+    #[error("the clock jumped: whether its certificate holds is not known")]
+    ClockHeld,
     /// It holds as many works as it may.
     #[error("it holds {live} of at most {most} works{probation}", probation = if *.probation { " (probation)" } else { "" })]
     Full {
@@ -131,10 +164,17 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
-    /// Whether only time is missing: the agent would be able as soon as it has room.
+    /// Whether only time is missing: the agent would be able as soon as it has room, or its owner certified its key.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Uncertified(_) | Self::ClockHeld)
     }
+}
+
+fn uncertified(lapsed: Option<WallMs>) -> String {
+    lapsed.map_or_else(
+        || "its owner has not certified its key".to_owned(),
+        |lapsed| format!("its certificate lapsed on {lapsed}"),
+    )
 }
 
 /// Whether the agent is able and allowed, whatever it holds at the moment.
@@ -168,8 +208,9 @@ pub fn able(agent: &Candidate, demand: &Demand, defaults: &Defaults) -> Result<M
     Ok(by)
 }
 
-/// Whether the agent has room for one more work.
-pub fn room(agent: &Candidate) -> Result<(), Mismatch> {
+/// Whether the agent may begin one more work now: its key can sign, and it has room.
+pub fn room(agent: &Candidate, env: &Env) -> Result<(), Mismatch> {
+    agent.certified.check(env)?;
     let probation = agent.state == AgentState::Probation;
     let most = if probation { 1 } else { agent.max_concurrency };
     if agent.live >= most {
@@ -215,6 +256,7 @@ pub fn lower_bound_percent(accepted: u64, judged: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixture::env;
 
     fn agent() -> Candidate {
         Candidate {
@@ -223,6 +265,7 @@ mod tests {
             shared: false,
             state: AgentState::Active,
             key_revoked: false,
+            certified: Certified::NotNeeded,
             skills: vec!["git".parse().unwrap(), "rust".parse().unwrap()],
             started: false,
             evidence: Vec::new(),
@@ -274,7 +317,28 @@ mod tests {
         let words = "its skill rust fell below the bound: 1 of 5 judged works accepted gives 3 %, 20 % is asked";
         assert_eq!(says(&fell, &demand(&["rust"])), words);
         let full = Candidate { live: 1, ..agent() };
-        assert_eq!(room(&full).unwrap_err().to_string(), "it holds 1 of at most 1 works");
+        assert_eq!(room(&full, &env()).unwrap_err().to_string(), "it holds 1 of at most 1 works");
+    }
+
+    #[test]
+    fn only_a_certificate_that_holds_now_lets_an_agent_begin() {
+        let env = env();
+        let at = |seconds: i64| WallMs::saturating(env.wall.as_ms() + seconds * 1000);
+        let says = |certified, env: &Env| {
+            let verdict = room(&Candidate { certified, ..agent() }, env);
+            verdict.map_err(|mismatch| {
+                assert!(mismatch.is_passing());
+                mismatch.to_string()
+            })
+        };
+        assert_eq!(says(Certified::NotNeeded, &env), Ok(()));
+        assert_eq!(says(Certified::During(at(0), at(1)), &env), Ok(()));
+        assert_eq!(says(Certified::Never, &env).unwrap_err(), "its owner has not certified its key");
+        let lapsed = format!("its certificate lapsed on {}", at(0));
+        assert_eq!(says(Certified::During(at(-9), at(0)), &env).unwrap_err(), lapsed);
+        assert!(says(Certified::During(at(1), at(9)), &env).is_err(), "the clock was set back");
+        let held = Env { clock_held: true, ..env.clone() };
+        assert!(says(Certified::During(at(0), at(9)), &held).unwrap_err().starts_with("the clock jumped"));
     }
 
     #[test]

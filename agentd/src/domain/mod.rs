@@ -7,6 +7,7 @@
 pub mod account;
 pub mod agent;
 pub mod command;
+pub mod custody;
 pub mod draft;
 pub mod env;
 #[cfg(test)]

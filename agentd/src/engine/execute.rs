@@ -180,6 +180,7 @@ fn named(command: &Command) -> String {
         | Command::RetireAgent { agent, .. }
         | Command::DeclareSkills { agent, .. }
         | Command::RotateKey { agent, .. }
+        | Command::CertifyKey { agent, .. }
         | Command::RevokeKey { agent, .. }
         | Command::BindModel { agent, .. }
         | Command::BindProgram { agent, .. }
@@ -250,6 +251,7 @@ fn action(command: &Command, resource: &Resource) -> Action {
         | Command::RetireAgent { .. }
         | Command::DeclareSkills { .. }
         | Command::RotateKey { .. }
+        | Command::CertifyKey { .. }
         | Command::RevokeKey { .. }
         | Command::BindModel { .. }
         | Command::BindProgram { .. } => Action::AgentManage,

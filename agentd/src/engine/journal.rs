@@ -43,6 +43,7 @@ const fn is_noteworthy(data: &EventData) -> bool {
             | EventData::AgentRetired(_)
             | EventData::KeyRotated(_)
             | EventData::KeyRevoked(_)
+            | EventData::KeyCertified(_)
             | EventData::ModelBound(_)
             | EventData::ModelMismatched(_)
             | EventData::Frozen(_)

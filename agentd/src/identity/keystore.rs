@@ -48,10 +48,10 @@ pub enum KeystoreError {
         /// There is no such file, not even an empty one.
         missing: bool,
     },
-    /// The mark of an unfinished first start cannot be removed.
+    /// The mark of an unfinished first start, or a key that is to take the place of another, stays where it is.
     #[error("{path} cannot be removed: {source}")]
     Mark {
-        /// The mark.
+        /// Which file.
         path: PathBuf,
         /// What the system answered.
         source: std::io::Error,

@@ -11,7 +11,7 @@ use super::load::{self, LoadError};
 use crate::domain::agent::{self, AgentFacts};
 use crate::domain::command::{Command, RunRef, Submitter};
 use crate::domain::work::{self, WorkFacts};
-use crate::domain::{Draft, Env, Rejection, account, host, objective, schedule};
+use crate::domain::{Draft, Env, Rejection, account, custody, host, objective, schedule};
 
 /// Why a command has no events.
 #[derive(Debug)]
@@ -103,6 +103,7 @@ const fn is_agent(command: &Command) -> bool {
             | Command::RetireAgent { .. }
             | Command::DeclareSkills { .. }
             | Command::RotateKey { .. }
+            | Command::CertifyKey { .. }
             | Command::RevokeKey { .. }
             | Command::BindModel { .. }
             | Command::BindProgram { .. }
@@ -267,6 +268,7 @@ fn decide_agent(tx: &Connection, command: &Command, env: &Env) -> Decided {
             let key_of = load::agents::key_of(tx, public_key)?;
             agent::rotate_key(&load(name)?, key_of.as_deref(), public_key, nonce, signature, reason)?
         }
+        Command::CertifyKey { agent: name, certified } => custody::certify_key(&load(name)?, certified, env)?,
         Command::RevokeKey { agent: name, reason } => agent::revoke_key(&load(name)?, reason)?,
         Command::BindProgram { agent: name, runtime, files, reason } => {
             agent::bind_program(&load(name)?, runtime, files, reason)?

@@ -190,6 +190,7 @@ impl Small {
             max_concurrency: 1,
             model: None,
             runtime: None,
+            authority: None,
         };
         let paused = AgentPaused { reason: "lunch".into() };
         let resumed = AgentResumed { to: AgentState::Probation, reason: "fed".into() };

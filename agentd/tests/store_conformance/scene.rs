@@ -90,6 +90,7 @@ pub(crate) fn worker(name: &str, seed: u8) -> NewAgent {
         nonce: "nonce".to_owned(),
         signature: "signature".to_owned(),
         runtime: None,
+        authority: None,
         files: Vec::new(),
     }
 }

@@ -77,6 +77,12 @@ pub struct ProgramEnrolment {
     /// Of an agent in the owner's custody: the owner's public key, whose certificates let the host's key sign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<String>,
+    /// With `owner_key`: the nonce that the daemon gave out for this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// With `owner_key`: made with it, over the possession message of kind `authority`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// One file that comes with an agent.
@@ -92,17 +98,21 @@ pub struct FileContent {
     pub base64: String,
 }
 
-/// A new key for an agent, proved by the new key.
+/// A new key for an agent, proved by the new key. Where agentd holds the key, it makes the next one, and `public_key`, `nonce`
+/// and `signature` are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRotation {
     /// The agent.
     pub name: Slug,
     /// `ssh-ed25519 AAAA…`, the new key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub public_key: String,
     /// The nonce that the daemon gave out for this name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub nonce: String,
     /// Made with the new key, over the possession message.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub signature: String,
     /// Why.
     pub reason: String,

@@ -8,6 +8,7 @@
 //! `agentd-host-key-v1`), so that a signature
 //! made for one purpose is none for another.
 
+pub mod certificate;
 pub mod dsse;
 pub mod host_key;
 pub mod openssh;

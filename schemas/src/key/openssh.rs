@@ -1,6 +1,6 @@
 //! Ed25519 keys in the formats of OpenSSH: the one-line public key, its fingerprint, and the `openssh-key-v1` file.
 //!
-//! Not here: where keys are kept, who may read them, certificates.
+//! Not here: where keys are kept, who may read them, certificates (see [`certificate`](super::certificate)).
 //!
 //! Invariant: a [`PublicKey`] that exists is canonical and not weak, so nothing after parsing has to ask again.
 

@@ -13,7 +13,7 @@
 //!
 //! Each line ends with one newline. Values are printable ASCII without spaces (the key's own single space apart), so no
 //! value can end its line or look like another. `public-key` is the key whose possession is proven; in a rotation
-//! that is the new key. The old key need not agree, for it may be lost: the owner's uid decides.
+//! that is the new key, and for kind `authority` that of the owner, which is no agent's. The old key need not agree, for it may be lost: the owner's uid decides.
 //!
 //! Two signatures are taken: 64 raw Ed25519 bytes over the text, in base64; or the armored output of
 //! `ssh-keygen -Y sign -n agentd-<kind>`.
@@ -63,11 +63,13 @@ pub enum PossessionKind {
     Rotate,
     /// A known agent opens a connection or asks for a token.
     Authenticate,
+    /// The owner of a new agent shows that he holds the key whose certificates let the agent's key sign.
+    Authority,
 }
 
 impl PossessionKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Enroll, Self::Rotate, Self::Authenticate];
+    pub const ALL: [Self; 4] = [Self::Enroll, Self::Rotate, Self::Authenticate, Self::Authority];
 
     /// The word in the text.
     pub fn as_str(self) -> &'static str {
@@ -75,6 +77,7 @@ impl PossessionKind {
             Self::Enroll => "enroll",
             Self::Rotate => "rotate",
             Self::Authenticate => "authenticate",
+            Self::Authority => "authority",
         }
     }
 
@@ -84,6 +87,7 @@ impl PossessionKind {
             Self::Enroll => "agentd-enroll",
             Self::Rotate => "agentd-rotate",
             Self::Authenticate => "agentd-authenticate",
+            Self::Authority => "agentd-authority",
         }
     }
 }

@@ -20,6 +20,11 @@ impl<'a> Reader<'a> {
         self.take(4)?.try_into().ok().map(u32::from_be_bytes)
     }
 
+    /// A big-endian 64-bit number.
+    pub(super) fn long(&mut self) -> Option<u64> {
+        self.take(8)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
     /// A length-prefixed string of bytes.
     pub(super) fn string(&mut self) -> Option<&'a [u8]> {
         let length = self.number()?;

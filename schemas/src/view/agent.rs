@@ -59,6 +59,12 @@ pub struct AgentView {
     pub fingerprint: String,
     /// Whether the key is revoked.
     pub key_revoked: bool,
+    /// In the owner's custody: the fingerprint of the owner's key, which must certify the agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// Until when the last certificate of the agent's key holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certified_until: Option<WallMs>,
     /// Works at a time.
     pub max_concurrency: u32,
     /// Its binding.

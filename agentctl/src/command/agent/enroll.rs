@@ -6,6 +6,7 @@ use agentd_schemas::document::agent::AgentLimits;
 use agentd_schemas::document::program::{Program, Resources, Sandbox};
 use agentd_schemas::document::request::Enrolment;
 use agentd_schemas::document::{AgentDocument, ModelBinding};
+use agentd_schemas::event::Custody;
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::PossessionKind;
 use agentd_schemas::problem::{Code, Problem};
@@ -18,7 +19,7 @@ use crate::command::model;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::Output;
-use crate::{agent_key, input};
+use crate::{agent_key, input, owner_key};
 
 /// Bytes of an `agent.toml`, at most.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 256 << 10;
@@ -34,6 +35,7 @@ pub(super) const MAX_DOCUMENT_BYTES: usize = 256 << 10;
     after_help = "Examples:\n  agentctl agent enroll fixer --skill rust --skill git --model main/vendor-large\n  \
     agentctl agent enroll --file fixer.toml\n  \
     agentctl agent enroll fixer --skill python -- ./fixer.py '{{{{ task_file }}}}'\n  \
+    agentctl agent enroll --file fixer.toml --owner-key ~/.ssh/id_ed25519.pub\n  \
     agentctl agent enroll fixer --public-key fixer.pub > to-sign\n  \
     agentctl agent enroll fixer --public-key fixer.pub --nonce NONCE --signature to-sign.sig"
 )]
@@ -74,7 +76,7 @@ pub(crate) struct Args {
     key_dir: Option<PathBuf>,
     #[command(flatten)]
     elsewhere: Elsewhere,
-    /// With a program in the owner's custody: the owner's public key, whose certificates let agentd sign
+    /// Put a program in the owner's custody: the owner's public key, whose certificates let agentd sign for the agent
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "key_dir", "public_key"])]
     owner_key: Option<String>,
     /// The program that agentd starts for each work, and its arguments: ./FILE is handed in with it, {{ task_file }} and
@@ -103,6 +105,13 @@ impl Args {
         let agent = self.agent()?;
         if !agent.command.is_empty() {
             return self.program(context, agent).await;
+        }
+        if self.owner_key.is_some() || agent.custody == Some(Custody::Owner) {
+            return Err(Failure::usage(format!(
+                "agent {} has no command, and is to be in its owner's custody",
+                agent.name
+            ))
+            .hint("an agent that comes by itself holds its own key: leave out --owner-key and custody"));
         }
         if let Some(file) = &self.elsewhere.public_key {
             let key = agent_key::load_public(file)?;
@@ -151,9 +160,22 @@ impl Args {
             return Err(Failure::usage("an agent that agentd starts has a key that agentd makes and holds")
                 .hint("leave out the key, or the command"));
         }
-        let enrolment = program::enrolment(agent, self.file.as_deref(), self.owner_key.as_deref())?;
-        let view: AgentView = read(&context.agents().await?.enroll_program(&enrolment).await?)?;
+        let (agents, host) = (context.agents().await?, context.host().await?);
+        let owner = match &self.owner_key {
+            Some(file) => Some(owner_key::prove(&agents, &host, &agent.name, file).await?),
+            None => None,
+        };
+        let enrolment = program::enrolment(agent, self.file.as_deref(), owner)?;
+        let view: AgentView = read(&agents.enroll_program(&enrolment).await?)?;
         context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
+        if view.authority.is_some() {
+            let with = self.owner_key.as_deref().map_or("OWNER_KEY", |file| file.strip_suffix(".pub").unwrap_or(file));
+            context.out.hint(format!(
+                "it gets no work before its key is certified: agentctl agent certify {} --with {}",
+                view.row.name,
+                crate::output::shell_word(with)
+            ));
+        }
         let skills: Vec<String> = view.row.skills.iter().map(|skill| format!(" --skill {skill}")).collect();
         context.out.hint(format!("agentctl submit 'what is to be done'{} --repo . --wait", skills.concat()));
         Ok(())

@@ -1,6 +1,7 @@
 //! Agents.
 
 pub(crate) mod activate;
+pub(crate) mod certify;
 pub(crate) mod enroll;
 pub(crate) mod history;
 pub(crate) mod list;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Signers(signers::Args),
     /// Give an agent a new key; the old one is not valid from then on
     RotateKey(rotate_key::Args),
+    /// Certify the key of an agent that is in its owner's custody, for 30 days at most
+    Certify(certify::Args),
     /// Revoke the key of an agent; it needs a new one to go on
     RevokeKey(revoke_key::Args),
     /// Make any command a resident agent: claim work, run it, sign its result
@@ -53,5 +56,6 @@ pub(crate) enum Command {
 }
 
 dispatch!(Command {
-    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills Signers RotateKey RevokeKey Serve
+    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills Signers RotateKey Certify RevokeKey
+    Serve
 });

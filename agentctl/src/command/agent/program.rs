@@ -17,7 +17,8 @@ use super::{enroll, show};
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::{bytes, shell_word};
-use crate::{agent_key, ambient, command, input};
+use crate::owner_key::Proven;
+use crate::{ambient, command, input};
 
 /// Give an agent that agentd starts another program
 ///
@@ -57,7 +58,7 @@ impl Args {
 pub(super) fn enrolment(
     mut agent: AgentDocument,
     file: Option<&str>,
-    owner_key: Option<&str>,
+    owner: Option<Proven>,
 ) -> Result<String, Failure> {
     let beside = file.filter(|file| *file != "-").and_then(|file| Path::new(file).parent());
     let beside = beside.filter(|beside| !beside.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -68,8 +69,11 @@ pub(super) fn enrolment(
             *path = format!("{}/{rest}", home.trim_end_matches('/'));
         }
     }
-    let owner_key = owner_key.map(agent_key::load_public).transpose()?.map(|key| key.to_string());
-    let enrolment = document(&ProgramEnrolment { agent, contents, owner_key })?;
+    let (owner_key, (nonce, signature)) = match owner {
+        Some(Proven { key, nonce, signature }) => (Some(key.to_string()), (Some(nonce), Some(signature))),
+        None => (None, (None, None)),
+    };
+    let enrolment = document(&ProgramEnrolment { agent, contents, owner_key, nonce, signature })?;
     if enrolment.len() + 1024 > MAX_MESSAGE_BYTES {
         let size = bytes(enrolment.len() as u64);
         return Err(Failure::usage(format!("the program and its files are too large together: {size}"))

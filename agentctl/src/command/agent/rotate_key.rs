@@ -6,15 +6,17 @@ use agentd_schemas::document::request::KeyRotation;
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::PossessionKind;
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::view::AgentView;
 
 use super::enroll::{Elsewhere, ask_to_sign};
-use crate::context::{Context, document};
+use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::{agent_key, command};
 
 /// Give an agent a new key; the old one is not valid from then on
 ///
-/// The new key takes the place of the old one on disk once agentd has accepted it.
+/// The new key takes the place of the old one on disk once agentd has accepted it. Where agentd holds the key, it makes the
+/// new one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  agentctl agent rotate-key fixer --reason 'yearly'")]
 pub(crate) struct Args {
@@ -33,6 +35,10 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let view: AgentView = read(&context.agents().await?.show(self.name.as_str()).await?)?;
+        if view.runtime.is_some() {
+            return self.held_by_agentd(context, &view).await;
+        }
         if let Some(file) = &self.elsewhere.public_key {
             let key = agent_key::load_public(file)?;
             return match self.elsewhere.proof()? {
@@ -73,6 +79,25 @@ impl Args {
                 Err(failure)
             }
         }
+    }
+
+    /// Agentd makes the new key.
+    async fn held_by_agentd(&self, context: &Context, view: &AgentView) -> Result<(), Failure> {
+        if self.key_dir.is_some() || self.elsewhere.public_key.is_some() {
+            return Err(Failure::usage(format!("agentd holds the key of agent {}, and makes the next", self.name))
+                .hint("leave out the key"));
+        }
+        let (name, reason) = (self.name.clone(), self.reason.clone());
+        let (public_key, nonce, signature) = Default::default();
+        let rotation = KeyRotation { name, public_key, nonce, signature, reason };
+        context.agents().await?.rotate_key(&document(&rotation)?).await?;
+        self.done(context)?;
+        if view.authority.is_some() {
+            context
+                .out
+                .hint(format!("it gets no work before its new key is certified: agentctl agent certify {}", self.name));
+        }
+        Ok(())
     }
 
     async fn rotate(

@@ -5,9 +5,11 @@ use agentd_schemas::document::{ModelBinding, Runtime};
 use agentd_schemas::event::Custody;
 use agentd_schemas::launch::Level;
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::AgentView;
 
 use super::skills;
+use crate::ambient;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::output::{Colour, Details, Output};
@@ -42,6 +44,10 @@ pub(super) fn words(out: &Output, view: &AgentView) -> Result<(), Failure> {
     }
     let revoked = if view.key_revoked { ", revoked" } else { "" };
     details.add("key", format!("{} ({}){revoked}", view.fingerprint, custody(view.custody)));
+    if let Some(authority) = &view.authority {
+        details.add("certified by", authority);
+        details.add("certified", certified(out, view.certified_until));
+    }
     details.add("model", view.binding.as_ref().map_or_else(|| "none".to_owned(), model));
     if let Some(runtime) = &view.runtime {
         program(runtime, &mut details);
@@ -94,11 +100,19 @@ fn program(runtime: &Runtime, details: &mut Details) {
     details.list("bounds", bounds);
 }
 
+fn certified(out: &Output, until: Option<WallMs>) -> String {
+    match until {
+        None => "never".to_owned(),
+        Some(until) if until > ambient::now() => format!("until {}", out.time(until)),
+        Some(until) => format!("lapsed on {}", out.time(until)),
+    }
+}
+
 fn custody(custody: Custody) -> &'static str {
     match custody {
         Custody::Resident => "held by the agent",
         Custody::Host => "held by agentd",
-        Custody::Owner => "held by the owner",
+        Custody::Owner => "held by agentd, certified by the owner",
     }
 }
 

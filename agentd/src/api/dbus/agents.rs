@@ -68,6 +68,12 @@ impl Agents {
         Ok(self.0.engine.rotate_key(&caller, read(rotation)?).await?)
     }
 
+    /// Takes a certificate of the owner for the agent's key. Answers with an `AgentView`.
+    async fn certify(&self, name: &str, certificate: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.certify(&caller, name, certificate).await?)
+    }
+
     /// The key is not valid from now on.
     async fn revoke_key(&self, name: &str, reason: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
         let caller = self.0.enter(&header).await?;

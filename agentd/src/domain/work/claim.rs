@@ -47,7 +47,7 @@ pub fn claim(facts: &ClaimFacts, lease_ms: u64, env: &Env) -> Decision {
     }
     let Some(work) = &facts.first else { return Ok(Vec::new()) };
     let frozen = facts.frozen.iter().any(|scope| covers(scope, work.id, &facts.agent.name));
-    if frozen || matching::room(&facts.agent).is_err() || exhausted(&facts.accounts).is_some() {
+    if frozen || matching::room(&facts.agent, env).is_err() || exhausted(&facts.accounts).is_some() {
         return Ok(Vec::new());
     }
     let demand = demand(work);

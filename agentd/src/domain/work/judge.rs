@@ -138,6 +138,7 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
         )
         .hint("sign with the agent's current key"));
     }
+    agent.certified(env)?;
     if let Some(waiting) = &run.waiting {
         return Err(super::spend::must_wait(work, waiting));
     }

@@ -8,7 +8,7 @@ use super::WorkFacts;
 use super::claim::{demand, exhausted};
 use super::frozen::covers;
 use crate::domain::account::{AccountFacts, in_words};
-use crate::domain::matching::{self, Candidate, MatchedBy};
+use crate::domain::matching::{self, Candidate, MatchedBy, Mismatch};
 use crate::domain::{Defaults, Env};
 
 /// What the explanation rests on.
@@ -60,7 +60,7 @@ pub fn why(facts: &WhyFacts, env: &Env) -> Why {
         WorkState::Scheduled => scheduled(work, env, &mut why),
         WorkState::Blocked => blocked(facts, &mut why),
         WorkState::Ready => ready(facts, env, &mut why),
-        state if state.is_leased() => leased(work, &mut why),
+        state if state.is_leased() => leased(facts, env, &mut why),
         WorkState::Verifying => {
             "its result waits for a person".clone_into(&mut why.summary);
             why.hint = Some(format!("agentctl work accept {0}, or agentctl work reject {0} --reason …", work.id));
@@ -101,7 +101,7 @@ fn verdicts(facts: &WhyFacts, env: &Env) -> Vec<(Slug, bool, String)> {
         if let (Ok(_), Some(because)) = (&answer, chilled(facts, &agent.name)) {
             return (agent.name.clone(), false, because.to_owned());
         }
-        match answer.and_then(|by| matching::room(agent).map(|()| by)) {
+        match answer.and_then(|by| matching::room(agent, env).map(|()| by)) {
             Ok(MatchedBy::Demonstrated) => (agent.name.clone(), true, "matched by demonstrated skill".to_owned()),
             Ok(MatchedBy::Claim) => (agent.name.clone(), true, "matched by claim, not yet demonstrated".to_owned()),
             Ok(MatchedBy::NoSkillNeeded) => (agent.name.clone(), true, "no skill is needed".to_owned()),
@@ -175,6 +175,27 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
     if let (0, Some(agent)) = (able, frozen) {
         why.hint.get_or_insert(format!("agentctl thaw {agent}"));
     }
+    if let (0, None, Some((agent, mismatch))) = (able, frozen, uncertified(facts, env)) {
+        if why.reasons.is_empty() {
+            why.summary = format!("agent {}: {mismatch}", agent.name);
+        }
+        why.hint.get_or_insert(certifying(&agent.name, &mismatch));
+    }
+}
+
+/// An agent that could take it, were its key certified.
+fn uncertified<'a>(facts: &'a WhyFacts, env: &Env) -> Option<(&'a Candidate, Mismatch)> {
+    let demand = demand(&facts.work);
+    let mut able = facts.agents.iter().filter(|agent| matching::able(agent, &demand, &env.defaults).is_ok());
+    able.find_map(|agent| Some((agent, agent.certified.check(env).err()?)))
+}
+
+/// What ends the wait for a certificate.
+fn certifying(agent: &Slug, mismatch: &Mismatch) -> String {
+    match mismatch {
+        Mismatch::ClockHeld => "agentctl clock accept --reason '…'".to_owned(),
+        _ => format!("agentctl agent certify {agent}"),
+    }
 }
 
 /// An agent that could take it, were it not frozen.
@@ -210,13 +231,15 @@ fn paused<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
 /// An agent that could take it, had not a skill of it fallen below its bound.
 fn fallen<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
     let demand = demand(&facts.work);
-    let found = facts.agents.iter().find(|agent| {
-        matches!(matching::able(agent, &demand, &env.defaults), Err(matching::Mismatch::NotDemonstrated { .. }))
-    });
+    let found = facts
+        .agents
+        .iter()
+        .find(|agent| matches!(matching::able(agent, &demand, &env.defaults), Err(Mismatch::NotDemonstrated { .. })));
     found.map(|agent| &agent.name)
 }
 
-fn leased(work: &WorkFacts, why: &mut Why) {
+fn leased(facts: &WhyFacts, env: &Env, why: &mut Why) {
+    let work = &facts.work;
     let Some(run) = &work.run else { return };
     let agent = &run.agent;
     match &run.waiting {
@@ -231,6 +254,11 @@ fn leased(work: &WorkFacts, why: &mut Why) {
             };
             why.hint = problem.hint;
         }
+    }
+    let holder = facts.agents.iter().find(|candidate| candidate.name == *agent);
+    if let Some(mismatch) = holder.and_then(|holder| holder.certified.check(env).err()) {
+        why.reasons.push(format!("agent {agent}: {mismatch}; until it is certified, no result of it is taken"));
+        why.hint.get_or_insert(certifying(agent, &mismatch));
     }
 }
 

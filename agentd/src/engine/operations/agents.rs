@@ -17,7 +17,7 @@ use crate::ledger::query;
 use crate::ledger::query::named::Named;
 use crate::policy::{Action, Caller, Resource};
 
-fn slug(name: &str) -> Result<Slug, Problem> {
+pub(super) fn slug(name: &str) -> Result<Slug, Problem> {
     name.parse().map_err(|error| {
         Problem::new(Code::InvalidDocument, format!("{error}")).hint("see the names with: agentctl agent list")
     })
@@ -51,13 +51,14 @@ impl Engine {
             nonce: enrolment.nonce,
             signature: enrolment.signature,
             runtime: None,
+            authority: None,
             files: Vec::new(),
         };
         self.execute(caller, Command::EnrolAgent { agent: Box::new(agent) }, None).await?;
         self.agent(caller, name.as_str())
     }
 
-    fn prove_possession(
+    pub(super) fn prove_possession(
         &self,
         caller: &Caller,
         kind: PossessionKind,
@@ -126,6 +127,9 @@ impl Engine {
 
     /// Gives an agent a new key.
     pub async fn rotate_key(&self, caller: &Caller, rotation: KeyRotation) -> Result<(), Problem> {
+        if let Some(held) = self.rotation_of_held(caller, &rotation)? {
+            return self.execute(caller, held, None).await.map(drop);
+        }
         let KeyRotation { name, public_key, nonce, signature, reason } = rotation;
         let key = self.prove_possession(caller, PossessionKind::Rotate, &name, &public_key, &nonce, &signature)?;
         let command = Command::RotateKey { agent: name, public_key: key.to_string(), nonce, signature, reason };

@@ -58,6 +58,7 @@ impl Engine {
         let running = query::host::Running {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: host.since,
+            now: self.now(),
             mode: host.mode.to_owned(),
             health,
             memory_bytes: process::resident_bytes().unwrap_or(0),

@@ -4,6 +4,7 @@ pub mod agents;
 pub mod artefacts;
 pub mod claims;
 pub mod costs;
+pub mod custody;
 pub mod garbage;
 pub mod host;
 pub mod judge;

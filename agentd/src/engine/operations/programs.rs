@@ -3,7 +3,6 @@
 use agentd_schemas::document::program::{AgentFile, MAX_AGENT_FILE_BYTES, MAX_AGENT_FILES};
 use agentd_schemas::document::request::{FileContent, ProgramEnrolment};
 use agentd_schemas::document::{AgentDocument, Runtime};
-use agentd_schemas::event::Custody;
 use agentd_schemas::key::possession::{Possession, PossessionKind};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::view::AgentView;
@@ -13,12 +12,13 @@ use crate::domain::Command;
 use crate::domain::command::NewAgent;
 use crate::domain::runtime::check_runtime;
 use crate::engine::Engine;
+use crate::engine::operations::custody::custody_of;
 use crate::engine::supervise::Supervisor;
 use crate::identity::trust_domain;
 use crate::policy::{Action, Caller, Resource};
 
 impl Engine {
-    fn supervisor(&self) -> Result<&Supervisor, Problem> {
+    pub(super) fn supervisor(&self) -> Result<&Supervisor, Problem> {
         self.0.supervisor.as_deref().ok_or_else(|| {
             Problem::new(Code::WrongState, "this agentd starts no agents")
                 .hint("agents can come by themselves: agentctl agent serve")
@@ -27,16 +27,9 @@ impl Engine {
 
     /// Takes in an agent with a program. The daemon makes its key, proves to itself that it has it, and keeps it.
     pub async fn enrol_program(&self, caller: &Caller, enrolment: ProgramEnrolment) -> Result<AgentView, Problem> {
-        let ProgramEnrolment { agent: document, contents, .. } = enrolment;
+        let ProgramEnrolment { agent: document, contents, owner_key, nonce, signature } = enrolment;
         let name = document.name.clone();
-        let custody = document.custody.unwrap_or(Custody::Host);
-        if custody == Custody::Resident {
-            return Err(Problem::new(
-                Code::InvalidDocument,
-                format!("agent {name} has a command and custody resident"),
-            )
-            .hint("agentd holds the key of what it starts: leave custody out"));
-        }
+        let custody = custody_of(&document, owner_key.is_some())?;
         // Before a key is made: who may not enrol, or not under this name, leaves nothing behind.
         let action = if document.shared { Action::AgentEnrolShared } else { Action::AgentEnrol };
         self.permit(caller, action, &Resource::owned(format!("agent {name}"), caller.uid))?;
@@ -49,6 +42,13 @@ impl Engine {
             )
             .hint(format!("choose another name, or give it another program: agentctl agent program {name} --file …")));
         }
+        let authority = match owner_key {
+            Some(key) => {
+                let (nonce, signature) = (nonce.unwrap_or_default(), signature.unwrap_or_default());
+                Some(self.authority(caller, &name, &key, nonce, signature)?)
+            }
+            None => None,
+        };
         let key = supervisor.keys().make(&name).map_err(Problem::internal)?;
         let nonce = data_encoding::HEXLOWER.encode(&crate::sys::random::bytes::<16>().map_err(Problem::internal)?);
         let trust_domain = &self.host().trust_domain;
@@ -69,6 +69,7 @@ impl Engine {
             custody,
             nonce,
             signature,
+            authority,
             runtime: Some(runtime),
             files,
             document,

@@ -94,7 +94,7 @@ impl Engine {
         self.permit(caller, Action::RunAct, &resource).map(drop)
     }
 
-    pub(super) fn why_stale(&self, run: &RunRef) -> Result<Problem, Problem> {
+    pub(in crate::engine) fn why_stale(&self, run: &RunRef) -> Result<Problem, Problem> {
         let work = self.0.readers.with(|conn| load::works::work(conn, run.work, false).map_err(Problem::internal))?;
         let missing = || Problem::new(Code::NotFound, format!("no work {}", run.work));
         Ok(work.ok_or_else(missing)?.live(run).err().unwrap_or_else(|| ran_out(run)))

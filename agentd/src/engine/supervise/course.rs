@@ -18,8 +18,8 @@ use super::step::{StepEnd, Steps};
 use super::{Phase, Supervisor};
 use crate::domain::Command;
 use crate::domain::command::RunRef;
-use crate::engine::Engine;
 use crate::engine::doors::OpenDoor;
+use crate::engine::{Engine, LiveRun};
 use crate::ledger::load;
 use crate::policy::Caller;
 use crate::runner::{self, Context, Folder, Step};
@@ -300,11 +300,25 @@ impl Course {
             if live.waiting.is_none() {
                 return true;
             }
-            let now = self.engine.0.clock.boot_ms();
-            let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, true);
-            let beat = std::time::Duration::from_millis((live.lease_ms / 3).clamp(1000, 20_000));
-            let _ = tokio::time::timeout(beat, self.place.told.notified()).await;
+            self.beat(&live).await;
         }
+    }
+
+    /// Waits until something happened that the run may care about, or some time has passed; its lease goes on. The error
+    /// says why it is over instead.
+    pub(super) async fn until_told(&self) -> Result<(), Problem> {
+        match self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) {
+            Some(live) => self.beat(&live).await,
+            None => return Err(self.engine.why_stale(&self.run)?),
+        }
+        Ok(())
+    }
+
+    async fn beat(&self, live: &LiveRun) {
+        let now = self.engine.0.clock.boot_ms();
+        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, true);
+        let beat = std::time::Duration::from_millis((live.lease_ms / 3).clamp(1000, 20_000));
+        let _ = tokio::time::timeout(beat, self.place.told.notified()).await;
     }
 
     /// Its program runs: the ledger learns what holds it, and its socket opens.

@@ -182,11 +182,29 @@ impl Course {
         }
     }
 
-    /// Signs what the run made with the agent's key, and hands it in.
+    /// Hands in what the run made, once the agent's key may sign for it: nothing fails because an owner is late.
     async fn hand_in(&self, told: &Told, made: Made) -> Result<WorkState, Problem> {
+        let done = loop {
+            let completion = Box::new(self.signed(told, &made)?);
+            let command = Command::CompleteWork { run: self.run, completion };
+            match self.record(&self.caller(), command).await {
+                Err(problem) if problem.code == Code::Uncertified => self.until_told().await?,
+                done => break done?,
+            }
+        };
+        let state = done.events.iter().find_map(|event| match &event.data {
+            EventData::WorkCompleted(_) => Some(WorkState::Completed),
+            EventData::ResultJudged(_) => Some(WorkState::Verifying),
+            _ => None,
+        });
+        Ok(state.unwrap_or(WorkState::Failed))
+    }
+
+    /// What the run made, signed with the agent's key of now.
+    fn signed(&self, told: &Told, made: &Made) -> Result<Completion, Problem> {
         let engine = &self.engine;
-        let key = self.supervisor.keys().load(&self.agent).map_err(Problem::internal)?;
         let known = engine.known(&self.agent)?.ok_or_else(|| Problem::internal("the agent of the run is gone"))?;
+        let key = self.supervisor.keys().load(&self.agent, &known.public_key).map_err(Problem::internal)?;
         let artefact = |name: &str, sha256: Sha256Digest| Artefact { name: name.to_owned(), sha256 };
         let mut artefacts = vec![artefact("result", Sha256Digest(Sha256::digest(made.result.as_bytes()).into()))];
         for each in &made.artefacts {
@@ -205,25 +223,17 @@ impl Course {
         };
         let payload = completion.to_json().map_err(Problem::internal)?;
         let envelope = Envelope::sign(&key, statement::PAYLOAD_TYPE, &payload).map_err(Problem::internal)?;
-        let completion = Completion {
+        Ok(Completion {
             statement: envelope.to_json().map_err(Problem::internal)?.into_bytes(),
-            result: made.result.into_bytes(),
+            result: made.result.clone().into_bytes(),
             json: made.json,
-            verdicts: made.verdicts,
+            verdicts: made.verdicts.clone(),
             judged_work: told.work.key,
             signed_by: key.public_key().to_string(),
-            message: made.message,
-            artefacts: made.artefacts,
-            commit: made.commit,
-            report: made.report,
-        };
-        let command = Command::CompleteWork { run: self.run, completion: Box::new(completion) };
-        let done = self.record(&self.caller(), command).await?;
-        let state = done.events.iter().find_map(|event| match &event.data {
-            EventData::WorkCompleted(_) => Some(WorkState::Completed),
-            EventData::ResultJudged(_) => Some(WorkState::Verifying),
-            _ => None,
-        });
-        Ok(state.unwrap_or(WorkState::Failed))
+            message: made.message.clone(),
+            artefacts: made.artefacts.clone(),
+            commit: made.commit.clone(),
+            report: made.report.clone(),
+        })
     }
 }

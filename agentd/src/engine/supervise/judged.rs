@@ -212,7 +212,8 @@ impl Course {
         ended: &Ended,
         tally: &mut Tally,
     ) -> Result<Result<(CommitRef, Vec<ArtefactRef>), Conclusion>, Problem> {
-        let key = self.supervisor.keys().load(&self.agent).map_err(Problem::internal)?;
+        let known = self.engine.known(&self.agent)?.ok_or_else(|| Problem::internal("the agent of the run is gone"))?;
+        let key = self.supervisor.keys().load(&self.agent, &known.public_key).map_err(Problem::internal)?;
         let run = told.job.run;
         let draft = CommitDraft {
             format: collected.format,

@@ -192,7 +192,7 @@ impl Supervisor {
     /// Follows the log.
     pub(crate) fn observe(&self, event: &Event) {
         match (&event.data, &event.envelope.subject) {
-            (EventData::Frozen(_) | EventData::Thawed(_), _) => {
+            (EventData::Frozen(_) | EventData::Thawed(_) | EventData::KeyCertified(_), _) => {
                 self.tell_all();
                 self.wake.notify_one();
             }

@@ -99,6 +99,7 @@ impl Scene {
             nonce: "nonce".to_owned(),
             signature: "signature".to_owned(),
             runtime: None,
+            authority: None,
             files: Vec::new(),
         };
         self.run(Command::EnrolAgent { agent: Box::new(new) });

@@ -2,13 +2,14 @@
 
 use agentd_schemas::event::AgentState;
 use agentd_schemas::unit::name::{Skill, Slug};
+use agentd_schemas::unit::time::WallMs;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{LoadError, Loaded};
 use crate::domain::Defaults;
 use crate::domain::agent::{AgentFacts, EnrolFacts};
 use crate::domain::command::NewAgent;
-use crate::domain::matching::{Candidate, Demand, Evidence, able};
+use crate::domain::matching::{Candidate, Certified, Demand, Evidence, able};
 
 /// What a decision about one agent may know; none without an agent of this name.
 pub fn facts(tx: &Connection, name: &Slug) -> Loaded<Option<AgentFacts>> {
@@ -78,6 +79,15 @@ pub fn key_of(tx: &Connection, public_key: &str) -> Loaded<Option<String>> {
     Ok(tx.prepare_cached(sql)?.query_row([public_key], |row| row.get(0)).optional()?)
 }
 
+/// What the columns `authority IS NOT NULL`, `certified_from` and `certified_until` say.
+pub fn certified(needed: bool, from: Option<i64>, until: Option<i64>) -> Certified {
+    match (from, until) {
+        _ if !needed => Certified::NotNeeded,
+        (Some(from), Some(until)) => Certified::During(WallMs::saturating(from), WallMs::saturating(until)),
+        _ => Certified::Never,
+    }
+}
+
 /// One row as the table has it.
 struct Stored {
     key: i64,
@@ -97,13 +107,17 @@ struct Stored {
     accepted: u64,
     failures_in_a_row: u32,
     started: bool,
+    authority: Option<String>,
+    certified_from: Option<i64>,
+    certified_until: Option<i64>,
 }
 
 /// Every column of [`Stored`], in its order.
 macro_rules! columns {
     () => {
         "SELECT key, name, owner, shared, state, state_before, key_revoked, skills, live, max_concurrency, epoch,
-             public_key, model, judged, accepted, failures_in_a_row, program IS NOT NULL FROM agents"
+             public_key, model, judged, accepted, failures_in_a_row, program IS NOT NULL,
+             authority, certified_from, certified_until FROM agents"
     };
 }
 use columns;
@@ -133,6 +147,9 @@ impl Stored {
             accepted: row.get(14)?,
             failures_in_a_row: row.get(15)?,
             started: row.get(16)?,
+            authority: row.get(17)?,
+            certified_from: row.get(18)?,
+            certified_until: row.get(19)?,
         })
     }
 
@@ -151,6 +168,7 @@ impl Stored {
             shared: self.shared,
             state: self.state(&self.state)?,
             key_revoked: self.key_revoked,
+            certified: certified(self.authority.is_some(), self.certified_from, self.certified_until),
             skills: serde_json::from_str(&self.skills).map_err(|error| self.broken(format_args!("skills: {error}")))?,
             started: self.started,
             evidence: self.evidence(tx)?,
@@ -165,6 +183,7 @@ impl Stored {
         Ok(AgentFacts {
             candidate: self.candidate(tx)?,
             public_key: self.public_key.clone(),
+            authority: self.authority.clone(),
             model: model.map_err(|error| self.broken(format_args!("model: {error}")))?,
             judged_in_epoch: self.judged,
             accepted_in_epoch: self.accepted,

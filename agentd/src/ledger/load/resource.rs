@@ -41,6 +41,7 @@ pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
         | Command::RetireAgent { agent: name, .. }
         | Command::DeclareSkills { agent: name, .. }
         | Command::RotateKey { agent: name, .. }
+        | Command::CertifyKey { agent: name, .. }
         | Command::RevokeKey { agent: name, .. }
         | Command::BindModel { agent: name, .. }
         | Command::BindProgram { agent: name, .. } => agent(tx, name),

@@ -158,7 +158,7 @@ fn read_dependants(tx: &Connection, sql: &str, key: u64, limit: i64) -> Loaded<V
 pub fn claim_facts(tx: &Connection, agent: &Slug, env: &Env) -> Loaded<Option<ClaimFacts>> {
     let Some(candidate) = agents::candidate(tx, agent)? else { return Ok(None) };
     let mut facts = ClaimFacts { first: None, frozen: host::frozen(tx)?, accounts: Vec::new(), agent: candidate };
-    if matching::room(&facts.agent).is_err() || facts.frozen.contains(&Scope::All) {
+    if matching::room(&facts.agent, env).is_err() || facts.frozen.contains(&Scope::All) {
         return Ok(Some(facts));
     }
     let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).collect();

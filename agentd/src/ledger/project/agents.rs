@@ -2,7 +2,9 @@
 //!
 //! Invariant: `state_before` is always probation or active, so that whoever is resumed goes back to work.
 
-use agentd_schemas::event::{AgentEnrolled, AgentState, Event, EventData, KeyRevoked, KeyRotated, ModelBound};
+use agentd_schemas::event::{
+    AgentEnrolled, AgentState, Event, EventData, KeyCertified, KeyRevoked, KeyRotated, ModelBound,
+};
 use agentd_schemas::unit::name::Slug;
 use rusqlite::{Connection, Result, params};
 
@@ -27,6 +29,7 @@ pub(super) fn project(tx: &Connection, event: &Event, name: &Slug) -> Result<()>
         }
         EventData::KeyRotated(data) => key_rotated(tx, event, name, data),
         EventData::KeyRevoked(data) => key_revoked(tx, event, name, data),
+        EventData::KeyCertified(data) => key_certified(tx, event, name, data),
         EventData::ModelBound(data) => model_bound(tx, event, name, data),
         other => Err(misplaced(other)),
     }
@@ -35,8 +38,8 @@ pub(super) fn project(tx: &Connection, event: &Event, name: &Slug) -> Result<()>
 fn enrolled(tx: &Connection, event: &Event, name: &Slug, data: &AgentEnrolled) -> Result<()> {
     let envelope = &event.envelope;
     let sql = "INSERT INTO agents (key, name, version, state, state_before, owner, shared, agent_id, custody,
-                   public_key, skills, max_concurrency, model, epoch, enrolled_ms, program)
-               VALUES (?1, ?2, ?3, 'probation', 'probation', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13)";
+                   public_key, skills, max_concurrency, model, epoch, enrolled_ms, program, authority)
+               VALUES (?1, ?2, ?3, 'probation', 'probation', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14)";
     let row = params![
         envelope.index,
         name.as_str(),
@@ -51,6 +54,7 @@ fn enrolled(tx: &Connection, event: &Event, name: &Slug, data: &AgentEnrolled) -
         data.model.as_ref().map(json).transpose()?,
         envelope.time.as_ms(),
         data.runtime.as_ref().map(|_| envelope.index),
+        data.authority.as_ref().map(|authority| &authority.public_key),
     ];
     exec(tx, sql, row)?;
     key_begins(tx, event, name, &data.public_key)?;
@@ -87,7 +91,9 @@ fn resumed(tx: &Connection, event: &Event, name: &Slug, to: AgentState) -> Resul
 
 fn key_rotated(tx: &Connection, event: &Event, name: &Slug, data: &KeyRotated) -> Result<()> {
     key_ends(tx, event, &data.from)?;
-    let sql = "UPDATE agents SET version = ?2, public_key = ?3, key_revoked = 0 WHERE name = ?1";
+    // A certificate is one of the key before.
+    let sql = "UPDATE agents SET version = ?2, public_key = ?3, key_revoked = 0,
+                   certified_from = NULL, certified_until = NULL WHERE name = ?1";
     change(tx, sql, params![name.as_str(), event.envelope.version, data.to])?;
     key_begins(tx, event, name, &data.to)
 }
@@ -96,6 +102,13 @@ fn key_revoked(tx: &Connection, event: &Event, name: &Slug, data: &KeyRevoked) -
     key_ends(tx, event, &data.public_key)?;
     let sql = "UPDATE agents SET version = ?2, key_revoked = 1 WHERE name = ?1 AND public_key = ?3";
     change(tx, sql, params![name.as_str(), event.envelope.version, data.public_key])
+}
+
+fn key_certified(tx: &Connection, event: &Event, name: &Slug, data: &KeyCertified) -> Result<()> {
+    let sql = "UPDATE agents SET version = ?2, certified_from = ?4, certified_until = ?5
+               WHERE name = ?1 AND public_key = ?3";
+    let (from, until) = (data.valid_after.as_ms(), data.valid_before.as_ms());
+    change(tx, sql, params![name.as_str(), event.envelope.version, data.public_key, from, until])
 }
 
 fn key_begins(tx: &Connection, event: &Event, name: &Slug, key: &str) -> Result<()> {

@@ -75,12 +75,17 @@ pub fn show(
 ) -> Result<AgentView, QueryError> {
     let key = key(conn, viewer, name)?;
     let sql = format!(
-        "SELECT {ROW}, version, agent_id, custody, public_key, key_revoked, max_concurrency, failures_in_a_row, reason
+        "SELECT {ROW}, version, agent_id, custody, public_key, key_revoked, max_concurrency, failures_in_a_row, reason,
+                authority, certified_until
          FROM agents WHERE key = ?1"
     );
     let mut view = conn.prepare_cached(&sql)?.query_row([key], full)?;
     let line: PublicKey = view.public_key.parse().map_err(|error| broken(key, &error))?;
     view.fingerprint = line.fingerprint();
+    if let Some(authority) = &mut view.authority {
+        let line: PublicKey = authority.parse().map_err(|error| broken(key, &error))?;
+        *authority = line.fingerprint();
+    }
     view.description = read::text(conn, key, 0)?.filter(|text| !text.is_empty());
     view.demonstrated = evidence(conn, key, &view.row, defaults)?;
     view.runtime = load::programs::runtime_of(conn, key)?;
@@ -103,6 +108,8 @@ fn full(columns: &Row<'_>) -> rusqlite::Result<AgentView> {
         public_key: columns.get("public_key")?,
         fingerprint: String::new(),
         key_revoked: columns.get("key_revoked")?,
+        authority: columns.get("authority")?,
+        certified_until: columns.get::<_, Option<i64>>("certified_until")?.map(WallMs::saturating),
         max_concurrency: columns.get("max_concurrency")?,
         binding: read::maybe_json(columns, "model")?,
         runtime: None,

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::compare;
 use super::content::Content;
 use super::fault::{CheckpointFault, EventFault, VerifyError};
-use super::signed::{check_possession, check_result};
+use super::signed::{check_certificate, check_possession, check_result};
 use super::{Report, verify_in};
 use crate::ledger::rebuild::{self, Made, RebuildError};
 use crate::ledger::{checkpoint, open};
@@ -37,6 +37,8 @@ pub struct DeepReport {
     pub statements: u64,
     /// Proofs that somebody held a new key.
     pub possessions: u64,
+    /// Certificates by which owners let keys sign, each made with the key that its agent was enrolled under.
+    pub certificates: u64,
     /// Agents by who holds their keys: `resident`, `host`, `owner`.
     pub custody: BTreeMap<String, u64>,
 }
@@ -69,8 +71,8 @@ pub fn verify_deep(
         let file = scope.spawn(|| check_file(path));
         let replayed = replay(&tx, &made, progress);
         file.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let Replayed { rows, blobs, erased, statements, possessions, custody } = replayed?;
-        Ok(DeepReport { report, rows, blobs, erased, statements, possessions, custody })
+        let Replayed { rows, blobs, erased, statements, possessions, certificates, custody } = replayed?;
+        Ok(DeepReport { report, rows, blobs, erased, statements, possessions, certificates, custody })
     })
 }
 
@@ -81,6 +83,7 @@ struct Replayed {
     erased: u64,
     statements: u64,
     possessions: u64,
+    certificates: u64,
     custody: BTreeMap<String, u64>,
 }
 
@@ -89,13 +92,14 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
     random_access(tx)?;
     shadow(tx, made)?;
     let mut content = Content::new(tx);
-    let (mut statements, mut possessions) = (0, 0);
+    let (mut statements, mut possessions, mut certificates) = (0, 0, 0);
     let mut minutes = Minutes::new(tx);
     let events = rebuild::replay(tx, |event| {
         minutes.check(event)?;
         let carried = content.check(event)?;
         statements += u64::from(check_result(tx, event, &carried)?);
-        possessions += u64::from(check_possession(tx, event)?);
+        possessions += check_possession(tx, event)?;
+        certificates += u64::from(check_certificate(tx, event)?);
         if (event.envelope.index + 1).is_multiple_of(STEP) {
             progress(STEP);
         }
@@ -108,7 +112,7 @@ fn replay(tx: &Connection, made: &[Made], progress: &(dyn Fn(u64) + Sync)) -> Re
         rows += compare::table(tx, &table.name, "")?;
     }
     rows += compare::table(tx, "meta", "WHERE key NOT IN ('started', 'restored', 'request_key')")?;
-    Ok(Replayed { rows, blobs, erased, statements, possessions, custody: custody(tx)? })
+    Ok(Replayed { rows, blobs, erased, statements, possessions, certificates, custody: custody(tx)? })
 }
 
 /// The checkpoints that must have been kept: of every minute, that of its last commit.

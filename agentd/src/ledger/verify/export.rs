@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use super::content::Content;
 use super::deep::custody;
 use super::fault::{EventFault, VerifyError};
-use super::signed::{check_possession, check_result};
+use super::signed::{check_certificate, check_possession, check_result};
 use crate::ledger::blobs::{self, SLOTS};
 use crate::ledger::{open, rebuild};
 
@@ -55,6 +55,8 @@ pub struct ExportDepth {
     pub statements: u64,
     /// Proofs that somebody held a new key.
     pub possessions: u64,
+    /// Certificates by which owners let keys sign.
+    pub certificates: u64,
     /// Agents by who holds their keys.
     pub custody: BTreeMap<String, u64>,
 }
@@ -84,18 +86,19 @@ pub fn verify_export_deep(
     let tx = connection.transaction().map_err(VerifyError::from)?;
     take_lines(&tx, path, opened()?)?;
     let mut content = Content::new(&tx);
-    let (mut statements, mut possessions) = (0, 0);
+    let (mut statements, mut possessions, mut certificates) = (0, 0, 0);
     rebuild::replay(&tx, |event| {
         let carried = content.check(event)?;
         statements += u64::from(check_result(&tx, event, &carried)?);
-        possessions += u64::from(check_possession(&tx, event)?);
+        possessions += check_possession(&tx, event)?;
+        certificates += u64::from(check_certificate(&tx, event)?);
         Ok::<(), VerifyError>(())
     })?;
     if report.withheld == 0 {
         content.finish()?;
     }
     let custody = custody(&tx).map_err(VerifyError::from)?;
-    Ok(ExportDepth { report, statements, possessions, custody })
+    Ok(ExportDepth { report, statements, possessions, certificates, custody })
 }
 
 fn own_key(path: &Path, file: File) -> Result<VerifierKey, ExportFault> {

@@ -159,6 +159,9 @@ pub enum EventFault {
     /// The signed statement of a result.
     #[error("its signed statement: {0}")]
     Statement(String),
+    /// The certificate of an owner.
+    #[error("its certificate: {0}")]
+    Certificate(String),
     /// The proof that somebody held a new key.
     #[error("its proof of possession: {0}")]
     Possession(String),

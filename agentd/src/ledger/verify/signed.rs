@@ -1,8 +1,9 @@
 //! What was signed: a completion against the run, the terms and the result that it speaks of, and a new key against the
 //! proof that somebody held it. The connection has the tables as they were before the event.
 
-use agentd_schemas::event::{Event, EventData, Subject};
+use agentd_schemas::event::{Authority, Custody, Event, EventData, KeyCertified, Subject};
 use agentd_schemas::id::RunId;
+use agentd_schemas::key::certificate::{Certificate, Expected};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::{Possession, PossessionKind, PossessionSignature};
@@ -52,6 +53,7 @@ pub(super) fn check_result(connection: &Connection, event: &Event, carried: &Car
         return if before { Ok(false) } else { Err(fault("it is missing".to_owned())) };
     }
     let Some(envelope) = &carried.envelope else { return Ok(false) };
+    covered(connection, event, run.agent)?.map_err(fault)?;
     let said = opened(connection, event.envelope.index, &run, envelope).map_err(fault)?;
     let artefacts = artefacts(event, carried, &said).map_err(fault)?;
     let expected = expected(connection, named, &run, artefacts).map_err(fault)?;
@@ -129,14 +131,78 @@ fn expected(connection: &Connection, named: RunId, run: &Run, artefacts: Vec<Art
     })
 }
 
-/// Checks that a new key came with a proof of possession. Whether the event has one.
-pub(super) fn check_possession(connection: &Connection, event: &Event) -> Result<bool, VerifyError> {
-    let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Possession(why) };
-    let (kind, key, nonce, signature) = match &event.data {
-        EventData::AgentEnrolled(data) => (PossessionKind::Enroll, &data.public_key, &data.nonce, &data.signature),
-        EventData::KeyRotated(data) => (PossessionKind::Rotate, &data.to, &data.nonce, &data.signature),
-        _ => return Ok(false),
+/// Where an owner has to certify the agent's key, a certificate must have held at the event.
+fn covered(connection: &Connection, event: &Event, agent: i64) -> rusqlite::Result<Result<(), String>> {
+    let sql = "SELECT custody, certified_from <= ?2 AND ?2 < certified_until FROM agents WHERE key = ?1";
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<bool>>(1)?));
+    let time = event.envelope.time.as_ms();
+    let (custody, holds) = connection.prepare_cached(sql)?.query_row(params![agent, time], read)?;
+    let uncovered = custody == "owner" && holds != Some(true);
+    Ok(if uncovered { Err("no certificate of the owner held then".to_owned()) } else { Ok(()) })
+}
+
+/// Checks the certificate that an event has: of this agent's key of the time, by the key that was announced when the agent
+/// was enrolled, and held then. Whether the event has one.
+pub(super) fn check_certificate(connection: &Connection, event: &Event) -> Result<bool, VerifyError> {
+    let EventData::KeyCertified(data) = &event.data else { return Ok(false) };
+    let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Certificate(why) };
+    let Subject::Agent(name) = &event.envelope.subject else {
+        return Err(fault("the event is about no agent".to_owned()));
     };
+    let sql = "SELECT public_key, authority FROM agents WHERE name = ?1";
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+    let found = connection.prepare_cached(sql)?.query_row([name.as_str()], read).optional()?;
+    let Some((key, Some(authority))) = found else {
+        return Err(fault("no agent in an owner's custody has this name".to_owned()));
+    };
+    let trust_domain = meta(connection, "trust_domain")?;
+    let key: PublicKey = key.parse().map_err(|error| fault(format!("{error}")))?;
+    let authority: PublicKey = authority.parse().map_err(|error| fault(format!("{error}")))?;
+    let expected = Expected { key: &key, authority: &authority, name: name.as_str(), trust_domain: &trust_domain };
+    let certificate: Certificate = data.certificate.parse().map_err(|error| fault(format!("{error}")))?;
+    certificate.check(&expected, event.envelope.time).map_err(|error| fault(error.to_string()))?;
+    let said = KeyCertified {
+        certificate: certificate.to_string(),
+        serial: certificate.serial(),
+        public_key: key.to_string(),
+        authority: authority.to_string(),
+        valid_after: certificate.valid_after(),
+        valid_before: certificate.valid_before(),
+    };
+    if said == *data { Ok(true) } else { Err(fault("the event says something else than its certificate".to_owned())) }
+}
+
+/// Checks that a new key came with a proof of possession, and a new agent in an owner's custody with one of the owner's
+/// key. How many the event has.
+pub(super) fn check_possession(connection: &Connection, event: &Event) -> Result<u64, VerifyError> {
+    match &event.data {
+        EventData::AgentEnrolled(data) => {
+            possessed(connection, event, PossessionKind::Enroll, &data.public_key, &data.nonce, &data.signature)?;
+            if let Some(Authority { public_key, nonce, signature }) = &data.authority {
+                possessed(connection, event, PossessionKind::Authority, public_key, nonce, signature)?;
+            }
+            if (data.custody == Custody::Owner) != data.authority.is_some() {
+                let why = "custody and the owner's key do not go together".to_owned();
+                return Err(VerifyError::Event { index: event.envelope.index, fault: EventFault::Possession(why) });
+            }
+            Ok(1 + u64::from(data.authority.is_some()))
+        }
+        EventData::KeyRotated(data) => {
+            possessed(connection, event, PossessionKind::Rotate, &data.to, &data.nonce, &data.signature).map(|()| 1)
+        }
+        _ => Ok(0),
+    }
+}
+
+fn possessed(
+    connection: &Connection,
+    event: &Event,
+    kind: PossessionKind,
+    key: &str,
+    nonce: &str,
+    signature: &str,
+) -> Result<(), VerifyError> {
+    let fault = |why: String| VerifyError::Event { index: event.envelope.index, fault: EventFault::Possession(why) };
     let Subject::Agent(name) = &event.envelope.subject else {
         return Err(fault("the event is about no agent".to_owned()));
     };
@@ -145,7 +211,7 @@ pub(super) fn check_possession(connection: &Connection, event: &Event) -> Result
     let signature: PossessionSignature = signature.parse().map_err(|error| fault(format!("{error}")))?;
     let possession =
         Possession { kind, trust_domain: &trust_domain, name: name.as_str(), nonce, public_key: &public_key };
-    possession.verify(&signature).map(|()| true).map_err(|error| fault(error.to_string()))
+    possession.verify(&signature).map_err(|error| fault(error.to_string()))
 }
 
 fn meta(connection: &Connection, key: &str) -> rusqlite::Result<String> {

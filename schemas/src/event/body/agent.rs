@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::agent::ModelBinding;
 use crate::document::program::Runtime;
 use crate::unit::name::{Skill, Slug};
+use crate::unit::time::WallMs;
 
 /// Where an agent's private key is; what a signature proves depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,21 @@ pub struct AgentEnrolled {
     /// The program that agentd starts for it; blobs 1 and up are the files that come with it, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
+    /// In the owner's custody: whose certificates let the key sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Authority>,
+}
+
+/// The owner's key, which certifies that of the agent, and the proof that its owner held it at the enrolment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authority {
+    /// `ssh-ed25519 …`.
+    pub public_key: String,
+    /// Nonce of the proof of possession.
+    pub nonce: String,
+    /// Proof of possession, of kind `authority`.
+    pub signature: String,
 }
 
 /// Another program. Blobs 1 and up are the files that come with it, in their order.
@@ -123,6 +139,24 @@ pub struct KeyRotated {
     pub signature: String,
     /// Why.
     pub reason: String,
+}
+
+/// The owner lets the agent's key sign for a while. It takes the place of the certificate before; a rotation ends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyCertified {
+    /// The line of the OpenSSH certificate, without its comment.
+    pub certificate: String,
+    /// Its number; 0 where none was given.
+    pub serial: u64,
+    /// The agent's key, which it certifies.
+    pub public_key: String,
+    /// The owner's key, which signed it.
+    pub authority: String,
+    /// When it begins to hold.
+    pub valid_after: WallMs,
+    /// From when on it does not hold.
+    pub valid_before: WallMs,
 }
 
 /// The key is not valid from this event's index on; the agent needs a rotation.

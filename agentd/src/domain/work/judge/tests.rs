@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::fixture::{self, names};
+use crate::domain::matching::Certified;
 
 fn verdict(criterion: u32, met: Option<bool>) -> Verdict {
     Verdict { criterion, kind: "person".to_owned(), sha256: None, met, evidence: None }
@@ -62,6 +63,8 @@ fn a_result_of_another_run_key_or_work_is_refused() {
     let (work, agent, named, env) = (fixture::work(), fixture::agent(), fixture::named(), fixture::env());
     let mut revoked = agent.clone();
     revoked.candidate.key_revoked = true;
+    let mut lapsed = agent.clone();
+    lapsed.candidate.certified = Certified::During(env.wall, env.wall);
     let mut other = agent.clone();
     other.candidate.name = "other".parse().unwrap();
     let mut waiting = work.clone();
@@ -79,6 +82,7 @@ fn a_result_of_another_run_key_or_work_is_refused() {
         ("another agent", &work, &other, &named, &good, Code::Internal),
         ("another key", &work, &agent, &named, &unsigned, Code::KeyRevoked),
         ("a revoked key", &work, &revoked, &named, &good, Code::KeyRevoked),
+        ("a certificate that lapsed", &work, &lapsed, &named, &good, Code::Uncertified),
         ("it waits for a person", &waiting, &agent, &named, &good, Code::WrongState),
     ] {
         assert_eq!(complete(work, agent, named, done, &env).unwrap_err().code, code, "{why}");

@@ -1,6 +1,8 @@
+use agentd_schemas::unit::time::WallMs;
+
 use super::*;
 use crate::domain::fixture;
-use crate::domain::matching::Evidence;
+use crate::domain::matching::{Certified, Evidence};
 
 /// A ready work that asks for rust, and the agent that has it.
 fn facts() -> WhyFacts {
@@ -58,6 +60,35 @@ fn a_living_run_of_a_frozen_agent_is_told_with_the_freeze() {
     let told = why(&facts, &fixture::env());
     assert_eq!(told.reasons, [format!("agent {agent}, which holds it, is frozen")]);
     assert_eq!(told.hint, Some(format!("agentctl thaw {agent}")));
+}
+
+#[test]
+fn a_certificate_that_is_missing_lapsed_or_in_doubt_is_told_with_what_ends_the_wait() {
+    let (mut facts, env) = (facts(), fixture::env());
+    let later = WallMs::saturating(env.wall.as_ms() + 1);
+    let held = Env { clock_held: true, ..env.clone() };
+    for (certified, env, says, helps) in [
+        (Certified::Never, &env, "agent fixer: its owner has not certified its key", "agentctl agent certify fixer"),
+        (
+            Certified::During(env.wall, env.wall),
+            &env,
+            "agent fixer: its certificate lapsed on ",
+            "agentctl agent certify fixer",
+        ),
+        (Certified::During(env.wall, later), &held, "agent fixer: the clock jumped", "agentctl clock accept "),
+    ] {
+        facts.agents[0].certified = certified;
+        let told = why(&facts, env);
+        assert!(told.summary.starts_with(says), "{}", told.summary);
+        assert!(told.hint.as_ref().is_some_and(|hint| hint.starts_with(helps)), "{:?}", told.hint);
+        assert!(!told.agents[0].1);
+        let running = WhyFacts { work: fixture::work(), ..facts.clone() };
+        let told = why(&running, env);
+        assert!(told.reasons[0].starts_with(says), "{:?}", told.reasons);
+        assert!(told.hint.is_some_and(|hint| hint.starts_with(helps)));
+    }
+    facts.agents[0].certified = Certified::During(env.wall, later);
+    assert!(why(&facts, &env).agents[0].1);
 }
 
 #[test]

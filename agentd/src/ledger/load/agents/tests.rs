@@ -33,6 +33,7 @@ fn enrol_agent(told: &mut Told, name: &str, owner: u32, shared: bool) {
         max_concurrency: 3,
         model: Some(model()),
         runtime: None,
+        authority: None,
     };
     told.tell(Subject::Agent(slug(name)), enrolled);
 }
@@ -48,6 +49,7 @@ fn new_agent(name: &str, key: &str) -> NewAgent {
         nonce: String::new(),
         signature: String::new(),
         runtime: None,
+        authority: None,
         files: Vec::new(),
     }
 }
@@ -70,6 +72,7 @@ fn the_facts_of_an_agent_are_what_its_events_said() {
             shared: false,
             state: AgentState::Paused,
             key_revoked: false,
+            certified: Certified::NotNeeded,
             skills: vec!["git".parse().unwrap(), "rust".parse().unwrap()],
             started: false,
             evidence: Vec::new(),
@@ -78,6 +81,7 @@ fn the_facts_of_an_agent_are_what_its_events_said() {
             epoch: 1,
         },
         public_key: "ssh-ed25519 fixer".to_owned(),
+        authority: None,
         model: Some(model()),
         judged_in_epoch: 6,
         accepted_in_epoch: 5,

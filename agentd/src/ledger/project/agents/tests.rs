@@ -1,5 +1,6 @@
 use agentd_schemas::document::agent::{ModelBinding, OnMismatch};
 use agentd_schemas::event::*;
+use agentd_schemas::unit::time::WallMs;
 
 use crate::ledger::project::told::{Told, time_of};
 
@@ -20,6 +21,11 @@ fn enrolled() -> AgentEnrolled {
         max_concurrency: 3,
         model: None,
         runtime: None,
+        authority: Some(Authority {
+            public_key: "ssh-ed25519 owner".to_owned(),
+            nonce: "n".to_owned(),
+            signature: "s".to_owned(),
+        }),
     }
 }
 
@@ -121,6 +127,27 @@ fn a_revoked_key_ends_with_its_revocation_and_not_with_the_rotation_after_it() {
     told.tell(subject(), rotated("first", "second"));
     assert_eq!(told.rows("SELECT version, key_revoked FROM agents"), ["3, 0"]);
     assert_eq!(told.rows(KEYS), ["ssh-ed25519 first, 0, 0, 1", "ssh-ed25519 second, 0, 2, NULL"]);
+}
+
+#[test]
+fn a_certificate_holds_until_the_next_one_and_is_void_with_another_key() {
+    const CERTIFIED: &str = "SELECT version, authority, certified_from, certified_until FROM agents";
+    let mut told = told();
+    assert_eq!(told.rows(CERTIFIED), ["1, ssh-ed25519 owner, NULL, NULL"]);
+    let certified = |key: &str, from, until| KeyCertified {
+        certificate: "line".to_owned(),
+        serial: 0,
+        public_key: format!("ssh-ed25519 {key}"),
+        authority: "ssh-ed25519 owner".to_owned(),
+        valid_after: WallMs::saturating(from),
+        valid_before: WallMs::saturating(until),
+    };
+    told.tell(subject(), certified("first", 1, 9));
+    told.tell(subject(), certified("first", 2, 5));
+    assert_eq!(told.rows(CERTIFIED), ["3, ssh-ed25519 owner, 2, 5"]);
+    told.tell(subject(), rotated("first", "second"));
+    assert_eq!(told.rows(CERTIFIED), ["4, ssh-ed25519 owner, NULL, NULL"]);
+    told.hear(subject(), certified("first", 2, 5)).unwrap_err();
 }
 
 #[test]

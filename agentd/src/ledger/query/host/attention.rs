@@ -1,10 +1,12 @@
 //! What has come to stand still by itself and stays so until a person does something: schedules whose work is refused,
-//! agents that were paused by a rule, agents without a key.
+//! agents that were paused by a rule, agents without a key, agents whose owners do not certify theirs.
 
 use agentd_schemas::event::{Actor, EventData, TickOutcome};
+use agentd_schemas::unit::time::WallMs;
 use rusqlite::Connection;
 
 use super::owner;
+use crate::domain::matching::Mismatch;
 use crate::domain::schedule::REJECTED;
 use crate::ledger::query::{QueryError, read};
 use crate::policy::Viewer;
@@ -13,10 +15,11 @@ use crate::policy::Viewer;
 const MAX_TOLD: usize = 10;
 
 /// One line for each, with the command that ends it; what is beyond the bound as a count.
-pub fn attention(conn: &Connection, viewer: &Viewer) -> Result<Vec<String>, QueryError> {
+pub fn attention(conn: &Connection, viewer: &Viewer, now: WallMs) -> Result<Vec<String>, QueryError> {
     let mut lines = bounded(schedules(conn, viewer)?, "schedules are refused, see: agentctl schedule list");
     lines.extend(bounded(paused(conn, viewer)?, "agents were paused, see: agentctl agent list"));
     lines.extend(bounded(keyless(conn, viewer)?, "agents have a revoked key, see: agentctl agent list"));
+    lines.extend(bounded(uncertified(conn, viewer, now)?, "agents wait for a certificate, see: agentctl agent list"));
     Ok(lines)
 }
 
@@ -73,6 +76,20 @@ fn keyless(conn: &Connection, viewer: &Viewer) -> rusqlite::Result<Vec<String>> 
     let found: Vec<String> = read::all(conn, sql, [owner(viewer)], |row| row.get(0))?;
     let line = |name: String| {
         format!("agent {name} can do nothing: its key is revoked (agentctl agent rotate-key {name} --reason '…')")
+    };
+    Ok(found.into_iter().map(line).collect())
+}
+
+/// Agents whose works wait until their owners certify their keys.
+fn uncertified(conn: &Connection, viewer: &Viewer, now: WallMs) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT name, certified_until FROM agents WHERE authority IS NOT NULL AND key_revoked = 0
+                   AND state NOT IN ('suspended', 'retired') AND (?1 IS NULL OR owner = ?1)
+                   AND (certified_until IS NULL OR certified_until <= ?2 OR certified_from > ?2) ORDER BY key";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?));
+    let found = read::all(conn, sql, (owner(viewer), now.as_ms()), read)?;
+    let line = |(name, until): (String, Option<i64>)| {
+        let why = Mismatch::Uncertified(until.map(WallMs::saturating));
+        format!("agent {name}: {why}, and its works wait: agentctl agent certify {name}")
     };
     Ok(found.into_iter().map(line).collect())
 }

@@ -69,7 +69,7 @@ pub fn digest(
         cost_per_completed: cost_per(money.spent, completed_count),
         money,
         breaches: span.breaches(conn)?,
-        attention: attention(conn, viewer)?,
+        attention: attention(conn, viewer, window.until)?,
     })
 }
 

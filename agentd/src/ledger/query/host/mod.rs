@@ -34,6 +34,8 @@ pub struct Running {
     pub version: String,
     /// Since when it runs.
     pub since: WallMs,
+    /// What time it is.
+    pub now: WallMs,
     /// `private`, `session` or `system`.
     pub mode: String,
     /// What is wrong; empty for nothing.
@@ -63,7 +65,7 @@ pub fn status(
     let identity = identity(conn)?;
     let held: Option<i64> = read::one(conn, "SELECT held_ms FROM clock WHERE id = 1", [])?;
     let mut health = running.health;
-    health.extend(attention(conn, viewer)?);
+    health.extend(attention(conn, viewer, running.now)?);
     let health = if health.is_empty() { vec!["ok".to_owned()] } else { health };
     Ok(StatusView {
         version: running.version,

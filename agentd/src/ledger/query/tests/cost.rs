@@ -65,6 +65,7 @@ fn running() -> Running {
     Running {
         version: String::new(),
         since: at(0),
+        now: at(0),
         mode: String::new(),
         health: Vec::new(),
         memory_bytes: 0,

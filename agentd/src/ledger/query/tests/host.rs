@@ -18,6 +18,7 @@ fn running() -> Running {
     Running {
         version: "0.1.0".to_owned(),
         since: at(0),
+        now: at(0),
         mode: "private".to_owned(),
         health: Vec::new(),
         memory_bytes: 1,

@@ -140,6 +140,7 @@ impl Log {
             max_concurrency: 2,
             model: Some(model("large")),
             runtime: None,
+            authority: None,
         };
         let mut draft = Draft::new(Subject::Agent(name.parse().unwrap()), enrolled);
         draft.epoch = Some(1);

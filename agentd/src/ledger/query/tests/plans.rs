@@ -2,6 +2,7 @@ use agentd_schemas::document::objective::ObjectiveDocument;
 use agentd_schemas::document::schedule::{Missed, Overlap};
 use agentd_schemas::event::{ObjectiveSet, ScheduleAdded, SchedulePaused, ScheduleTicked, Subject, TickOutcome};
 use agentd_schemas::id::ScheduleId;
+use agentd_schemas::unit::time::WallMs;
 
 use super::{Log, at, operator, person};
 use crate::ledger::query::host::attention;
@@ -60,16 +61,16 @@ fn a_schedule_whose_last_tick_was_refused_asks_for_attention_until_one_succeeds(
         next: Some(at(200)),
     };
     log.tell(nightly.clone(), tick("overlap"));
-    assert!(attention(&log.conn, &person(1000)).unwrap().is_empty());
+    assert!(attention(&log.conn, &person(1000), WallMs::saturating(0)).unwrap().is_empty());
     log.tell(nightly.clone(), tick("rejected: agent j1 is retired"));
-    let told = attention(&log.conn, &person(1000)).unwrap();
+    let told = attention(&log.conn, &person(1000), WallMs::saturating(0)).unwrap();
     assert!(
         told.len() == 1 && told[0].starts_with("schedule nightly submits nothing: agent j1 is retired"),
         "{told:?}"
     );
-    assert!(attention(&log.conn, &person(1001)).unwrap().is_empty());
+    assert!(attention(&log.conn, &person(1001), WallMs::saturating(0)).unwrap().is_empty());
     log.tell(nightly, tick("overlap"));
-    assert!(attention(&log.conn, &operator()).unwrap().is_empty());
+    assert!(attention(&log.conn, &operator(), WallMs::saturating(0)).unwrap().is_empty());
 }
 
 #[test]

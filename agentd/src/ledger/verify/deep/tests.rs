@@ -2,6 +2,8 @@ use super::*;
 use crate::ledger::checkpoint;
 use crate::ledger::small::{Small, tamper};
 
+mod custody;
+
 fn check(path: &Path) -> Result<DeepReport, VerifyError> {
     verify_deep(path, &[], 2, &|_| {})
 }
