@@ -162,9 +162,7 @@ impl RunsConfig {
         within("min_free_percent", u64::from(self.min_free_percent), 0, 90)?;
         within("tasks_max", u64::from(self.tasks_max), 1, 1 << 20)?;
         within("workspace_files_max", u64::from(self.workspace_files_max), 1, 100_000_000)?;
-        for (name, span) in [("timeout", self.timeout)] {
-            super::config::lasts(name, span, 1, 29 * 86_400_000).map_err(|error| anyhow!("{error}"))?;
-        }
+        super::config::lasts("timeout", self.timeout, 1, 29 * 86_400_000).map_err(|error| anyhow!("{error}"))?;
         for (name, size) in [("output_max", self.output_max), ("memory_max", self.memory_max)] {
             let most = if name == "output_max" { 1 << 30 } else { u64::MAX >> 1 };
             within(name, size.as_bytes(), if name == "output_max" { 1 } else { 16 << 20 }, most)?;

@@ -248,7 +248,9 @@ impl Course {
             let outcome = match end? {
                 StepEnd::Ended(outcome) => *outcome,
                 StepEnd::Over(outcome) => {
-                    outcome.iter().for_each(|outcome| tally.program(steps.folder, step, outcome));
+                    if let Some(outcome) = outcome {
+                        tally.program(steps.folder, step, &outcome);
+                    }
                     return Ok(Err(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
@@ -357,11 +359,10 @@ fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
     match &outcome.ending {
         Ending::NotStarted(reason) => Some(Conclusion::not_started(reason.clone())),
         Ending::Lost(reason) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, reason.clone())),
-        Ending::Exited(_) | Ending::Signalled(_) => match outcome.stopped {
-            // Somebody stopped the shim by hand, or the machine goes down.
-            Some(_) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, "its program was stopped".to_owned())),
-            None => None,
-        },
+        // Somebody stopped the shim by hand, or the machine goes down.
+        Ending::Exited(_) | Ending::Signalled(_) => outcome
+            .stopped
+            .map(|_| Conclusion::Failed(FailureReason::OutcomeUnknown, "its program was stopped".to_owned())),
     }
 }
 

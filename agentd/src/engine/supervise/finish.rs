@@ -64,7 +64,9 @@ impl Tally {
                 }
             }
             StepEnd::Over(outcome) => {
-                outcome.iter().for_each(|outcome| self.add(outcome.usage));
+                if let Some(outcome) = outcome {
+                    self.add(outcome.usage);
+                }
                 Err(Conclusion::Over)
             }
             StepEnd::Refused(reason) => failed(reason),

@@ -76,7 +76,7 @@ impl Course {
         tally: &mut Tally,
     ) -> Result<Conclusion, Problem> {
         let handed = self.engine.handed_in(&self.run, steps.folder.folder())?;
-        let result = match self.result(told, steps, ended, handed.result) {
+        let result = match Self::result(told, steps, ended, handed.result) {
             Ok(result) => result,
             Err(why) => return Ok(Conclusion::Failed(FailureReason::ProgramFailed, why)),
         };
@@ -111,7 +111,7 @@ impl Course {
         {
             return Ok(over);
         }
-        self.judge_artefacts(told, &artefacts, &mut sayings);
+        Self::judge_artefacts(told, &artefacts, &mut sayings);
         let mut commit = None;
         if let Some(collected) = &collected
             && !collected.changes.is_empty()
@@ -137,7 +137,7 @@ impl Course {
     }
 
     /// The result: what was handed in by the run's socket, else what the program left.
-    fn result(&self, told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>) -> Result<String, String> {
+    fn result(told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>) -> Result<String, String> {
         if let Some(result) = handed {
             return Ok(result);
         }
@@ -184,7 +184,9 @@ impl Course {
             let outcome = match end {
                 StepEnd::Ended(outcome) => outcome,
                 StepEnd::Over(outcome) => {
-                    outcome.iter().for_each(|outcome| tally.judge(outcome));
+                    if let Some(outcome) = outcome {
+                        tally.judge(&outcome);
+                    }
                     return Ok(Some(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => {
@@ -216,7 +218,7 @@ impl Course {
         Ok(None)
     }
 
-    fn judge_artefacts(&self, told: &Told, artefacts: &[ArtefactRef], sayings: &mut Sayings) {
+    fn judge_artefacts(told: &Told, artefacts: &[ArtefactRef], sayings: &mut Sayings) {
         for (check, place) in told.job.checks.iter().zip(0..) {
             if let Some(Acceptance::Artefact(rule)) = check {
                 let judged = runner::judge_artefact(rule, artefacts);
