@@ -120,8 +120,9 @@ fn document(go: &Path) -> String {
     format!(
         "name = \"fixer\"\ncustody = \"owner\"\n\
          command = [\"/bin/sh\", \"-c\", \"while [ ! -e {} ]; do sleep 0.05; done; echo done\"]\n\
-         [sandbox]\nread_only_paths = [{folder:?}]\n",
-        go.display()
+         [sandbox]\nread_only_paths = ['{}']\n",
+        go.display(),
+        folder.display()
     )
 }
 
