@@ -259,7 +259,7 @@ pub(super) fn lasts(name: &str, value: Span, least: u64, most: u64) -> anyhow::R
         return Ok(());
     }
     let span = |ms| Span::from_ms(ms).unwrap_or(Span::ZERO);
-    Err(anyhow!("limits.{name} {value} is outside {} to {}", span(least), span(most)))
+    Err(anyhow!("{name} {value} is outside {} to {}", span(least), span(most)))
 }
 
 /// Refuses what the filter would take for the name of a place in the code, and be silent about everything.
