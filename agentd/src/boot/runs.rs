@@ -169,6 +169,10 @@ impl RunsConfig {
             let most = if name == "output_max" { 1 << 30 } else { u64::MAX >> 1 };
             within(name, size.as_bytes(), if name == "output_max" { 1 } else { 16 << 20 }, most)?;
         }
+        let places = [("directory", &self.directory), ("launcher", &self.launcher), ("shim", &self.shim)];
+        if let Some((name, _)) = places.iter().find(|(_, path)| path.as_ref().is_some_and(|path| path.is_relative())) {
+            return Err(anyhow!("runs.{name} is not an absolute path"));
+        }
         let profile = self.profiles.iter().find(|(_, profile)| {
             profile
                 .read_only_paths

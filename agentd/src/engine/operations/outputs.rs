@@ -12,7 +12,7 @@ use agentd_schemas::view::{ArtefactView, OutputView, RunView, UploadedView};
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Engine;
-use crate::engine::supervise::Supervisor;
+use crate::engine::supervise::{Phase, Supervisor};
 use crate::ledger::load;
 use crate::policy::{Action, Caller, Resource};
 use crate::runner::{self, Folder, Output, Step};
@@ -153,12 +153,15 @@ impl Engine {
             None => self.ledger_output(run, stream, offset)?,
         };
         let is_over = run.ended_at.is_some() && phase.is_none();
+        // A daemon that has just started may not have taken it over yet.
+        let idle = if is_over { "over" } else { Phase::Preparing.as_str() };
+        let step = phase.map_or(idle, Phase::as_str);
         Ok(OutputView {
             run: run.id,
             ended: is_over && bytes.is_empty(),
             text: String::from_utf8_lossy(&bytes).into_owned(),
             next,
-            step: phase.map_or("over", super::super::supervise::Phase::as_str).to_owned(),
+            step: step.to_owned(),
         })
     }
 
