@@ -66,8 +66,8 @@ struct Watched {
     child: Option<Child>,
     gone: Option<Exit>,
     began: Option<Started>,
-    /// Whether it was told to stand still.
-    still: bool,
+    /// Whether it stands still; unknown of one that another daemon left.
+    still: Option<bool>,
     stopping: bool,
     since: u64,
 }
@@ -86,7 +86,7 @@ impl Steps<'_> {
             child: None,
             gone: None,
             began: None,
-            still: false,
+            still: None,
             stopping: false,
             since: self.engine.0.clock.boot_ms(),
         };
@@ -105,6 +105,7 @@ impl Steps<'_> {
             };
             watched.gone = Exit::of(child.id());
             watched.child = Some(child);
+            watched.still = Some(false);
         }
         let end = self.watch(&mut watched, &mut began).await;
         if let Some(child) = &mut watched.child {
@@ -185,7 +186,7 @@ impl Steps<'_> {
     /// The daemon is there as long as it is: what it starts needs no other sign of life.
     fn keep_lease(&self, watched: &Watched) {
         let now = self.engine.0.clock.boot_ms();
-        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, watched.still);
+        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, watched.still == Some(true));
     }
 
     async fn wait(&self, watched: &Watched, ms: u64) {
@@ -231,20 +232,30 @@ impl Steps<'_> {
     }
 
     fn follow_orders(&self, watched: &mut Watched) -> Result<(), Problem> {
-        let told = |request: &str| match runner::control(self.folder, watched.step, request) {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::debug!(run = %self.folder.run(), "{request} did not reach the run: {error}");
-                false
-            }
-        };
         match self.orders(watched.since)? {
-            Orders::End(cause) if !watched.stopping => watched.stopping = told(&format!("stop {}", cause.as_str())),
-            Orders::StandStill if !watched.still => watched.still = told("freeze"),
-            Orders::GoOn if watched.still => watched.still = !told("thaw"),
+            Orders::End(cause) if !watched.stopping => {
+                watched.stopping = self.tell(watched.step, &format!("stop {}", cause.as_str()));
+            }
+            Orders::StandStill if watched.still != Some(true) && self.tell(watched.step, "freeze") => {
+                watched.still = Some(true);
+            }
+            Orders::GoOn if watched.still != Some(false) && self.tell(watched.step, "thaw") => {
+                watched.still = Some(false);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the shim did what it was told. One that refuses is told again at the next beat.
+    fn tell(&self, step: Step, request: &str) -> bool {
+        let run = self.folder.run();
+        match runner::control(self.folder, step, request) {
+            Ok(answer) if answer.starts_with("ok") => return true,
+            Ok(answer) => tracing::warn!(%run, "the shim did not {request} the run: {answer}"),
+            Err(error) => tracing::debug!(%run, "{request} did not reach the run: {error}"),
+        }
+        false
     }
 }
 
