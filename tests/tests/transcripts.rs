@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ fn every_page_shows_what_its_commands_print() {
         let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
+    let _ = std::fs::remove_dir_all(binaries());
     assert!(wrong.is_empty(), "{} pages are wrong\n\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
@@ -303,16 +305,33 @@ impl Drop for Host {
     }
 }
 
-/// Where cargo puts the programs: beside the folder of this test.
-fn binaries() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
+/// Where cargo puts a program: beside the folder of this test.
+fn built(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let path = own.ancestors().nth(2).unwrap().join(name);
+    assert!(path.exists(), "{name} is not built: cargo build -p agentctl -p agentd");
+    path
+}
+
+/// The programs, where runs with a user of their own reach them: cargo's folder may be closed to it.
+fn binaries() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let place = std::env::temp_dir().join(format!("agentd-pages-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        for name in ["agentd", "agentctl", "agentd-launch", "agentd-shim"] {
+            let (from, to) = (built(name), place.join(name));
+            if std::fs::hard_link(&from, &to).is_err() {
+                std::fs::copy(&from, &to).unwrap();
+            }
+        }
+        place
+    })
 }
 
 /// Every command of agentctl, from its own help: `submit`, `work show`.
 fn commands(group: &[&str]) -> Result<BTreeSet<String>> {
-    let output = Command::new(binaries().join("agentctl")).args(group).arg("--help").output();
-    let help = String::from_utf8(output.context("agentctl is not built: cargo build -p agentctl -p agentd")?.stdout)?;
+    let help = String::from_utf8(Command::new(built("agentctl")).args(group).arg("--help").output()?.stdout)?;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let mut found = BTreeSet::new();
     // A description that is wrapped goes on further to the right.

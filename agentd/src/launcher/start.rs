@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use super::place::{Place, c_name, names, plain_name};
 use super::{LaunchError, Uids, refused, system};
 use crate::sys::become_user::{self, User};
-use crate::sys::cgroup::{self, GroupLimits, Made, Owner};
+use crate::sys::cgroup::{self, Door, GroupLimits, Made, Owner};
 use crate::sys::{env, failpoint, process, tree};
 
 /// Becomes the shim. It comes back only where that failed, and what it made is gone then.
@@ -34,6 +34,7 @@ struct Ready {
     user: User,
     record: OwnedFd,
     log: OwnedFd,
+    doors: Vec<Door>,
 }
 
 fn prepare(
@@ -73,9 +74,10 @@ fn prepare(
     let step = record_name.to_str().unwrap_or_default();
     let owner = is_root().then_some(Owner { uid: user.uid, gid: user.gid });
     made.groups = cgroup::make(run, step, &limits(&spec), owner).map_err(system("make control groups"))?;
-    made.groups.enter();
+    cgroup::prime();
+    let doors = made.groups.doors().map_err(system("open the control groups"))?;
     let (record, log) = record_fd;
-    Ok(Ready { spec, user, record, log })
+    Ok(Ready { spec, user, record, log, doors })
 }
 
 /// The limits that the groups of a run hold.
@@ -211,7 +213,7 @@ fn make_folder(place: &Place, name: &CStr, path: &Path, user: User, made: &mut L
 
 /// Gives up everything and becomes the shim. What fails after that is in the shim's log too.
 fn become_shim(ready: Ready, record: &Path, shim: &Path, made: &mut Left) -> LaunchError {
-    let Ready { spec, user, record: record_fd, log } = ready;
+    let Ready { spec, user, record: record_fd, log, doors } = ready;
     let mut command = Command::new(shim);
     command.arg("--record").arg(record).env_clear().current_dir("/");
     if cfg!(feature = "failpoints")
@@ -225,6 +227,12 @@ fn become_shim(ready: Ready, record: &Path, shim: &Path, made: &mut Left) -> Lau
         Err(error) => return system("hand the log on")(error),
     };
     command.stdin(if spec.input == Input::Inherited { Stdio::inherit() } else { Stdio::null() });
+    let handed_on = become_user::leave_nothing_open()
+        .and_then(|()| doors.iter().map(Door::hand_on).collect::<std::io::Result<Vec<_>>>());
+    match handed_on {
+        Ok(handed_on) => command.args(handed_on.iter().map(|door| format!("--group={door}"))),
+        Err(error) => return system("hand the control groups on")(error),
+    };
     become_user::be_no_exception_for_the_oom_killer();
     become_user::reset_signals();
     // A leader of its group has no session of its own to begin, and is alone in its group already.

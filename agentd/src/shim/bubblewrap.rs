@@ -7,26 +7,19 @@ use agentd_schemas::launch::{LaunchSpec, Network};
 
 use super::sources::Source;
 
-/// Where the shim's own binary is inside the sandbox.
-pub(super) const INSIDE: &str = "/run/agentd/shim";
 /// Programs and libraries of the system.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 /// What programs look up of the system's configuration, none of it secret.
 const CONFIGURATION: &[&str] = &[
     "/etc/alternatives",
-    "/etc/ca-certificates",
     "/etc/debian_version",
     "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
     "/etc/localtime",
-    "/etc/magic",
     "/etc/mime.types",
     "/etc/nsswitch.conf",
     "/etc/os-release",
     "/etc/pki/tls/certs",
     "/etc/protocols",
-    "/etc/python3",
     "/etc/services",
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
@@ -38,9 +31,14 @@ const HOSTS: &str = "/etc/hosts";
 /// Bytes of `/tmp` and of the home directory, which are memory.
 const TEMPORARY_BYTES: u64 = 1 << 30;
 
-/// Where programs look for things, without any mount of the spec.
+/// Where programs look for things, without any mount of the spec, where nothing but Landlock keeps them from others.
 pub(super) fn system_paths(network: Network) -> Vec<PathBuf> {
     SYSTEM.iter().chain(CONFIGURATION).chain(of_network(network)).map(PathBuf::from).collect()
+}
+
+/// The same in a sandbox, whose other places are not there at all.
+pub(super) fn paths_inside() -> Vec<PathBuf> {
+    SYSTEM.iter().chain(&["/etc", "/proc", "/sys"]).map(PathBuf::from).collect()
 }
 
 fn of_network(network: Network) -> &'static [&'static str] {
@@ -67,7 +65,6 @@ pub(super) const HOME: &str = "/home/agent";
 pub(super) fn arguments(
     spec: &LaunchSpec,
     sources: &[Source],
-    shim: &Path,
     generated: &[(PathBuf, &str)],
     info: i32,
 ) -> Vec<OsString> {
@@ -100,8 +97,6 @@ pub(super) fn arguments(
         let verb = if source.seen.writable { "--bind" } else { "--ro-bind" };
         line.bind(verb, &source.path, &mount.target);
     }
-    // After the mounts, so that none of them is in its place.
-    line.bind("--ro-bind", shim, INSIDE);
     line.words(&["--remount-ro", "/", "--"]);
     line.0
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::sources::Seen;
 use super::{ShimError, system};
 use crate::sys::children;
 use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
-use crate::sys::{signals, socket};
+use crate::sys::{cgroup, descriptor, signals};
 
 /// What the shim outside tells the one inside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub(super) struct Order {
     pub(super) lacking: Vec<String>,
     /// Where this process is counted.
     pub(super) control_groups: Vec<PathBuf>,
+    /// The descriptors by which it comes there.
+    pub(super) entrances: Vec<RawFd>,
 }
 
 /// What the one inside answers, one a line. After [`Answer::Confined`] silence means that the program began.
@@ -50,12 +52,12 @@ pub(super) enum Answer {
     Failed(String),
 }
 
-/// Takes its orders from `descriptor` and becomes the program. It comes back only where that failed.
-pub(super) fn become_program(descriptor: i32) -> ShimError {
+/// Takes its orders from the descriptor `number` and becomes the program. It comes back only where that failed.
+pub(super) fn become_program(number: RawFd) -> ShimError {
     // What the shim outside reads from a descriptor the program hears itself.
     signals::unblock();
-    let mut stream = match socket::inherited(descriptor) {
-        Ok(stream) => stream,
+    let mut stream = match descriptor::inherited(number) {
+        Ok(stream) => UnixStream::from(stream),
         Err(error) => return system("take the orders")(error),
     };
     let error = match take_order(&mut stream) {
@@ -78,6 +80,9 @@ fn take_order(stream: &mut UnixStream) -> Result<Order, ShimError> {
 }
 
 fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
+    for entrance in &order.entrances {
+        cgroup::enter_inherited(*entrance).map_err(system("enter the control group"))?;
+    }
     if let Some(parent) = order.parent {
         let parent = Pid::from_raw(parent).ok_or_else(|| ShimError::NotStarted("no parent".to_owned()))?;
         children::die_with_parent(parent).map_err(system("be tied to the shim"))?;

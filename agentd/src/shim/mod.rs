@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::sys::cgroup::{Door, Groups, HandedOn};
 use crate::sys::failpoint;
 
 /// The parent of one run of agentd. The daemon starts it through agentd-launch; it is of no use by hand, but for
@@ -37,6 +38,9 @@ struct Args {
     /// The record of the run: an empty folder with a spec.json.
     #[arg(long, value_name = "FOLDER", required_unless_present = "confine")]
     record: Option<PathBuf>,
+    /// A control group that the run has, as its maker hands it on: two descriptors and a path.
+    #[arg(long, value_name = "SHIM:PROGRAM:PATH", hide = true, requires = "record")]
+    group: Vec<HandedOn>,
     /// The descriptor on which the shim inside the sandbox gets its orders.
     #[arg(long, value_name = "DESCRIPTOR", hide = true, conflicts_with = "record")]
     confine: Option<i32>,
@@ -46,7 +50,11 @@ struct Args {
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match (args.record, args.confine) {
-        (Some(record), _) => armed().and_then(|()| watch::run(&record)),
+        (Some(record), _) => {
+            let doors = args.group.iter().map(Door::take).collect::<std::io::Result<_>>();
+            let doors = doors.map_err(system("take the control groups"));
+            doors.and_then(|doors| armed().and_then(|()| watch::run(&record, Groups::new(doors))))
+        }
         (None, Some(descriptor)) => Err(inner::become_program(descriptor)),
         (None, None) => return ExitCode::from(2),
     };

@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use agentd_schemas::launch::{Confinement, Input, LaunchSpec, Level};
-use rustix::fs::MemfdFlags;
-use rustix::io::FdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 
@@ -22,6 +21,7 @@ use super::tree::Tree;
 use super::{ShimError, account, bubblewrap, system};
 use crate::sys::cgroup::Groups;
 use crate::sys::children::Held;
+use crate::sys::descriptor;
 use crate::sys::process::{effective_gid, effective_uid};
 
 /// Where bubblewrap is looked for: no search path of anybody is trusted.
@@ -32,6 +32,8 @@ const PATIENCE_MS: u64 = 30_000;
 const MAX_WORD_BYTES: usize = 2 << 20;
 /// Bytes of what bubblewrap said, at most, where it failed.
 const MAX_COMPLAINT_BYTES: usize = 2048;
+/// The binary that this process runs, whatever has its name by now.
+const OWN_BINARY: &str = "/proc/self/exe";
 /// Devices that every program may use.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
@@ -49,33 +51,37 @@ pub(super) struct Running {
     pub(super) stderr: OwnedFd,
 }
 
-/// Starts the program in its groups and waits until it began.
-pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &Groups) -> Result<Running, ShimError> {
+/// Starts the program and waits until it began. The kernel may take a while to let anybody into a group, and meanwhile
+/// bubblewrap makes the sandbox: who is inside enters before it is given its order.
+pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &mut Groups) -> Result<Running, ShimError> {
     if effective_uid() == 0 {
         return Err(ShimError::NotStarted("a run is never root's: the spec names no user to run as".to_owned()));
     }
-    let sources = sources::open(spec, record, &own_binary()?)?;
+    let own_path = std::env::current_exe().map_err(system("find the shim's own binary"))?;
+    let sources = sources::open(spec, record, &own_path)?;
+    let own_binary = rustix::fs::open(OWN_BINARY, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(system("open the shim's own binary"))?;
     let (orders, inside) = UnixStream::pair().map_err(system("make a socket pair"))?;
     orders.set_nonblocking(true).map_err(system("make a socket pair"))?;
     let (info, info_inside) = pipe()?;
     let mut command = match spec.level {
         Level::Landlock => directly(&inside)?,
-        Level::Strict => in_bubblewrap(spec, &sources, record, &inside, &info_inside)?,
+        Level::Strict => in_bubblewrap(spec, &sources, record, &inside, &info_inside, &own_binary)?,
     };
     let (stdout, stdout_inside) = pipe()?;
     let (stderr, stderr_inside) = pipe()?;
     command.env_clear().stdin(input(&spec.input)?).stdout(stdout_inside).stderr(stderr_inside);
-    groups.take_in(&mut command).map_err(system("open the control groups"))?;
-    let order = order(spec, &sources, groups);
-    let order = serde_json::to_vec(&order).map_err(|error| system("write the order")(io::Error::from(error)))?;
+    groups.leave_open().map_err(system("leave the control groups open"))?;
     let child = command.spawn();
     let program = command.get_program().to_string_lossy().into_owned();
     // Our copies of the other ends, or no end would ever be seen.
-    drop((command, inside, info_inside));
+    drop((command, inside, info_inside, own_binary));
     let child = child.map_err(|error| ShimError::NotStarted(format!("cannot run {program}: {error}")))?;
     let mut held = Vec::new();
     let deadline = Deadline::after(PATIENCE_MS);
     // From here on something runs, and whatever fails, nothing of it stays.
+    let entrances = groups.enter();
+    let order = order(spec, &sources, groups, entrances);
     let begun = hold(child.id(), spec.level, &info, deadline, &mut held)
         .and_then(|child| Ok((child, begin(&orders, &order, deadline)?)));
     match begun {
@@ -131,7 +137,7 @@ fn pid(id: u32) -> Option<Pid> {
 }
 
 fn directly(inside: &UnixStream) -> Result<Command, ShimError> {
-    let mut command = Command::new(own_binary()?);
+    let mut command = Command::new(OWN_BINARY);
     command.arg("--confine").arg(left_open(inside)?);
     Ok(command)
 }
@@ -142,6 +148,7 @@ fn in_bubblewrap(
     record: &Record,
     inside: &UnixStream,
     info: &OwnedFd,
+    own_binary: &OwnedFd,
 ) -> Result<Command, ShimError> {
     let missing = || {
         let text = "level strict needs bubblewrap, which is not here: install the package bubblewrap";
@@ -156,20 +163,18 @@ fn in_bubblewrap(
     }
     let info: i32 = left_open(info)?.to_string_lossy().parse().unwrap_or(-1);
     let mut command = Command::new(bwrap);
-    command.args(bubblewrap::arguments(spec, sources, &own_binary()?, &files, info));
-    command.arg(bubblewrap::INSIDE).arg("--confine").arg(left_open(inside)?);
+    command.args(bubblewrap::arguments(spec, sources, &files, info));
+    // By a descriptor: nothing of the host's folders has to be seen in the sandbox for it.
+    let mut own = OsString::from("/proc/self/fd/");
+    own.push(left_open(own_binary)?);
+    command.arg(own).arg("--confine").arg(left_open(inside)?);
     Ok(command)
-}
-
-fn own_binary() -> Result<PathBuf, ShimError> {
-    std::env::current_exe().map_err(system("find the shim's own binary"))
 }
 
 /// The number of a descriptor that the program started next inherits.
 fn left_open(fd: impl std::os::fd::AsFd) -> Result<OsString, ShimError> {
-    let fd = fd.as_fd();
-    rustix::io::fcntl_setfd(fd, FdFlags::empty()).map_err(system("leave a descriptor open"))?;
-    Ok(fd.as_raw_fd().to_string().into())
+    descriptor::leave_open(&fd).map_err(system("leave a descriptor open"))?;
+    Ok(fd.as_fd().as_raw_fd().to_string().into())
 }
 
 /// Standard input from memory: no file, and no pipe that a program which does not read would fill.
@@ -186,15 +191,14 @@ fn input(input: &Input) -> Result<Stdio, ShimError> {
     Ok(file.into())
 }
 
-fn order(spec: &LaunchSpec, sources: &[Source], groups: &Groups) -> Order {
+fn order(spec: &LaunchSpec, sources: &[Source], groups: &Groups, entrances: Vec<RawFd>) -> Order {
     let strict = spec.level >= Level::Strict;
-    let mut read = bubblewrap::system_paths(spec.network);
-    let write: Vec<PathBuf> = if strict {
-        read.extend(["/proc", "/sys", "/etc", "/run/agentd"].map(PathBuf::from));
-        ["/tmp", "/dev", bubblewrap::HOME].map(PathBuf::from).to_vec()
+    let (read, write) = if strict {
+        (bubblewrap::paths_inside(), ["/tmp", "/dev", bubblewrap::HOME].map(PathBuf::from).to_vec())
     } else {
+        let mut read = bubblewrap::system_paths(spec.network);
         read.push("/proc".into());
-        DEVICES.iter().map(PathBuf::from).collect()
+        (read, DEVICES.iter().map(PathBuf::from).collect())
     };
     Order {
         level: spec.level,
@@ -209,6 +213,7 @@ fn order(spec: &LaunchSpec, sources: &[Source], groups: &Groups) -> Order {
         parent: (!strict).then(|| rustix::process::getpid().as_raw_pid()),
         lacking: account::lacking(spec, groups),
         control_groups: groups.paths().to_vec(),
+        entrances,
     }
 }
 
@@ -225,9 +230,10 @@ fn sandbox_init(info: &OwnedFd, deadline: Deadline) -> Option<Pid> {
 
 /// Gives the order, and waits for the word from inside and for the end of the stream, which is the program's first
 /// instruction.
-fn begin(orders: &UnixStream, order: &[u8], deadline: Deadline) -> Result<Confinement, Refusal> {
+fn begin(orders: &UnixStream, order: &Order, deadline: Deadline) -> Result<Confinement, Refusal> {
+    let order = serde_json::to_vec(order).map_err(|error| Refusal::Shim(system("write the order")(error)))?;
     // Who is gone already says why in its answer, or on standard error.
-    let _ = deadline.write(orders, order).and_then(|()| orders.shutdown(Shutdown::Write));
+    let _ = deadline.write(orders, &order).and_then(|()| orders.shutdown(Shutdown::Write));
     let text = match deadline.read(orders, MAX_WORD_BYTES, |_| false) {
         Ok(text) => text,
         // The end of a sandbox that has not read its order.

@@ -34,35 +34,34 @@ const OUTCOME_TRIES: u32 = 30;
 const OUTCOME_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the program of a record from its start to its outcome.
-pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
+pub(super) fn run(folder: &Path, mut groups: Groups) -> Result<(), ShimError> {
     let signals = Signals::new(&[Signal::CHILD, Signal::TERM, Signal::INT, Signal::HUP]);
     let signals = signals.map_err(system("take signals"))?;
     children::become_subreaper().map_err(system("become the parent of orphans"))?;
     let record = Record::hold(folder)?;
     let spec = record.spec()?;
     // Whoever made these files has started the run: nothing runs twice.
-    let groups = Groups::of_this_process();
     let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
     let clock = Clock::system();
     let (began, before) = (clock.boot_ms(), children::children_usage().unwrap_or_default());
-    let outcome = |ending| Outcome {
+    let outcome = |groups: &Groups, ending| Outcome {
         version: LAUNCH_VERSION,
         run: spec.run,
         ending,
         stopped: None,
         at: now(clock),
-        usage: account::usage(before, &groups, clock.boot_ms() - began),
+        usage: account::usage(before, groups, clock.boot_ms() - began),
         oom_killed: groups.usage().oom_killed,
         stdout: Stream::default(),
         stderr: Stream::default(),
     };
     failpoint::hit("shim.start");
     let started = Control::listen(&record.path(CONTROL_SOCKET))
-        .and_then(|control| Ok((control, start::start(&spec, &record, &groups)?)));
+        .and_then(|control| Ok((control, start::start(&spec, &record, &mut groups)?)));
     let (control, running) = match started {
         Ok(started) => started,
         Err(error) => {
-            let written = write_outcome(&record, &outcome(Ending::NotStarted(error.to_string())));
+            let written = write_outcome(&record, &outcome(&groups, Ending::NotStarted(error.to_string())));
             groups.remove();
             return written;
         }
@@ -90,7 +89,7 @@ pub(super) fn run(folder: &Path) -> Result<(), ShimError> {
     if let Some(error) = lost.or(lost_too) {
         say(format_args!("warning: output of {} was lost: {error}", spec.run));
     }
-    let outcome = Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(ending) };
+    let outcome = Outcome { stopped: watch.stopped, stdout, stderr, ..outcome(&groups, ending) };
     groups.remove();
     failpoint::hit("shim.ended");
     write_outcome(&record, &outcome)?;

@@ -106,10 +106,16 @@ pub fn be_no_exception_for_the_oom_killer() {
     }
 }
 
+/// Has nothing but the standard streams inherited by what this process becomes.
+///
+/// # Errors
+///
+/// The kernel knows of no such call.
+pub fn leave_nothing_open() -> io::Result<()> {
+    super::confine::close_on_exec().map_err(|error| io::Error::other(error.to_string()))
+}
+
 /// Becomes a program with these variables alone, and comes back only where that failed.
 pub fn replace(mut command: Command) -> io::Error {
-    if let Err(error) = super::confine::close_on_exec() {
-        return io::Error::other(error.to_string());
-    }
     command.exec()
 }

@@ -13,6 +13,7 @@ pub mod children;
 pub mod clock;
 pub mod confine;
 pub mod deposit;
+pub mod descriptor;
 pub mod directory;
 pub mod env;
 pub mod exit;

@@ -7,9 +7,9 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// Longest path of a socket in bytes: the kernel's `sun_path` less its closing NUL.
@@ -100,19 +100,6 @@ fn address(path: &Path) -> Result<SocketAddrUnix, SocketError> {
         return Err(invalid());
     }
     SocketAddrUnix::new(path).map_err(|_| invalid())
-}
-
-/// Takes the stream that whoever started this process left open for it, once. Standard streams and what is not open are
-/// refused.
-#[allow(unsafe_code)]
-pub fn inherited(descriptor: i32) -> io::Result<UnixStream> {
-    // SAFETY: the call takes two integers and only asks.
-    if descriptor <= 2 || unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    // SAFETY: it is open, and a number that came from outside is nobody's in this process: the caller takes it first of
-    // all, before anything is opened here.
-    Ok(unsafe { UnixStream::from_raw_fd(descriptor) })
 }
 
 /// Listens on `path`. A socket left there by a process that is gone is replaced.

@@ -91,8 +91,7 @@ fn processes_are_bounded_for_the_run() {
         launched.until_work_has("up");
         let bounds: Vec<String> =
             groups_of(&scene).iter().filter_map(|group| fs::read_to_string(group.join("pids.max")).ok()).collect();
-        // Those that hold the sandbox come on top.
-        assert_eq!(bounds, ["34\n"], "{level:?}");
+        assert_eq!(bounds, ["30\n"], "{level:?}");
         assert_eq!(launched.say("stop cancelled"), "ok ending\n");
         launched.outcome();
     }

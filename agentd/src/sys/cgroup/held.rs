@@ -1,18 +1,15 @@
 //! A set of groups as its parent uses it: what it starts goes into the groups `program`, which it freezes, kills and
 //! reads.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
 use super::make::GroupLimits;
-use super::{CPU_PERIOD_US, OURS, PROCS, PROGRAM, SHIM, entry, hierarchy, number, processes, write};
+use super::{CPU_PERIOD_US, Door, entry, number, processes, write};
 
 /// How often is looked whether all stand still.
 const FREEZE_LOOKS: usize = 1000;
@@ -23,6 +20,8 @@ const FREEZE_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug, Default)]
 pub struct Groups {
     program: Vec<PathBuf>,
+    /// Open until this process has entered.
+    doors: Vec<Door>,
 }
 
 /// What the kernel enforces for a run as a whole, read back from it.
@@ -53,20 +52,9 @@ pub struct GroupUsage {
 }
 
 impl Groups {
-    /// Those that this process is the parent of, by where it is itself; none where nobody made any.
-    pub fn of_this_process() -> Self {
-        let mut program = Vec::new();
-        for hierarchy in hierarchy::all().unwrap_or_default() {
-            let ours = hierarchy.own.ancestors().nth(3).and_then(|group| group.file_name());
-            if !hierarchy.own.ends_with(SHIM) || ours.is_none_or(|name| name != OURS) {
-                continue;
-            }
-            let group = hierarchy.own.with_file_name(PROGRAM);
-            if group.join(PROCS).exists() {
-                program.push(group);
-            }
-        }
-        Self { program }
+    /// Those that this process is to be the parent of. It is in none of them yet.
+    pub fn new(doors: Vec<Door>) -> Self {
+        Self { program: doors.iter().map(|door| door.program.clone()).collect(), doors }
     }
 
     /// Their paths.
@@ -74,30 +62,17 @@ impl Groups {
         &self.program
     }
 
-    /// Has a program that is started next be in the groups from before its first instruction.
-    #[allow(unsafe_code)]
-    pub fn take_in(&self, command: &mut Command) -> io::Result<()> {
-        if self.program.is_empty() {
-            return Ok(());
-        }
-        let open = |group: &PathBuf| OpenOptions::new().write(true).open(group.join(PROCS));
-        let files: Vec<File> = self.program.iter().map(open).collect::<io::Result<_>>()?;
-        let enter = move || {
-            // A child that is forked so that it can do this keeps what its parent holds back.
-            super::super::signals::unblock();
-            for file in &files {
-                // SAFETY: the buffer is one byte of a constant and lives through the call, which may be made between fork
-                // and exec. No memory is taken there.
-                if unsafe { libc::write(file.as_raw_fd(), b"0".as_ptr().cast(), 1) } != 1 {
-                    return Err(io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        };
-        // SAFETY: `enter` sets the signal mask, calls write, and makes an error from a number; all is safe between fork and
-        // exec.
-        unsafe { command.pre_exec(enter) };
-        Ok(())
+    /// Has the program that is started next inherit the ways in.
+    pub fn leave_open(&self) -> io::Result<()> {
+        self.doors.iter().try_for_each(Door::leave_open)
+    }
+
+    /// Takes this process into the groups of the parent, closes the ways in, and gives the descriptors by which who
+    /// inherited them is to enter. A hierarchy that does not let this process in is left out.
+    pub fn enter(&mut self) -> Vec<RawFd> {
+        self.doors.retain(|door| door.enter().is_ok());
+        self.program = self.doors.iter().map(|door| door.program.clone()).collect();
+        std::mem::take(&mut self.doors).iter().map(Door::inner).collect()
     }
 
     /// What of the limits holds.
@@ -117,7 +92,7 @@ impl Groups {
             freeze: self.freezer().is_some(),
             memory: least(&["memory.max", "memory.limit_in_bytes"]).is_some_and(|least| least <= limits.memory_bytes),
             swap: !counted.is_empty() && counted.into_iter().all(swap_is_bounded),
-            tasks: least(&["pids.max"]).is_some_and(|least| least <= limits.tasks_with_holders()),
+            tasks: least(&["pids.max"]).is_some_and(|least| least <= limits.tasks),
             cpu: limits
                 .cpu_percent
                 .is_none_or(|percent| self.cpu_share().is_some_and(|share| share <= f64::from(percent))),
@@ -224,6 +199,7 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::super::super::scratch::Scratch;
+    use super::super::PROGRAM;
     use super::*;
     use std::fs;
 
@@ -235,7 +211,7 @@ mod tests {
         for (name, text) in files {
             fs::write(scratch.join(PROGRAM).join(name), text).unwrap();
         }
-        Groups { program: vec![scratch.join(PROGRAM)] }
+        Groups { program: vec![scratch.join(PROGRAM)], doors: Vec::new() }
     }
 
     #[test]
@@ -243,14 +219,14 @@ mod tests {
         let unified: &[(&str, &str)] = &[
             ("memory.max", "1048576\n"),
             ("memory.swap.max", "0\n"),
-            ("pids.max", "14\n"),
+            ("pids.max", "10\n"),
             ("cpu.max", "50000 100000\n"),
             ("cgroup.freeze", "0\n"),
         ];
         let legacy: &[(&str, &str)] = &[
             ("memory.limit_in_bytes", "1044480\n"),
             ("memory.memsw.limit_in_bytes", "1048576\n"),
-            ("pids.max", "14\n"),
+            ("pids.max", "10\n"),
             ("cpu.cfs_quota_us", "50000\n"),
             ("cpu.cfs_period_us", "100000\n"),
             ("freezer.state", "THAWED\n"),
@@ -268,7 +244,7 @@ mod tests {
         let wide: &[(&str, &str)] = &[
             ("memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory.memsw.limit_in_bytes", "9223372036854771712\n"),
-            ("pids.max", "15\n"),
+            ("pids.max", "11\n"),
             ("cpu.cfs_quota_us", "-1\n"),
         ];
         for files in [free, wide, &[]] {

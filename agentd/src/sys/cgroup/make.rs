@@ -9,12 +9,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::hierarchy::{self, Hierarchy};
-use super::{CPU_PERIOD_US, OURS, PROCS, PROGRAM, SHIM, processes, write};
+use super::{CPU_PERIOD_US, Door, OURS, PROGRAM, SHIM, processes, write};
 
 /// The controllers that a run is bounded by.
 const CONTROLLERS: &[&str] = &["memory", "pids", "cpu"];
-/// Processes that hold a sandbox and are not the program's.
-const HOLDERS: u64 = 4;
 /// How often groups are made that somebody removes meanwhile, because they are empty.
 const MAKES: usize = 16;
 /// How often what is left in a group is killed before it is given up.
@@ -33,14 +31,7 @@ pub struct GroupLimits {
     pub cpu_percent: Option<u32>,
 }
 
-impl GroupLimits {
-    /// What is written for the tasks: those that hold the sandbox come on top.
-    pub(super) fn tasks_with_holders(&self) -> u64 {
-        self.tasks.saturating_add(HOLDERS)
-    }
-}
-
-/// Who moves processes within the set, and freezes and kills them. The limits stay with who made it.
+/// Who freezes the processes of the set, and kills them. The limits, and who is in it, stay with who made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     /// User.
@@ -168,11 +159,6 @@ fn fill(
     bound(hierarchy, &program, limits);
     let Some(owner) = owner else { return Ok(()) };
     let give = |path: PathBuf| chown(path, Some(owner.uid), Some(owner.gid));
-    give(program.join(PROCS))?;
-    if hierarchy.unified {
-        // Who moves a process must be allowed to in the group above both.
-        give(place.join(PROCS))?;
-    }
     for file in ["cgroup.freeze", "cgroup.kill", "freezer.state"] {
         let path = program.join(file);
         if path.exists() {
@@ -201,7 +187,7 @@ fn hand_down(hierarchy: &Hierarchy, group: &Path) {
 fn bound(hierarchy: &Hierarchy, program: &Path, limits: &GroupLimits) {
     let memory = limits.memory_bytes.to_string();
     let quota = limits.cpu_percent.map(|percent| u64::from(percent) * CPU_PERIOD_US / 100);
-    let mut wanted: Vec<(&str, String)> = vec![("pids.max", limits.tasks_with_holders().to_string())];
+    let mut wanted: Vec<(&str, String)> = vec![("pids.max", limits.tasks.to_string())];
     if hierarchy.unified {
         wanted.extend([("memory.max", memory), ("memory.swap.max", "0".to_owned())]);
         wanted.extend(quota.map(|quota| ("cpu.max", format!("{quota} {CPU_PERIOD_US}"))));
@@ -217,21 +203,14 @@ fn bound(hierarchy: &Hierarchy, program: &Path, limits: &GroupLimits) {
 }
 
 impl Made {
-    /// Takes this process into the groups, as their parent. A hierarchy that does not let it in is left out.
-    pub fn enter(&mut self) {
-        self.places.retain(|(_, place)| {
-            let entered = write(&place.join(SHIM), PROCS, "0").is_ok();
-            if !entered {
-                let _ = remove_place(place);
-            }
-            entered
-        });
+    /// The ways in.
+    pub fn doors(&self) -> io::Result<Vec<Door>> {
+        self.places.iter().map(|(_, place)| Door::open(place)).collect()
     }
 
-    /// Leaves the groups, where this process is in them, and removes them.
+    /// Removes the groups, which nobody is in.
     pub fn undo(&mut self) {
-        for (hierarchy, place) in self.places.drain(..) {
-            let _ = write(&hierarchy.own, PROCS, "0");
+        for (_, place) in self.places.drain(..) {
             let _ = remove_place(&place);
             remove_empty_parents(&place);
         }

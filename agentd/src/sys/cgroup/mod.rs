@@ -1,5 +1,5 @@
-//! Control groups: which hierarchies there are (`hierarchy`), a set of groups for one run (`make`), and what who is in
-//! such a set does with it (`held`).
+//! Control groups: which hierarchies there are (`hierarchy`), a set of groups for one run (`make`), the way into it
+//! (`door`), and what the parent of a run does with it (`held`).
 //!
 //! A set has one *place* in each hierarchy that is used, `agentd/RUN/STEP` below the group of who makes it, with two groups
 //! in it: `shim`, for the parent, and `program`, for all that it starts. The limits are on `program`, so that a program
@@ -8,12 +8,16 @@
 //! Version 2 and the hierarchies of version 1 are both known, for many hosts have some controllers in the one and some in
 //! the other. Nothing here is an error for want of a hierarchy: what is not enforced is told.
 
+mod door;
 mod held;
 mod hierarchy;
 mod make;
+mod prime;
 
+pub use door::{Door, HandedOn, enter_inherited};
 pub use held::{GroupUsage, Groups, Holds};
 pub use make::{GroupLimits, Made, Owner, make, remove};
+pub use prime::prime;
 
 use std::io;
 use std::path::Path;
