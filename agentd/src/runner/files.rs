@@ -88,6 +88,18 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::
     if durable { sync_folder_of(path) } else { Ok(()) }
 }
 
+/// The same for a file that may be there already, as it is to be: then it is left alone. To replace many files is work for
+/// the disk.
+pub(super) fn lay(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    if is_there(path, bytes, mode) { Ok(()) } else { write(path, bytes, mode, false) }
+}
+
+fn is_there(path: &Path, bytes: &[u8], mode: u32) -> bool {
+    let Ok(meta) = path.symlink_metadata() else { return false };
+    let same = meta.is_file() && meta.len() == bytes.len() as u64 && meta.permissions().mode() & 0o7777 == mode;
+    same && std::fs::read(path).is_ok_and(|there| there == bytes)
+}
+
 /// Makes the names in the folder of a file durable.
 pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
@@ -107,6 +119,27 @@ pub(super) fn folder(path: &Path, mode: u32) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_file_that_is_as_it_is_to_be_is_left_alone() {
+        use std::os::unix::fs::MetadataExt as _;
+        let scratch = Scratch::new();
+        let path = scratch.join("file");
+        let inode = || path.symlink_metadata().unwrap().ino();
+        lay(&path, b"one", 0o600).unwrap();
+        let first = inode();
+        lay(&path, b"one", 0o600).unwrap();
+        assert_eq!(inode(), first);
+        for (bytes, mode) in [(b"two", 0o600), (b"two", 0o755)] {
+            lay(&path, bytes, mode).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+            assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o7777, mode);
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(scratch.join("elsewhere"), &path).unwrap();
+        lay(&path, b"one", 0o600).unwrap();
+        assert!(path.symlink_metadata().unwrap().is_file() && !scratch.join("elsewhere").exists());
+    }
 
     #[test]
     fn a_link_on_the_way_is_not_followed_and_a_fifo_is_no_wait() {

@@ -31,11 +31,11 @@ pub fn lay_out(host: &Host, job: &Job) -> io::Result<Folder> {
             files::folder(&folder.program().join(path), inner)?;
         }
         let mode = if file.executable { program } else { plain };
-        files::write(&folder.program().join(&file.name), content, mode, false)?;
+        files::lay(&folder.program().join(&file.name), content, mode)?;
     }
     let task = folder.task();
-    files::write(&task.join(TASK), &serde_json::to_vec(&job.claim)?, plain, false)?;
-    files::write(&task.join(INSTRUCTIONS), job.claim.instructions.as_bytes(), plain, false)?;
-    files::write(&task.join(PREVIOUS), &serde_json::to_vec(&job.claim.previous)?, plain, false)?;
+    files::lay(&task.join(TASK), &serde_json::to_vec(&job.claim)?, plain)?;
+    files::lay(&task.join(INSTRUCTIONS), job.claim.instructions.as_bytes(), plain)?;
+    files::lay(&task.join(PREVIOUS), &serde_json::to_vec(&job.claim.previous)?, plain)?;
     Ok(folder)
 }

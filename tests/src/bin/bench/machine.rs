@@ -75,17 +75,33 @@ pub(crate) fn resident_mib(id: u32) -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
-/// Mean resident memory in MiB of all processes with this name; an error where there is none.
-pub(crate) fn mean_resident_mib(name: &str) -> anyhow::Result<f64> {
-    let mut found = Vec::new();
+/// Memory of the processes of one name, in MiB, on average.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Resident, with all of what they share with each other.
+    pub(crate) resident: f64,
+    /// Their share: what several have in common is divided among them.
+    pub(crate) share: f64,
+}
+
+/// What the processes of a name have in memory, from `smaps_rollup` (proc_pid_smaps(5)).
+pub(crate) fn mean_memory(name: &str) -> anyhow::Result<Memory> {
+    let (mut count, mut resident, mut share) = (0.0, 0.0, 0.0);
     for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        if fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == name) {
-            found.extend(resident_mib(id));
+        if !fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == name) {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path().join("smaps_rollup")).unwrap_or_default();
+        if let (Some(all), Some(part)) = (kib(&text, "Rss:"), kib(&text, "Pss:")) {
+            (count, resident, share) = (count + 1.0, resident + all / 1024.0, share + part / 1024.0);
         }
     }
-    anyhow::ensure!(!found.is_empty(), "no {name} is running");
-    Ok(found.iter().sum::<f64>() / found.len() as f64)
+    anyhow::ensure!(count > 0.0, "no {name} is running");
+    Ok(Memory { resident: resident / count, share: share / count })
+}
+
+fn kib(text: &str, word: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(word))?.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// Processors, kernel and load, in one line.

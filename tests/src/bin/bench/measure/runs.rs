@@ -187,12 +187,17 @@ fn sleeping(host: Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
     let living = (count / 2 * 2) as u64;
     host.until("/runs/running", living)?;
     let mut shim =
-        Series::new(format!("{living} sleeping runs: resident memory of a shim"), "MiB", Better::Less, Some(1.5));
+        Series::new(format!("{living} sleeping runs: memory of a shim, its share"), "MiB", Better::Less, Some(1.5));
+    let mut resident =
+        Series::new(format!("{living} sleeping runs: resident memory of a shim"), "MiB", Better::Less, None);
     let mut daemon =
         Series::new(format!("{living} sleeping runs: resident memory of the daemon"), "MiB", Better::Less, Some(64.0));
-    shim.add(machine::mean_resident_mib("agentd-shim")?, 0.0);
+    let memory = machine::mean_memory("agentd-shim")?;
+    shim.add(memory.share, 0.0);
+    resident.add(memory.resident, 0.0);
     daemon.add(host.daemon.resident_mib()?, 0.0);
     figures.take(shim, STAGE);
+    figures.take(resident, STAGE);
     figures.take(daemon, STAGE);
     let mut again =
         Series::new(format!("{living} runs taken over after kill -9 of the daemon"), "s", Better::Less, Some(2.0));
@@ -208,7 +213,7 @@ fn sleeping(host: Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
         host.agentctl(&["agent", "retire", name, "--reason", "measured"])?;
     }
     let begun = Instant::now();
-    while machine::mean_resident_mib("agentd-shim").is_ok() && begun.elapsed() < PATIENCE {
+    while machine::mean_memory("agentd-shim").is_ok() && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(100));
     }
     host.daemon.stop()
