@@ -10,12 +10,14 @@ use agentd_schemas::launch::{Ending, Outcome, STDOUT_FILE, StopCause};
 use super::files::{open_below, read_below};
 use super::folder::{Folder, Step};
 use super::host::Job;
-use super::look::in_record;
+use super::look::{Output, in_record, output_end, output_size};
 
 /// Name of `{{ result_file }}` in the program's home.
 pub(super) const RESULT_FILE: &str = "result";
 /// Bytes of one line of JSON that is looked into: a result, escaped, and what is around it.
 const MAX_LINE_BYTES: u64 = 16 << 20;
+/// Bytes that are told of standard output which is too long for a result, or no text, where something else is judged.
+const MAX_END_BYTES: usize = 64 << 10;
 /// Bytes of the id of a session, at most.
 const MAX_SESSION_BYTES: usize = 1024;
 
@@ -64,13 +66,11 @@ pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Resu
     let session = session(job, folder, step);
     let text = match &job.runtime.program.result {
         ResultFrom::Socket => return Err(NoResult::BySocket),
-        ResultFrom::Stdout => {
-            if outcome.stdout.kept < outcome.stdout.bytes {
-                let (kept, bytes) = (outcome.stdout.kept, outcome.stdout.bytes);
-                return Err(NoResult::Unusable(format!("it has {bytes} bytes, and {kept} are kept")));
-            }
-            whole(folder.folder(), &in_record(step, STDOUT_FILE), "standard output")?
-        }
+        ResultFrom::Stdout => match said(folder, step, outcome) {
+            // What it made is judged, and what it said on the way does not fit: the end of it is told.
+            Err(NoResult::Unusable(_)) if job.has_repository() || looks(job) => Some(end_of_it(folder, step)?),
+            said => said?,
+        },
         ResultFrom::Json(pointer) => {
             last_value(folder, step, pointer).map_err(|error| unusable("standard output", &error))?
         }
@@ -86,6 +86,25 @@ pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Resu
         Some(_) => Err(NoResult::Missing("it is empty".to_owned())),
         None => Err(NoResult::Missing(format!("nothing is at {}", place(&job.runtime.program.result)))),
     }
+}
+
+/// Standard output, where all of it is a result.
+fn said(folder: &Folder, step: Step, outcome: &Outcome) -> Result<Option<String>, NoResult> {
+    if outcome.stdout.kept < outcome.stdout.bytes {
+        let (kept, bytes) = (outcome.stdout.kept, outcome.stdout.bytes);
+        return Err(NoResult::Unusable(format!("it has {bytes} bytes, and {kept} are kept")));
+    }
+    whole(folder.folder(), &in_record(step, STDOUT_FILE), "standard output")
+}
+
+/// The end of standard output as text, and that it is no more than that where it is not all of it.
+fn end_of_it(folder: &Folder, step: Step) -> Result<String, NoResult> {
+    let failed = |error| unusable("standard output", &error);
+    let size = output_size(folder, step, Output::Stdout).map_err(failed)?.unwrap_or(0);
+    let bytes = output_end(folder, step, Output::Stdout, MAX_END_BYTES).map_err(failed)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_end();
+    Ok(if size > bytes.len() as u64 { format!("[the end of {size} bytes]\n{text}") } else { text.to_owned() })
 }
 
 fn place(from: &ResultFrom) -> &str {

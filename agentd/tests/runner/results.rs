@@ -64,6 +64,24 @@ fn what_is_no_result_is_told_why() {
 }
 
 #[test]
+fn what_a_program_says_too_much_is_no_loss_of_what_it_made() {
+    for &level in levels() {
+        let said = |script: &str| {
+            let mut scene = scene(level, json!({}), script);
+            scene.accept(json!({ "artefact": { "name": "report" } }));
+            let outcome = scene.run(Step::Program(1), None);
+            result(&scene.job, &scene.folder(), 1, &outcome).unwrap().text
+        };
+        let end = said("head -c 5000000 /dev/zero | tr '\\0' x; echo; echo done");
+        assert!(end.starts_with("[the end of 5000006 bytes]\nx") && end.ends_with("x\ndone"), "{} bytes", end.len());
+        assert!(end.len() <= (64 << 10) + 32, "{} bytes", end.len());
+        assert_eq!(said("printf 'a\\377b\\n'"), "a\u{fffd}b");
+        // Where nothing is kept beyond a bound, it is the end of what is kept.
+        assert!(said("echo much; head -c 30000000 /dev/zero | tr '\\0' x").starts_with("[the end of "));
+    }
+}
+
+#[test]
 fn a_program_is_told_its_task_in_each_way_there_is() {
     for &level in levels() {
         let script =
