@@ -139,8 +139,11 @@ fn changed(git: &Git, from: &str, to: &str) -> Result<Vec<Vec<u8>>, Failure> {
 
 /// The tree of a merge that is tried beside the repository.
 fn merged(incoming: &Incoming, named: &Named<'_>, head: &str) -> Result<String, Failure> {
-    let base = format!("--merge-base={}", named.base);
-    let arguments = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &base, head, named.commit];
+    // What to merge from can be said from git 2.40 on. Two commits that have it as their parent say it to older ones.
+    let base = alone(&incoming.git, named.base, None)?;
+    let (ours, theirs) =
+        (alone(&incoming.git, head, Some(&base))?, alone(&incoming.git, named.commit, Some(&base))?);
+    let arguments = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &ours, &theirs];
     let ran = incoming.git.ran(arguments, b"")?;
     let mut parts = entries(&ran.stdout);
     let tree = parts.next().map(shown).unwrap_or_default();
@@ -153,10 +156,25 @@ fn merged(incoming: &Incoming, named: &Named<'_>, head: &str) -> Result<String, 
                 .hint("take it to a branch of its own and merge it there: --branch NAME")
                 .detail("conflicts", files))
         }
-        Some(129) => Err(Failure::local("git is too old for this: 2.40 or newer is needed")
-            .hint("--branch NAME works with older ones")),
+        Some(129) => {
+            let version = incoming.git.line(["--version"]).unwrap_or_default();
+            Err(Failure::local(format!("this is {version}, and 2.38 or newer is needed to merge"))
+                .hint("--branch NAME works with older ones"))
+        }
         _ => Err(complaint(&arguments, &ran.stderr)),
     }
+}
+
+/// A commit of nobody with the files of another one. It is beside the repository, and gone with what is tried there.
+fn alone(git: &Git, like: &str, parent: Option<&str>) -> Result<String, Failure> {
+    let mut git = git.clone();
+    for (name, email) in [("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"), ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")] {
+        git = git.with(name, "agentctl").with(email, "agentctl@invalid");
+    }
+    let tree = format!("{like}^{{tree}}");
+    let mut arguments = vec!["commit-tree", "-m", "merged", &tree];
+    arguments.extend(parent.iter().flat_map(|parent| ["-p", parent]));
+    git.line(arguments)
 }
 
 /// Files that are not committed and that the change would touch, or that lie where it puts something new.
