@@ -52,6 +52,10 @@ fn none(view: &WorkView, of: &str, name: &str) -> Failure {
     if view.workspace.is_none() && name.starts_with("agentd/") {
         return failure.hint("it has no workspace: only a work with --repo or --folder leaves changes");
     }
+    if [DIFF, BUNDLE].contains(&name) && view.row.state == "completed" {
+        return Failure::not_found(format!("{of} changed nothing"))
+            .hint(format!("agentctl work show {}", view.row.short));
+    }
     failure.hint(format!("agentctl work artifacts {}", view.row.short))
 }
 

@@ -5,17 +5,18 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use agentd_schemas::dbus::WorksProxy;
+use agentd_schemas::document::workspace::ContentKind;
 use agentd_schemas::event::WaitReason;
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::time::WallMs;
-use agentd_schemas::view::{EventView, OutputView, WorkView};
+use agentd_schemas::view::{EventView, OutputView, RunView, WorkView};
 
 use crate::command::work::show::{is_past, pretty};
 use crate::context::{Context, read};
 use crate::error::{Failure, INTERRUPTED};
 use crate::follow::Follower;
 use crate::git::diffstat;
-use crate::output::{Output, elapsed, money, plain, plain_lines};
+use crate::output::{Output, elapsed, money, plain, plain_lines, shell_word};
 use crate::story;
 use crate::{ambient, artefact};
 
@@ -191,7 +192,8 @@ fn change(view: &WorkView, step: Option<&str>) -> String {
 /// The state of a work, or while a program works on it, what that is at.
 fn doing(view: &WorkView, step: Option<&str>) -> String {
     let is_under_way = matches!(view.row.state.as_str(), "claimed" | "running");
-    plain(step.filter(|step| is_under_way && !step.is_empty()).unwrap_or(&view.row.state))
+    // A run whose steps are over is about to be told as what it ended as.
+    plain(step.filter(|step| is_under_way && !["", "over"].contains(step)).unwrap_or(&view.row.state))
 }
 
 /// What the program of a live run is at; only a run with a workspace has steps worth telling.
@@ -203,16 +205,23 @@ async fn step(works: &WorksProxy<'_>, view: &WorkView) -> Option<String> {
     asked.ok().and_then(|output| read::<OutputView>(&output).ok()).map(|output| output.step)
 }
 
-/// Lines for what was judged since the last look, with the end of what was said about it.
+/// Lines for what was judged since the last look, or failed before it could be, with the end of what was said about it.
 fn verdicts(view: &WorkView, judged: &mut BTreeSet<RunId>) -> Vec<String> {
+    // Without a workspace, what is met is no news.
+    let has_news = |run: &&RunView| {
+        let is_judged = run.verdicts.iter().any(|said| view.workspace.is_some() || said.met == Some(false));
+        is_judged || (run.failure.is_some() && run.message.as_deref().is_some_and(|said| said.contains('\n')))
+    };
     let mut lines = Vec::new();
-    for run in view.runs.iter().filter(|run| view.workspace.is_some() && !run.verdicts.is_empty()) {
+    for run in view.runs.iter().filter(has_news) {
         if !judged.insert(run.id) {
             continue;
         }
-        for verdict in &run.verdicts {
-            lines.push(format!("{}  attempt {}: {}", view.row.short, run.id.attempt, plain(&story::verdict(verdict))));
+        let of = format!("{}  attempt {}", view.row.short, run.id.attempt);
+        if run.verdicts.is_empty() {
+            lines.extend(run.failure.map(|failure| format!("{of}: {}", story::failure(failure))));
         }
+        lines.extend(run.verdicts.iter().map(|verdict| format!("{of}: {}", plain(&story::verdict(verdict)))));
         let said = run.message.as_deref().map(plain_lines).unwrap_or_default();
         let said: Vec<&str> = said.lines().collect();
         lines.extend(said[said.len().saturating_sub(SAID)..].iter().map(|line| format!("    {line}")));
@@ -285,8 +294,21 @@ async fn made(context: &Context, view: &WorkView) -> Result<(), Failure> {
         out.note(format!("commit {}, signed by {}", story::run::committed(commit), run.agent));
     }
     out.hint(format!("agentctl work diff {}", view.row.short));
-    out.hint(format!("agentctl work apply {}", view.row.short));
+    out.hint(taken(view));
     Ok(())
+}
+
+/// The command that takes the result of a work home.
+pub(crate) fn taken(view: &WorkView) -> String {
+    let command = format!("agentctl work apply {}", view.row.short);
+    match &view.workspace {
+        Some(workspace) if workspace.base.content == Some(ContentKind::Tar) => {
+            let place =
+                workspace.repository.as_deref().map_or_else(|| "PATH".to_owned(), |place| shell_word(&plain(place)));
+            format!("{command} --folder {place}")
+        }
+        _ => command,
+    }
 }
 
 /// Prints what came of works that are over; a failure when one of them did not complete.
@@ -381,12 +403,23 @@ mod tests {
         let lines: Vec<String> = (0..20).map(|line| format!("line {line}\u{1b}")).collect();
         run.message = Some(lines.join("\n"));
         let mut judged = BTreeSet::new();
-        assert!(verdicts(&view, &mut judged).is_empty(), "without a workspace the result says it all");
+        let met = |view: &mut WorkView, met| view.runs[0].verdicts[0].met = Some(met);
+        met(&mut view, true);
+        assert!(verdicts(&view, &mut judged).is_empty(), "without a workspace, what is met is no news");
+        met(&mut view, false);
+        assert_eq!(verdicts(&view, &mut judged).len(), 13);
+        judged.clear();
         view.workspace = serde_json::from_value(serde_json::json!({ "content": "git" })).unwrap();
         let said = verdicts(&view, &mut judged);
         assert_eq!((said.len(), said[0].as_str()), (13, "w-aaaa  attempt 1: criterion 1 (command) not met"));
         assert_eq!(said[12], "    line 19\\u{1b}");
         assert!(verdicts(&view, &mut judged).is_empty());
+        judged.clear();
+        view.runs[0].verdicts.clear();
+        assert!(verdicts(&view, &mut judged).is_empty(), "it goes on");
+        view.runs[0].failure = Some(agentd_schemas::event::FailureReason::ProgramFailed);
+        let said = verdicts(&view, &mut judged);
+        assert_eq!((said.len(), said[0].as_str()), (13, "w-aaaa  attempt 1: program failed"));
     }
 
     #[test]

@@ -141,8 +141,7 @@ fn changed(git: &Git, from: &str, to: &str) -> Result<Vec<Vec<u8>>, Failure> {
 fn merged(incoming: &Incoming, named: &Named<'_>, head: &str) -> Result<String, Failure> {
     // What to merge from can be said from git 2.40 on. Two commits that have it as their parent say it to older ones.
     let base = alone(&incoming.git, named.base, None)?;
-    let (ours, theirs) =
-        (alone(&incoming.git, head, Some(&base))?, alone(&incoming.git, named.commit, Some(&base))?);
+    let (ours, theirs) = (alone(&incoming.git, head, Some(&base))?, alone(&incoming.git, named.commit, Some(&base))?);
     let arguments = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &ours, &theirs];
     let ran = incoming.git.ran(arguments, b"")?;
     let mut parts = entries(&ran.stdout);

@@ -1,7 +1,12 @@
 //! One thing in full: a label and its value on each line.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::{Output, plain, plain_lines};
 use crate::error::Failure;
+
+/// Columns that a value has at least, however narrow the terminal.
+const LEAST_ROOM: usize = 20;
 
 /// Lines of a label and a value; absent values have no line.
 #[derive(Debug, Clone, Default)]
@@ -39,11 +44,44 @@ impl Details {
         if values.is_empty() { self } else { self.add(label, values.join(", ")) }
     }
 
-    /// Writes the lines, values under each other.
+    /// Writes the lines, values under each other. On a terminal, a value that is too long goes on below itself.
     pub(crate) fn write(&self, out: &Output) -> Result<(), Failure> {
         let width = self.0.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
-        self.0.iter().try_for_each(|(label, value)| out.line(format!("{label:<width$}  {value}").trim_end()))
+        let room = out.width().map_or(usize::MAX, |columns| columns.saturating_sub(width + 2).max(LEAST_ROOM));
+        for (label, value) in &self.0 {
+            for (at, line) in broken(value, room).iter().enumerate() {
+                let label = if at == 0 { label.as_str() } else { "" };
+                out.line(format!("{label:<width$}  {line}").trim_end())?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// A text in lines of at most `room` columns, broken between words. A word that is longer has a line of its own.
+fn broken(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut columns = 0;
+    for word in text.split(' ') {
+        // A coloured word is wider to this count than to an eye: it goes to a new line too early, and never too late.
+        let wide = word.width();
+        let line = lines.last_mut();
+        match line {
+            Some(line) if columns == 0 || columns + 1 + wide <= room => {
+                if columns > 0 || !line.is_empty() {
+                    line.push(' ');
+                    columns += 1;
+                }
+                line.push_str(word);
+                columns += wide;
+            }
+            _ => {
+                lines.push(word.to_owned());
+                columns = wide;
+            }
+        }
+    }
+    lines
 }
 
 impl Output {
@@ -59,6 +97,19 @@ impl Output {
 mod tests {
     use super::super::{Style, tests::written};
     use super::*;
+
+    #[test]
+    fn a_long_value_goes_on_below_itself_on_a_terminal() {
+        assert_eq!(broken("", 5), [""]);
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(broken("a  b", 80), ["a  b"]);
+        assert_eq!(broken("incomprehensibilities a b", 3), ["incomprehensibilities", "a b"]);
+        assert_eq!(broken("漢字 漢字", 8), ["漢字", "漢字"]);
+        let text = written(Style::default(), Some(30), |out| {
+            Details::new().add("held", "one thing and another thing").write(out).unwrap();
+        });
+        assert_eq!(text, "held  one thing and another\n      thing\n");
+    }
 
     #[test]
     fn values_stand_under_each_other_and_absent_ones_have_no_line() {

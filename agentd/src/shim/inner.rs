@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agentd_schemas::launch::{Confinement, Level, MAX_SPEC_BYTES, Network, RunLimits};
@@ -130,7 +130,14 @@ fn replace(order: &Order) -> ShimError {
         return ShimError::NotStarted("no program is named".to_owned());
     };
     let error = Command::new(program).args(arguments).env_clear().envs(&order.environment).exec();
-    ShimError::NotStarted(format!("cannot run {program}: {error}"))
+    // What the kernel misses may be what the file itself names.
+    let is_there = error.kind() == std::io::ErrorKind::NotFound && Path::new(program).exists();
+    let why = if is_there {
+        "it is there, and the interpreter or loader that it names is not".to_owned()
+    } else {
+        error.to_string()
+    };
+    ShimError::NotStarted(format!("cannot run {program}: {why}"))
 }
 
 fn answer(stream: &mut UnixStream, answer: &Answer) -> std::io::Result<()> {

@@ -94,8 +94,7 @@ impl Args {
     async fn to_folder(&self, context: &Context, view: &WorkView) -> Result<(), Failure> {
         let short = &view.row.short;
         let folder = self.folder.as_ref().ok_or_else(|| {
-            Failure::usage(format!("work {short} began from a folder and no repository"))
-                .hint(format!("agentctl work apply {short} --folder PATH"))
+            Failure::usage(format!("work {short} began from a folder and no repository")).hint(crate::wait::taken(view))
         })?;
         let (run, diff) = artefact::run(view, self.attempt, DIFF)?;
         let file = artefact::fetch(context, run, diff).await?;

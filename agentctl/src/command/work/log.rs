@@ -6,8 +6,9 @@ use agentd_schemas::document::request::{EventFilter, MAX_PAGE};
 use agentd_schemas::event::EventData;
 use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::Code;
-use agentd_schemas::view::{EventView, PageOfEvents};
+use agentd_schemas::view::{EventView, PageOfEvents, WorkView};
 
+use crate::command::work::show::is_past;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::follow::Follower;
@@ -24,13 +25,14 @@ const REDACTED: &str = "(redacted)";
 
 /// Tell the story of one work from its events
 ///
-/// With -f also the lines that the program of its run writes, as it writes them; `work output` has those alone.
+/// With -f also the lines that the program of its run writes, as it writes them, until the work is over; `work output` has
+/// those alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl log @ -f\n  agentctl log @ --indexes")]
 pub(crate) struct Args {
     /// The work: an id, a unique prefix of one, or @
     work: String,
-    /// Go on as events come, until Ctrl-C
+    /// Go on as events come, until the work is over
     #[arg(long, short)]
     follow: bool,
     /// With the index of each event and what it keeps beside the log, as `ledger redact` takes them
@@ -53,6 +55,8 @@ impl Args {
         }
         let mut follower = Follower::from(context, next).await?;
         let id = work.to_string();
+        // The last event is told by the round after the one that saw the work over.
+        let mut was_over = false;
         let mut tails = ["stdout", "stderr"].map(|stream| (stream, Tail::new(work, 0, stream)));
         loop {
             context.out.flush()?;
@@ -61,16 +65,22 @@ impl Args {
                 () = Tail::pause() => Vec::new(),
             };
             let works = follower.works().await?;
+            let view: WorkView = read(&works.show(&id).await?)?;
             // What a program wrote stands before the events that came of it.
             if context.out.is_human() {
                 wrote(&context.out, &works, &mut tails).await?;
             }
+            let is_told = events.is_empty();
             for event in events {
                 let told = story::tell(&event.body).filter(|told| told.subject == "work" && told.id == id);
                 if let Some(told) = told {
                     tell(&context.out, &works, &event, &told, self.indexes).await?;
                 }
             }
+            if was_over && is_told {
+                return Ok(());
+            }
+            was_over = is_past(&view.row.state);
         }
     }
 }
