@@ -74,6 +74,21 @@ async fn a_question_is_waited_for_and_its_answer_printed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_was_started_again_is_heard_as_soon_as_its_shim_is_known() {
+    for level in levels() {
+        let scene = Scene::new().await;
+        let run = scene.run().await;
+        Scene::had_a_shim(&run);
+        let script = format!("{ASK} $door/v1/run > answer & sleep 0.3; : > asked; wait $!");
+        let shim = scene.start_unknown(&run, &run, level, &script);
+        shim.until("asked");
+        shim.is_known();
+        assert_eq!(shim.end().ending, Ending::Exited(0), "{level:?}");
+        assert_eq!(scene.refused(), 0, "{level:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_left_its_session_is_still_of_the_run() {
     for level in levels() {
         let scene = Scene::new().await;

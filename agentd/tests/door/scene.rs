@@ -139,6 +139,15 @@ impl Scene {
         Run { named: run, folder, record, work, shim }
     }
 
+    /// The shim of an earlier start of the run's program has ended, and the door knows of no other.
+    pub(crate) fn had_a_shim(run: &Run) {
+        let mut earlier = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(earlier.id()).unwrap()).unwrap();
+        run.shim.send_replace(Some(Arc::new(Held::open(pid).unwrap())));
+        drop(earlier.stdin.take());
+        earlier.wait().unwrap();
+    }
+
     fn give(&self, path: &Path) {
         if self.uid.is_some() {
             chown(path, self.uid, self.uid).unwrap();
@@ -188,6 +197,13 @@ impl Scene {
 
     /// The same, with the door of another run in its sandbox.
     pub(crate) fn start_at<'a>(&self, run: &'a Run, door: &Run, level: Level, script: &str) -> Shim<'a> {
+        let shim = self.start_unknown(run, door, level, script);
+        shim.is_known();
+        shim
+    }
+
+    /// The same, and the door does not learn of the shim.
+    pub(crate) fn start_unknown<'a>(&self, run: &'a Run, door: &Run, level: Level, script: &str) -> Shim<'a> {
         let outside = door.folder.join(DOOR_FOLDER);
         let inside = if level >= Level::Strict { PathBuf::from("/run/door") } else { outside.clone() };
         let spec = LaunchSpec {
@@ -225,9 +241,7 @@ impl Scene {
         self.give(&path);
         let mut command = Self::command(self.uid, &self.place.0.join("agentd-shim"));
         let child = command.arg("--record").arg(&run.record).stdin(Stdio::null()).spawn().unwrap();
-        let shim = Shim { run, child };
-        run.shim.send_replace(Some(Arc::new(Held::open(Pid::from_raw(shim.pid()).unwrap()).unwrap())));
-        shim
+        Shim { run, child }
     }
 }
 
@@ -240,6 +254,11 @@ pub(crate) struct Shim<'a> {
 impl Shim<'_> {
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
+    }
+
+    /// The door learns of it.
+    pub(crate) fn is_known(&self) {
+        self.run.shim.send_replace(Some(Arc::new(Held::open(Pid::from_raw(self.pid()).unwrap()).unwrap())));
     }
 
     /// Waits for a file of the program.

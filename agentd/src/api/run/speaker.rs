@@ -39,7 +39,9 @@ impl Speaker {
             return None;
         }
         let mut shim = door.what.shim.clone();
-        let known = tokio::time::timeout(SHIM_TIME, shim.wait_for(Option::is_some)).await;
+        // The shim of an earlier start may be known still, and is nobody's any more.
+        let lives = |shim: &Option<Arc<Held>>| shim.as_ref().is_some_and(|shim| shim.lives());
+        let known = tokio::time::timeout(SHIM_TIME, shim.wait_for(lives)).await;
         let shim = known.ok()?.ok()?.clone()?;
         is_below(peer, &shim).then(|| Self { door: door.clone(), shim, uid: peer.uid })
     }
