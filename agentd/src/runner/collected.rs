@@ -372,13 +372,11 @@ mod tests {
     #[test]
     fn paths_that_are_no_utf8_are_told_apart_and_have_their_own_lines() {
         let paths: [&[u8]; 5] = [b"\\x80a", b"\\\\x80a", b"a\\b", b"\x80a", b"\x81a"];
-        let lines: [&[u8]; 5] =
-            [b"1\t0\t\\x80a", b"2\t0\t\\\\x80a", b"3\t0\ta\\b", b"5000\t0\t\x80a", b"1\t0\t\x81a"];
+        let lines: [&[u8]; 5] = [b"1\t0\t\\x80a", b"2\t0\t\\\\x80a", b"3\t0\ta\\b", b"5000\t0\t\x80a", b"1\t0\t\x81a"];
         let collected = read_collected(&changed(&paths, &lines)).unwrap();
         let found: Vec<(&str, u64)> =
             collected.changes.iter().map(|change| (change.path.as_str(), change.added)).collect();
-        let expected =
-            [("\\\\x80a", 1), ("\\\\\\\\x80a", 2), ("a\\b", 3), ("\\x80a", 5000), ("\\x81a", 1)];
+        let expected = [("\\\\x80a", 1), ("\\\\\\\\x80a", 2), ("a\\b", 3), ("\\x80a", 5000), ("\\x81a", 1)];
         assert_eq!(found, expected);
     }
 

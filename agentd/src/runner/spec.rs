@@ -145,7 +145,8 @@ impl Making<'_> {
         let mut environment = self.environment(&inside)?;
         let own = environment.clone();
         for (name, value) in &runtime.program.environment {
-            environment.insert(name.clone(), values.word(&format!("program.environment.{name}"), name.len() + 1, value)?);
+            environment
+                .insert(name.clone(), values.word(&format!("program.environment.{name}"), name.len() + 1, value)?);
         }
         // What agentd says of the run is not the agent's to change.
         environment.extend(own.into_iter().filter(|(name, _)| name.starts_with("AGENTD_")));

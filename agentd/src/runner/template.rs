@@ -74,14 +74,18 @@ mod tests {
     #[test]
     fn what_would_be_too_long_is_refused_and_says_where_it_may_go() {
         let values = Values::new([("instructions", "x".repeat(131_071)), ("title", "y".repeat(1 << 20))]);
-        let words = |words: &[&str]| {
-            values.words("command", &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
-        };
+        let words =
+            |words: &[&str]| values.words("command", &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert_eq!(words(&["a", "{{ instructions }}"]).unwrap()[1].len(), 131_071);
         let said = words(&["a", "-p{{ instructions }}"]).unwrap_err().to_string();
-        assert!(said.starts_with("command[1]: it has 131073 bytes") && said.contains("{{ instructions_file }}"), "{said}");
+        assert!(
+            said.starts_with("command[1]: it has 131073 bytes") && said.contains("{{ instructions_file }}"),
+            "{said}"
+        );
         values.word("program.environment.A", 2, "{{ instructions }}").unwrap_err();
         let many = "{{ title }}".repeat(1000);
-        assert!(values.fill("program.files.\"a\"", 16 << 20, &many).unwrap_err().to_string().contains("1048576000 bytes"));
+        assert!(
+            values.fill("program.files.\"a\"", 16 << 20, &many).unwrap_err().to_string().contains("1048576000 bytes")
+        );
     }
 }

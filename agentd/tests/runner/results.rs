@@ -92,7 +92,8 @@ fn a_program_is_told_its_task_in_each_way_there_is() {
 #[test]
 fn long_instructions_come_by_file_and_never_as_a_word() {
     for &level in levels() {
-        let program = json!({"files": {"deep/task.md": "# {{ title }}\n{{ instructions }}", "two": "{{ instructions }}"}});
+        let program =
+            json!({"files": {"deep/task.md": "# {{ title }}\n{{ instructions }}", "two": "{{ instructions }}"}});
         let mut scene = scene(level, program, "wc -c <\"$HOME/deep/task.md\"; cat \"$HOME/two\"");
         scene.job.claim.instructions = "ü".repeat(150_000);
         scene.done(Step::Program(1), None);
@@ -104,7 +105,10 @@ fn long_instructions_come_by_file_and_never_as_a_word() {
         };
         scene.job.runtime.command.push("{{ instructions }}".to_owned());
         let said = refused(&scene);
-        assert!(said.starts_with("command[3]: it has 300000 bytes") && said.contains("{{ instructions_file }}"), "{said}");
+        assert!(
+            said.starts_with("command[3]: it has 300000 bytes") && said.contains("{{ instructions_file }}"),
+            "{said}"
+        );
         scene.job.runtime.command.pop();
         scene.job.claim.instructions = "x".repeat(9 << 20);
         assert!(refused(&scene).starts_with("program.files.\"two\": it has 9437184 bytes"), "{}", refused(&scene));

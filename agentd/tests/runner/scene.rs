@@ -50,7 +50,8 @@ impl Scene {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }
         // By a process of its own: a child of another test could hold it open for writing, and nobody could start it.
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_agentd-shim")).arg(root.join("own/agentd-shim")).status();
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_agentd-shim")).arg(root.join("own/agentd-shim")).status();
         assert!(copied.unwrap().success());
         let host = Host {
             runs: root.join("runs"),

@@ -14,9 +14,14 @@ fn who_fills_the_disk_is_stopped_while_it_writes_not_when_it_is_over() {
     for who in everybody() {
         let mut scene = Scene::new(who);
         // Each file alone is small enough, and none of them would be left at the end.
-        let script = "head -c 30000000 /dev/zero >a; head -c 30000000 /dev/zero >\"$HOME/a\"; while :; do sleep 0.1; done";
+        let script =
+            "head -c 30000000 /dev/zero >a; head -c 30000000 /dev/zero >\"$HOME/a\"; while :; do sleep 0.1; done";
         scene.agent("filler", "resources.workspace_max = \"40M\"", script);
-        scene.agent("many", "resources.workspace_files_max = 50", "mkdir d; seq 60 | sed s,^,d/, | xargs touch; sleep 1000");
+        scene.agent(
+            "many",
+            "resources.workspace_files_max = 50",
+            "mkdir d; seq 60 | sed s,^,d/, | xargs touch; sleep 1000",
+        );
         let ids = ["filler", "many"].map(|agent| scene.submit(agent, &ONCE));
         for id in ids {
             let (failure, message) = scene.fails(&id);
@@ -46,11 +51,11 @@ fn instructions_of_any_length_come_by_file_and_a_command_that_cannot_have_them_s
     for who in everybody() {
         let mut scene = Scene::new(who);
         let files = "program.files = { \"notes/task.md\" = \"{{ instructions }}\" }";
-        scene.agent("reads", files, "cmp \"$HOME/notes/task.md\" /run/task/instructions.txt && wc -c <\"$HOME/notes/task.md\"");
+        let script = "cmp \"$HOME/notes/task.md\" \"${AGENTD_TASK%/*}/instructions.txt\" || exit 1
+            echo \"$(wc -c <\"$HOME/notes/task.md\") bytes\"";
+        scene.agent("reads", files, script);
         let id = submit_long(&scene, "reads");
-        let text = scene.until(&id, "completed");
-        let bytes: usize = text["runs"][0]["result"].as_str().unwrap().trim().parse().unwrap();
-        assert!(bytes > 300_000, "{bytes}");
+        assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "308000 bytes");
         scene.enrol("told", "command = [\"/bin/echo\", \"{{ instructions }}\"]");
         let (failure, message) = scene.fails(&submit_long(&scene, "told"));
         assert_eq!(failure, "not_started", "{message}");
@@ -100,7 +105,11 @@ fn a_device_in_the_workspace_is_in_no_result() {
     }
     let mut scene = Scene::new(Who::Root);
     scene.repository();
-    scene.agent("waits", "", "echo good >value; : >up; while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done; rm up; echo done");
+    scene.agent(
+        "waits",
+        "",
+        "echo good >value; : >up; while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done; rm up; echo done",
+    );
     let id = scene.submit_repository("waits", &ONCE);
     scene.until_workspace_has(&id, "up");
     // No run may make one itself.

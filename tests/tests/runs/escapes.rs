@@ -41,8 +41,7 @@ fn scene(who: Who, level: &str) -> Option<Scene> {
         let script = NO_STRICT.replace("BIN", launcher.to_str().unwrap());
         scene.script(&scene.bin("launch"), &script);
     }
-    let probe = scene.command(scene.bin("launch").to_str().unwrap());
-    let mut probe = probe;
+    let mut probe = scene.command(scene.bin("launch").to_str().unwrap());
     let found = probe.arg("probe").arg("--shim").arg(scene.bin("agentd-shim")).output().unwrap();
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
     let mut levels = found["levels"].as_array().unwrap().iter();
@@ -59,7 +58,8 @@ fn probed(scene: &Scene, level: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let outside = scene.path("outside");
     fs::create_dir(&outside).unwrap();
     fs::set_permissions(&outside, Permissions::from_mode(0o777)).unwrap();
-    let (secret, socket, canary) = (outside.join("secret"), outside.join("socket"), format!("canary of {}", scene.mark));
+    let (secret, socket, canary) =
+        (outside.join("secret"), outside.join("socket"), format!("canary of {}", scene.mark));
     scene.write(&secret, &canary);
     let _unix = UnixListener::bind(&socket).unwrap();
     fs::set_permissions(&socket, Permissions::from_mode(0o777)).unwrap();
@@ -91,8 +91,10 @@ fn probed(scene: &Scene, level: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         ("--host-dev", devices_of_the_host()),
         ("--host-ns", namespaces_of_the_host()),
     ];
-    let words: Vec<String> =
-        [text(&probe)].into_iter().chain(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value])).collect();
+    let words: Vec<String> = [text(&probe)]
+        .into_iter()
+        .chain(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]))
+        .collect();
     let lines = format!(
         "command = {words:?}\nsandbox.level = \"landlock\"\nsandbox.read_only_paths = [{:?}]\n\
          resources = {{ memory_max = \"256M\", tasks_max = {TASKS}, workspace_max = \"16M\" }}",

@@ -10,8 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use agentd_tests::escapes::{devices_of_the_host, is_allowed, namespaces_of_the_host};
 use agentd_schemas::launch::{Ending, Level, STDERR_FILE, STDOUT_FILE};
+use agentd_tests::escapes::{devices_of_the_host, is_allowed, namespaces_of_the_host};
 use serde_json::Value;
 
 use super::scene::{Scene, levels};
