@@ -244,8 +244,8 @@ impl<'a> Reading<'a> {
         }
         let (name, value) = split_once(field, b' ')?;
         match name {
-            b"base" => self.base = std::str::from_utf8(value).ok()?.to_owned(),
-            b"tree" => self.tree = std::str::from_utf8(value).ok()?.to_owned(),
+            b"base" => std::str::from_utf8(value).ok()?.clone_into(&mut self.base),
+            b"tree" => std::str::from_utf8(value).ok()?.clone_into(&mut self.tree),
             b"workspace" => {
                 let (files, bytes) = split_once(value, b' ')?;
                 self.workspace = (number(files)?, number(bytes)?);

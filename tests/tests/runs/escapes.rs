@@ -96,9 +96,9 @@ fn probed(scene: &Scene, level: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         .chain(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]))
         .collect();
     let lines = format!(
-        "command = {words:?}\nsandbox.level = \"landlock\"\nsandbox.read_only_paths = [{:?}]\n\
+        "command = {words:?}\nsandbox.level = \"landlock\"\nsandbox.read_only_paths = ['{}']\n\
          resources = {{ memory_max = \"256M\", tasks_max = {TASKS}, workspace_max = \"16M\" }}",
-        scene.path("probe")
+        scene.path("probe").display()
     );
     scene.enrol("prober", &lines);
     let id = scene.submit("prober", &["--max-attempts", "1"]);
