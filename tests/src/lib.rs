@@ -8,4 +8,5 @@
     reason = "a test that cannot go on ends there, and starts processes with an environment of its own"
 )]
 
+pub mod escapes;
 pub mod harness;

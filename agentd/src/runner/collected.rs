@@ -152,46 +152,60 @@ fn unusable(step: Step) -> impl FnOnce(String) -> Unusable {
 }
 
 /// The fields between head and end.
-fn fields(text: &[u8]) -> Result<impl Iterator<Item = String> + '_, String> {
+fn fields(text: &[u8]) -> Result<impl Iterator<Item = &[u8]>, String> {
     let cut = || "it is cut short".to_owned();
     let body = text.strip_prefix(format!("{HEAD}\0").as_bytes()).ok_or("it does not begin as it should")?;
     let body = body.strip_suffix(format!("{END}\0").as_bytes()).ok_or_else(cut)?;
     let body = if body.is_empty() { None } else { Some(body.strip_suffix(b"\0").ok_or_else(cut)?) };
-    // Paths are bytes; for people and patterns what is no UTF-8 in them is replaced.
-    let text = |field| String::from_utf8_lossy(field).into_owned();
-    Ok(body.into_iter().flat_map(move |body| body.split(|byte| *byte == 0).map(text)))
+    Ok(body.into_iter().flat_map(|body| body.split(|byte| *byte == 0)))
+}
+
+/// A path, which is bytes, as text for people and patterns: bytes that are no UTF-8 as `\xNN`. Two paths never become the
+/// same text: one that has `\x` in its name has its backslashes doubled too.
+fn shown(path: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(path)
+        && !text.contains("\\x")
+    {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(path.len() * 2);
+    for chunk in path.utf8_chunks() {
+        shown.push_str(&chunk.valid().replace('\\', "\\\\"));
+        chunk.invalid().iter().for_each(|byte| shown.push_str(&format!("\\x{byte:02x}")));
+    }
+    shown
 }
 
 fn one_field(text: &[u8], name: &str) -> Result<String, String> {
-    let mut found = fields(text)?;
-    match (found.next().and_then(|field| field.strip_prefix(name).map(str::to_owned)), found.next()) {
-        (Some(id), None) if ObjectFormat::of(&id).is_some() => Ok(id),
-        _ => Err(format!("it does not name one {}", name.trim())),
+    let mut found = fields(text)?.map(std::str::from_utf8);
+    match (found.next(), found.next()) {
+        (Some(Ok(field)), None) => field.strip_prefix(name).filter(|id| ObjectFormat::of(id).is_some()),
+        _ => None,
     }
+    .map(str::to_owned)
+    .ok_or_else(|| format!("it does not name one {}", name.trim()))
 }
 
 /// What is read so far.
 #[derive(Default)]
-struct Reading {
+struct Reading<'a> {
     base: String,
     tree: String,
     workspace: (u64, u64),
     files: Vec<String>,
     left_out: Vec<LeftOut>,
     changes: Vec<Change>,
+    /// The paths of the changes as git has them, and how many of them have their lines, or will have none.
+    paths: Vec<&'a [u8]>,
+    counted: usize,
     overlays: Vec<Overlay>,
+    /// How many names were compared.
+    #[cfg(test)]
+    compared: usize,
 }
 
 fn read_collected(text: &[u8]) -> Result<Collected, String> {
-    let mut reading = Reading::default();
-    let mut fields = fields(text)?;
-    while let Some(field) = fields.next() {
-        reading.take(&field, &mut fields).ok_or_else(|| {
-            let shown: String = field.chars().take(80).flat_map(char::escape_debug).collect();
-            format!("nobody understands {shown:?}")
-        })?;
-    }
-    let Reading { base, tree, workspace, mut files, left_out, changes, overlays } = reading;
+    let Reading { base, tree, workspace, mut files, left_out, changes, overlays, .. } = read(text)?;
     let format = ObjectFormat::of(&base).filter(|format| ObjectFormat::of(&tree) == Some(*format));
     let format = format.ok_or("it names no base and tree of one kind")?;
     files.sort_unstable();
@@ -199,46 +213,67 @@ fn read_collected(text: &[u8]) -> Result<Collected, String> {
     Ok(Collected { format, base, tree, changes, files, left_out, overlays, workspace_files, workspace_bytes })
 }
 
-impl Reading {
-    fn take(&mut self, field: &str, more: &mut impl Iterator<Item = String>) -> Option<()> {
-        if field.starts_with(':') {
-            return self.raw(field, more.next()?);
+fn read(text: &[u8]) -> Result<Reading<'_>, String> {
+    let mut reading = Reading::default();
+    let mut fields = fields(text)?;
+    while let Some(field) = fields.next() {
+        reading.take(field, &mut fields).ok_or_else(|| {
+            let shown: String = shown(field).chars().take(80).flat_map(char::escape_debug).collect();
+            format!("nobody understands {shown:?}")
+        })?;
+    }
+    Ok(reading)
+}
+
+/// A field in two, at its first `at`.
+fn split_once(field: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let place = field.iter().position(|byte| *byte == at)?;
+    Some((&field[..place], &field[place + 1..]))
+}
+
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+impl<'a> Reading<'a> {
+    fn take(&mut self, field: &'a [u8], more: &mut impl Iterator<Item = &'a [u8]>) -> Option<()> {
+        match field.first()? {
+            b':' => return self.raw(field, more.next()?),
+            b'-' | b'0'..=b'9' => return self.lines(field),
+            _ => {}
         }
-        if field.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
-            return self.lines(field);
-        }
-        let (name, value) = field.split_once(' ')?;
+        let (name, value) = split_once(field, b' ')?;
         match name {
-            "base" => value.clone_into(&mut self.base),
-            "tree" => value.clone_into(&mut self.tree),
-            "workspace" => {
-                let (files, bytes) = value.split_once(' ')?;
-                self.workspace = (files.parse().ok()?, bytes.parse().ok()?);
+            b"base" => std::str::from_utf8(value).ok()?.clone_into(&mut self.base),
+            b"tree" => std::str::from_utf8(value).ok()?.clone_into(&mut self.tree),
+            b"workspace" => {
+                let (files, bytes) = split_once(value, b' ')?;
+                self.workspace = (number(files)?, number(bytes)?);
             }
-            "left" => {
-                let (kind, path) = value.split_once(' ')?;
+            b"left" => {
+                let (kind, path) = split_once(value, b' ')?;
                 let kind = match kind {
-                    "p" => "fifo",
-                    "s" => "socket",
-                    "b" | "c" => "device",
-                    "unreadable" => "unreadable",
-                    "repository" => "repository",
-                    "submodule" => "submodule",
+                    b"p" => "fifo",
+                    b"s" => "socket",
+                    b"b" | b"c" => "device",
+                    b"unreadable" => "unreadable",
+                    b"repository" => "repository",
+                    b"submodule" => "submodule",
                     _ => return None,
                 };
-                self.left_out.push(LeftOut { kind, path: path.to_owned() });
+                self.left_out.push(LeftOut { kind, path: shown(path) });
             }
-            "files" => {
-                let count: usize = value.parse().ok()?;
-                self.files.extend(more.take(count));
+            b"files" => {
+                let count: usize = number(value)?;
+                self.files.extend(more.take(count).map(shown));
                 if self.files.len() != count {
                     return None;
                 }
             }
-            "overlay" => {
-                let (criterion, tree) = value.split_once(' ')?;
-                ObjectFormat::of(tree)?;
-                let criterion = criterion.parse().ok()?;
+            b"overlay" => {
+                let (criterion, tree) = split_once(value, b' ')?;
+                let tree = std::str::from_utf8(tree).ok().filter(|tree| ObjectFormat::of(tree).is_some())?;
+                let criterion = number(criterion)?;
                 self.overlays.push(Overlay { criterion, tree: tree.to_owned(), changed: Vec::new() });
             }
             _ => return None,
@@ -247,27 +282,33 @@ impl Reading {
     }
 
     /// `:mode mode id id STATUS`, and the path: what was changed, or below an overlay what was put back.
-    fn raw(&mut self, field: &str, path: String) -> Option<()> {
-        let status = field.rsplit(' ').next()?.chars().next()?;
+    fn raw(&mut self, field: &[u8], path: &'a [u8]) -> Option<()> {
+        let status = char::from(*field.rsplit(|byte| *byte == b' ').next()?.first()?);
+        let shown = shown(path);
         match self.overlays.last_mut() {
-            Some(overlay) => overlay.changed.push(path),
-            None => self.changes.push(Change { path, status, added: 0, removed: 0, binary: false }),
+            Some(overlay) => overlay.changed.push(shown),
+            None => {
+                self.paths.push(path);
+                self.changes.push(Change { path: shown, status, added: 0, removed: 0, binary: false });
+            }
         }
         Some(())
     }
 
-    /// `added TAB removed TAB path`, in the order of what was changed.
-    fn lines(&mut self, field: &str) -> Option<()> {
-        let mut parts = field.splitn(3, '\t');
-        let (added, removed, path) = (parts.next()?, parts.next()?, parts.next()?);
-        let place = self.changes.binary_search_by(|change| change.path.as_bytes().cmp(path.as_bytes())).ok();
-        // Paths that are no UTF-8 may not be in order.
-        let place = place.or_else(|| self.changes.iter().position(|change| change.path == path))?;
-        let change = &mut self.changes[place];
-        if added == "-" {
+    /// `added TAB removed TAB path`, in the order of what was changed, so that each name is looked at once. git leaves out
+    /// what it finds no line in; what is out of order nobody meant.
+    fn lines(&mut self, field: &[u8]) -> Option<()> {
+        let (added, rest) = split_once(field, b'\t')?;
+        let (removed, path) = split_once(rest, b'\t')?;
+        let skipped = self.paths.get(self.counted..)?.iter().position(|changed| *changed == path)?;
+        #[cfg(test)]
+        (self.compared += skipped + 1);
+        let change = self.changes.get_mut(self.counted + skipped)?;
+        self.counted += skipped + 1;
+        if added == b"-" {
             change.binary = true;
         } else {
-            (change.added, change.removed) = (added.parse().ok()?, removed.parse().ok()?);
+            (change.added, change.removed) = (number(added)?, number(removed)?);
         }
         Some(())
     }
@@ -313,6 +354,48 @@ mod tests {
         assert!(collected.changes[1].binary);
         assert_eq!((collected.tree_for(1), collected.tree_for(0)), (other.as_str(), tree.as_str()));
         assert_eq!(collected.protected_changed(1), ["tests/a"]);
+    }
+
+    fn changed(paths: &[&[u8]], lines: &[&[u8]]) -> Vec<u8> {
+        let mut text = said(&[&format!("base {}", "a".repeat(40)), &format!("tree {}", "b".repeat(40))]);
+        text.truncate(text.len() - END.len() - 1);
+        for path in paths {
+            text.extend([b":000000 100644 0 2 A\0", *path, b"\0"].concat());
+        }
+        for line in lines {
+            text.extend([line, b"\0".as_slice()].concat());
+        }
+        text.extend(format!("{END}\0").bytes());
+        text
+    }
+
+    #[test]
+    fn paths_that_are_no_utf8_are_told_apart_and_have_their_own_lines() {
+        let paths: [&[u8]; 5] = [b"\\x80a", b"\\\\x80a", b"a\\b", b"\x80a", b"\x81a"];
+        let lines: [&[u8]; 5] = [b"1\t0\t\\x80a", b"2\t0\t\\\\x80a", b"3\t0\ta\\b", b"5000\t0\t\x80a", b"1\t0\t\x81a"];
+        let collected = read_collected(&changed(&paths, &lines)).unwrap();
+        let found: Vec<(&str, u64)> =
+            collected.changes.iter().map(|change| (change.path.as_str(), change.added)).collect();
+        let expected = [("\\\\x80a", 1), ("\\\\\\\\x80a", 2), ("a\\b", 3), ("\\x80a", 5000), ("\\x81a", 1)];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn lines_are_read_in_one_go_however_many_names_there_are() {
+        let names: Vec<Vec<u8>> = (0..20_000_u32)
+            .map(|at| if at % 2 == 0 { format!("{at:05}").into_bytes() } else { format!("\u{80}{at:05}").into_bytes() })
+            .map(|name| if name[0] == 0xc2 { name[1..].to_vec() } else { name })
+            .collect();
+        let mut names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        names.sort_unstable();
+        let lines: Vec<Vec<u8>> = names.iter().map(|name| [b"1\t0\t", *name].concat()).collect();
+        let mut lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+        let text = changed(&names, &lines);
+        let reading = read(&text).unwrap();
+        assert!(reading.changes.iter().all(|change| change.added == 1));
+        assert_eq!(reading.compared, 20_000);
+        lines.reverse();
+        assert!(read(&changed(&names, &lines)).is_err());
     }
 
     #[test]

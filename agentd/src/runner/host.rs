@@ -10,10 +10,12 @@ use agentd_schemas::http::Claim;
 use agentd_schemas::id::RunId;
 use agentd_schemas::launch::{Level, RUN_UIDS, RunAs, overlap};
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::size::Size;
 
 use super::commit::Commit;
 use super::content::MIN_FREE_PERCENT;
 use super::places::OWN_TARGETS;
+use super::room::Room;
 use crate::domain::runtime::check_runtime;
 
 /// Where things are, and what the host allows: from its configuration.
@@ -59,9 +61,9 @@ pub struct RunDefaults {
     pub cpu_percent: Option<u32>,
     /// Bytes kept of each output stream.
     pub output_bytes: u64,
-    /// Bytes of the workspace; no file may be larger.
+    /// Bytes of the workspace and the home; no file may be larger.
     pub workspace_bytes: u64,
-    /// Files in the workspace.
+    /// Files in the workspace and the home.
     pub workspace_files: u32,
     /// Open files of one process.
     pub open_files: u64,
@@ -169,6 +171,15 @@ impl Refused {
 }
 
 impl Job {
+    /// What its workspace, its home and its temporary files may take of the disk.
+    pub fn room(&self, host: &Host) -> Room {
+        let asked = &self.runtime.resources;
+        Room {
+            bytes: asked.workspace_max.map_or(host.defaults.workspace_bytes, Size::as_bytes),
+            files: u64::from(asked.workspace_files_max.unwrap_or(host.defaults.workspace_files)),
+        }
+    }
+
     /// Whether its workspace is a repository, so that there is something to collect, judge and seal.
     pub fn has_repository(&self) -> bool {
         self.workspace.is_some()

@@ -14,6 +14,19 @@ pub(super) const INSTRUCTIONS: &str = "instructions.txt";
 /// What became of the attempt before, as one JSON document: `null` for a first attempt.
 pub(super) const PREVIOUS: &str = "previous.json";
 
+/// Lays out what goes into the files of a program's home, in their order, named by their numbers. The folder that they are
+/// in, below that of the task.
+pub(super) fn lay_out_filled(job: &Job, folder: &Folder, start: u32, contents: &[String]) -> io::Result<String> {
+    let (inner, plain) = if job.run_as.is_some() { (0o755, 0o644) } else { (0o700, 0o600) };
+    let name = format!("home-{start}");
+    let there = folder.task().join(&name);
+    files::folder(&there, inner)?;
+    for (place, content) in contents.iter().enumerate() {
+        files::write(&there.join(place.to_string()), content.as_bytes(), plain, false)?;
+    }
+    Ok(name)
+}
+
 /// Makes the folder of a run, with the agent's files and the task in it. Again does no harm.
 pub fn lay_out(host: &Host, job: &Job) -> io::Result<Folder> {
     let folder = Folder::of(host, job.run);

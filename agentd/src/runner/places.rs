@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use agentd_schemas::launch::{Access, Level, Mount};
 
 /// Places that a run has inside at level strict.
-pub(super) const OWN_TARGETS: [&str; 7] =
-    ["/workspace", "/home/agent", "/opt/agent", "/run/task", "/run/door", "/run/base", "/run/result"];
+pub(super) const OWN_TARGETS: [&str; 8] =
+    ["/workspace", "/home/agent", "/opt/agent", "/run/task", "/run/door", "/run/base", "/run/result", "/run/home"];
 
 /// The mounts of one step, as they come together.
 pub(super) struct Places {

@@ -15,8 +15,10 @@ use super::collected::{MAX_SAID_BYTES, ObjectFormat};
 use super::files::open_below;
 use super::folder::{Folder, Step};
 use super::host::{Context, Host, Job, Refused};
-use super::inside::{STRICT_HOME, STRICT_TMP, base_environment, task, text};
+use super::inside::{Inside, STRICT_HOME, STRICT_TMP, base_environment, task, text};
+use super::lay_out::lay_out_filled;
 use super::places::Places;
+use super::template::Values;
 
 const PREPARE: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/prepare.sh"));
 const PROGRAM: &str = include_str!("steps/program.sh");
@@ -28,6 +30,8 @@ const SEAL: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/
 const GIT_MEMORY: u64 = 2 << 30;
 /// What a file may be larger than the workspace where git packs it.
 const GIT_FILE_SLACK: u64 = 64 << 20;
+/// Bytes of all files in the home of a program, with what is filled in.
+const MAX_FILLED_BYTES: usize = 16 << 20;
 /// Left in the home of a command that judges, right before it begins.
 const BEGAN: &str = ".agentd-began";
 
@@ -131,19 +135,18 @@ impl Making<'_> {
         }
         if !runtime.program.files.is_empty() {
             // Its home is its own, so its files are written by its own rights.
+            let (folder, files) = self.filled(start, &inside, &values)?;
             let mut wrapped = ["/bin/sh", "-c", PROGRAM, "program"].map(str::to_owned).to_vec();
-            wrapped.push(text(&inside.home)?);
-            wrapped.push(runtime.program.files.len().to_string());
-            for (path, content) in &runtime.program.files {
-                wrapped.extend([path.clone(), values.fill(&format!("program.files.{path:?}"), content)?]);
-            }
+            wrapped.extend([text(&inside.home)?, text(&folder)?, runtime.program.files.len().to_string()]);
+            wrapped.extend(files);
             wrapped.append(&mut program);
             program = wrapped;
         }
         let mut environment = self.environment(&inside)?;
         let own = environment.clone();
         for (name, value) in &runtime.program.environment {
-            environment.insert(name.clone(), values.fill(&format!("program.environment.{name}"), value)?);
+            environment
+                .insert(name.clone(), values.word(&format!("program.environment.{name}"), name.len() + 1, value)?);
         }
         // What agentd says of the run is not the agent's to change.
         environment.extend(own.into_iter().filter(|(name, _)| name.starts_with("AGENTD_")));
@@ -157,12 +160,29 @@ impl Making<'_> {
         Ok(self.step(program, environment, inside.workspace, input, limits))
     }
 
+    /// Lays out what goes into the files of the program's home: no command line could carry it. Where they lie inside, and
+    /// for each its path and digest, so that the spec says what was given.
+    fn filled(&self, start: u32, inside: &Inside, values: &Values) -> Result<(PathBuf, Vec<String>), Refused> {
+        let (mut left, mut contents, mut words) = (MAX_FILLED_BYTES, Vec::new(), Vec::new());
+        for (path, template) in &self.job.runtime.program.files {
+            let content = values.fill(&format!("program.files.{path:?}"), left, template)?;
+            left -= content.len();
+            words.extend([path.clone(), HEXLOWER.encode(&Sha256::digest(content.as_bytes()))]);
+            contents.push(content);
+        }
+        let name = lay_out_filled(self.job, &self.folder, start, &contents)
+            .map_err(|error| Refused(format!("program.files cannot be laid out: {error}")))?;
+        Ok((inside.task.join(name), words))
+    }
+
     fn collect(mut self, context: &Context) -> Result<LaunchSpec, Refused> {
         let commit = base_of(context)?;
         let workspace = self.places.own(self.folder.workspace(), "/workspace", Access::Read);
         let base = self.places.own(self.folder.base(), "/run/base", Access::Read);
         let result = self.places.own(self.folder.result(), "/run/result", Access::Write);
-        let mut arguments = vec![text(&workspace)?, text(&base)?, text(&result)?, commit];
+        // Not where git has its own home.
+        let home = self.places.own(self.folder.home(), "/run/home", Access::Read);
+        let mut arguments = vec![text(&workspace)?, text(&base)?, text(&result)?, text(&home)?, commit];
         arguments.extend(self.bounds());
         for (place, command) in self.job.commands() {
             if !command.protected_paths.is_empty() {
@@ -226,13 +246,8 @@ impl Making<'_> {
 
     /// Bytes and files that a workspace may have.
     fn bounds(&self) -> [String; 2] {
-        let files = self.job.runtime.resources.workspace_files_max.unwrap_or(self.host.defaults.workspace_files);
-        [self.workspace_bytes().to_string(), files.to_string()]
-    }
-
-    fn workspace_bytes(&self) -> u64 {
-        let asked = self.job.runtime.resources.workspace_max.map(Size::as_bytes);
-        asked.unwrap_or(self.host.defaults.workspace_bytes)
+        let room = self.job.room(self.host);
+        [room.bytes.to_string(), room.files.to_string()]
     }
 
     fn limits(&self) -> RunLimits {
@@ -242,7 +257,7 @@ impl Making<'_> {
             grace_ms: defaults.grace_ms,
             output_bytes: asked.output_max.map_or(defaults.output_bytes, Size::as_bytes),
             memory_bytes: asked.memory_max.map_or(defaults.memory_bytes, Size::as_bytes),
-            file_bytes: self.workspace_bytes(),
+            file_bytes: self.job.room(self.host).bytes,
             tasks: asked.tasks_max.map_or(defaults.tasks, u64::from),
             open_files: defaults.open_files,
             cpu_percent: asked.cpu_quota.or(defaults.cpu_percent),

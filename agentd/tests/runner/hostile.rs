@@ -57,15 +57,6 @@ END
         assert_eq!(scene.check(0, &collected).ending, Ending::Exited(0), "{}", scene.said(Step::Check(0)));
         assert!(!scene.folder().home().join("sprung").exists());
     });
-    // A folder that is closed, and one with rules for git in it.
-    each(
-        "mkdir shut; echo x >shut/f; python3 -c 'import os; os.fchmod(os.open(\"shut\", os.O_RDONLY), 0)'",
-        |scene, bundle| {
-            let collected = scene.up_to_collected(bundle);
-            assert_eq!((collected.left_out[0].kind, collected.left_out[0].path.as_str()), ("unreadable", "shut"));
-            assert!(collected.changes.is_empty());
-        },
-    );
     for replaced in ["rm -rf .git; echo 'gitdir: /' >.git", "rm -rf .git; ln -s / .git", "rm -rf .git; mkfifo .git"] {
         each(&format!("{replaced}; echo changed >src/a"), |scene, bundle| {
             let collected = scene.up_to_collected(bundle);
@@ -167,6 +158,39 @@ fn a_workspace_without_end_is_refused_with_what_makes_it_so() {
         scene.done(Step::Program(1), None);
         let said = scene.fails(Step::Collect, None);
         assert!(said.contains("at most 104857600 are allowed; the largest file is sparse"), "{said}");
+    });
+}
+
+#[test]
+fn what_is_hidden_or_lies_in_the_home_counts() {
+    // A folder that is closed may hold anything.
+    for place in ["shut", "$HOME/shut"] {
+        let shut = "import os, sys; os.fchmod(os.open(sys.argv[1], os.O_RDONLY), 0)";
+        let script = format!("mkdir {place}; truncate -s 90M {place}/a {place}/b; python3 -c '{shut}' {place}");
+        each(&script, |scene, bundle| {
+            scene.prepare(bundle);
+            scene.done(Step::Program(1), None);
+            let said = scene.fails(Step::Collect, None);
+            assert!(said.contains("cannot be seen") && said.contains("shut"), "{said}");
+            assert!(collected(&scene.folder()).is_err());
+        });
+    }
+    each("truncate -s 60M big; truncate -s 70M \"$HOME/cache\"", |mut scene, bundle| {
+        scene.job.runtime.resources.workspace_max = Some(Size::from_bytes(100 << 20).unwrap());
+        scene.prepare(bundle);
+        scene.done(Step::Program(1), None);
+        let said = scene.fails(Step::Collect, None);
+        assert!(said.contains("at most 104857600 are allowed; the largest file is ~/cache"), "{said}");
+    });
+}
+
+#[test]
+fn names_that_are_no_utf8_have_their_own_lines() {
+    let script = r#"seq 5000 >"$(printf '\200a')"; echo one >"$(printf '\201a')"; echo two >'\x80a'"#;
+    each(script, |scene, bundle| {
+        let collected = scene.up_to_collected(bundle);
+        let found: Vec<(&str, u64)> = collected.changes.iter().map(|c| (c.path.as_str(), c.added)).collect();
+        assert_eq!(found, [(r"\\x80a", 1), (r"\x80a", 5000), (r"\x81a", 1)]);
     });
 }
 

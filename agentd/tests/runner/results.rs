@@ -108,6 +108,32 @@ fn a_program_is_told_its_task_in_each_way_there_is() {
 }
 
 #[test]
+fn long_instructions_come_by_file_and_never_as_a_word() {
+    for &level in levels() {
+        let program =
+            json!({"files": {"deep/task.md": "# {{ title }}\n{{ instructions }}", "two": "{{ instructions }}"}});
+        let mut scene = scene(level, program, "wc -c <\"$HOME/deep/task.md\"; cat \"$HOME/two\"");
+        scene.job.claim.instructions = "ü".repeat(150_000);
+        scene.done(Step::Program(1), None);
+        let said = scene.said(Step::Program(1));
+        assert!(said.starts_with("300015\n") && said.ends_with(&scene.job.claim.instructions), "{}", said.len());
+        let refused = |scene: &Scene| {
+            let spec = spec(&scene.host, &scene.job, Step::Program(1), &scene.context.lock().unwrap());
+            spec.unwrap_err().to_string()
+        };
+        scene.job.runtime.command.push("{{ instructions }}".to_owned());
+        let said = refused(&scene);
+        assert!(
+            said.starts_with("command[3]: it has 300000 bytes") && said.contains("{{ instructions_file }}"),
+            "{said}"
+        );
+        scene.job.runtime.command.pop();
+        scene.job.claim.instructions = "x".repeat(9 << 20);
+        assert!(refused(&scene).starts_with("program.files.\"two\": it has 9437184 bytes"), "{}", refused(&scene));
+    }
+}
+
+#[test]
 fn a_program_goes_on_with_its_session_in_the_home_that_it_left() {
     for &level in levels() {
         let program =

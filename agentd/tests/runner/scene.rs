@@ -49,7 +49,10 @@ impl Scene {
         for path in [root.clone(), root.join("runs"), root.join("own")] {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }
-        fs::copy(env!("CARGO_BIN_EXE_agentd-shim"), root.join("own/agentd-shim")).unwrap();
+        // By a process of its own: a child of another test could hold it open for writing, and nobody could start it.
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_agentd-shim")).arg(root.join("own/agentd-shim")).status();
+        assert!(copied.unwrap().success());
         let host = Host {
             runs: root.join("runs"),
             content: root.join("content"),

@@ -100,6 +100,10 @@ pub enum StopCause {
     LeaseLost,
     /// The host stops.
     Shutdown,
+    /// What it wrote has more bytes or files than it may have.
+    OverSize,
+    /// The disk that it writes to is nearly full.
+    DiskFull,
 }
 
 impl StopCause {
@@ -110,12 +114,14 @@ impl StopCause {
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Shutdown => "shutdown",
+            Self::OverSize => "over_size",
+            Self::DiskFull => "disk_full",
         }
     }
 
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Timeout, Self::Cancelled, Self::LeaseLost, Self::Shutdown]
+        [Self::Timeout, Self::Cancelled, Self::LeaseLost, Self::Shutdown, Self::OverSize, Self::DiskFull]
             .into_iter()
             .find(|cause| cause.as_str() == name)
     }

@@ -10,8 +10,10 @@
     reason = "a test that cannot go on ends there, and waits by a clock of its own"
 )]
 
+mod bounds;
 mod content;
 mod crashes;
+mod escapes;
 mod keeping;
 mod orders;
 mod programs;

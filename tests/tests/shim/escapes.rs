@@ -1,7 +1,7 @@
 //! What gets out. `escape-probe` runs once without a sandbox and once in each: what it reached without one, it must not
 //! reach inside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
@@ -11,18 +11,13 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use agentd_schemas::launch::{Ending, Level, STDERR_FILE, STDOUT_FILE};
+use agentd_tests::escapes::{devices_of_the_host, is_allowed, namespaces_of_the_host};
 use serde_json::Value;
 
 use super::scene::{Scene, levels};
 
 const MEMORY: u64 = 256 << 20;
 const FILE: u64 = 16 << 20;
-
-/// What gets out by design, each with the reason.
-const ALLOWED: &[(Level, &str, &str)] = &[
-    (Level::Landlock, "connect-unix", "Landlock of ABI 6 knows no sockets with a path, and seccomp sees no paths"),
-    (Level::Landlock, "see-victim", "programs need /proc, and without a process namespace it is the host's"),
-];
 
 /// What lies outside, and ends with the test.
 struct Outside {
@@ -94,19 +89,6 @@ fn tasks_of_this_user(scene: &Scene) -> u64 {
     own.filter_map(|entry| fs::read_dir(entry.path().join("task")).ok()).map(|tasks| tasks.count() as u64).sum()
 }
 
-fn devices_of_the_host() -> String {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let devices: BTreeSet<u64> = places.filter_map(|place| fs::metadata(place).ok()).map(|place| place.dev()).collect();
-    devices.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
-}
-
-fn namespaces_of_the_host() -> String {
-    let entries = fs::read_dir("/proc/self/ns").unwrap().flatten();
-    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
-    links.map(|link| link.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(",")
-}
-
 /// Attempt, and what came of it: outcome and detail.
 type Told = BTreeMap<String, (String, String)>;
 
@@ -145,7 +127,7 @@ fn what_gets_out_without_a_sandbox_does_not_get_out_of_one() {
         }
         let mut contained = 0;
         for (name, (outcome, detail)) in &told {
-            let allowed = ALLOWED.iter().any(|(at, known, _)| (*at, *known) == (level, name));
+            let allowed = is_allowed(level.as_str(), name);
             // An attempt that the bare host does not allow says nothing, unless it gets out of a sandbox.
             contained += usize::from(bare[name].0 == "escaped" && outcome != "escaped");
             if (outcome == "escaped") != allowed {

@@ -15,7 +15,7 @@ use super::job::Told;
 use super::judged::Made;
 use super::places::Place;
 use super::step::{StepEnd, Steps};
-use super::{Phase, Supervisor};
+use super::{Phase, Supervisor, room};
 use crate::domain::Command;
 use crate::domain::command::RunRef;
 use crate::engine::doors::OpenDoor;
@@ -107,7 +107,7 @@ impl Course {
         };
         self.engine.0.live.keep_time(&self.run, told.job.timeout_ms);
         let mut tally = Tally::default();
-        let steps = self.steps(&folder);
+        let steps = self.steps(&told, &folder);
         let conclusion = self.all_steps(&told, &steps, &mut tally).await;
         self.engine.close_door(told.job.run);
         let conclusion = match conclusion {
@@ -120,7 +120,7 @@ impl Course {
         self.conclude(&told, &folder, tally, conclusion).await
     }
 
-    pub(super) fn steps<'a>(&'a self, folder: &'a Folder) -> Steps<'a> {
+    pub(super) fn steps<'a>(&'a self, told: &Told, folder: &'a Folder) -> Steps<'a> {
         let lease_ms =
             self.engine.0.live.get(self.run.work).map_or(self.engine.0.defaults.lease_ms, |run| run.lease_ms);
         Steps {
@@ -130,6 +130,7 @@ impl Course {
             run: self.run,
             place: &self.place,
             lease_ms,
+            most: told.job.room(&self.supervisor.runs.host),
         }
     }
 
@@ -260,7 +261,8 @@ impl Course {
                 }
             };
             tally.program(step, &outcome);
-            if let Some(conclusion) = ended_badly(&outcome) {
+            let over = room::ended(&told.job, &self.supervisor.runs.host, &outcome);
+            if let Some(conclusion) = over.or_else(|| ended_badly(&outcome)) {
                 return Ok(Err(conclusion));
             }
             if !self.waits() && !self.waited_when(&outcome)? {

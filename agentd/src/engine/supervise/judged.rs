@@ -88,7 +88,8 @@ impl Course {
             {
                 return Ok(conclusion.blame_program());
             }
-            match runner::collected(steps.folder) {
+            let folder = steps.folder.clone();
+            match blocking(move || runner::collected(&folder)).await? {
                 Ok(found) => collected = Some(found),
                 Err(unusable) => return Ok(Conclusion::Failed(FailureReason::ProgramFailed, unusable.to_string())),
             }

@@ -12,6 +12,7 @@ mod finish;
 mod job;
 mod judged;
 mod places;
+mod room;
 mod step;
 
 use std::collections::BTreeMap;

@@ -58,6 +58,8 @@ pub(super) struct Steps<'a> {
     pub(super) run: RunRef,
     pub(super) place: &'a Place,
     pub(super) lease_ms: u64,
+    /// What its programs may take of the disk.
+    pub(super) most: runner::Room,
 }
 
 /// A step that is watched.
@@ -107,7 +109,7 @@ impl Steps<'_> {
             watched.child = Some(child);
             watched.still = Some(false);
         }
-        let end = self.watch(&mut watched, &mut began).await;
+        let end = self.within_its_room(step, self.watch(&mut watched, &mut began)).await;
         if let Some(child) = &mut watched.child {
             // It has ended, or what it became is another's child by now; either way nothing is waited for.
             let _ = child.try_wait();

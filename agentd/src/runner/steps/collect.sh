@@ -1,10 +1,10 @@
-# collect WORKSPACE BASE RESULT COMMIT MAX_BYTES MAX_FILES (CRITERION COUNT PATTERN…)…
+# collect WORKSPACE BASE RESULT HOME COMMIT MAX_BYTES MAX_FILES (CRITERION COUNT PATTERN…)…
 #
 # Makes a tree of what is in WORKSPACE, in a repository of its own in RESULT. The .git of the workspace is not looked at:
-# whatever a program made of it means nothing here. Links are recorded and never followed.
+# whatever a program made of it means nothing here. Links are recorded and never followed. Of HOME the size is looked at.
 
-workspace=$1 base=$2 result=$3 commit=$4 max_bytes=$5 max_files=$6
-shift 6
+workspace=$1 base=$2 result=$3 home=$4 commit=$5 max_bytes=$6 max_files=$7
+shift 7
 careful_git
 export GIT_DIR="$result/repo.git" GIT_INDEX_FILE="$result/index" GIT_WORK_TREE="$workspace"
 repository "$GIT_DIR" "$(format_of "$commit")" agentd
@@ -12,11 +12,11 @@ careful "$GIT_DIR"
 printf '%s\n' "$base/repo.git/objects" >"$GIT_DIR/objects/info/alternates"
 cp "$base/index" "$GIT_INDEX_FILE"
 
-size=$(measure "$workspace" "$max_bytes" "$max_files")
+size=$(measure "$result" "$max_bytes" "$max_files" "$workspace" "$home")
 cd "$workspace"
 # git opens these before it looks what they are, and a FIFO would be a wait.
 odd=$(find . \( -name .gitignore -o -name .gitattributes -o -name .gitmodules \) \
-    ! -type f ! -type d ! -type l -print -quit 2>"$result/closed") || : # closed folders are told below
+    ! -type f ! -type d ! -type l -print -quit)
 [ -z "$odd" ] || give_up "the workspace cannot be read: $odd is no file"
 
 # Submodules stay as they were: what a program put into one is in no tree.

@@ -86,10 +86,14 @@ format_of() {
 export GIT_AUTHOR_NAME=agentd GIT_AUTHOR_EMAIL=agentd@localhost GIT_AUTHOR_DATE='946684800 +0000'
 export GIT_COMMITTER_NAME=agentd GIT_COMMITTER_EMAIL=agentd@localhost GIT_COMMITTER_DATE='946684800 +0000'
 
-# measure FOLDER BYTES FILES: refuses a folder that has more, and says what it has. Bytes are those that a file claims or
-# those that it takes, whichever are more.
+# measure SCRATCH BYTES FILES WORKSPACE [HOME]: refuses what is larger, and what cannot be seen whole, and says how large it
+# is. Bytes are those that a file claims or those that it takes, whichever are more.
 measure() {
-    find "$1" -mindepth 1 -printf '%s %b %P\n' 2>/dev/null | awk -v bytes="$2" -v files="$3" '
+    : >"$1/unseen"
+    {
+        find "$4" -mindepth 1 -printf '%s %b %P\n' 2>>"$1/unseen" || echo "$4" >>"$1/unseen"
+        [ -z "${5-}" ] || find "$5" -mindepth 1 -printf '%s %b ~/%P\n' 2>>"$1/unseen" || echo "$5" >>"$1/unseen"
+    } | awk -v bytes="$2" -v files="$3" '
         $1 ~ /^[0-9]+$/ && $2 ~ /^[0-9]+$/ {
             size = $1 > $2 * 512 ? $1 : $2 * 512
             sum += size; count++
@@ -97,13 +101,14 @@ measure() {
             if (count > files) { over = 1; exit }
         }
         END {
-            if (over) { printf "the workspace has more than %d files\n", files > "/dev/stderr"; exit 1 }
+            if (over) { printf "the workspace and the home have more than %d files\n", files > "/dev/stderr"; exit 1 }
             if (sum > bytes) {
-                printf "the workspace has %.0f bytes, at most %.0f are allowed; the largest file is %s with %.0f\n", \
-                    sum, bytes, name, largest > "/dev/stderr"
+                printf "the workspace and the home have %.0f bytes, at most %.0f are allowed; ", sum, bytes > "/dev/stderr"
+                printf "the largest file is %s with %.0f\n", name, largest > "/dev/stderr"
                 exit 1
             }
             printf "%d %.0f", count, sum
         }' || exit 125
+    [ ! -s "$1/unseen" ] || give_up "how much there is cannot be seen: $(head -n 1 "$1/unseen")"
 }
 

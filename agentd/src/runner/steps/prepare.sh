@@ -38,7 +38,7 @@ tar)
     rm -f "$base/tar"
     repository "$GIT_DIR" sha1 agentd
     careful "$GIT_DIR"
-    measure "$workspace" "$max_bytes" "$max_files" >"$base/size"
+    measure "$base" "$max_bytes" "$max_files" "$workspace" >"$base/size"
     (cd "$workspace" && GIT_WORK_TREE="$workspace" git add -A -f .)
     commit=$(git commit-tree "$(git write-tree)" -m 'What the work began with')
     git update-ref refs/agentd/base "$commit"

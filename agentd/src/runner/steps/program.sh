@@ -1,14 +1,15 @@
-# program HOME COUNT (PATH CONTENT)… COMMAND…: writes the files that a program wants in its home, and becomes it.
+# program HOME FILES COUNT (PATH SHA256)… COMMAND…: puts the files that a program wants into its home, and becomes it. They
+# lie in FILES by number; the digests are for who reads the spec.
 
 set -eu
 umask 077
-home=$1 count=$2
-shift 2
-while [ "$count" -gt 0 ]; do
+home=$1 files=$2 count=$3 number=0
+shift 3
+while [ "$number" -lt "$count" ]; do
     case $1 in */*) mkdir -p "$home/${1%/*}" ;; esac
-    printf '%s' "$2" >"$home/$1"
+    cat "$files/$number" >"$home/$1"
     shift 2
-    count=$((count - 1))
+    number=$((number + 1))
 done
 umask 022
 exec "$@"
