@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use super::finish::Tally;
 use super::job::Told;
 use super::judged::Made;
+use super::living::Living;
 use super::places::Place;
 use super::step::{StepEnd, Steps};
 use super::{Phase, Supervisor};
@@ -130,6 +131,7 @@ impl Course {
             run: self.run,
             place: &self.place,
             lease_ms,
+            living: Living::default(),
         }
     }
 
@@ -268,7 +270,7 @@ impl Course {
             }
             let left = runner::result(&told.job, steps.folder, start, &outcome);
             context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
-            if !self.until_it_goes_on().await {
+            if !self.until_it_goes_on(steps).await {
                 return Ok(Err(Conclusion::Over));
             }
         }
@@ -292,7 +294,8 @@ impl Course {
     }
 
     /// Waits until the run may go on; `false` when it is over instead.
-    async fn until_it_goes_on(&self) -> bool {
+    async fn until_it_goes_on(&self, steps: &Steps<'_>) -> bool {
+        let mut told = self.place.listen();
         loop {
             let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
                 return false;
@@ -300,25 +303,25 @@ impl Course {
             if live.waiting.is_none() {
                 return true;
             }
-            self.beat(&live).await;
+            self.beat(&live, &mut told, steps.living.all_still()).await;
         }
     }
 
     /// Waits until something happened that the run may care about, or some time has passed; its lease goes on. The error
     /// says why it is over instead.
-    pub(super) async fn until_told(&self) -> Result<(), Problem> {
+    pub(super) async fn until_told(&self, told: &mut watch::Receiver<()>) -> Result<(), Problem> {
         match self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) {
-            Some(live) => self.beat(&live).await,
+            Some(live) => self.beat(&live, told, true).await,
             None => return Err(self.engine.why_stale(&self.run)?),
         }
         Ok(())
     }
 
-    async fn beat(&self, live: &LiveRun) {
+    async fn beat(&self, live: &LiveRun, told: &mut watch::Receiver<()>, still: bool) {
         let now = self.engine.0.clock.boot_ms();
-        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, true);
+        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, still);
         let beat = std::time::Duration::from_millis((live.lease_ms / 3).clamp(1000, 20_000));
-        let _ = tokio::time::timeout(beat, self.place.told.notified()).await;
+        let _ = tokio::time::timeout(beat, told.changed()).await;
     }
 
     /// Its program runs: the ledger learns what holds it, and its socket opens.

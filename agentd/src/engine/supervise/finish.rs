@@ -184,11 +184,12 @@ impl Course {
 
     /// Hands in what the run made, once the agent's key may sign for it: nothing fails because an owner is late.
     async fn hand_in(&self, told: &Told, made: Made) -> Result<WorkState, Problem> {
+        let mut heard = self.place.listen();
         let done = loop {
             let completion = Box::new(self.signed(told, &made)?);
             let command = Command::CompleteWork { run: self.run, completion };
             match self.record(&self.caller(), command).await {
-                Err(problem) if problem.code == Code::Uncertified => self.until_told().await?,
+                Err(problem) if problem.code == Code::Uncertified => self.until_told(&mut heard).await?,
                 done => break done?,
             }
         };

@@ -6,15 +6,15 @@ use std::io::Read as _;
 use std::process::Child;
 use std::time::Duration;
 
-use agentd_schemas::event::FailureReason;
-use agentd_schemas::launch::{LaunchSpec, Outcome, Started, StopCause};
+use agentd_schemas::launch::{LaunchSpec, Outcome, Started};
 use agentd_schemas::problem::Problem;
+use tokio::sync::watch;
 
+use super::living::Living;
+use super::orders::Orders;
 use super::places::Place;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
-use crate::engine::operations::host::is_frozen;
-use crate::ledger::load;
 use crate::runner::{self, Folder, Host, Look, Step};
 use crate::sys::exit::Exit;
 
@@ -24,8 +24,6 @@ const BEGINNING_MS: (u64, u64) = (2, 50);
 const PATIENCE_MS: u64 = 60_000;
 /// The same for one that another daemon was about to spawn: whoever it spawned has taken the record by then, or died.
 const ADOPTED_PATIENCE_MS: u64 = 5_000;
-/// A program that waits for a person or a limit goes on for so long, to end by itself; then it stands still.
-const WAIT_MS: u64 = 10_000;
 /// Bytes of what the launcher says, at most, where it refuses.
 const MAX_COMPLAINT: u64 = 4096;
 
@@ -42,14 +40,6 @@ pub(super) enum StepEnd {
     Over(Option<Box<Outcome>>),
 }
 
-/// What people and rules want of a run now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Orders {
-    GoOn,
-    StandStill,
-    End(StopCause),
-}
-
 /// The steps of one run.
 pub(super) struct Steps<'a> {
     pub(super) engine: &'a Engine,
@@ -58,18 +48,21 @@ pub(super) struct Steps<'a> {
     pub(super) run: RunRef,
     pub(super) place: &'a Place,
     pub(super) lease_ms: u64,
+    /// Those that are under way; there may be two.
+    pub(super) living: Living,
 }
 
 /// A step that is watched.
-struct Watched {
-    step: Step,
+pub(super) struct Watched {
+    pub(super) step: Step,
+    told: watch::Receiver<()>,
     child: Option<Child>,
     gone: Option<Exit>,
     began: Option<Started>,
     /// Whether it stands still; unknown of one that another daemon left.
-    still: Option<bool>,
-    stopping: bool,
-    since: u64,
+    pub(super) still: Option<bool>,
+    pub(super) stopping: bool,
+    pub(super) since: u64,
 }
 
 impl Steps<'_> {
@@ -81,8 +74,10 @@ impl Steps<'_> {
         input: Option<File>,
         mut began: impl FnMut(&Started),
     ) -> Result<StepEnd, Problem> {
+        let _alive = self.living.enter(step);
         let mut watched = Watched {
             step,
+            told: self.place.listen(),
             child: None,
             gone: None,
             began: None,
@@ -91,7 +86,7 @@ impl Steps<'_> {
             since: self.engine.0.clock.boot_ms(),
         };
         if matches!(self.look(step)?, Look::Absent) {
-            if let Orders::End(_) = self.orders(watched.since)? {
+            if !self.until_it_may_begin(&mut watched).await? {
                 return Ok(StepEnd::Over(None));
             }
             let spec = match spec() {
@@ -115,6 +110,20 @@ impl Steps<'_> {
         end
     }
 
+    /// Nothing begins while the run is to stand still. `false` where it is over instead.
+    async fn until_it_may_begin(&self, watched: &mut Watched) -> Result<bool, Problem> {
+        loop {
+            match self.orders(watched.since)? {
+                Orders::End(_) => return Ok(false),
+                Orders::GoOn => return Ok(true),
+                Orders::StandStill => {
+                    self.keep_lease();
+                    self.wait(watched, self.beat_ms()).await;
+                }
+            }
+        }
+    }
+
     fn look(&self, step: Step) -> Result<Look, Problem> {
         runner::look(self.folder, step).map_err(Problem::internal)
     }
@@ -125,6 +134,7 @@ impl Steps<'_> {
 
     async fn watch(&self, watched: &mut Watched, began: &mut impl FnMut(&Started)) -> Result<StepEnd, Problem> {
         let mut pause = BEGINNING_MS.0;
+        self.living.is_still(watched.step, false);
         loop {
             match self.look(watched.step)? {
                 Look::Ended(outcome) => {
@@ -167,11 +177,13 @@ impl Steps<'_> {
                         began(&started);
                         watched.began = Some(started);
                     }
-                    self.follow_orders(watched)?;
+                    let again = self.follow_orders(watched)?;
+                    self.living.is_still(watched.step, watched.still == Some(true) && !watched.stopping);
                     pause = if watched.gone.is_some() { self.beat_ms() } else { BEGINNING_MS.1 };
+                    pause = again.map_or(pause, |again| again.min(pause));
                 }
             }
-            self.keep_lease(watched);
+            self.keep_lease();
             self.wait(watched, pause).await;
             if watched.began.is_none() {
                 pause = (pause * 2).min(BEGINNING_MS.1);
@@ -183,79 +195,26 @@ impl Steps<'_> {
         (self.lease_ms / 3).clamp(1000, 20_000)
     }
 
-    /// The daemon is there as long as it is: what it starts needs no other sign of life.
-    fn keep_lease(&self, watched: &Watched) {
+    /// The daemon is there as long as it is: what it starts needs no other sign of life. The run stands still when all
+    /// of it does.
+    fn keep_lease(&self) {
         let now = self.engine.0.clock.boot_ms();
-        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, watched.still == Some(true));
+        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, self.living.all_still());
     }
 
-    async fn wait(&self, watched: &Watched, ms: u64) {
+    async fn wait(&self, watched: &mut Watched, ms: u64) {
         let pause = tokio::time::sleep(Duration::from_millis(ms));
         match &watched.gone {
             Some(gone) => tokio::select! {
                 () = gone.gone() => tokio::time::sleep(Duration::from_millis(1)).await,
-                () = self.place.told.notified() => {}
+                _ = watched.told.changed() => {}
                 () = pause => {}
             },
             None => tokio::select! {
-                () = self.place.told.notified() => {}
+                _ = watched.told.changed() => {}
                 () = pause => {}
             },
         }
-    }
-
-    /// What is wanted of the run. One that is not ours any more ends, whatever the reason.
-    fn orders(&self, since: u64) -> Result<Orders, Problem> {
-        let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
-            return Ok(Orders::End(self.why_over()?));
-        };
-        let frozen = self.engine.0.readers.with(|conn| load::host::frozen(conn).map_err(Problem::internal))?;
-        let waits = live.waiting.is_some() && {
-            let now = self.engine.0.clock.boot_ms();
-            now.saturating_sub(live.paused_since.unwrap_or(since)) > WAIT_MS
-        };
-        Ok(if waits || is_frozen(&frozen, &live) { Orders::StandStill } else { Orders::GoOn })
-    }
-
-    fn why_over(&self) -> Result<StopCause, Problem> {
-        use agentd_schemas::event::WorkState;
-        let work = self.engine.0.readers.with(|conn| {
-            let end = load::programs::end_of(conn, &self.run).map_err(Problem::internal)?;
-            let work = load::works::work(conn, self.run.work, false).map_err(Problem::internal)?;
-            Ok::<_, Problem>((work.map(|work| work.state), end))
-        })?;
-        Ok(match work {
-            (_, Some(FailureReason::TimedOut)) => StopCause::Timeout,
-            (Some(WorkState::Cancelled), _) => StopCause::Cancelled,
-            _ => StopCause::LeaseLost,
-        })
-    }
-
-    fn follow_orders(&self, watched: &mut Watched) -> Result<(), Problem> {
-        match self.orders(watched.since)? {
-            Orders::End(cause) if !watched.stopping => {
-                watched.stopping = self.tell(watched.step, &format!("stop {}", cause.as_str()));
-            }
-            Orders::StandStill if watched.still != Some(true) && self.tell(watched.step, "freeze") => {
-                watched.still = Some(true);
-            }
-            Orders::GoOn if watched.still != Some(false) && self.tell(watched.step, "thaw") => {
-                watched.still = Some(false);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Whether the shim did what it was told. One that refuses is told again at the next beat.
-    fn tell(&self, step: Step, request: &str) -> bool {
-        let run = self.folder.run();
-        match runner::control(self.folder, step, request) {
-            Ok(answer) if answer.starts_with("ok") => return true,
-            Ok(answer) => tracing::warn!(%run, "the shim did not {request} the run: {answer}"),
-            Err(error) => tracing::debug!(%run, "{request} did not reach the run: {error}"),
-        }
-        false
     }
 }
 

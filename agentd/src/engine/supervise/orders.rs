@@ -1,0 +1,102 @@
+//! What people and rules want of a run, and how its living steps hear it: a freeze, a thaw, an end.
+
+use agentd_schemas::event::{FailureReason, WorkState};
+use agentd_schemas::launch::StopCause;
+use agentd_schemas::problem::Problem;
+
+use super::step::{Steps, Watched};
+use crate::engine::operations::host::is_frozen;
+use crate::ledger::load;
+use crate::runner::{self, Step};
+
+/// A program that waits for a person or a limit goes on for so long, to end by itself; then it stands still.
+const WAIT_MS: u64 = 10_000;
+/// Until a shim that did not do as it was told is told again.
+const AGAIN_MS: u64 = 2_000;
+
+/// What people and rules want of a run now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orders {
+    GoOn,
+    StandStill,
+    End(StopCause),
+}
+
+/// What a shim answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Done,
+    Refused,
+    Nothing,
+}
+
+impl Steps<'_> {
+    /// What is wanted of the run. One that is not ours any more ends, whatever the reason.
+    pub(super) fn orders(&self, since: u64) -> Result<Orders, Problem> {
+        let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
+            return Ok(Orders::End(self.why_over()?));
+        };
+        let frozen = self.engine.0.readers.with(|conn| load::host::frozen(conn).map_err(Problem::internal))?;
+        let waits = live.waiting.is_some() && {
+            let now = self.engine.0.clock.boot_ms();
+            now.saturating_sub(live.paused_since.unwrap_or(since)) > WAIT_MS
+        };
+        Ok(if waits || is_frozen(&frozen, &live) { Orders::StandStill } else { Orders::GoOn })
+    }
+
+    fn why_over(&self) -> Result<StopCause, Problem> {
+        let (state, end) = self.engine.0.readers.with(|conn| {
+            let end = load::programs::end_of(conn, &self.run).map_err(Problem::internal)?;
+            let work = load::works::work(conn, self.run.work, false).map_err(Problem::internal)?;
+            Ok::<_, Problem>((work.map(|work| work.state), end))
+        })?;
+        Ok(match (state, end) {
+            (_, Some(FailureReason::TimedOut)) => StopCause::Timeout,
+            (Some(WorkState::Cancelled), _) => StopCause::Cancelled,
+            _ => StopCause::LeaseLost,
+        })
+    }
+
+    /// Tells a running step what is wanted of it, as far as it does not do that already. When it is to be told again, in
+    /// milliseconds, where it did not do as it was told.
+    pub(super) fn follow_orders(&self, watched: &mut Watched) -> Result<Option<u64>, Problem> {
+        let orders = self.orders(watched.since)?;
+        let done = match orders {
+            Orders::End(_) if watched.stopping => true,
+            Orders::End(cause) => {
+                watched.stopping = self.tell(watched.step, &format!("stop {}", cause.as_str())) == Said::Done;
+                watched.stopping
+            }
+            Orders::StandStill => self.make(watched.step, &mut watched.still, true, "freeze"),
+            Orders::GoOn => self.make(watched.step, &mut watched.still, false, "thaw"),
+        };
+        Ok((!done).then_some(AGAIN_MS))
+    }
+
+    /// Makes a step be as it should, by a request, unless it is known to be. Whether it is now.
+    fn make(&self, step: Step, known: &mut Option<bool>, wanted: bool, request: &str) -> bool {
+        if *known != Some(wanted) {
+            match self.tell(step, request) {
+                Said::Done => *known = Some(wanted),
+                Said::Refused => {}
+                // Its answer may be late, and what it does then is not what was known of it.
+                Said::Nothing => *known = None,
+            }
+        }
+        *known == Some(wanted)
+    }
+
+    fn tell(&self, step: Step, request: &str) -> Said {
+        let run = self.folder.run();
+        match runner::control(self.folder, step, request) {
+            Ok(answer) if answer.starts_with("ok") => return Said::Done,
+            Ok(answer) if !answer.is_empty() => {
+                tracing::warn!(%run, "the shim did not {request} step {step} of the run: {answer}");
+                return Said::Refused;
+            }
+            Ok(_) => tracing::debug!(%run, "{request} was not answered by step {step} of the run"),
+            Err(error) => tracing::debug!(%run, "{request} did not reach step {step} of the run: {error}"),
+        }
+        Said::Nothing
+    }
+}
