@@ -204,6 +204,38 @@ fn a_launcher_that_comes_after_its_start_was_given_up_starts_nothing() {
     scene.ends_well();
 }
 
+#[test]
+fn a_launcher_that_hangs_is_ended_and_what_it_would_have_started_never_begins_beside_the_next_attempt() {
+    let mut scene = Scene::prepared(Who::Ordinary, "");
+    // A minute has passed, as far as the first start is concerned.
+    scene.daemon.settings.env.push(("AGENTD_FAILPOINT".to_owned(), "step.patience=error".to_owned()));
+    scene.daemon.run();
+    scene.agent("worker", "", "echo \"started $AGENTD_ATTEMPT\"");
+    scene.write(&scene.control("hold-program"), "");
+    let id = scene.submit("worker", &["--max-attempts", "2"]);
+    scene.eventually("the second attempt", || scene.folder(&id, 2).join("program.json").exists().then_some(()));
+    let of_first = format!("{id}.1/");
+    let hangs =
+        |pid: i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&of_first));
+    scene.eventually("the launcher's end", || (!every_process().any(hangs)).then_some(()));
+    fs::remove_file(scene.control("hold-program")).unwrap();
+    let work = scene.until(&id, "completed");
+    let runs = work["runs"].as_array().unwrap();
+    let first = runs.iter().find(|run| run["failure"].is_string()).unwrap();
+    assert_eq!(first["failure"], "not_started", "{work:#}");
+    assert!(first["message"].as_str().unwrap().contains("its launcher hangs"), "{work:#}");
+    // One that could not be ended comes late.
+    let (runs, record) = (scene.daemon.state().join("runs"), scene.folder(&id, 1).join("program"));
+    let spec = scene.folder(&id, 1).join("program.json");
+    let mut late = scene.command(scene.bin("agentd-launch").to_str().unwrap());
+    late.arg("start").arg("--runs").arg(runs).arg("--spec").arg(spec);
+    late.arg("--record").arg(&record).arg("--shim").arg(scene.bin("agentd-shim"));
+    assert!(!late.output().unwrap().status.success());
+    assert!(!record.join("started.json").exists());
+    scene.nothing_is_left(&id);
+    scene.ends_well();
+}
+
 /// Steps in each of which the daemon is killed: `setup` and `prepare` before the program, the others after it.
 const PHASES: [&str; 6] = ["prepare", "setup", "program", "collect", "check-0", "seal"];
 

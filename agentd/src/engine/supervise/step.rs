@@ -17,13 +17,16 @@ use crate::domain::command::RunRef;
 use crate::engine::Engine;
 use crate::runner::{self, Folder, Host, Look, Step};
 use crate::sys::exit::Exit;
+use crate::sys::failpoint;
 
 /// While a step begins: how often it is looked at, at first and at most.
 const BEGINNING_MS: (u64, u64) = (2, 50);
-/// A step that was spawned and of which nothing is seen for so long is lost.
+/// A launcher that was spawned and of whose step nothing is seen for so long is given up.
 const PATIENCE_MS: u64 = 60_000;
 /// The same for one that another daemon was about to spawn: whoever it spawned has taken the record by then, or died.
 const ADOPTED_PATIENCE_MS: u64 = 5_000;
+/// How long the process of a step is waited for that is over or was killed.
+const REAP: Duration = Duration::from_secs(1);
 /// Bytes of what the launcher says, at most, where it refuses.
 const MAX_COMPLAINT: u64 = 4096;
 
@@ -103,10 +106,7 @@ impl Steps<'_> {
             watched.still = Some(false);
         }
         let end = self.watch(&mut watched, &mut began).await;
-        if let Some(child) = &mut watched.child {
-            // It has ended, or what it became is another's child by now; either way nothing is waited for.
-            let _ = child.try_wait();
-        }
+        watched.reap().await;
         end
     }
 
@@ -155,18 +155,8 @@ impl Steps<'_> {
                     return Ok(if watched.stopping { StepEnd::Over(None) } else { StepEnd::Lost });
                 }
                 Look::Absent | Look::Lost | Look::Starting => {
-                    if let Some(child) = &mut watched.child
-                        && has_ended(child)
-                        && self.forestall(watched.step)?
-                    {
-                        return Ok(StepEnd::Refused(complaint(child)));
-                    }
-                    let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
-                    if watched.child.is_none() && waited > ADOPTED_PATIENCE_MS && self.forestall(watched.step)? {
-                        return Ok(StepEnd::Refused("the daemon was killed while it was being started".to_owned()));
-                    }
-                    if waited > PATIENCE_MS {
-                        return Ok(StepEnd::Lost);
+                    if let Some(end) = self.not_begun(watched)? {
+                        return Ok(end);
                     }
                 }
                 Look::Running(started) => {
@@ -189,6 +179,38 @@ impl Steps<'_> {
                 pause = (pause * 2).min(BEGINNING_MS.1);
             }
         }
+    }
+
+    /// A step that did not begin yet: what became of it, where it never will. Whoever gives a start up sees to it first
+    /// that it does not come later, beside the next attempt; a step that began after all is watched on.
+    fn not_begun(&self, watched: &mut Watched) -> Result<Option<StepEnd>, Problem> {
+        if let Some(child) = &mut watched.child
+            && has_ended(child)
+        {
+            return Ok(self.forestall(watched.step)?.then(|| StepEnd::Refused(complaint(child))));
+        }
+        let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
+        let late = waited > PATIENCE_MS || failpoint::check("step.patience").is_err();
+        let end = match (self.orders(watched.since)?, &watched.child) {
+            (Orders::End(_), _) => StepEnd::Over(None),
+            (_, None) if waited > ADOPTED_PATIENCE_MS => {
+                StepEnd::Refused("the daemon was killed while it was being started".to_owned())
+            }
+            (_, Some(_)) if late => {
+                StepEnd::Refused(format!("its launcher hangs, and was ended after {} s", PATIENCE_MS / 1000))
+            }
+            _ => return Ok(None),
+        };
+        let is_over = matches!(end, StepEnd::Over(_));
+        let forestalled = self.forestall(watched.step);
+        if !matches!(forestalled, Ok(false)) {
+            watched.kill();
+        } else if is_over && late {
+            // Its shim hangs, and hears nothing.
+            watched.stopping = true;
+            watched.kill();
+        }
+        Ok(forestalled?.then_some(end))
     }
 
     fn beat_ms(&self) -> u64 {
@@ -214,6 +236,26 @@ impl Steps<'_> {
                 _ = watched.told.changed() => {}
                 () = pause => {}
             },
+        }
+    }
+}
+
+impl Watched {
+    /// Ends a launcher, or the shim that it became, which ends what it began with it.
+    fn kill(&mut self) {
+        if let Some(Err(error)) = self.child.as_mut().map(Child::kill) {
+            tracing::warn!("the launcher of step {} cannot be ended: {error}", self.step);
+        }
+    }
+
+    /// Nothing is left of a child that ended but for who waits for it.
+    async fn reap(&mut self) {
+        if let Some(child) = &mut self.child
+            && !has_ended(child)
+            && let Some(gone) = &self.gone
+            && tokio::time::timeout(REAP, gone.gone()).await.is_ok()
+        {
+            let _ = child.try_wait();
         }
     }
 }
