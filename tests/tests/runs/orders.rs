@@ -114,6 +114,23 @@ fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_an
 }
 
 #[test]
+fn the_time_of_an_attempt_stands_still_from_its_question_on_and_not_only_once_its_processes_do() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let asks = "answer=$(agentctl run ask 'do goats count?' --wait); : >answered
+        while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; echo \"told: $answer\"";
+    speaker(&scene, "patient", asks);
+    let id = scene.submit("patient", &["--max-attempts", "1", "--timeout", "3s"]);
+    scene.eventually("the question", || (scene.work(&id)["state"] == "waiting").then_some(()));
+    // Longer than it may run, and shorter than it may go on.
+    scene.throughout(4500, "it waits", || scene.work(&id)["state"] == "waiting");
+    scene.told(&["work", "answer", &id, "they do"]);
+    scene.until_workspace_has(&id, "answered");
+    scene.write(&scene.folder(&id, 1).join("home/go"), "");
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "told: they do");
+    scene.ends_well();
+}
+
+#[test]
 fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
     let mut scene = Scene::new(Who::Ordinary);
     let spends = "if [ -e spent ]; then echo after; exit; fi; : >spent; agentctl run cost --tokens 20; echo before";

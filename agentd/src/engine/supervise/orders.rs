@@ -18,6 +18,8 @@ const AGAIN_MS: u64 = 2_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Orders {
     GoOn,
+    /// It waits for a person or a limit: its time stands still now, and all of it in so many milliseconds.
+    Wait(u64),
     StandStill,
     End(StopCause),
 }
@@ -37,11 +39,16 @@ impl Steps<'_> {
             return Ok(Orders::End(self.why_over()?));
         };
         let frozen = self.engine.0.readers.with(|conn| load::host::frozen(conn).map_err(Problem::internal))?;
-        let waits = live.waiting.is_some() && {
+        let waited = live.waiting.is_some().then(|| {
             let now = self.engine.0.clock.boot_ms();
-            now.saturating_sub(live.paused_since.unwrap_or(since)) > WAIT_MS
-        };
-        Ok(if waits || is_frozen(&frozen, &live) { Orders::StandStill } else { Orders::GoOn })
+            now.saturating_sub(live.paused_since.unwrap_or(since))
+        });
+        Ok(match waited {
+            _ if is_frozen(&frozen, &live) => Orders::StandStill,
+            Some(waited) if waited >= WAIT_MS => Orders::StandStill,
+            Some(waited) => Orders::Wait(WAIT_MS - waited),
+            None => Orders::GoOn,
+        })
     }
 
     fn why_over(&self) -> Result<StopCause, Problem> {
@@ -57,20 +64,34 @@ impl Steps<'_> {
         })
     }
 
-    /// Tells a running step what is wanted of it, as far as it does not do that already. When it is to be told again, in
-    /// milliseconds, where it did not do as it was told.
+    /// Tells a running step what is wanted of it, as far as it does not do that already. When it is to be told more, in
+    /// milliseconds, where nobody says so.
     pub(super) fn follow_orders(&self, watched: &mut Watched) -> Result<Option<u64>, Problem> {
         let orders = self.orders(watched.since)?;
+        let step = watched.step;
         let done = match orders {
             Orders::End(_) if watched.stopping => true,
             Orders::End(cause) => {
-                watched.stopping = self.tell(watched.step, &format!("stop {}", cause.as_str())) == Said::Done;
+                watched.stopping = self.tell(step, &format!("stop {}", cause.as_str())) == Said::Done;
                 watched.stopping
             }
-            Orders::StandStill => self.make(watched.step, &mut watched.still, true, "freeze"),
-            Orders::GoOn => self.make(watched.step, &mut watched.still, false, "thaw"),
+            Orders::StandStill => self.make(step, &mut watched.still, true, "freeze"),
+            // Before all of it stands still: the shim's clock and the ledger's are one to who is told of a timeout.
+            Orders::Wait(_) if matches!(step, Step::Program(_)) => {
+                let paused = self.make(step, &mut watched.paused, true, "pause");
+                self.make(step, &mut watched.still, false, "thaw") && paused
+            }
+            Orders::GoOn if matches!(step, Step::Program(_)) => {
+                let resumed = self.make(step, &mut watched.paused, false, "resume");
+                self.make(step, &mut watched.still, false, "thaw") && resumed
+            }
+            Orders::GoOn | Orders::Wait(_) => self.make(step, &mut watched.still, false, "thaw"),
         };
-        Ok((!done).then_some(AGAIN_MS))
+        Ok(match orders {
+            _ if !done => Some(AGAIN_MS),
+            Orders::Wait(left) => Some(left),
+            _ => None,
+        })
     }
 
     /// Makes a step be as it should, by a request, unless it is known to be. Whether it is now.

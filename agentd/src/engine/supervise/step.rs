@@ -64,6 +64,8 @@ pub(super) struct Watched {
     began: Option<Started>,
     /// Whether it stands still; unknown of one that another daemon left.
     pub(super) still: Option<bool>,
+    /// Whether its running time stands still while it goes on; unknown of one that another daemon left.
+    pub(super) paused: Option<bool>,
     pub(super) stopping: bool,
     pub(super) since: u64,
 }
@@ -85,6 +87,7 @@ impl Steps<'_> {
             gone: None,
             began: None,
             still: None,
+            paused: None,
             stopping: false,
             since: self.engine.0.clock.boot_ms(),
         };
@@ -103,7 +106,7 @@ impl Steps<'_> {
             };
             watched.gone = Exit::of(child.id());
             watched.child = Some(child);
-            watched.still = Some(false);
+            (watched.still, watched.paused) = (Some(false), Some(false));
         }
         let end = self.watch(&mut watched, &mut began).await;
         watched.reap().await;
@@ -115,7 +118,7 @@ impl Steps<'_> {
         loop {
             match self.orders(watched.since)? {
                 Orders::End(_) => return Ok(false),
-                Orders::GoOn => return Ok(true),
+                Orders::GoOn | Orders::Wait(_) => return Ok(true),
                 Orders::StandStill => {
                     self.keep_lease();
                     self.wait(watched, self.beat_ms()).await;
