@@ -100,6 +100,8 @@ pub enum StopCause {
     LeaseLost,
     /// The host stops.
     Shutdown,
+    /// What it was to find out nobody needs any more.
+    NotNeeded,
 }
 
 impl StopCause {
@@ -110,12 +112,13 @@ impl StopCause {
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
             Self::Shutdown => "shutdown",
+            Self::NotNeeded => "not_needed",
         }
     }
 
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Timeout, Self::Cancelled, Self::LeaseLost, Self::Shutdown]
+        [Self::Timeout, Self::Cancelled, Self::LeaseLost, Self::Shutdown, Self::NotNeeded]
             .into_iter()
             .find(|cause| cause.as_str() == name)
     }

@@ -206,6 +206,24 @@ fn a_freeze_that_a_shim_does_not_do_is_not_verified_and_one_that_it_does_late_en
     scene.ends_well();
 }
 
+#[test]
+fn a_criterion_that_takes_long_on_what_the_run_begins_with_costs_the_attempt_no_time() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("quick", "", "mkdir -p src; : >src/y; echo done");
+    let slow = format!("test -f src/y || sleep 1000 # {}", scene.mark);
+    let once = ["--repo", ".", "--max-attempts", "1", "--timeout", "15s", "--accept", &slow];
+    let id = scene.submit("quick", &once);
+    let work = scene.until(&id, "completed");
+    assert_eq!(work["runs"][0]["result"], "done", "{work:#}");
+    scene.nothing_is_left(&id);
+    assert!(!scene.operator().events().iter().any(|event| event["type"] == "BaseJudged"), "nobody knows it");
+    scene.ends_well();
+}
+
 /// Says a line to the shim of a step, as a daemon does.
 fn say(scene: &Scene, id: &str, step: &str, line: &str) -> String {
     let mut shim = UnixStream::connect(scene.folder(id, 1).join(step).join("control.sock")).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use agentd_schemas::event::{FailureReason, RunConfinement};
 use agentd_schemas::http::Claim;
@@ -132,6 +133,7 @@ impl Course {
             place: &self.place,
             lease_ms,
             living: Living::default(),
+            beside_ends: AtomicBool::new(false),
         }
     }
 
@@ -142,18 +144,29 @@ impl Course {
         if let Some(failed) = self.prepare(told, steps, &mut context, tally).await? {
             return Ok(failed);
         }
+        let mut beside = Tally::default();
+        let course = self.program_and_judge(told, steps, context.clone(), tally);
+        let conclusion = self.beside_base(told, steps, &context, &mut beside, course).await;
+        tally.merge(&beside);
+        conclusion
+    }
+
+    /// The program, and what it made. Its time is what it takes itself.
+    async fn program_and_judge(
+        &self,
+        told: &Told,
+        steps: &Steps<'_>,
+        context: Context,
+        tally: &mut Tally,
+    ) -> Result<Conclusion, Problem> {
         self.place.phase(Phase::Running);
         self.on_the_clock(true);
-        let base = self.judge_base(told, steps, &context);
-        let mut going_on = context.clone();
-        let program = self.program(told, steps, &mut going_on, tally);
-        let (base, program) = tokio::join!(base, program);
-        base?;
+        let program = self.program(told, steps, &mut context.clone(), tally).await;
+        self.on_the_clock(false);
         let ended = match program? {
             Ok(ended) => ended,
             Err(conclusion) => return Ok(conclusion),
         };
-        self.on_the_clock(false);
         self.place.phase(Phase::Judging);
         self.judge(told, steps, context, &ended, tally).await
     }

@@ -75,8 +75,13 @@ impl Tally {
     }
 
     /// Counts a step that may end with any code.
-    pub(super) fn judge(&mut self, outcome: &Outcome) {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
         self.add(outcome.usage);
+    }
+
+    /// Counts what went on beside.
+    pub(super) fn merge(&mut self, beside: &Self) {
+        self.add(beside.usage);
     }
 }
 

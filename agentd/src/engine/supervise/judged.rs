@@ -11,10 +11,7 @@ use super::course::{Conclusion, Course, Ended, blocking};
 use super::finish::{Tally, how, quoted};
 use super::job::Told;
 use super::step::{StepEnd, Steps};
-use crate::domain::Command;
-use crate::domain::work::judge::blank_verdicts;
 use crate::ledger::load;
-use crate::policy::Caller;
 use crate::runner::{self, Collected, CommitDraft, Context, Identity, Output, Step};
 
 /// Protected paths that evidence names, at most.
@@ -169,7 +166,7 @@ impl Course {
                 StepEnd::Ended(outcome) => outcome,
                 StepEnd::Over(outcome) => {
                     if let Some(outcome) = outcome {
-                        tally.judge(&outcome);
+                        tally.count(&outcome);
                     }
                     return Ok(Some(Conclusion::Over));
                 }
@@ -182,7 +179,7 @@ impl Course {
                     continue;
                 }
             };
-            tally.judge(&outcome);
+            tally.count(&outcome);
             let changed = collected.protected_changed(place);
             let (met, mut said) = verdict_of(steps, step, &outcome, &command.command);
             if !changed.is_empty() {
@@ -269,33 +266,6 @@ impl Course {
             ))),
         }
     }
-
-    /// Tries the commands on what the run begins with, once for a work: one that succeeds already judges nothing.
-    pub(super) async fn judge_base(&self, told: &Told, steps: &Steps<'_>, context: &Context) -> Result<(), Problem> {
-        if told.job.claim.attempt > 1 || told.job.commands().next().is_none() {
-            return Ok(());
-        }
-        let work = self.run.work;
-        let known =
-            self.engine.0.readers.with(|conn| load::programs::is_base_judged(conn, work).map_err(Problem::internal));
-        if known? {
-            return Ok(());
-        }
-        let mut verdicts = blank_verdicts(&told.work.spec.acceptance);
-        for (place, _) in told.job.commands() {
-            let step = Step::Base(place);
-            let end = steps.run(step, self.spec(told, step, context), None, |_| {}).await?;
-            let StepEnd::Ended(outcome) = end else { return Ok(()) };
-            if let (Some(verdict), Some(met)) = (verdicts.get_mut(place as usize), exit(&outcome)) {
-                verdict.met = Some(met == 0);
-            }
-        }
-        let command = Command::JudgeBase { work, verdicts };
-        if let Err(problem) = self.engine.execute(&Caller::host(), command, None).await {
-            tracing::debug!(%work, "what the criteria say of the base was not recorded: {problem}");
-        }
-        Ok(())
-    }
 }
 
 /// The result: what was handed in by the run's socket, else what the program left.
@@ -329,7 +299,7 @@ fn branch(run: agentd_schemas::id::RunId) -> String {
 }
 
 /// The exit code of a command that ended by itself.
-fn exit(outcome: &Outcome) -> Option<i32> {
+pub(super) fn exit(outcome: &Outcome) -> Option<i32> {
     match (&outcome.ending, outcome.stopped) {
         (Ending::Exited(code), None) => Some(*code),
         _ => None,

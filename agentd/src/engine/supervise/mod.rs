@@ -5,6 +5,7 @@
 //! starts nothing twice. What the course tells, it tells by the same commands that an agent sends that came by itself.
 
 mod adopt;
+mod base;
 mod confined;
 mod course;
 mod dispatch;

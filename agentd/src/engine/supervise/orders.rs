@@ -1,5 +1,7 @@
 //! What people and rules want of a run, and how its living steps hear it: a freeze, a thaw, an end.
 
+use std::sync::atomic::Ordering;
+
 use agentd_schemas::event::{FailureReason, WorkState};
 use agentd_schemas::launch::StopCause;
 use agentd_schemas::problem::Problem;
@@ -33,11 +35,14 @@ enum Said {
 }
 
 impl Steps<'_> {
-    /// What is wanted of the run. One that is not ours any more ends, whatever the reason.
-    pub(super) fn orders(&self, since: u64) -> Result<Orders, Problem> {
+    /// What is wanted of a step. A run that is not ours any more ends, whatever the reason.
+    pub(super) fn orders(&self, step: Step, since: u64) -> Result<Orders, Problem> {
         let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
             return Ok(Orders::End(self.why_over()?));
         };
+        if matches!(step, Step::Base(_)) && self.beside_ends.load(Ordering::Relaxed) {
+            return Ok(Orders::End(StopCause::NotNeeded));
+        }
         let frozen = self.engine.0.readers.with(|conn| load::host::frozen(conn).map_err(Problem::internal))?;
         let waited = live.waiting.is_some().then(|| {
             let now = self.engine.0.clock.boot_ms();
@@ -49,6 +54,12 @@ impl Steps<'_> {
             Some(waited) => Orders::Wait(WAIT_MS - waited),
             None => Orders::GoOn,
         })
+    }
+
+    /// What goes on beside the course is not needed any more.
+    pub(super) fn end_beside(&self) {
+        self.beside_ends.store(true, Ordering::Relaxed);
+        self.place.tell();
     }
 
     fn why_over(&self) -> Result<StopCause, Problem> {
@@ -67,7 +78,7 @@ impl Steps<'_> {
     /// Tells a running step what is wanted of it, as far as it does not do that already. When it is to be told more, in
     /// milliseconds, where nobody says so.
     pub(super) fn follow_orders(&self, watched: &mut Watched) -> Result<Option<u64>, Problem> {
-        let orders = self.orders(watched.since)?;
+        let orders = self.orders(watched.step, watched.since)?;
         let step = watched.step;
         let done = match orders {
             Orders::End(_) if watched.stopping => true,

@@ -15,6 +15,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// All who listen hear that something happened.
+    pub(super) fn tell(&self) {
+        self.told.send_replace(());
+    }
+
     /// Hears from now on when something happens to the run's work, to its agent or to the host. Who listens before it
     /// looks misses nothing.
     pub(super) fn listen(&self) -> watch::Receiver<()> {

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::process::Child;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use agentd_schemas::launch::{LaunchSpec, Outcome, Started};
@@ -53,6 +54,8 @@ pub(super) struct Steps<'a> {
     pub(super) lease_ms: u64,
     /// Those that are under way; there may be two.
     pub(super) living: Living,
+    /// What goes on beside the course is to end: nobody waits for it.
+    pub(super) beside_ends: AtomicBool,
 }
 
 /// A step that is watched.
@@ -116,7 +119,7 @@ impl Steps<'_> {
     /// Nothing begins while the run is to stand still. `false` where it is over instead.
     async fn until_it_may_begin(&self, watched: &mut Watched) -> Result<bool, Problem> {
         loop {
-            match self.orders(watched.since)? {
+            match self.orders(watched.step, watched.since)? {
                 Orders::End(_) => return Ok(false),
                 Orders::GoOn | Orders::Wait(_) => return Ok(true),
                 Orders::StandStill => {
@@ -146,7 +149,7 @@ impl Steps<'_> {
                     {
                         began(&started);
                     }
-                    let over = watched.stopping || matches!(self.orders(watched.since)?, Orders::End(_));
+                    let over = watched.stopping || matches!(self.orders(watched.step, watched.since)?, Orders::End(_));
                     let outcome = Box::new(outcome);
                     return Ok(if over { StepEnd::Over(Some(outcome)) } else { StepEnd::Ended(outcome) });
                 }
@@ -194,7 +197,7 @@ impl Steps<'_> {
         }
         let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
         let late = waited > PATIENCE_MS || failpoint::check("step.patience").is_err();
-        let end = match (self.orders(watched.since)?, &watched.child) {
+        let end = match (self.orders(watched.step, watched.since)?, &watched.child) {
             (Orders::End(_), _) => StepEnd::Over(None),
             (_, None) if waited > ADOPTED_PATIENCE_MS => {
                 StepEnd::Refused("the daemon was killed while it was being started".to_owned())
