@@ -114,6 +114,32 @@ fn a_launcher_or_shim_that_dies_at_any_step_costs_one_attempt_and_leaves_no_proc
     scene.ends_well();
 }
 
+/// Steps after the program: nothing that happens to them is its doing.
+#[test]
+fn a_launcher_or_shim_of_a_step_that_judges_is_no_verdict_when_it_dies_and_nobody_is_blamed() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("worker", "", "echo good >value; echo done");
+    for step in ["collect", "check-0", "seal"] {
+        for (point, _, reasons) in DEATHS {
+            scene.write(&scene.control(&format!("point-{step}")), point);
+            let id = scene.submit_repository("worker", &["--max-attempts", "2"]);
+            let work = scene.until(&id, "completed");
+            let runs = work["runs"].as_array().unwrap();
+            let failures: Vec<&str> = runs.iter().filter_map(|run| run["failure"].as_str()).collect();
+            assert!(!scene.control(&format!("point-{step}")).exists(), "{step} {point}: it was reached");
+            assert_eq!(failures, reasons, "{step} {point}: {work:#}");
+            let judged = |run: &&Value| run["failure"].is_string() && run["verdicts"].to_string().contains("false");
+            assert!(!runs.iter().any(|run| judged(&run)), "{step} {point}: {work:#}");
+            scene.nothing_is_left(&id);
+        }
+    }
+    scene.ends_well();
+}
+
 #[test]
 fn a_daemon_that_dies_together_with_a_launcher_or_shim_tells_the_same() {
     for (point, begins, _) in DEATHS {

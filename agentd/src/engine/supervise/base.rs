@@ -5,9 +5,9 @@ use agentd_schemas::launch::StopCause;
 use agentd_schemas::problem::Problem;
 
 use super::course::{Conclusion, Course};
+use super::criteria::exit;
 use super::finish::Tally;
 use super::job::Told;
-use super::judged::exit;
 use super::step::{StepEnd, Steps};
 use crate::domain::Command;
 use crate::domain::work::judge::blank_verdicts;

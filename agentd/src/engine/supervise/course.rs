@@ -1,6 +1,5 @@
 //! One run, from its claim to its end.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -42,15 +41,7 @@ pub(super) enum Conclusion {
 }
 
 impl Conclusion {
-    /// The same, where what failed looked at what the program left.
-    pub(super) fn blame_program(self) -> Self {
-        match self {
-            Self::Failed(FailureReason::NotStarted, message) => Self::Failed(FailureReason::ProgramFailed, message),
-            other => other,
-        }
-    }
-
-    fn not_started(reason: impl Into<String>) -> Self {
+    pub(super) fn not_started(reason: impl Into<String>) -> Self {
         Self::Failed(FailureReason::NotStarted, reason.into())
     }
 }
@@ -185,52 +176,6 @@ impl Course {
     ) -> impl FnOnce() -> Result<LaunchSpec, String> + 'a {
         move || {
             runner::spec(&self.supervisor.runs.host, &told.job, step, context).map_err(|refused| refused.to_string())
-        }
-    }
-
-    /// The workspace, and its setup. `None` where the program may begin.
-    async fn prepare(
-        &self,
-        told: &Told,
-        steps: &Steps<'_>,
-        context: &mut Context,
-        tally: &mut Tally,
-    ) -> Result<Option<Conclusion>, Problem> {
-        if told.job.workspace.is_none() {
-            return Ok(None);
-        }
-        let input = match self.content(told) {
-            Ok(input) => input,
-            Err(reason) => return Ok(Some(Conclusion::not_started(reason))),
-        };
-        let end = steps.run(Step::Prepare, self.spec(told, Step::Prepare, context), input, |_| {}).await?;
-        if let Err(conclusion) = tally.helper("its workspace could not be made", steps.folder, Step::Prepare, end) {
-            return Ok(Some(conclusion));
-        }
-        match runner::prepared(steps.folder) {
-            Ok(prepared) => context.base = Some(prepared.base),
-            Err(unusable) => {
-                return Ok(Some(Conclusion::not_started(format!("its workspace could not be made: {unusable}"))));
-            }
-        }
-        if told.job.setup().is_none() {
-            return Ok(None);
-        }
-        let end = steps.run(Step::Setup, self.spec(told, Step::Setup, context), None, |_| {}).await?;
-        Ok(tally.helper("the setup failed", steps.folder, Step::Setup, end).err())
-    }
-
-    /// What was handed in for the workspace.
-    fn content(&self, told: &Told) -> Result<Option<File>, String> {
-        let Some(content) = told.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref()) else {
-            return runner::content::nothing().map(Some).map_err(|error| error.to_string());
-        };
-        match runner::content::open(&self.supervisor.runs.host, told.job.uid_owner, &content.sha256) {
-            Ok(Some(file)) => Ok(Some(file)),
-            Ok(None) => {
-                Err("what was handed in for its workspace is not here any more: submit the work anew".to_owned())
-            }
-            Err(error) => Err(format!("what was handed in for its workspace cannot be read: {error}")),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentd_schemas::event::{EventData, FailureReason, RunEnded, WorkState};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
-use agentd_schemas::launch::{Ending, Outcome, Usage};
+use agentd_schemas::launch::{Ending, Outcome, StopCause, Usage};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
@@ -52,26 +52,33 @@ impl Tally {
         self.program = Some((step, outcome.clone()));
     }
 
-    /// Counts a step around the program, which must have ended with 0.
+    /// Counts a step around the program, which must have ended with 0. The program is blamed for what it left alone.
     pub(super) fn helper(&mut self, what: &str, folder: &Folder, step: Step, end: StepEnd) -> Result<(), Conclusion> {
-        let failed = |why: String| Err(Conclusion::Failed(FailureReason::NotStarted, format!("{what}: {why}")));
-        match end {
+        // Before the program began, nothing of it is unknown.
+        let unknown = match step {
+            Step::Prepare | Step::Setup => FailureReason::NotStarted,
+            _ => FailureReason::OutcomeUnknown,
+        };
+        let (reason, why) = match end {
             StepEnd::Ended(outcome) => {
-                self.add(outcome.usage);
-                match &outcome.ending {
-                    Ending::Exited(0) if outcome.stopped.is_none() => Ok(()),
-                    _ => failed(format!("{}{}", how(&outcome), quoted(folder, step))),
-                }
+                self.count(&outcome);
+                let reason = match of_the_host(&outcome) {
+                    Some(FailureReason::OutcomeUnknown) => unknown,
+                    Some(reason) => reason,
+                    None if outcome.ending == Ending::Exited(0) && outcome.stopped.is_none() => return Ok(()),
+                    None if step == Step::Collect => FailureReason::ProgramFailed,
+                    None => FailureReason::NotStarted,
+                };
+                (reason, format!("{}{}", how(&outcome), quoted(folder, step)))
             }
             StepEnd::Over(outcome) => {
-                if let Some(outcome) = outcome {
-                    self.add(outcome.usage);
-                }
-                Err(Conclusion::Over)
+                outcome.iter().for_each(|outcome| self.count(outcome));
+                return Err(Conclusion::Over);
             }
-            StepEnd::Refused(reason) => failed(reason),
-            StepEnd::Lost => failed("nobody saw how it ended".to_owned()),
-        }
+            StepEnd::Refused(why) => (FailureReason::NotStarted, why),
+            StepEnd::Lost => (unknown, "nobody saw how it ended".to_owned()),
+        };
+        Err(Conclusion::Failed(reason, format!("{what}: {why}")))
     }
 
     /// Counts a step that may end with any code.
@@ -82,6 +89,17 @@ impl Tally {
     /// Counts what went on beside.
     pub(super) fn merge(&mut self, beside: &Self) {
         self.add(beside.usage);
+    }
+}
+
+/// Why the end of a step says nothing of what it looked at: it never began, or was not let end. One that took too long
+/// did so by itself.
+pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
+    match (&outcome.ending, outcome.stopped) {
+        (Ending::NotStarted(_), _) => Some(FailureReason::NotStarted),
+        (Ending::Lost(_), _) => Some(FailureReason::OutcomeUnknown),
+        (Ending::Exited(_) | Ending::Signalled(_), None | Some(StopCause::Timeout)) => None,
+        (Ending::Exited(_) | Ending::Signalled(_), Some(_)) => Some(FailureReason::OutcomeUnknown),
     }
 }
 
@@ -241,5 +259,36 @@ impl Course {
             commit: made.commit.clone(),
             report: made.report.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
+        let outcome = |ending: &str, stopped: &str| -> Outcome {
+            serde_json::from_str(&format!(
+                r#"{{"version":1,"run":"w-01jd0000000000000000000000.1","ending":{ending},"stopped":{stopped},"at":0,
+                    "usage":{},"stdout":{{"bytes":0,"kept":0}},"stderr":{{"bytes":0,"kept":0}}}}"#,
+                serde_json::to_string(&Usage::default()).unwrap()
+            ))
+            .unwrap()
+        };
+        let (never, unknown) = (Some(FailureReason::NotStarted), Some(FailureReason::OutcomeUnknown));
+        let table = [
+            (r#"{"exited":0}"#, "null", None),
+            (r#"{"exited":1}"#, "null", None),
+            (r#"{"signalled":9}"#, "null", None),
+            (r#"{"signalled":9}"#, r#""timeout""#, None),
+            (r#"{"signalled":15}"#, r#""shutdown""#, unknown),
+            (r#"{"exited":0}"#, r#""shutdown""#, unknown),
+            (r#"{"lost":"the shim failed"}"#, "null", unknown),
+            (r#"{"not_started":"no bubblewrap"}"#, "null", never),
+        ];
+        for (ending, stopped, expected) in table {
+            assert_eq!(of_the_host(&outcome(ending, stopped)), expected, "{ending} {stopped}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod adopt;
 mod base;
 mod confined;
 mod course;
+mod criteria;
 mod dispatch;
 mod finish;
 mod job;
@@ -15,6 +16,7 @@ mod judged;
 mod living;
 mod orders;
 mod places;
+mod prepared;
 mod step;
 
 use std::collections::BTreeMap;
