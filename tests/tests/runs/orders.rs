@@ -144,6 +144,22 @@ fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
     scene.ends_well();
 }
 
+#[test]
+fn a_program_that_handed_its_result_in_and_went_over_its_limit_is_not_started_again_after_the_raise() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let spends = "echo once >>starts; agentctl run finish 'all done'; agentctl run cost --tokens 20; exit 0";
+    speaker(&scene, "spender", spends);
+    let id = scene.submit("spender", &["--max-attempts", "1", "--max-tokens", "10"]);
+    scene.eventually("the limit", || (scene.work(&id)["state"] == "waiting").then_some(()));
+    scene.eventually("its end", || scene.folder(&id, 1).join("program/outcome.json").exists().then_some(()));
+    scene.crash();
+    scene.told(&["work", "raise", &id, "--max-tokens", "100"]);
+    let work = scene.until(&id, "completed");
+    assert_eq!((&work["runs"][0]["result"], &work["attempts"]), (&"all done".into(), &1.into()), "{work:#}");
+    assert_eq!((scene.launches(&id, "program"), scene.launches(&id, "program-2")), (1, 0));
+    scene.ends_well();
+}
+
 /// Two steps of one run are under way: its program, and a criterion that is tried on what the run begins with.
 #[test]
 fn a_freeze_is_verified_when_the_program_and_the_criterion_beside_it_stand_still_and_both_hear_the_end() {

@@ -179,7 +179,7 @@ impl Course {
         }
     }
 
-    /// The program, started again where it ended while it waited.
+    /// The program, started again where it ended while it waited, and had not handed in its result.
     async fn program(
         &self,
         told: &Told,
@@ -223,13 +223,18 @@ impl Course {
             if let Some(conclusion) = ended_badly(&outcome) {
                 return Ok(Err(conclusion));
             }
-            if !self.waits() && !self.waited_when(&outcome)? {
+            let handed_in = self.engine.handed_in(&self.run, steps.folder.folder())?.result.is_some();
+            if !self.waits() && (handed_in || !self.waited_when(&outcome)?) {
                 return Ok(Ok(Ended { start, outcome }));
             }
             let left = runner::result(&told.job, steps.folder, start, &outcome);
             context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
             if !self.until_it_goes_on(steps).await {
                 return Ok(Err(Conclusion::Over));
+            }
+            // It was waited for somebody, and nothing is left to be done by it.
+            if handed_in {
+                return Ok(Ok(Ended { start, outcome }));
             }
         }
         let why = format!("its program ended {MAX_STARTS} times while it waited");
