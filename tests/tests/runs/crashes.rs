@@ -124,7 +124,8 @@ fn a_launcher_or_shim_of_a_step_that_judges_is_no_verdict_when_it_dies_and_nobod
     scene.repository();
     scene.agent("worker", "", "echo good >value; echo done");
     for step in ["collect", "check-0", "seal"] {
-        for (point, _, reasons) in DEATHS {
+        // A short step may be over before its shim looks for the second time.
+        for (point, _, reasons) in DEATHS.into_iter().filter(|(point, ..)| *point != "shim.watch:2") {
             scene.write(&scene.control(&format!("point-{step}")), point);
             let id = scene.submit_repository("worker", &["--max-attempts", "2"]);
             let work = scene.until(&id, "completed");

@@ -147,7 +147,7 @@ fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
 #[test]
 fn a_program_that_handed_its_result_in_and_went_over_its_limit_is_not_started_again_after_the_raise() {
     let mut scene = Scene::new(Who::Ordinary);
-    let spends = "echo once >>starts; agentctl run finish 'all done'; agentctl run cost --tokens 20; exit 0";
+    let spends = "echo once >>starts; agentctl run finish --result 'all done'; agentctl run cost --tokens 20; exit 0";
     speaker(&scene, "spender", spends);
     let id = scene.submit("spender", &["--max-attempts", "1", "--max-tokens", "10"]);
     scene.eventually("the limit", || (scene.work(&id)["state"] == "waiting").then_some(()));
