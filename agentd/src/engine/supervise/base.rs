@@ -60,7 +60,9 @@ impl Course {
             let outcome = match steps.run(step, self.spec(told, step, context), None, |_| {}).await? {
                 StepEnd::Ended(outcome) => outcome,
                 StepEnd::Over(outcome) => {
-                    outcome.iter().for_each(|outcome| tally.count(outcome));
+                    if let Some(outcome) = outcome {
+                        tally.count(&outcome);
+                    }
                     break;
                 }
                 StepEnd::Refused(_) | StepEnd::Lost => continue,

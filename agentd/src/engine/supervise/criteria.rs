@@ -76,7 +76,9 @@ impl Course {
             let outcome = match end {
                 StepEnd::Ended(outcome) => outcome,
                 StepEnd::Over(outcome) => {
-                    outcome.iter().for_each(|outcome| tally.count(outcome));
+                    if let Some(outcome) = outcome {
+                        tally.count(&outcome);
+                    }
                     return Ok(Some(Conclusion::Over));
                 }
                 StepEnd::Refused(why) => return Ok(Some(no_verdict(place, FailureReason::NotStarted, &why))),

@@ -31,13 +31,14 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// What the steps of a run used, and how its program ended.
 #[derive(Default)]
 pub(super) struct Tally {
-    usage: Usage,
+    /// Of all steps that ran; none where none did.
+    usage: Option<Usage>,
     program: Option<(Step, Outcome)>,
 }
 
 impl Tally {
     fn add(&mut self, used: Usage) {
-        let sum = &mut self.usage;
+        let sum = self.usage.get_or_insert_default();
         sum.wall_ms += used.wall_ms;
         sum.user_us += used.user_us;
         sum.system_us += used.system_us;
@@ -72,7 +73,9 @@ impl Tally {
                 (reason, format!("{}{}", how(&outcome), quoted(folder, step)))
             }
             StepEnd::Over(outcome) => {
-                outcome.iter().for_each(|outcome| self.count(outcome));
+                if let Some(outcome) = outcome {
+                    self.count(&outcome);
+                }
                 return Err(Conclusion::Over);
             }
             StepEnd::Refused(why) => (FailureReason::NotStarted, why),
@@ -88,7 +91,9 @@ impl Tally {
 
     /// Counts what went on beside.
     pub(super) fn merge(&mut self, beside: &Self) {
-        self.add(beside.usage);
+        if let Some(used) = beside.usage {
+            self.add(used);
+        }
     }
 }
 
@@ -187,18 +192,31 @@ impl Course {
         Ok(())
     }
 
-    /// Says what the run used and what its program wrote. It is said of runs too that are over already.
+    /// Says what the run used and what its program wrote. It is said of runs too that are over already, and of those whose
+    /// program never began or whose end nobody saw: what their steps used was used.
     async fn end_program(&self, folder: &Folder, tally: Tally) {
-        let Some((step, outcome)) = tally.program else { return };
-        let read = |stream| runner::output(folder, step, stream, 0, MAX_LEDGER_OUTPUT).unwrap_or_default().0;
-        let ended = RunEnded {
-            ending: outcome.ending,
-            stopped: outcome.stopped,
-            usage: tally.usage,
-            stdout_bytes: outcome.stdout.bytes,
-            stderr_bytes: outcome.stderr.bytes,
+        let Some(usage) = tally.usage else { return };
+        let end = match tally.program {
+            Some((step, outcome)) => {
+                let read = |stream| runner::output(folder, step, stream, 0, MAX_LEDGER_OUTPUT).unwrap_or_default().0;
+                let ended = RunEnded {
+                    ending: outcome.ending,
+                    stopped: outcome.stopped,
+                    usage,
+                    stdout_bytes: outcome.stdout.bytes,
+                    stderr_bytes: outcome.stderr.bytes,
+                };
+                ProgramEnd { ended, stdout: read(Output::Stdout), stderr: read(Output::Stderr) }
+            }
+            None => {
+                let ending = match runner::started(folder, Step::Program(1)) {
+                    Some(_) => Ending::Lost("nobody saw its end".to_owned()),
+                    None => Ending::NotStarted("the run was over before it".to_owned()),
+                };
+                let ended = RunEnded { ending, stopped: None, usage, stdout_bytes: 0, stderr_bytes: 0 };
+                ProgramEnd { ended, stdout: Vec::new(), stderr: Vec::new() }
+            }
         };
-        let end = ProgramEnd { ended, stdout: read(Output::Stdout), stderr: read(Output::Stderr) };
         let command = Command::EndProgram { run: self.run, end: Box::new(end) };
         if let Err(problem) = self.record(&Caller::host(), command).await {
             tracing::error!(work = %self.run.work, "what the run used could not be recorded: {problem}");
