@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -25,11 +24,12 @@ const READY: Duration = Duration::from_secs(30);
 fn every_page_shows_what_its_commands_print() {
     let pages = pages().unwrap();
     assert!(pages.len() > 20, "only {} pages were found", pages.len());
-    let (next, pages) = (AtomicUsize::new(0), &pages);
+    let programs = Programs::new().unwrap();
+    let (next, pages, programs) = (AtomicUsize::new(0), &pages, &programs);
     let work = || {
         let mut wrong = Vec::new();
         while let Some(page) = pages.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = execute(page) {
+            if let Err(error) = execute(page, programs) {
                 wrong.push(format!("{}: {error:#}", page.name));
             }
         }
@@ -39,7 +39,6 @@ fn every_page_shows_what_its_commands_print() {
         let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    let _ = std::fs::remove_dir_all(binaries());
     assert!(wrong.is_empty(), "{} pages are wrong\n\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
@@ -123,12 +122,12 @@ fn read(name: &str, text: &str) -> Result<Page> {
     Ok(Page { name: name.to_owned(), setup, commands, steps })
 }
 
-fn execute(page: &Page) -> Result<()> {
-    if page.setup == "fixer" && !confines() {
+fn execute(page: &Page, programs: &Programs) -> Result<()> {
+    if page.setup == "fixer" && !confines(programs) {
         eprintln!("{} is not executed: agentd starts no agent here; agentctl doctor says why", page.name);
         return Ok(());
     }
-    let host = Host::start(&page.name)?;
+    let host = Host::start(&page.name, programs)?;
     host.set_up(&page.setup)?;
     for step in &page.steps {
         let printed = host.run(&step.command)?;
@@ -147,8 +146,8 @@ fn execute(page: &Page) -> Result<()> {
 }
 
 /// Whether runs can be confined here as agents ask for it by default.
-fn confines() -> bool {
-    let probe = Command::new(binaries().join("agentctl")).args(["doctor", "--no-color"]).output();
+fn confines(programs: &Programs) -> bool {
+    let probe = Command::new(programs.0.join("agentctl")).args(["doctor", "--no-color"]).output();
     let told = probe.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     told.lines().any(|line| line.starts_with("confinement ") && line.contains("level strict works"))
 }
@@ -196,19 +195,21 @@ fn a_wildcard_stands_for_any_text_and_nothing_else_does() {
 
 /// A daemon of its own, a directory for the commands, and resident agents where the page asks for them.
 struct Host {
+    programs: PathBuf,
     folder: PathBuf,
     daemon: Option<Child>,
     agents: std::cell::RefCell<Vec<Child>>,
 }
 
 impl Host {
-    fn start(name: &str) -> Result<Self> {
+    fn start(name: &str, programs: &Programs) -> Result<Self> {
         let name = name.trim_end_matches(".md");
         let folder = std::env::temp_dir().join(format!("agentd-page-{}-{name}", std::process::id()));
         std::fs::create_dir_all(folder.join("here"))?;
         let told = UnixDatagram::bind(folder.join("notify"))?;
         told.set_read_timeout(Some(READY))?;
-        let mut host = Self { folder, daemon: None, agents: std::cell::RefCell::default() };
+        let programs = programs.0.clone();
+        let mut host = Self { programs, folder, daemon: None, agents: std::cell::RefCell::default() };
         let log = std::fs::File::create(host.folder.join("agentd.log"))?;
         // Runs begin on a nearly full disk too, and a second attempt does not wait long.
         let config = host.folder.join("agentd.toml");
@@ -288,7 +289,7 @@ impl Host {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.folder.join("here")).env_clear().stdin(Stdio::null());
-        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", binaries().display()));
+        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.programs.display()));
         command.env("HOME", &self.folder).env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env("COLUMNS", "100");
         command.env("AGENTD_ADDRESS", self.folder.join("state/run/control.sock"));
         command
@@ -306,32 +307,39 @@ impl Drop for Host {
 }
 
 /// Where cargo puts a program: beside the folder of this test.
-fn built(name: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let path = own.ancestors().nth(2).unwrap().join(name);
-    assert!(path.exists(), "{name} is not built: cargo build -p agentctl -p agentd");
-    path
+fn built(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let path = own.ancestors().nth(2).context("cargo's folder")?.join(name);
+    ensure!(path.exists(), "{name} is not built: cargo build -p agentctl -p agentd");
+    Ok(path)
 }
 
 /// The programs, where runs with a user of their own reach them: cargo's folder may be closed to it.
-fn binaries() -> &'static Path {
-    static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    PLACE.get_or_init(|| {
+struct Programs(PathBuf);
+
+impl Programs {
+    fn new() -> Result<Self> {
         let place = std::env::temp_dir().join(format!("agentd-pages-{}", std::process::id()));
-        std::fs::create_dir_all(&place).unwrap();
+        std::fs::create_dir_all(&place)?;
         for name in ["agentd", "agentctl", "agentd-launch", "agentd-shim"] {
-            let (from, to) = (built(name), place.join(name));
+            let (from, to) = (built(name)?, place.join(name));
             if std::fs::hard_link(&from, &to).is_err() {
-                std::fs::copy(&from, &to).unwrap();
+                std::fs::copy(&from, &to)?;
             }
         }
-        place
-    })
+        Ok(Self(place))
+    }
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Every command of agentctl, from its own help: `submit`, `work show`.
 fn commands(group: &[&str]) -> Result<BTreeSet<String>> {
-    let help = String::from_utf8(Command::new(built("agentctl")).args(group).arg("--help").output()?.stdout)?;
+    let help = String::from_utf8(Command::new(built("agentctl")?).args(group).arg("--help").output()?.stdout)?;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let mut found = BTreeSet::new();
     // A description that is wrapped goes on further to the right.

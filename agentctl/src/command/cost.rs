@@ -72,7 +72,8 @@ fn table(out: &Output, by: &str, rows: &[CostRow]) -> Result<(), Failure> {
     let unmeasured: u64 = rows.iter().map(|row| row.runs.saturating_sub(row.measured)).sum();
     if unmeasured > 0 {
         out.note(format!(
-            "{} of agents that came by themselves: their use of the machine is not known",
+            "the use of the machine is not known of {}: of agents that came by themselves, not over, or over before anything \
+             was started",
             crate::output::count(unmeasured, "run")
         ));
     }

@@ -133,7 +133,8 @@ pub fn started(folder: &Folder, step: Step) -> Option<Started> {
     document(folder, step, STARTED_FILE).ok()?.filter(|started: &Started| started.run == folder.run())
 }
 
-/// Says a line to the shim of a step (`stop cancelled`, `freeze`, `thaw`) and gives its answer: `ok …` or `error …`.
+/// Says a line to the shim of a step (`stop cancelled`, `freeze`, `thaw`, `pause`, `resume`) and gives its answer:
+/// `ok …` or `error …`.
 pub fn control(folder: &Folder, step: Step, request: &str) -> io::Result<String> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Before it connects: a full queue would be a wait without end.

@@ -25,6 +25,10 @@ pub(super) enum Request {
     Freeze,
     /// Let it go on.
     Thaw,
+    /// Let its time stand still, while it goes on.
+    Pause,
+    /// Let its time go on.
+    Resume,
 }
 
 /// The socket that the shim listens on.
@@ -64,7 +68,7 @@ fn request(caller: &UnixStream) -> Result<Request, String> {
     let text = deadline.read(caller, MAX_CONTROL_BYTES + 1, |text| text.contains(&b'\n'));
     let text = text.map_err(|error| format!("no whole line came: {error}"))?;
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    parse(line).ok_or_else(|| "not a request: stop CAUSE, freeze or thaw".to_owned())
+    parse(line).ok_or_else(|| "not a request: stop CAUSE, freeze, thaw, pause or resume".to_owned())
 }
 
 fn parse(line: &[u8]) -> Option<Request> {
@@ -72,6 +76,8 @@ fn parse(line: &[u8]) -> Option<Request> {
         ["stop", cause] => StopCause::parse(cause).map(Request::Stop),
         ["freeze"] => Some(Request::Freeze),
         ["thaw"] => Some(Request::Thaw),
+        ["pause"] => Some(Request::Pause),
+        ["resume"] => Some(Request::Resume),
         _ => None,
     }
 }
@@ -87,6 +93,8 @@ mod tests {
             ("stop lease_lost", Some(Request::Stop(StopCause::LeaseLost))),
             ("freeze", Some(Request::Freeze)),
             ("thaw", Some(Request::Thaw)),
+            ("pause", Some(Request::Pause)),
+            ("resume", Some(Request::Resume)),
             ("stop", None),
             ("stop now", None),
             ("freeze ", None),

@@ -128,8 +128,12 @@ struct Watch<'a> {
     grace_ms: u64,
     /// When its running time is over, on the boot clock.
     deadline: u64,
-    /// Since when it stands still.
-    frozen: Option<u64>,
+    /// Whether it stands still.
+    frozen: bool,
+    /// Whether its time does, while it goes on.
+    paused: bool,
+    /// Since when its running time does not count, for either reason.
+    off: Option<u64>,
     stopped: Option<StopCause>,
     /// When it is killed, for the first time or again.
     kill_at: Option<u64>,
@@ -146,7 +150,9 @@ impl<'a> Watch<'a> {
             tree,
             grace_ms: spec.limits.grace_ms,
             deadline: began.saturating_add(spec.limits.wall_ms),
-            frozen: None,
+            frozen: false,
+            paused: false,
+            off: None,
             stopped: None,
             kill_at: None,
             status: None,
@@ -207,7 +213,7 @@ impl<'a> Watch<'a> {
     }
 
     fn next_moment(&self) -> Option<u64> {
-        let deadline = (self.frozen.is_none() && self.stopped.is_none()).then_some(self.deadline);
+        let deadline = (self.off.is_none() && self.stopped.is_none()).then_some(self.deadline);
         let at_once = self.more.then_some(0);
         [deadline, self.kill_at, at_once].into_iter().flatten().min()
     }
@@ -230,20 +236,35 @@ impl<'a> Watch<'a> {
             Request::Freeze if self.stopped.is_some() => Err("the run is ending".to_owned()),
             Request::Freeze => {
                 let count = self.tree.freeze().map_err(|error| error.to_string())?;
-                self.frozen.get_or_insert(self.clock.boot_ms());
+                self.frozen = true;
+                self.keep_time();
                 Ok(format!("{count} processes stand still"))
             }
             Request::Thaw => {
                 self.thaw().map_err(|error| error.to_string())?;
                 Ok("going on".to_owned())
             }
+            Request::Pause | Request::Resume => {
+                self.paused = request == Request::Pause;
+                self.keep_time();
+                Ok(if self.paused { "its time stands still" } else { "its time goes on" }.to_owned())
+            }
+        }
+    }
+
+    /// Running time counts while the program runs and waits for nobody.
+    fn keep_time(&mut self) {
+        let now = self.clock.boot_ms();
+        if self.frozen || self.paused {
+            self.off.get_or_insert(now);
+        } else if let Some(since) = self.off.take() {
+            self.deadline = self.deadline.saturating_add(now.saturating_sub(since));
         }
     }
 
     fn thaw(&mut self) -> std::io::Result<()> {
-        if let Some(since) = self.frozen.take() {
-            self.deadline = self.deadline.saturating_add(self.clock.boot_ms() - since);
-        }
+        self.frozen = false;
+        self.keep_time();
         self.tree.thaw()
     }
 
@@ -261,7 +282,7 @@ impl<'a> Watch<'a> {
 
     fn look_at_the_clock(&mut self) {
         let now = self.clock.boot_ms();
-        if self.frozen.is_none() && self.stopped.is_none() && now >= self.deadline {
+        if self.off.is_none() && self.stopped.is_none() && now >= self.deadline {
             self.stop(StopCause::Timeout);
         }
         if self.kill_at.is_some_and(|at| now >= at) {

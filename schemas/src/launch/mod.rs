@@ -39,7 +39,8 @@ pub const SHIM_LOG_FILE: &str = "shim.log";
 /// (524,288 to 1,879,048,191) and the ids that SSSD and FreeIPA count out (200,000 to 2,000,200,000), and below the foreign
 /// ids of systemd (from 2,147,352,576) and all that is not positive in 32 bits.
 pub const RUN_UIDS: std::ops::RangeInclusive<u32> = 2_100_000_000..=2_100_999_999;
-/// Socket on which the shim takes `stop CAUSE`, `freeze` and `thaw`, one line each.
+/// Socket on which the shim takes `stop CAUSE`, `freeze`, `thaw`, `pause` and `resume` (its running time alone), one line
+/// each.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Bytes of one line on the control socket, at most.
 pub const MAX_CONTROL_BYTES: usize = 64;

@@ -104,6 +104,8 @@ pub enum StopCause {
     OverSize,
     /// The disk that it writes to is nearly full.
     DiskFull,
+    /// What it was to find out nobody needs any more.
+    NotNeeded,
 }
 
 impl StopCause {
@@ -116,14 +118,23 @@ impl StopCause {
             Self::Shutdown => "shutdown",
             Self::OverSize => "over_size",
             Self::DiskFull => "disk_full",
+            Self::NotNeeded => "not_needed",
         }
     }
 
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Timeout, Self::Cancelled, Self::LeaseLost, Self::Shutdown, Self::OverSize, Self::DiskFull]
-            .into_iter()
-            .find(|cause| cause.as_str() == name)
+        [
+            Self::Timeout,
+            Self::Cancelled,
+            Self::LeaseLost,
+            Self::Shutdown,
+            Self::OverSize,
+            Self::DiskFull,
+            Self::NotNeeded,
+        ]
+        .into_iter()
+        .find(|cause| cause.as_str() == name)
     }
 }
 

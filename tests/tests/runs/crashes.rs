@@ -114,6 +114,33 @@ fn a_launcher_or_shim_that_dies_at_any_step_costs_one_attempt_and_leaves_no_proc
     scene.ends_well();
 }
 
+/// Steps after the program: nothing that happens to them is its doing.
+#[test]
+fn a_launcher_or_shim_of_a_step_that_judges_is_no_verdict_when_it_dies_and_nobody_is_blamed() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("worker", "", "echo good >value; echo done");
+    for step in ["collect", "check-0", "seal"] {
+        // A short step may be over before its shim looks for the second time.
+        for (point, _, reasons) in DEATHS.into_iter().filter(|(point, ..)| *point != "shim.watch:2") {
+            scene.write(&scene.control(&format!("point-{step}")), point);
+            let id = scene.submit_repository("worker", &["--max-attempts", "2"]);
+            let work = scene.until(&id, "completed");
+            let runs = work["runs"].as_array().unwrap();
+            let failures: Vec<&str> = runs.iter().filter_map(|run| run["failure"].as_str()).collect();
+            assert!(!scene.control(&format!("point-{step}")).exists(), "{step} {point}: it was reached");
+            assert_eq!(failures, reasons, "{step} {point}: {work:#}");
+            let judged = |run: &&Value| run["failure"].is_string() && run["verdicts"].to_string().contains("false");
+            assert!(!runs.iter().any(|run| judged(&run)), "{step} {point}: {work:#}");
+            scene.nothing_is_left(&id);
+        }
+    }
+    scene.ends_well();
+}
+
 #[test]
 fn a_daemon_that_dies_together_with_a_launcher_or_shim_tells_the_same() {
     for (point, begins, _) in DEATHS {
@@ -200,6 +227,38 @@ fn a_launcher_that_comes_after_its_start_was_given_up_starts_nothing() {
     let late = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&id));
     scene.eventually("the launcher's end", || (!every_process().any(late)).then_some(()));
     assert!(!scene.folder(&id, 1).join("program/started.json").exists());
+    scene.nothing_is_left(&id);
+    scene.ends_well();
+}
+
+#[test]
+fn a_launcher_that_hangs_is_ended_and_what_it_would_have_started_never_begins_beside_the_next_attempt() {
+    let mut scene = Scene::prepared(Who::Ordinary, "");
+    // A minute has passed, as far as the first start is concerned.
+    scene.daemon.settings.env.push(("AGENTD_FAILPOINT".to_owned(), "step.patience=error".to_owned()));
+    scene.daemon.run();
+    scene.agent("worker", "", "echo \"started $AGENTD_ATTEMPT\"");
+    scene.write(&scene.control("hold-program"), "");
+    let id = scene.submit("worker", &["--max-attempts", "2"]);
+    scene.eventually("the second attempt", || scene.folder(&id, 2).join("program.json").exists().then_some(()));
+    let of_first = format!("{id}.1/");
+    let hangs =
+        |pid: i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&of_first));
+    scene.eventually("the launcher's end", || (!every_process().any(hangs)).then_some(()));
+    fs::remove_file(scene.control("hold-program")).unwrap();
+    let work = scene.until(&id, "completed");
+    let runs = work["runs"].as_array().unwrap();
+    let first = runs.iter().find(|run| run["failure"].is_string()).unwrap();
+    assert_eq!(first["failure"], "not_started", "{work:#}");
+    assert!(first["message"].as_str().unwrap().contains("its launcher hangs"), "{work:#}");
+    // One that could not be ended comes late.
+    let (runs, record) = (scene.daemon.state().join("runs"), scene.folder(&id, 1).join("program"));
+    let spec = scene.folder(&id, 1).join("program.json");
+    let mut late = scene.command(scene.bin("agentd-launch").to_str().unwrap());
+    late.arg("start").arg("--runs").arg(runs).arg("--spec").arg(spec);
+    late.arg("--record").arg(&record).arg("--shim").arg(scene.bin("agentd-shim"));
+    assert!(!late.output().unwrap().status.success());
+    assert!(!record.join("started.json").exists());
     scene.nothing_is_left(&id);
     scene.ends_well();
 }

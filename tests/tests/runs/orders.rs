@@ -1,6 +1,10 @@
 //! What people decide reaches a run: a freeze, an end, an answer, more money, another attempt.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::scene::{Scene, Who, can_start};
 
@@ -110,6 +114,23 @@ fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_an
 }
 
 #[test]
+fn the_time_of_an_attempt_stands_still_from_its_question_on_and_not_only_once_its_processes_do() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let asks = "answer=$(agentctl run ask 'do goats count?' --wait); : >answered
+        while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; echo \"told: $answer\"";
+    speaker(&scene, "patient", asks);
+    let id = scene.submit("patient", &["--max-attempts", "1", "--timeout", "3s"]);
+    scene.eventually("the question", || (scene.work(&id)["state"] == "waiting").then_some(()));
+    // Longer than it may run, and shorter than it may go on.
+    scene.throughout(4500, "it waits", || scene.work(&id)["state"] == "waiting");
+    scene.told(&["work", "answer", &id, "they do"]);
+    scene.until_workspace_has(&id, "answered");
+    scene.write(&scene.folder(&id, 1).join("home/go"), "");
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "told: they do");
+    scene.ends_well();
+}
+
+#[test]
 fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
     let mut scene = Scene::new(Who::Ordinary);
     let spends = "if [ -e spent ]; then echo after; exit; fi; : >spent; agentctl run cost --tokens 20; echo before";
@@ -120,5 +141,124 @@ fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
     scene.told(&["work", "raise", &id, "--max-tokens", "100"]);
     let work = scene.until(&id, "completed");
     assert_eq!((&work["runs"][0]["result"], &work["attempts"]), (&"after".into(), &1.into()), "{work:#}");
+    scene.ends_well();
+}
+
+#[test]
+fn a_program_that_handed_its_result_in_and_went_over_its_limit_is_not_started_again_after_the_raise() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let spends = "echo once >>starts; agentctl run finish --result 'all done'; agentctl run cost --tokens 20; exit 0";
+    speaker(&scene, "spender", spends);
+    let id = scene.submit("spender", &["--max-attempts", "1", "--max-tokens", "10"]);
+    scene.eventually("the limit", || (scene.work(&id)["state"] == "waiting").then_some(()));
+    scene.eventually("its end", || scene.folder(&id, 1).join("program/outcome.json").exists().then_some(()));
+    scene.crash();
+    scene.told(&["work", "raise", &id, "--max-tokens", "100"]);
+    let work = scene.until(&id, "completed");
+    assert_eq!((&work["runs"][0]["result"], &work["attempts"]), (&"all done".into(), &1.into()), "{work:#}");
+    assert_eq!((scene.launches(&id, "program"), scene.launches(&id, "program-2")), (1, 0));
+    scene.ends_well();
+}
+
+/// Two steps of one run are under way: its program, and a criterion that is tried on what the run begins with.
+#[test]
+fn a_freeze_is_verified_when_the_program_and_the_criterion_beside_it_stand_still_and_both_hear_the_end() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("clock", "", CLOCK);
+    let beside = format!("i=0; while :; do i=$((i+1)); echo $i >\"$HOME/count\"; sleep 0.02; done # {}", scene.mark);
+    let id = scene.submit("clock", &["--repo", ".", "--accept", &beside]);
+    let counts = || {
+        let of_base = fs::read_to_string(scene.folder(&id, 1).join("home-base-0/count")).unwrap_or_default();
+        [count(&scene, &id), of_base]
+    };
+    let both_go_on = || {
+        let before = counts();
+        scene.eventually("both to go on", || {
+            counts().iter().zip(&before).all(|(now, before)| !now.is_empty() && now != before).then_some(())
+        });
+    };
+    both_go_on();
+    for _ in 0..3 {
+        // It comes back when the run has confirmed.
+        scene.told(&["freeze", "--all", "--reason", "look first"]);
+        let before = counts();
+        scene.throughout(300, "both stand still", || counts() == before);
+        scene.told(&["thaw", "--all"]);
+        both_go_on();
+    }
+    scene.told(&["cancel", &id, "--reason", "not needed"]);
+    scene.nothing_is_left(&id);
+    for step in ["program", "base-0"] {
+        assert!(scene.folder(&id, 1).join(step).join("outcome.json").exists(), "{step} was told to end");
+    }
+    scene.ends_well();
+}
+
+#[test]
+fn a_freeze_that_a_shim_does_not_do_is_not_verified_and_one_that_it_does_late_ends_with_the_thaw() {
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.agent("clock", "", CLOCK);
+    let id = scene.submit("clock", &["--max-attempts", "1"]);
+    scene.until_workspace_has(&id, "count");
+    let shim = Pid::from_raw(scene.shim(&id, "program")).unwrap();
+    kill_process(shim, Signal::STOP).unwrap();
+    let frozen = scene.agentctl(&["freeze", "--all", "--reason", "look first", "--timeout", "3s"]);
+    let said = String::from_utf8_lossy(&frozen.stderr).into_owned();
+    assert!(!frozen.status.success() && said.contains("did not confirm"), "{said}");
+    let before = count(&scene, &id);
+    scene.eventually("it goes on", || (count(&scene, &id) != before).then_some(()));
+    kill_process(shim, Signal::CONT).unwrap();
+    scene.told(&["freeze", "--all", "--reason", "look again"]);
+    let before = count(&scene, &id);
+    scene.throughout(300, "it stands still", || count(&scene, &id) == before);
+    scene.told(&["thaw", "--all"]);
+    scene.eventually("it goes on", || (count(&scene, &id) != before).then_some(()));
+    scene.write(&scene.folder(&id, 1).join("home/go"), "");
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "counted");
+    scene.ends_well();
+}
+
+#[test]
+fn a_criterion_that_takes_long_on_what_the_run_begins_with_costs_the_attempt_no_time() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("quick", "", "mkdir -p src; : >src/y; echo done");
+    let slow = format!("test -f src/y || sleep 1000 # {}", scene.mark);
+    let once = ["--repo", ".", "--max-attempts", "1", "--timeout", "15s", "--accept", &slow];
+    let id = scene.submit("quick", &once);
+    let work = scene.until(&id, "completed");
+    assert_eq!(work["runs"][0]["result"], "done", "{work:#}");
+    scene.nothing_is_left(&id);
+    assert!(!scene.operator().events().iter().any(|event| event["type"] == "BaseJudged"), "nobody knows it");
+    scene.ends_well();
+}
+
+/// Says a line to the shim of a step, as a daemon does.
+fn say(scene: &Scene, id: &str, step: &str, line: &str) -> String {
+    let mut shim = UnixStream::connect(scene.folder(id, 1).join(step).join("control.sock")).unwrap();
+    shim.write_all(format!("{line}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    shim.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_run_that_an_earlier_daemon_froze_while_it_waited_goes_on_with_its_answer() {
+    let mut scene = Scene::new(Who::Ordinary);
+    speaker(&scene, "patient", "answer=$(agentctl run ask 'do goats count?' --wait) && echo \"told: $answer\"");
+    let id = scene.submit("patient", &["--max-attempts", "1"]);
+    scene.eventually("the question", || (scene.work(&id)["state"] == "waiting").then_some(()));
+    scene.daemon.kill();
+    assert!(say(&scene, &id, "program", "freeze").starts_with("ok"));
+    scene.daemon.run();
+    scene.told(&["work", "answer", &id, "they do"]);
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "told: they do");
     scene.ends_well();
 }

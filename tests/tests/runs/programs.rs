@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::scene::{Scene, Who, can_start};
 
 /// One attempt, on nothing.
@@ -112,9 +114,16 @@ fn a_setup_that_fails_and_a_judge_that_hangs_end_in_time_with_their_reason() {
     scene.repository();
     scene.agent("good", "", "echo good >value; echo done");
     let setup = ["--repo", ".", "--max-attempts", "1", "--setup", "echo no compiler here >&2; exit 3"];
-    let (failure, message) = scene.fails(&scene.submit("good", &setup));
+    let id = scene.submit("good", &setup);
+    let (failure, message) = scene.fails(&id);
     assert_eq!(failure, "not_started", "{message}");
     assert!(message.contains("the setup failed") && message.contains("no compiler here"), "{message}");
+
+    let program = &scene.work(&id)["runs"][0]["program"];
+    assert!(program["ending"]["not_started"].is_string(), "{program:#}");
+    assert!(program["usage"]["wall_ms"].as_u64().unwrap() > 0, "what its steps used was used: {program:#}");
+    let costs: Value = serde_json::from_str(&scene.told(&["cost", "--by", "agent", "--json"])).unwrap();
+    assert_eq!((&costs[0]["runs"], &costs[0]["measured"]), (&1.into(), &1.into()), "{costs:#}");
 
     let work = scene.path("home/work.toml");
     let text = format!(

@@ -61,6 +61,30 @@ fn a_frozen_program_stands_still_with_all_its_children_and_goes_on_when_thawed()
 }
 
 #[test]
+fn paused_time_is_not_running_time_and_the_program_goes_on() {
+    for &level in levels() {
+        let scene = Scene::new();
+        let mut spec = scene.script(level, BEATING);
+        spec.limits.wall_ms = 3000;
+        let shim = scene.start(&spec);
+        until_it_beats(&scene);
+        assert_eq!(shim.say("pause"), "ok its time stands still\n");
+        pass("2");
+        // Both at a time.
+        freeze(&shim, level);
+        assert_eq!(shim.say("pause"), "ok its time stands still\n");
+        pass("1.5");
+        assert_eq!(shim.say("thaw"), "ok going on\n");
+        until_it_beats(&scene);
+        assert_eq!(shim.say("resume"), "ok its time goes on\n");
+        until_it_beats(&scene);
+        let outcome = shim.outcome();
+        assert_eq!(outcome.stopped, Some(StopCause::Timeout), "{level:?}");
+        assert!(outcome.usage.wall_ms >= 6400, "{level:?}: {outcome:?}");
+    }
+}
+
+#[test]
 fn frozen_time_is_not_running_time() {
     for &level in levels() {
         let scene = Scene::new();

@@ -1,7 +1,7 @@
 //! One run, from its claim to its end.
 
-use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use agentd_schemas::event::{FailureReason, RunConfinement};
 use agentd_schemas::http::Claim;
@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use super::finish::Tally;
 use super::job::Told;
 use super::judged::Made;
+use super::living::Living;
 use super::places::Place;
 use super::step::{StepEnd, Steps};
 use super::{Phase, Supervisor, room};
@@ -40,15 +41,7 @@ pub(super) enum Conclusion {
 }
 
 impl Conclusion {
-    /// The same, where what failed looked at what the program left.
-    pub(super) fn blame_program(self) -> Self {
-        match self {
-            Self::Failed(FailureReason::NotStarted, message) => Self::Failed(FailureReason::ProgramFailed, message),
-            other => other,
-        }
-    }
-
-    fn not_started(reason: impl Into<String>) -> Self {
+    pub(super) fn not_started(reason: impl Into<String>) -> Self {
         Self::Failed(FailureReason::NotStarted, reason.into())
     }
 }
@@ -131,6 +124,8 @@ impl Course {
             place: &self.place,
             lease_ms,
             most: told.job.room(&self.supervisor.runs.host),
+            living: Living::default(),
+            beside_ends: AtomicBool::new(false),
         }
     }
 
@@ -141,18 +136,29 @@ impl Course {
         if let Some(failed) = self.prepare(told, steps, &mut context, tally).await? {
             return Ok(failed);
         }
+        let mut beside = Tally::default();
+        let course = self.program_and_judge(told, steps, context.clone(), tally);
+        let conclusion = self.beside_base(told, steps, &context, &mut beside, course).await;
+        tally.merge(&beside);
+        conclusion
+    }
+
+    /// The program, and what it made. Its time is what it takes itself.
+    async fn program_and_judge(
+        &self,
+        told: &Told,
+        steps: &Steps<'_>,
+        context: Context,
+        tally: &mut Tally,
+    ) -> Result<Conclusion, Problem> {
         self.place.phase(Phase::Running);
         self.on_the_clock(true);
-        let base = self.judge_base(told, steps, &context);
-        let mut going_on = context.clone();
-        let program = self.program(told, steps, &mut going_on, tally);
-        let (base, program) = tokio::join!(base, program);
-        base?;
+        let program = self.program(told, steps, &mut context.clone(), tally).await;
+        self.on_the_clock(false);
         let ended = match program? {
             Ok(ended) => ended,
             Err(conclusion) => return Ok(conclusion),
         };
-        self.on_the_clock(false);
         self.place.phase(Phase::Judging);
         self.judge(told, steps, context, &ended, tally).await
     }
@@ -174,53 +180,7 @@ impl Course {
         }
     }
 
-    /// The workspace, and its setup. `None` where the program may begin.
-    async fn prepare(
-        &self,
-        told: &Told,
-        steps: &Steps<'_>,
-        context: &mut Context,
-        tally: &mut Tally,
-    ) -> Result<Option<Conclusion>, Problem> {
-        if told.job.workspace.is_none() {
-            return Ok(None);
-        }
-        let input = match self.content(told) {
-            Ok(input) => input,
-            Err(reason) => return Ok(Some(Conclusion::not_started(reason))),
-        };
-        let end = steps.run(Step::Prepare, self.spec(told, Step::Prepare, context), input, |_| {}).await?;
-        if let Err(conclusion) = tally.helper("its workspace could not be made", steps.folder, Step::Prepare, end) {
-            return Ok(Some(conclusion));
-        }
-        match runner::prepared(steps.folder) {
-            Ok(prepared) => context.base = Some(prepared.base),
-            Err(unusable) => {
-                return Ok(Some(Conclusion::not_started(format!("its workspace could not be made: {unusable}"))));
-            }
-        }
-        if told.job.setup().is_none() {
-            return Ok(None);
-        }
-        let end = steps.run(Step::Setup, self.spec(told, Step::Setup, context), None, |_| {}).await?;
-        Ok(tally.helper("the setup failed", steps.folder, Step::Setup, end).err())
-    }
-
-    /// What was handed in for the workspace.
-    fn content(&self, told: &Told) -> Result<Option<File>, String> {
-        let Some(content) = told.job.workspace.as_ref().and_then(|workspace| workspace.content.as_ref()) else {
-            return runner::content::nothing().map(Some).map_err(|error| error.to_string());
-        };
-        match runner::content::open(&self.supervisor.runs.host, told.job.uid_owner, &content.sha256) {
-            Ok(Some(file)) => Ok(Some(file)),
-            Ok(None) => {
-                Err("what was handed in for its workspace is not here any more: submit the work anew".to_owned())
-            }
-            Err(error) => Err(format!("what was handed in for its workspace cannot be read: {error}")),
-        }
-    }
-
-    /// The program, started again where it ended while it waited.
+    /// The program, started again where it ended while it waited, and had not handed in its result.
     async fn program(
         &self,
         told: &Told,
@@ -265,13 +225,18 @@ impl Course {
             if let Some(conclusion) = over.or_else(|| ended_badly(&outcome)) {
                 return Ok(Err(conclusion));
             }
-            if !self.waits() && !self.waited_when(&outcome)? {
+            let handed_in = self.engine.handed_in(&self.run, steps.folder.folder())?.result.is_some();
+            if !self.waits() && (handed_in || !self.waited_when(&outcome)?) {
                 return Ok(Ok(Ended { start, outcome }));
             }
             let left = runner::result(&told.job, steps.folder, start, &outcome);
             context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
-            if !self.until_it_goes_on().await {
+            if !self.until_it_goes_on(steps).await {
                 return Ok(Err(Conclusion::Over));
+            }
+            // It was waited for somebody, and nothing is left to be done by it.
+            if handed_in {
+                return Ok(Ok(Ended { start, outcome }));
             }
         }
         let why = format!("its program ended {MAX_STARTS} times while it waited");
@@ -294,7 +259,8 @@ impl Course {
     }
 
     /// Waits until the run may go on; `false` when it is over instead.
-    async fn until_it_goes_on(&self) -> bool {
+    async fn until_it_goes_on(&self, steps: &Steps<'_>) -> bool {
+        let mut told = self.place.listen();
         loop {
             let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
                 return false;
@@ -302,25 +268,25 @@ impl Course {
             if live.waiting.is_none() {
                 return true;
             }
-            self.beat(&live).await;
+            self.beat(&live, &mut told, steps.living.all_still()).await;
         }
     }
 
     /// Waits until something happened that the run may care about, or some time has passed; its lease goes on. The error
     /// says why it is over instead.
-    pub(super) async fn until_told(&self) -> Result<(), Problem> {
+    pub(super) async fn until_told(&self, told: &mut watch::Receiver<()>) -> Result<(), Problem> {
         match self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) {
-            Some(live) => self.beat(&live).await,
+            Some(live) => self.beat(&live, told, true).await,
             None => return Err(self.engine.why_stale(&self.run)?),
         }
         Ok(())
     }
 
-    async fn beat(&self, live: &LiveRun) {
+    async fn beat(&self, live: &LiveRun, told: &mut watch::Receiver<()>, still: bool) {
         let now = self.engine.0.clock.boot_ms();
-        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, true);
+        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, still);
         let beat = std::time::Duration::from_millis((live.lease_ms / 3).clamp(1000, 20_000));
-        let _ = tokio::time::timeout(beat, self.place.told.notified()).await;
+        let _ = tokio::time::timeout(beat, told.changed()).await;
     }
 
     /// Its program runs: the ledger learns what holds it, and its socket opens.

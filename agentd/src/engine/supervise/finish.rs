@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentd_schemas::event::{EventData, FailureReason, RunEnded, WorkState};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
-use agentd_schemas::launch::{Ending, Outcome, Usage};
+use agentd_schemas::launch::{Ending, Outcome, StopCause, Usage};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
@@ -31,13 +31,14 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// What the steps of a run used, and how its program ended.
 #[derive(Default)]
 pub(super) struct Tally {
-    usage: Usage,
+    /// Of all steps that ran; none where none did.
+    usage: Option<Usage>,
     program: Option<(Step, Outcome)>,
 }
 
 impl Tally {
     fn add(&mut self, used: Usage) {
-        let sum = &mut self.usage;
+        let sum = self.usage.get_or_insert_default();
         sum.wall_ms += used.wall_ms;
         sum.user_us += used.user_us;
         sum.system_us += used.system_us;
@@ -52,31 +53,58 @@ impl Tally {
         self.program = Some((step, outcome.clone()));
     }
 
-    /// Counts a step around the program, which must have ended with 0.
+    /// Counts a step around the program, which must have ended with 0. The program is blamed for what it left alone.
     pub(super) fn helper(&mut self, what: &str, folder: &Folder, step: Step, end: StepEnd) -> Result<(), Conclusion> {
-        let failed = |why: String| Err(Conclusion::Failed(FailureReason::NotStarted, format!("{what}: {why}")));
-        match end {
+        // Before the program began, nothing of it is unknown.
+        let unknown = match step {
+            Step::Prepare | Step::Setup => FailureReason::NotStarted,
+            _ => FailureReason::OutcomeUnknown,
+        };
+        let (reason, why) = match end {
             StepEnd::Ended(outcome) => {
-                self.add(outcome.usage);
-                match &outcome.ending {
-                    Ending::Exited(0) if outcome.stopped.is_none() => Ok(()),
-                    _ => failed(format!("{}{}", how(&outcome), quoted(folder, step))),
-                }
+                self.count(&outcome);
+                let reason = match of_the_host(&outcome) {
+                    Some(FailureReason::OutcomeUnknown) => unknown,
+                    Some(reason) => reason,
+                    None if outcome.ending == Ending::Exited(0) && outcome.stopped.is_none() => return Ok(()),
+                    None if step == Step::Collect => FailureReason::ProgramFailed,
+                    None => FailureReason::NotStarted,
+                };
+                (reason, format!("{}{}", how(&outcome), quoted(folder, step)))
             }
             StepEnd::Over(outcome) => {
                 if let Some(outcome) = outcome {
-                    self.add(outcome.usage);
+                    self.count(&outcome);
                 }
-                Err(Conclusion::Over)
+                return Err(Conclusion::Over);
             }
-            StepEnd::Refused(reason) => failed(reason),
-            StepEnd::Lost => failed("nobody saw how it ended".to_owned()),
-        }
+            StepEnd::Refused(why) => (FailureReason::NotStarted, why),
+            StepEnd::Lost => (unknown, "nobody saw how it ended".to_owned()),
+        };
+        Err(Conclusion::Failed(reason, format!("{what}: {why}")))
     }
 
     /// Counts a step that may end with any code.
-    pub(super) fn judge(&mut self, outcome: &Outcome) {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
         self.add(outcome.usage);
+    }
+
+    /// Counts what went on beside.
+    pub(super) fn merge(&mut self, beside: &Self) {
+        if let Some(used) = beside.usage {
+            self.add(used);
+        }
+    }
+}
+
+/// Why the end of a step says nothing of what it looked at: it never began, or was not let end. One that took too long,
+/// or too much of the disk, did so by itself.
+pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
+    match (&outcome.ending, outcome.stopped) {
+        (Ending::NotStarted(_), _) => Some(FailureReason::NotStarted),
+        (Ending::Lost(_), _) => Some(FailureReason::OutcomeUnknown),
+        (Ending::Exited(_) | Ending::Signalled(_), None | Some(StopCause::Timeout | StopCause::OverSize)) => None,
+        (Ending::Exited(_) | Ending::Signalled(_), Some(_)) => Some(FailureReason::OutcomeUnknown),
     }
 }
 
@@ -164,18 +192,31 @@ impl Course {
         Ok(())
     }
 
-    /// Says what the run used and what its program wrote. It is said of runs too that are over already.
+    /// Says what the run used and what its program wrote. It is said of runs too that are over already, and of those whose
+    /// program never began or whose end nobody saw: what their steps used was used.
     async fn end_program(&self, folder: &Folder, tally: Tally) {
-        let Some((step, outcome)) = tally.program else { return };
-        let read = |stream| runner::output(folder, step, stream, 0, MAX_LEDGER_OUTPUT).unwrap_or_default().0;
-        let ended = RunEnded {
-            ending: outcome.ending,
-            stopped: outcome.stopped,
-            usage: tally.usage,
-            stdout_bytes: outcome.stdout.bytes,
-            stderr_bytes: outcome.stderr.bytes,
+        let Some(usage) = tally.usage else { return };
+        let end = match tally.program {
+            Some((step, outcome)) => {
+                let read = |stream| runner::output(folder, step, stream, 0, MAX_LEDGER_OUTPUT).unwrap_or_default().0;
+                let ended = RunEnded {
+                    ending: outcome.ending,
+                    stopped: outcome.stopped,
+                    usage,
+                    stdout_bytes: outcome.stdout.bytes,
+                    stderr_bytes: outcome.stderr.bytes,
+                };
+                ProgramEnd { ended, stdout: read(Output::Stdout), stderr: read(Output::Stderr) }
+            }
+            None => {
+                let ending = match runner::started(folder, Step::Program(1)) {
+                    Some(_) => Ending::Lost("nobody saw its end".to_owned()),
+                    None => Ending::NotStarted("the run was over before it".to_owned()),
+                };
+                let ended = RunEnded { ending, stopped: None, usage, stdout_bytes: 0, stderr_bytes: 0 };
+                ProgramEnd { ended, stdout: Vec::new(), stderr: Vec::new() }
+            }
         };
-        let end = ProgramEnd { ended, stdout: read(Output::Stdout), stderr: read(Output::Stderr) };
         let command = Command::EndProgram { run: self.run, end: Box::new(end) };
         if let Err(problem) = self.record(&Caller::host(), command).await {
             tracing::error!(work = %self.run.work, "what the run used could not be recorded: {problem}");
@@ -184,11 +225,12 @@ impl Course {
 
     /// Hands in what the run made, once the agent's key may sign for it: nothing fails because an owner is late.
     async fn hand_in(&self, told: &Told, made: Made) -> Result<WorkState, Problem> {
+        let mut heard = self.place.listen();
         let done = loop {
             let completion = Box::new(self.signed(told, &made)?);
             let command = Command::CompleteWork { run: self.run, completion };
             match self.record(&self.caller(), command).await {
-                Err(problem) if problem.code == Code::Uncertified => self.until_told().await?,
+                Err(problem) if problem.code == Code::Uncertified => self.until_told(&mut heard).await?,
                 done => break done?,
             }
         };
@@ -235,5 +277,36 @@ impl Course {
             commit: made.commit.clone(),
             report: made.report.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
+        let outcome = |ending: &str, stopped: &str| -> Outcome {
+            serde_json::from_str(&format!(
+                r#"{{"version":1,"run":"w-01jd0000000000000000000000.1","ending":{ending},"stopped":{stopped},"at":0,
+                    "usage":{},"stdout":{{"bytes":0,"kept":0}},"stderr":{{"bytes":0,"kept":0}}}}"#,
+                serde_json::to_string(&Usage::default()).unwrap()
+            ))
+            .unwrap()
+        };
+        let (never, unknown) = (Some(FailureReason::NotStarted), Some(FailureReason::OutcomeUnknown));
+        let table = [
+            (r#"{"exited":0}"#, "null", None),
+            (r#"{"exited":1}"#, "null", None),
+            (r#"{"signalled":9}"#, "null", None),
+            (r#"{"signalled":9}"#, r#""timeout""#, None),
+            (r#"{"signalled":15}"#, r#""shutdown""#, unknown),
+            (r#"{"exited":0}"#, r#""shutdown""#, unknown),
+            (r#"{"lost":"the shim failed"}"#, "null", unknown),
+            (r#"{"not_started":"no bubblewrap"}"#, "null", never),
+        ];
+        for (ending, stopped, expected) in table {
+            assert_eq!(of_the_host(&outcome(ending, stopped)), expected, "{ending} {stopped}");
+        }
     }
 }

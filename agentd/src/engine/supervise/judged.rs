@@ -1,30 +1,18 @@
 //! What a run made: collected, judged by every criterion that machines can decide, sealed as a signed commit.
 
-use agentd_schemas::content::JudgeReport;
-use agentd_schemas::document::Acceptance;
-use agentd_schemas::event::{ArtefactRef, CommandEvidence, CommitRef, FailureReason, Verdict};
-use agentd_schemas::launch::{Ending, Outcome};
+use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
 use agentd_schemas::problem::Problem;
-use sha2::{Digest as _, Sha256};
 
 use super::course::{Conclusion, Course, Ended, blocking};
-use super::finish::{Tally, how, quoted};
+use super::criteria::{Sayings, judge_artefacts};
+use super::finish::{Tally, quoted};
 use super::job::Told;
-use super::step::{StepEnd, Steps};
-use crate::domain::Command;
-use crate::domain::work::judge::blank_verdicts;
+use super::step::Steps;
 use crate::ledger::load;
-use crate::policy::Caller;
-use crate::runner::{self, Collected, CommitDraft, Context, Identity, Output, Step};
+use crate::runner::{self, Collected, CommitDraft, Context, Identity, Step};
 
-/// Protected paths that evidence names, at most.
-const MAX_PROTECTED: usize = 16;
-/// Bytes of what each command wrote that the ledger keeps.
-const MAX_REPORT: usize = 16 << 10;
 /// Bytes of an artefact that agentd makes, at most.
 const MAX_ARTEFACT: u64 = 1 << 30;
-/// Bytes of what the criteria complained about, at most.
-const MAX_MESSAGE: usize = 64_000;
 
 /// Everything that is handed in.
 pub(super) struct Made {
@@ -35,34 +23,6 @@ pub(super) struct Made {
     pub(super) artefacts: Vec<ArtefactRef>,
     pub(super) commit: Option<CommitRef>,
     pub(super) report: Option<Vec<u8>>,
-}
-
-/// What the criteria say, as it comes.
-struct Sayings {
-    verdicts: Vec<Verdict>,
-    complaints: Vec<String>,
-    reports: Vec<JudgeReport>,
-}
-
-impl Sayings {
-    fn say(&mut self, place: u32, met: bool, said: &str) {
-        if let Some(verdict) = self.verdicts.get_mut(place as usize) {
-            verdict.met = Some(met);
-            if !met {
-                self.complaints.push(format!("criterion {} ({}): {said}", place + 1, verdict.kind.replace('_', " ")));
-            }
-        }
-    }
-
-    fn message(&self) -> Option<String> {
-        let mut text = self.complaints.join("\n");
-        if text.len() > MAX_MESSAGE {
-            let cut = (0..=MAX_MESSAGE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            text.truncate(cut);
-            text.push('…');
-        }
-        (!text.is_empty()).then_some(text)
-    }
 }
 
 impl Course {
@@ -86,7 +46,7 @@ impl Course {
             let end = steps.run(Step::Collect, self.spec(told, Step::Collect, &context), None, |_| {}).await?;
             if let Err(conclusion) = tally.helper("what it made cannot be collected", steps.folder, Step::Collect, end)
             {
-                return Ok(conclusion.blame_program());
+                return Ok(conclusion);
             }
             let folder = steps.folder.clone();
             match blocking(move || runner::collected(&folder)).await? {
@@ -142,65 +102,6 @@ impl Course {
         let content =
             self.engine.0.readers.with(|conn| load::content::of_work(conn, key).map_err(Problem::internal))?;
         Ok(content.map(|content| content.schemas).unwrap_or_default())
-    }
-
-    /// Criteria that look at what was changed: rules first, commands after them.
-    async fn judge_made(
-        &self,
-        told: &Told,
-        steps: &Steps<'_>,
-        context: &mut Context,
-        collected: &Collected,
-        tally: &mut Tally,
-        sayings: &mut Sayings,
-    ) -> Result<Option<Conclusion>, Problem> {
-        for (check, place) in told.job.checks.iter().zip(0..) {
-            let judged = match check {
-                Some(Acceptance::Changes(rules)) => runner::judge_changes(rules, collected),
-                Some(Acceptance::Files(files)) => runner::judge_files(files, collected),
-                _ => continue,
-            };
-            sayings.say(place, judged.met, &judged.said);
-        }
-        for (place, command) in told.job.commands() {
-            let (step, tree) = (Step::Check(place), collected.tree_for(place).to_owned());
-            context.tree = Some(tree.clone());
-            let end = steps.run(step, self.spec(told, step, context), None, |_| {}).await?;
-            let outcome = match end {
-                StepEnd::Ended(outcome) => outcome,
-                StepEnd::Over(outcome) => {
-                    if let Some(outcome) = outcome {
-                        tally.judge(&outcome);
-                    }
-                    return Ok(Some(Conclusion::Over));
-                }
-                StepEnd::Refused(reason) => {
-                    sayings.say(place, false, &format!("it could not be run: {reason}"));
-                    continue;
-                }
-                StepEnd::Lost => {
-                    sayings.say(place, false, "nobody saw how it ended");
-                    continue;
-                }
-            };
-            tally.judge(&outcome);
-            let changed = collected.protected_changed(place);
-            let (met, mut said) = verdict_of(steps, step, &outcome, &command.command);
-            if !changed.is_empty() {
-                let names: Vec<&str> = changed.iter().take(MAX_PROTECTED).map(String::as_str).collect();
-                said.push_str(&format!(
-                    "\nprotected paths were changed, and put back before it ran: {}",
-                    names.join(", ")
-                ));
-            }
-            sayings.say(place, met, &said);
-            let evidence = evidence(steps, step, &outcome, tree, changed);
-            sayings.reports.push(JudgeReport { criterion: place, output: evidence.1 });
-            if let Some(verdict) = sayings.verdicts.get_mut(place as usize) {
-                verdict.evidence = Some(evidence.0);
-            }
-        }
-        Ok(None)
     }
 
     /// Stores the commit, signed with the agent's key, and keeps diff and bundle.
@@ -270,33 +171,6 @@ impl Course {
             ))),
         }
     }
-
-    /// Tries the commands on what the run begins with, once for a work: one that succeeds already judges nothing.
-    pub(super) async fn judge_base(&self, told: &Told, steps: &Steps<'_>, context: &Context) -> Result<(), Problem> {
-        if told.job.claim.attempt > 1 || told.job.commands().next().is_none() {
-            return Ok(());
-        }
-        let work = self.run.work;
-        let known =
-            self.engine.0.readers.with(|conn| load::programs::is_base_judged(conn, work).map_err(Problem::internal));
-        if known? {
-            return Ok(());
-        }
-        let mut verdicts = blank_verdicts(&told.work.spec.acceptance);
-        for (place, _) in told.job.commands() {
-            let step = Step::Base(place);
-            let end = steps.run(step, self.spec(told, step, context), None, |_| {}).await?;
-            let StepEnd::Ended(outcome) = end else { return Ok(()) };
-            if let (Some(verdict), Some(met)) = (verdicts.get_mut(place as usize), exit(&outcome)) {
-                verdict.met = Some(met == 0);
-            }
-        }
-        let command = Command::JudgeBase { work, verdicts };
-        if let Err(problem) = self.engine.execute(&Caller::host(), command, None).await {
-            tracing::debug!(%work, "what the criteria say of the base was not recorded: {problem}");
-        }
-        Ok(())
-    }
 }
 
 /// The result: what was handed in by the run's socket, else what the program left.
@@ -315,49 +189,7 @@ fn result(told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>)
     })
 }
 
-fn judge_artefacts(told: &Told, artefacts: &[ArtefactRef], sayings: &mut Sayings) {
-    for (check, place) in told.job.checks.iter().zip(0..) {
-        if let Some(Acceptance::Artefact(rule)) = check {
-            let judged = runner::judge_artefact(rule, artefacts);
-            sayings.say(place, judged.met, &judged.said);
-        }
-    }
-}
-
 /// The branch of a run's commit.
 fn branch(run: agentd_schemas::id::RunId) -> String {
     format!("agentd/{}/{}", run.work, run.attempt)
-}
-
-/// The exit code of a command that ended by itself.
-fn exit(outcome: &Outcome) -> Option<i32> {
-    match (&outcome.ending, outcome.stopped) {
-        (Ending::Exited(code), None) => Some(*code),
-        _ => None,
-    }
-}
-
-fn verdict_of(steps: &Steps<'_>, step: Step, outcome: &Outcome, command: &str) -> (bool, String) {
-    let met = exit(outcome) == Some(0);
-    (met, format!("{command:?}: {}{}", how(outcome), quoted(steps.folder, step)))
-}
-
-fn evidence(
-    steps: &Steps<'_>,
-    step: Step,
-    outcome: &Outcome,
-    tree: String,
-    changed: &[String],
-) -> (CommandEvidence, String) {
-    let read = |stream| runner::output_end(steps.folder, step, stream, MAX_REPORT).unwrap_or_default();
-    let output = [read(Output::Stdout), read(Output::Stderr)].concat();
-    let evidence = CommandEvidence {
-        tree,
-        spec_sha256: runner::spec_digest(steps.folder, step).unwrap_or_default(),
-        exit_code: exit(outcome),
-        output_sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&output)),
-        wall_ms: outcome.usage.wall_ms,
-        protected_changed: changed.iter().take(MAX_PROTECTED).cloned().collect(),
-    };
-    (evidence, String::from_utf8_lossy(&output).into_owned())
 }

@@ -5,13 +5,18 @@
 //! starts nothing twice. What the course tells, it tells by the same commands that an agent sends that came by itself.
 
 mod adopt;
+mod base;
 mod confined;
 mod course;
+mod criteria;
 mod dispatch;
 mod finish;
 mod job;
 mod judged;
+mod living;
+mod orders;
 mod places;
+mod prepared;
 mod room;
 mod step;
 
@@ -24,7 +29,7 @@ use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::launch::Level;
 use agentd_schemas::view::RunsView;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub(super) use dispatch::run;
 
@@ -85,8 +90,8 @@ impl Phase {
 struct UnderWay {
     owner: u32,
     phase: Phase,
-    /// Something happened to its work, to its agent or to the host.
-    told: Arc<Notify>,
+    /// Something happened to its work, to its agent or to the host. All who listen hear it.
+    told: Arc<watch::Sender<()>>,
 }
 
 /// Everything about runs that the daemon starts.
@@ -182,12 +187,12 @@ impl Supervisor {
     fn tell_work(&self, work: WorkId) {
         self.with(|runs| {
             let of_work = runs.iter().filter(|(run, _)| run.work == work);
-            of_work.for_each(|(_, run)| run.told.notify_one());
+            of_work.for_each(|(_, run)| run.told.send_replace(()));
         });
     }
 
     fn tell_all(&self) {
-        self.with(|runs| runs.values().for_each(|run| run.told.notify_one()));
+        self.with(|runs| runs.values().for_each(|run| run.told.send_replace(())));
     }
 
     /// Follows the log.

@@ -1,7 +1,7 @@
 //! How many runs there may be at a time, and whose turn it is.
 
 use agentd_schemas::id::RunId;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use std::sync::Arc;
 
@@ -11,11 +11,21 @@ use super::{Phase, Supervisor, UnderWay};
 pub(super) struct Place {
     supervisor: Arc<Supervisor>,
     run: RunId,
-    /// Something happened to the run's work, to its agent or to the host.
-    pub(super) told: Arc<Notify>,
+    told: Arc<watch::Sender<()>>,
 }
 
 impl Place {
+    /// All who listen hear that something happened.
+    pub(super) fn tell(&self) {
+        self.told.send_replace(());
+    }
+
+    /// Hears from now on when something happens to the run's work, to its agent or to the host. Who listens before it
+    /// looks misses nothing.
+    pub(super) fn listen(&self) -> watch::Receiver<()> {
+        self.told.subscribe()
+    }
+
     /// Says what the run does now.
     pub(super) fn phase(&self, phase: Phase) {
         self.supervisor.with(|runs| {
@@ -48,7 +58,7 @@ impl Supervisor {
 
     /// Takes a place for a run; none when it has one already.
     pub(super) fn place(self: &Arc<Self>, run: RunId, owner: u32) -> Option<Place> {
-        let told = Arc::new(Notify::new());
+        let told = Arc::new(watch::Sender::new(()));
         let under_way = UnderWay { owner, phase: Phase::Preparing, told: told.clone() };
         let is_new = self.with(|runs| match runs.entry(run) {
             std::collections::btree_map::Entry::Occupied(_) => false,

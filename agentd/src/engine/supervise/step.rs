@@ -4,28 +4,30 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::process::Child;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use agentd_schemas::event::FailureReason;
-use agentd_schemas::launch::{LaunchSpec, Outcome, Started, StopCause};
+use agentd_schemas::launch::{LaunchSpec, Outcome, Started};
 use agentd_schemas::problem::Problem;
+use tokio::sync::watch;
 
+use super::living::Living;
+use super::orders::Orders;
 use super::places::Place;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
-use crate::engine::operations::host::is_frozen;
-use crate::ledger::load;
 use crate::runner::{self, Folder, Host, Look, Step};
 use crate::sys::exit::Exit;
+use crate::sys::failpoint;
 
 /// While a step begins: how often it is looked at, at first and at most.
 const BEGINNING_MS: (u64, u64) = (2, 50);
-/// A step that was spawned and of which nothing is seen for so long is lost.
+/// A launcher that was spawned and of whose step nothing is seen for so long is given up.
 const PATIENCE_MS: u64 = 60_000;
 /// The same for one that another daemon was about to spawn: whoever it spawned has taken the record by then, or died.
 const ADOPTED_PATIENCE_MS: u64 = 5_000;
-/// A program that waits for a person or a limit goes on for so long, to end by itself; then it stands still.
-const WAIT_MS: u64 = 10_000;
+/// How long the process of a step is waited for that is over or was killed.
+const REAP: Duration = Duration::from_secs(1);
 /// Bytes of what the launcher says, at most, where it refuses.
 const MAX_COMPLAINT: u64 = 4096;
 
@@ -42,14 +44,6 @@ pub(super) enum StepEnd {
     Over(Option<Box<Outcome>>),
 }
 
-/// What people and rules want of a run now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Orders {
-    GoOn,
-    StandStill,
-    End(StopCause),
-}
-
 /// The steps of one run.
 pub(super) struct Steps<'a> {
     pub(super) engine: &'a Engine,
@@ -60,18 +54,25 @@ pub(super) struct Steps<'a> {
     pub(super) lease_ms: u64,
     /// What its programs may take of the disk.
     pub(super) most: runner::Room,
+    /// Those that are under way; there may be two.
+    pub(super) living: Living,
+    /// What goes on beside the course is to end: nobody waits for it.
+    pub(super) beside_ends: AtomicBool,
 }
 
 /// A step that is watched.
-struct Watched {
-    step: Step,
+pub(super) struct Watched {
+    pub(super) step: Step,
+    told: watch::Receiver<()>,
     child: Option<Child>,
     gone: Option<Exit>,
     began: Option<Started>,
     /// Whether it stands still; unknown of one that another daemon left.
-    still: Option<bool>,
-    stopping: bool,
-    since: u64,
+    pub(super) still: Option<bool>,
+    /// Whether its running time stands still while it goes on; unknown of one that another daemon left.
+    pub(super) paused: Option<bool>,
+    pub(super) stopping: bool,
+    pub(super) since: u64,
 }
 
 impl Steps<'_> {
@@ -83,17 +84,20 @@ impl Steps<'_> {
         input: Option<File>,
         mut began: impl FnMut(&Started),
     ) -> Result<StepEnd, Problem> {
+        let _alive = self.living.enter(step);
         let mut watched = Watched {
             step,
+            told: self.place.listen(),
             child: None,
             gone: None,
             began: None,
             still: None,
+            paused: None,
             stopping: false,
             since: self.engine.0.clock.boot_ms(),
         };
         if matches!(self.look(step)?, Look::Absent) {
-            if let Orders::End(_) = self.orders(watched.since)? {
+            if !self.until_it_may_begin(&mut watched).await? {
                 return Ok(StepEnd::Over(None));
             }
             let spec = match spec() {
@@ -107,14 +111,25 @@ impl Steps<'_> {
             };
             watched.gone = Exit::of(child.id());
             watched.child = Some(child);
-            watched.still = Some(false);
+            (watched.still, watched.paused) = (Some(false), Some(false));
         }
         let end = self.within_its_room(step, self.watch(&mut watched, &mut began)).await;
-        if let Some(child) = &mut watched.child {
-            // It has ended, or what it became is another's child by now; either way nothing is waited for.
-            let _ = child.try_wait();
-        }
+        watched.reap().await;
         end
+    }
+
+    /// Nothing begins while the run is to stand still. `false` where it is over instead.
+    async fn until_it_may_begin(&self, watched: &mut Watched) -> Result<bool, Problem> {
+        loop {
+            match self.orders(watched.step, watched.since)? {
+                Orders::End(_) => return Ok(false),
+                Orders::GoOn | Orders::Wait(_) => return Ok(true),
+                Orders::StandStill => {
+                    self.keep_lease();
+                    self.wait(watched, self.beat_ms()).await;
+                }
+            }
+        }
     }
 
     fn look(&self, step: Step) -> Result<Look, Problem> {
@@ -127,6 +142,7 @@ impl Steps<'_> {
 
     async fn watch(&self, watched: &mut Watched, began: &mut impl FnMut(&Started)) -> Result<StepEnd, Problem> {
         let mut pause = BEGINNING_MS.0;
+        self.living.is_still(watched.step, false);
         loop {
             match self.look(watched.step)? {
                 Look::Ended(outcome) => {
@@ -135,7 +151,7 @@ impl Steps<'_> {
                     {
                         began(&started);
                     }
-                    let over = watched.stopping || matches!(self.orders(watched.since)?, Orders::End(_));
+                    let over = watched.stopping || matches!(self.orders(watched.step, watched.since)?, Orders::End(_));
                     let outcome = Box::new(outcome);
                     return Ok(if over { StepEnd::Over(Some(outcome)) } else { StepEnd::Ended(outcome) });
                 }
@@ -147,18 +163,8 @@ impl Steps<'_> {
                     return Ok(if watched.stopping { StepEnd::Over(None) } else { StepEnd::Lost });
                 }
                 Look::Absent | Look::Lost | Look::Starting => {
-                    if let Some(child) = &mut watched.child
-                        && has_ended(child)
-                        && self.forestall(watched.step)?
-                    {
-                        return Ok(StepEnd::Refused(complaint(child)));
-                    }
-                    let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
-                    if watched.child.is_none() && waited > ADOPTED_PATIENCE_MS && self.forestall(watched.step)? {
-                        return Ok(StepEnd::Refused("the daemon was killed while it was being started".to_owned()));
-                    }
-                    if waited > PATIENCE_MS {
-                        return Ok(StepEnd::Lost);
+                    if let Some(end) = self.not_begun(watched)? {
+                        return Ok(end);
                     }
                 }
                 Look::Running(started) => {
@@ -169,11 +175,13 @@ impl Steps<'_> {
                         began(&started);
                         watched.began = Some(started);
                     }
-                    self.follow_orders(watched)?;
+                    let again = self.follow_orders(watched)?;
+                    self.living.is_still(watched.step, watched.still == Some(true) && !watched.stopping);
                     pause = if watched.gone.is_some() { self.beat_ms() } else { BEGINNING_MS.1 };
+                    pause = again.map_or(pause, |again| again.min(pause));
                 }
             }
-            self.keep_lease(watched);
+            self.keep_lease();
             self.wait(watched, pause).await;
             if watched.began.is_none() {
                 pause = (pause * 2).min(BEGINNING_MS.1);
@@ -181,83 +189,82 @@ impl Steps<'_> {
         }
     }
 
+    /// A step that did not begin yet: what became of it, where it never will. Whoever gives a start up sees to it first
+    /// that it does not come later, beside the next attempt; a step that began after all is watched on.
+    fn not_begun(&self, watched: &mut Watched) -> Result<Option<StepEnd>, Problem> {
+        if let Some(child) = &mut watched.child
+            && has_ended(child)
+        {
+            return Ok(self.forestall(watched.step)?.then(|| StepEnd::Refused(complaint(child))));
+        }
+        let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
+        let late = waited > PATIENCE_MS || failpoint::check("step.patience").is_err();
+        let end = match (self.orders(watched.step, watched.since)?, &watched.child) {
+            (Orders::End(_), _) => StepEnd::Over(None),
+            (_, None) if waited > ADOPTED_PATIENCE_MS => {
+                StepEnd::Refused("the daemon was killed while it was being started".to_owned())
+            }
+            (_, Some(_)) if late => {
+                StepEnd::Refused(format!("its launcher hangs, and was ended after {} s", PATIENCE_MS / 1000))
+            }
+            _ => return Ok(None),
+        };
+        let is_over = matches!(end, StepEnd::Over(_));
+        let forestalled = self.forestall(watched.step);
+        if !matches!(forestalled, Ok(false)) {
+            watched.kill();
+        } else if is_over && late {
+            // Its shim hangs, and hears nothing.
+            watched.stopping = true;
+            watched.kill();
+        }
+        Ok(forestalled?.then_some(end))
+    }
+
     fn beat_ms(&self) -> u64 {
         (self.lease_ms / 3).clamp(1000, 20_000)
     }
 
-    /// The daemon is there as long as it is: what it starts needs no other sign of life.
-    fn keep_lease(&self, watched: &Watched) {
+    /// The daemon is there as long as it is: what it starts needs no other sign of life. The run stands still when all
+    /// of it does.
+    fn keep_lease(&self) {
         let now = self.engine.0.clock.boot_ms();
-        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, watched.still == Some(true));
+        let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, self.living.all_still());
     }
 
-    async fn wait(&self, watched: &Watched, ms: u64) {
+    async fn wait(&self, watched: &mut Watched, ms: u64) {
         let pause = tokio::time::sleep(Duration::from_millis(ms));
         match &watched.gone {
             Some(gone) => tokio::select! {
                 () = gone.gone() => tokio::time::sleep(Duration::from_millis(1)).await,
-                () = self.place.told.notified() => {}
+                _ = watched.told.changed() => {}
                 () = pause => {}
             },
             None => tokio::select! {
-                () = self.place.told.notified() => {}
+                _ = watched.told.changed() => {}
                 () = pause => {}
             },
         }
     }
+}
 
-    /// What is wanted of the run. One that is not ours any more ends, whatever the reason.
-    fn orders(&self, since: u64) -> Result<Orders, Problem> {
-        let Some(live) = self.engine.0.live.get(self.run.work).filter(|live| live.run == self.run) else {
-            return Ok(Orders::End(self.why_over()?));
-        };
-        let frozen = self.engine.0.readers.with(|conn| load::host::frozen(conn).map_err(Problem::internal))?;
-        let waits = live.waiting.is_some() && {
-            let now = self.engine.0.clock.boot_ms();
-            now.saturating_sub(live.paused_since.unwrap_or(since)) > WAIT_MS
-        };
-        Ok(if waits || is_frozen(&frozen, &live) { Orders::StandStill } else { Orders::GoOn })
-    }
-
-    fn why_over(&self) -> Result<StopCause, Problem> {
-        use agentd_schemas::event::WorkState;
-        let work = self.engine.0.readers.with(|conn| {
-            let end = load::programs::end_of(conn, &self.run).map_err(Problem::internal)?;
-            let work = load::works::work(conn, self.run.work, false).map_err(Problem::internal)?;
-            Ok::<_, Problem>((work.map(|work| work.state), end))
-        })?;
-        Ok(match work {
-            (_, Some(FailureReason::TimedOut)) => StopCause::Timeout,
-            (Some(WorkState::Cancelled), _) => StopCause::Cancelled,
-            _ => StopCause::LeaseLost,
-        })
-    }
-
-    fn follow_orders(&self, watched: &mut Watched) -> Result<(), Problem> {
-        match self.orders(watched.since)? {
-            Orders::End(cause) if !watched.stopping => {
-                watched.stopping = self.tell(watched.step, &format!("stop {}", cause.as_str()));
-            }
-            Orders::StandStill if watched.still != Some(true) && self.tell(watched.step, "freeze") => {
-                watched.still = Some(true);
-            }
-            Orders::GoOn if watched.still != Some(false) && self.tell(watched.step, "thaw") => {
-                watched.still = Some(false);
-            }
-            _ => {}
+impl Watched {
+    /// Ends a launcher, or the shim that it became, which ends what it began with it.
+    fn kill(&mut self) {
+        if let Some(Err(error)) = self.child.as_mut().map(Child::kill) {
+            tracing::warn!("the launcher of step {} cannot be ended: {error}", self.step);
         }
-        Ok(())
     }
 
-    /// Whether the shim did what it was told. One that refuses is told again at the next beat.
-    fn tell(&self, step: Step, request: &str) -> bool {
-        let run = self.folder.run();
-        match runner::control(self.folder, step, request) {
-            Ok(answer) if answer.starts_with("ok") => return true,
-            Ok(answer) => tracing::warn!(%run, "the shim did not {request} the run: {answer}"),
-            Err(error) => tracing::debug!(%run, "{request} did not reach the run: {error}"),
+    /// Nothing is left of a child that ended but for who waits for it.
+    async fn reap(&mut self) {
+        if let Some(child) = &mut self.child
+            && !has_ended(child)
+            && let Some(gone) = &self.gone
+            && tokio::time::timeout(REAP, gone.gone()).await.is_ok()
+        {
+            let _ = child.try_wait();
         }
-        false
     }
 }
 

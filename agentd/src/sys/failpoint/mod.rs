@@ -34,6 +34,7 @@ pub const POINTS: &[Point] = &[
     point("outbox.before", false, "the commit is durable, neither memory nor callers know of it"),
     point("launch.recorded", true, "the record and the folders are made, and still the launcher's own user's"),
     point("launch.exec", false, "the launcher has the run's user and becomes the shim next"),
+    point("step.patience", true, "a launcher was started, and nothing is seen of its step yet"),
     point("shim.start", false, "the shim holds the record and has its spec, nothing of the run is started"),
     point("shim.begun", false, "the program began, no started.json says so"),
     point("shim.watch", true, "the program runs, and the shim looks after it"),
