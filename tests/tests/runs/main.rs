@@ -13,6 +13,7 @@
 mod content;
 mod crashes;
 mod keeping;
+mod operators;
 mod orders;
 mod programs;
 mod scene;

@@ -20,7 +20,11 @@ const FILE: u64 = 16 << 20;
 
 /// What gets out by design, each with the reason.
 const ALLOWED: &[(Level, &str, &str)] = &[
-    (Level::Landlock, "connect-unix", "Landlock of ABI 6 knows no sockets with a path, and seccomp sees no paths"),
+    (
+        Level::Landlock,
+        "connect-unix",
+        "Landlock of ABI 6 knows no sockets with a path; agentd's own tell who is of a run",
+    ),
     (Level::Landlock, "see-victim", "programs need /proc, and without a process namespace it is the host's"),
 ];
 
