@@ -258,6 +258,17 @@ fn a_hostile_repository_runs_nothing_and_leads_nowhere() {
     }
     trial.git(&["config", "commit.gpgSign", "true"]);
     trial.git(&["config", "filter.evil.required", "true"]);
+    // Names of drivers are bytes, and may hold dots.
+    let config = trial.top.join(".git/config");
+    let mut settings = std::fs::read(&config).unwrap();
+    for name in [&b"e\xff"[..], b"e.v.i.l", b"e\xc3\x28.x"] {
+        let line = format!("\"]\nclean = {evil}\nsmudge = {evil}\nprocess = {evil}\nrequired = true\n");
+        settings.extend([b"[filter \"", name, line.as_bytes()].concat());
+    }
+    std::fs::write(&config, settings).unwrap();
+    let attributes = b"a filter=e\xff\nnew filter=e.v.i.l\n*.x filter=e\xc3\x28.x\n";
+    std::fs::write(trial.top.join(".git/info/attributes"), attributes).unwrap();
+    trial.write("b.x", "n\n");
     trial.git(&["config", "core.hooksPath", hooks.to_str().unwrap()]);
     trial.write("a", "dirty\n").write("new", "n\n");
     let prepared = take(&trial, &dirty()).unwrap();
