@@ -294,6 +294,38 @@ fn listed(prepared: &Prepared) -> Vec<String> {
 }
 
 #[test]
+fn a_folder_leaves_out_what_its_ignore_files_name_and_says_so() {
+    let trial = Trial::empty();
+    let folder = trial.beside("folder");
+    for (name, content) in [
+        (".gitignore", "target/\n*.log\n!keep.log\nlocal/\n"),
+        (".worktreeinclude", "local/settings\n"),
+        ("a", "a"),
+        ("keep.log", "k"),
+        ("x.log", "x"),
+        ("target/big", "b"),
+        ("target/.env", "TOKEN=1"),
+        ("local/settings", "s"),
+        ("local/other", "o"),
+        ("sub/.gitignore", "deep\n"),
+        ("sub/deep", "d"),
+        ("sub/kept", "k"),
+        (".git/config", "[core]\n\texcludesFile = /dev/null\n"),
+    ] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let prepared = of_folder(&folder, &Taking::default()).unwrap();
+    let names: Vec<String> = listed(&prepared).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+    let expected =
+        [".git", ".git/config", ".gitignore", ".worktreeinclude", "a", "keep.log", "local", "local/settings", "sub"];
+    assert_eq!(names, [&expected[..], &["sub/.gitignore", "sub/kept"]].concat());
+    assert!(noted(&prepared, "local, sub/deep, target"), "{:?}", prepared.notes);
+    assert!(noted(&prepared, "ignored (.gitignore)"), "{:?}", prepared.notes);
+}
+
+#[test]
 fn a_folder_is_an_archive_in_a_fixed_order_and_of_nobody() {
     let trial = Trial::empty();
     let folder = trial.beside("folder");
