@@ -257,6 +257,8 @@ fn root_gives_no_user_beyond_the_range_and_starts_no_shim_that_others_can_change
     let (one, next) = (scene.uid, scene.uid + 1);
     spec.run_as = Some(RunAs { uid: one, gid: one });
     refused_with(&scene.write(&spec), &["--uids", &format!("{next}-{next}")], "outside of");
-    let started = scene.start_with(&spec, |command| drop(command.args(["--uids", &format!("{one}-{one}")])));
+    let started = scene.start_with(&spec, |command| {
+        command.args(["--uids", &format!("{one}-{one}")]);
+    });
     assert_eq!(started.outcome().ending, agentd_schemas::launch::Ending::Exited(0));
 }
