@@ -5,7 +5,7 @@ use std::fs;
 use agentd_schemas::launch::{Level, Probe};
 use agentd_tests::harness::skip;
 
-use super::scene::{Scene, Who, everybody};
+use super::scene::{Scene, everybody};
 
 /// Speaks at the doors: as the person, as one whose process ended, and as an agent. Then it waits to be judged.
 const TRIES: &str = r#"exec 2>&1
