@@ -6,6 +6,7 @@
 //! it prints on stdout and stderr together, `(exit N)` last where it fails. `[..]` stands for any text within a line, a
 //! line `...` for any number of lines. The commands of a page share one empty directory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
