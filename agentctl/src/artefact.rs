@@ -1,5 +1,6 @@
 //! What runs made, fetched: into a file of our own, and compared with the digest that the ledger has.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsFd;
@@ -45,6 +46,27 @@ pub(crate) fn run<'a>(
         }
         None => view.runs.iter().rev().find_map(has).ok_or_else(|| none(view, &format!("work {short}"), name)),
     }
+}
+
+/// Protected paths that a run changed: they were put back before commands judged it, and its commit has the change. The
+/// ledger names some of them where there are many.
+pub(crate) fn protected(run: &RunView) -> Vec<String> {
+    let evidence = run.verdicts.iter().filter_map(|verdict| verdict.evidence.as_ref());
+    let changed: BTreeSet<&String> = evidence.flat_map(|evidence| &evidence.protected_changed).collect();
+    changed.into_iter().map(|path| plain(path)).collect()
+}
+
+/// The same in words, where there are any.
+pub(crate) fn protected_note(run: &RunView) -> Option<String> {
+    let changed = protected(run);
+    let words = |changed: &[String]| {
+        format!(
+            "attempt {} changed protected paths, which were put back to judge it, and its commit has them changed: {}",
+            run.id.attempt,
+            changed.join(", ")
+        )
+    };
+    (!changed.is_empty()).then(|| words(&changed))
 }
 
 fn none(view: &WorkView, of: &str, name: &str) -> Failure {

@@ -34,6 +34,8 @@ struct Watched {
     steps: BTreeMap<WorkId, String>,
     /// Runs whose verdicts were said.
     judged: BTreeSet<RunId>,
+    /// Works of which it was said what passes already.
+    tried: BTreeSet<WorkId>,
     screen: Screen,
 }
 
@@ -84,6 +86,7 @@ impl Watched {
             said: BTreeMap::new(),
             steps: BTreeMap::new(),
             judged: BTreeSet::new(),
+            tried: BTreeSet::new(),
             screen,
         }
     }
@@ -121,7 +124,7 @@ impl Watched {
     fn seen(&mut self, view: WorkView, step: Option<String>) {
         let id = view.row.id;
         let now = change(&view, step.as_deref());
-        for line in verdicts(&view, &mut self.judged) {
+        for line in passing(&view, &mut self.tried).into_iter().chain(verdicts(&view, &mut self.judged)) {
             self.screen.say(&line);
         }
         match step {
@@ -203,6 +206,15 @@ async fn step(works: &WorksProxy<'_>, view: &WorkView) -> Option<String> {
     // From the end of all that could be written: only the step is asked for.
     let asked = works.output(&view.row.id.to_string(), run.id.attempt, "stdout", i64::MAX.unsigned_abs()).await;
     asked.ok().and_then(|output| read::<OutputView>(&output).ok()).map(|output| output.step)
+}
+
+/// Lines for criteria that are met before any work, once it is known: they judge nothing.
+fn passing(view: &WorkView, tried: &mut BTreeSet<WorkId>) -> Vec<String> {
+    if view.base_verdicts.is_empty() || !tried.insert(view.row.id) {
+        return Vec::new();
+    }
+    let met = view.base_verdicts.iter().filter(|verdict| verdict.met == Some(true));
+    met.map(|verdict| format!("{}  warning: {}", view.row.short, plain(&story::run::on_base(verdict)))).collect()
 }
 
 /// Lines for what was judged since the last look, or failed before it could be, with the end of what was said about it.
@@ -294,7 +306,12 @@ async fn made(context: &Context, view: &WorkView) -> Result<(), Failure> {
         out.note(format!("commit {}, signed by {}", story::run::committed(commit), run.agent));
     }
     out.hint(format!("agentctl work diff {}", view.row.short));
-    out.hint(taken(view));
+    let protected = artefact::protected_note(run);
+    let take = if protected.is_some() { " --include-protected" } else { "" };
+    if let Some(note) = protected {
+        out.note(note);
+    }
+    out.hint(format!("{}{take}", taken(view)));
     Ok(())
 }
 
@@ -420,6 +437,21 @@ mod tests {
         view.runs[0].failure = Some(agentd_schemas::event::FailureReason::ProgramFailed);
         let said = verdicts(&view, &mut judged);
         assert_eq!((said.len(), said[0].as_str()), (13, "w-aaaa  attempt 1: program failed"));
+    }
+
+    #[test]
+    fn what_passes_before_any_work_is_said_once() {
+        let mut view = view("running", &serde_json::Value::Null);
+        let mut tried = BTreeSet::new();
+        assert!(passing(&view, &mut tried).is_empty());
+        view.base_verdicts = serde_json::from_value(serde_json::json!([
+            { "criterion": 0, "kind": "command", "met": true }, { "criterion": 1, "kind": "command", "met": false },
+            { "criterion": 2, "kind": "person" },
+        ]))
+        .unwrap();
+        let said = passing(&view, &mut tried);
+        assert_eq!(said, ["w-aaaa  warning: criterion 1 (command) already passes without any change"]);
+        assert!(passing(&view, &mut tried).is_empty());
     }
 
     #[test]

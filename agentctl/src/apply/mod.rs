@@ -214,9 +214,9 @@ pub(crate) fn to_folder(folder: &Path, mut diff: File, of: &str) -> Result<Appli
     let mut content = Vec::new();
     let read = diff.rewind().and_then(|()| diff.read_to_end(&mut content));
     read.map_err(|error| Failure::local(format!("cannot read the diff: {}", said(&error))))?;
-    // A repository around the folder is none of its business.
-    let ceiling = folder.parent().unwrap_or(Path::new("/")).to_owned();
-    patch(&Git::at(&folder).with("GIT_CEILING_DIRECTORIES", ceiling), &content, of)
+    // A repository around the folder, or the folder's own, is none of its business; the drivers of the person's own settings
+    // are not for attributes that lie here.
+    patch(&Git::at(&folder).with("GIT_DIR", "/dev/null/none").disarmed()?, &content, of)
 }
 
 /// Applies a diff to files, all of it or nothing.

@@ -258,6 +258,30 @@ fn a_repository_of_hostile_settings_runs_nothing_while_a_result_is_applied() {
 }
 
 #[test]
+fn a_folder_that_is_a_repository_of_hostile_settings_runs_nothing_while_a_diff_goes_into_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let trial = Trial::new();
+    let (marker, program) = (trial.beside("marker"), trial.beside("program"));
+    std::fs::write(&program, format!("#!/bin/sh\necho $0 >> {}\ncat\n", marker.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["filter.evil.smudge", "filter.evil.clean", "core.fsmonitor"] {
+        trial.git(&["config", name, program.to_str().unwrap()]);
+    }
+    std::fs::create_dir_all(trial.top.join(".git/info")).unwrap();
+    std::fs::write(trial.top.join(".git/info/attributes"), "* filter=evil\n").unwrap();
+    let path = trial.beside("d.diff");
+    std::fs::write(&path, "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n").unwrap();
+    for expected in [Applied::Files, Applied::Already] {
+        for folder in [&trial.top, &trial.top.join("sub/..")] {
+            let done = to_folder(folder, File::open(&path).unwrap(), "w-a").unwrap();
+            assert!(done == expected || done == Applied::Already, "{done:?}");
+        }
+    }
+    assert_eq!(trial.read("a"), "one\n2\nthree\n");
+    assert!(!marker.exists(), "{}", std::fs::read_to_string(&marker).unwrap_or_default());
+}
+
+#[test]
 fn a_diff_goes_into_a_folder_whole_or_not_at_all() {
     let trial = Trial::empty();
     let folder = trial.top.join("folder");

@@ -1,4 +1,4 @@
-//! A folder that is no repository, as a tar archive: whole, in a fixed order, and of nobody.
+//! A folder that is no repository, as a tar archive: all that is not ignored, in a fixed order, and of nobody.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::base::names;
+use super::ignored::{Fate, Ignored};
 use super::secrets::{self, Allowed, Name};
 use super::sink::{Sink, Written, unwritten};
 use crate::error::Failure;
@@ -34,8 +35,8 @@ pub(crate) fn archive(root: &Path, into: &File, allowed: &Allowed) -> Result<(Wr
     if !metadata.is_dir() {
         return Err(Failure::usage(format!("{} is no folder", root.display())));
     }
-    let mut skipped = Vec::new();
-    let found = walk(root, &mut skipped)?;
+    let (mut skipped, mut left_out) = (Vec::new(), Vec::new());
+    let found = walk(root, &Ignored::of(root)?, &mut skipped, &mut left_out)?;
     allowed.refuse(&secrets_in(root, &found)?)?;
     let mut outside = Vec::new();
     let mut tar = tar::Builder::new(Sink::new(into, MAX_BYTES));
@@ -44,6 +45,11 @@ pub(crate) fn archive(root: &Path, into: &File, allowed: &Allowed) -> Result<(Wr
     }
     let written = tar.into_inner().map_err(|error| unwritten(&error))?.done()?;
     let mut notes = Vec::new();
+    if !left_out.is_empty() {
+        let are =
+            if left_out.len() == 1 { "is ignored (.gitignore) and not" } else { "are ignored (.gitignore) and not" };
+        notes.push(format!("{} {are} included; .worktreeinclude names what goes along all the same", names(&left_out)));
+    }
     if !skipped.is_empty() {
         let are = if skipped.len() == 1 { "is not included: it is" } else { "are not included: they are" };
         notes.push(format!("{} {are} no file, folder or symlink", names(&skipped)));
@@ -56,19 +62,31 @@ pub(crate) fn archive(root: &Path, into: &File, allowed: &Allowed) -> Result<(Wr
     Ok((written, notes))
 }
 
-/// All that is in a folder, in the order of names; symlinks are not followed.
-fn walk(root: &Path, skipped: &mut Vec<String>) -> Result<Vec<Found>, Failure> {
-    let (mut found, mut open) = (Vec::new(), vec![PathBuf::new()]);
-    while let Some(folder) = open.pop() {
+/// All that is in a folder and not ignored, in the order of names; symlinks are not followed.
+fn walk(
+    root: &Path,
+    ignored: &Ignored,
+    skipped: &mut Vec<String>,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<Found>, Failure> {
+    let (mut found, mut open) = (Vec::new(), vec![(PathBuf::new(), false)]);
+    while let Some((folder, in_part)) = open.pop() {
         let place = root.join(&folder);
         let failed = |error: std::io::Error| Failure::file(&place, "read", &error);
         for entry in std::fs::read_dir(&place).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = folder.join(entry.file_name());
+            let fate = ignored.fate(&name, in_part);
+            if fate != Fate::Goes && !in_part {
+                left_out.push(name.display().to_string());
+            }
+            if fate == Fate::Stays {
+                continue;
+            }
             let metadata = entry.metadata().map_err(|error| Failure::file(entry.path(), "look at", &error))?;
             let kind = metadata.file_type();
             if kind.is_dir() {
-                open.push(name.clone());
+                open.push((name.clone(), fate == Fate::InPart));
             } else if !kind.is_file() && !kind.is_symlink() {
                 skipped.push(name.display().to_string());
                 continue;
@@ -82,6 +100,7 @@ fn walk(root: &Path, skipped: &mut Vec<String>) -> Result<Vec<Found>, Failure> {
     }
     found.sort_unstable_by(|a, b| a.name.as_os_str().as_bytes().cmp(b.name.as_os_str().as_bytes()));
     skipped.sort_unstable();
+    left_out.sort_unstable();
     Ok(found)
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod base;
 mod folder;
+mod ignored;
 pub(crate) mod keep;
 mod secrets;
 pub(crate) mod sink;
@@ -114,7 +115,7 @@ fn prepare(
     if is_folder { of_folder(&path, taking) } else { of_repository(&path, reference, taking) }
 }
 
-/// A folder as it is.
+/// A folder, but for what its ignore files name.
 pub(crate) fn of_folder(path: &Path, taking: &Taking) -> Result<Prepared, Failure> {
     if taking.include_dirty {
         return Err(Failure::usage("--include-dirty is for repositories: a folder is taken whole"));

@@ -258,6 +258,17 @@ fn a_hostile_repository_runs_nothing_and_leads_nowhere() {
     }
     trial.git(&["config", "commit.gpgSign", "true"]);
     trial.git(&["config", "filter.evil.required", "true"]);
+    // Names of drivers are bytes, and may hold dots.
+    let config = trial.top.join(".git/config");
+    let mut settings = std::fs::read(&config).unwrap();
+    for name in [&b"e\xff"[..], b"e.v.i.l", b"e\xc3\x28.x"] {
+        let line = format!("\"]\nclean = {evil}\nsmudge = {evil}\nprocess = {evil}\nrequired = true\n");
+        settings.extend([b"[filter \"", name, line.as_bytes()].concat());
+    }
+    std::fs::write(&config, settings).unwrap();
+    let attributes = b"a filter=e\xff\nnew filter=e.v.i.l\n*.x filter=e\xc3\x28.x\n";
+    std::fs::write(trial.top.join(".git/info/attributes"), attributes).unwrap();
+    trial.write("b.x", "n\n");
     trial.git(&["config", "core.hooksPath", hooks.to_str().unwrap()]);
     trial.write("a", "dirty\n").write("new", "n\n");
     let prepared = take(&trial, &dirty()).unwrap();
@@ -280,6 +291,38 @@ fn listed(prepared: &Prepared) -> Vec<String> {
         format!("{:o} {}{link}", header.mode().unwrap(), entry.path().unwrap().display())
     });
     entries.collect()
+}
+
+#[test]
+fn a_folder_leaves_out_what_its_ignore_files_name_and_says_so() {
+    let trial = Trial::empty();
+    let folder = trial.beside("folder");
+    for (name, content) in [
+        (".gitignore", "target/\n*.log\n!keep.log\nlocal/\n"),
+        (".worktreeinclude", "local/settings\n"),
+        ("a", "a"),
+        ("keep.log", "k"),
+        ("x.log", "x"),
+        ("target/big", "b"),
+        ("target/.env", "TOKEN=1"),
+        ("local/settings", "s"),
+        ("local/other", "o"),
+        ("sub/.gitignore", "deep\n"),
+        ("sub/deep", "d"),
+        ("sub/kept", "k"),
+        (".git/config", "[core]\n\texcludesFile = /dev/null\n"),
+    ] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let prepared = of_folder(&folder, &Taking::default()).unwrap();
+    let names: Vec<String> = listed(&prepared).iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+    let expected =
+        [".git", ".git/config", ".gitignore", ".worktreeinclude", "a", "keep.log", "local", "local/settings", "sub"];
+    assert_eq!(names, [&expected[..], &["sub/.gitignore", "sub/kept"]].concat());
+    assert!(noted(&prepared, "local, sub/deep, target"), "{:?}", prepared.notes);
+    assert!(noted(&prepared, "ignored (.gitignore)"), "{:?}", prepared.notes);
 }
 
 #[test]

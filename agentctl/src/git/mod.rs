@@ -52,14 +52,14 @@ pub(crate) struct Ran {
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
     place: PathBuf,
-    config: Vec<(String, String)>,
+    config: Vec<(OsString, String)>,
     environment: Vec<(&'static str, OsString)>,
 }
 
 impl Git {
     /// Git as it would be in the folder `place`.
     pub(crate) fn at(place: &Path) -> Self {
-        let config = QUIET.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config = QUIET.iter().map(|(key, value)| ((*key).into(), (*value).to_owned())).collect();
         Self { place: place.to_owned(), config, environment: Vec::new() }
     }
 
@@ -73,7 +73,7 @@ impl Git {
     /// With a setting.
     #[must_use]
     pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
-        self.config.push((key.to_owned(), value.to_owned()));
+        self.config.push((key.into(), value.to_owned()));
         self
     }
 
@@ -103,20 +103,21 @@ impl Git {
     /// up starts none of them.
     pub(crate) fn disarmed(mut self) -> Result<Self, Failure> {
         let names = self.bytes(["config", "--list", "--name-only", "-z"])?;
-        for name in names.split(|byte| *byte == 0) {
-            let Ok(name) = str::from_utf8(name) else { continue };
-            let Some((section, rest)) = name.split_once('.') else { continue };
-            let Some((driver, key)) = rest.rsplit_once('.') else { continue };
-            match (section, key) {
-                ("filter", "clean" | "smudge" | "process") => {
-                    self.config.push((name.to_owned(), String::new()));
-                    self.config.push((format!("filter.{driver}.required"), "false".to_owned()));
+        for name in entries(&names) {
+            // A driver's name is bytes of any kind, dots among them.
+            let dot = |byte: &u8| *byte == b'.';
+            let (Some(first), Some(last)) = (name.iter().position(dot), name.iter().rposition(dot)) else { continue };
+            let key = |name: &[u8]| OsString::from_vec(name.to_vec());
+            match (&name[..first], &name[last + 1..]) {
+                (b"filter", b"clean" | b"smudge" | b"process") => {
+                    self.config.push((key(name), String::new()));
+                    self.config.push((key(&[&name[..=last], b"required"].concat()), "false".to_owned()));
                 }
                 // A driver that fails leaves a conflict, and a conflict is refused.
-                ("merge", "driver") | ("remote", "uploadpack" | "receivepack") => {
-                    self.config.push((name.to_owned(), "false".to_owned()));
+                (b"merge", b"driver") | (b"remote", b"uploadpack" | b"receivepack") => {
+                    self.config.push((key(name), "false".to_owned()));
                 }
-                ("diff", "command" | "textconv") => self.config.push((name.to_owned(), String::new())),
+                (b"diff", b"command" | b"textconv") => self.config.push((key(name), String::new())),
                 _ => {}
             }
         }

@@ -48,9 +48,20 @@ pub(super) fn ended(event: &RunEnded) -> String {
     format!("program ended: {} ({})", ending(&event.ending, event.stopped), usage(&event.usage))
 }
 
+/// What a criterion said of the base: one that is met there judges nothing.
+pub(crate) fn on_base(verdict: &Verdict) -> String {
+    match verdict.met {
+        Some(true) => {
+            let kind = spaced(&verdict.kind);
+            format!("criterion {} ({kind}) already passes without any change", verdict.criterion + 1)
+        }
+        _ => super::verdict(verdict),
+    }
+}
+
 /// What the criteria said of the base.
 pub(super) fn base_judged(event: &BaseJudged) -> String {
-    let said: Vec<String> = event.verdicts.iter().filter(|verdict| verdict.met.is_some()).map(super::verdict).collect();
+    let said: Vec<String> = event.verdicts.iter().filter(|verdict| verdict.met.is_some()).map(on_base).collect();
     if said.is_empty() {
         "no criterion was tried before any work".to_owned()
     } else {
@@ -76,7 +87,7 @@ pub(super) fn evidence(verdict: &Verdict) -> String {
     let code = exit_code.map_or_else(|| "it did not end by itself".to_owned(), |code| format!("exit code {code}"));
     let back = match protected_changed.len() {
         0 => String::new(),
-        _ => format!("; protected and put back: {}", protected_changed.join(", ")),
+        _ => format!("; protected paths that it changed, put back to judge it: {}", protected_changed.join(", ")),
     };
     format!(" ({code}, {}{back})", span_ms(*wall_ms))
 }
@@ -148,10 +159,13 @@ mod tests {
             met: Some(false),
             evidence: Some(evidence),
         };
+        let met = Verdict { criterion: 1, met: Some(true), evidence: None, ..verdict.clone() };
+        let told_of_met = told(BaseJudged { verdicts: vec![met] });
+        assert_eq!(told_of_met, "before any work: criterion 2 (command) already passes without any change");
         let base = BaseJudged { verdicts: vec![verdict] };
         assert_eq!(
             told(base),
-            "before any work: criterion 1 (command) not met (exit code 1, 1s; protected and put back: tests/a.py)"
+            "before any work: criterion 1 (command) not met (exit code 1, 1s; protected paths that it changed, put back to judge it: tests/a.py)"
         );
     }
 }

@@ -11,6 +11,7 @@ pub mod callers;
 pub mod dbus;
 mod document;
 pub mod http;
+mod inside;
 mod internal;
 mod places;
 pub mod run;

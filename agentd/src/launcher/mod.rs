@@ -10,6 +10,7 @@
 mod place;
 mod probe;
 mod remove;
+mod shim;
 mod start;
 
 use std::path::PathBuf;
@@ -41,10 +42,10 @@ enum Command {
         /// The record to make, a folder of the run's folder.
         #[arg(long, value_name = "FOLDER")]
         record: PathBuf,
-        /// The shim; without it, `agentd-shim` beside this program.
+        /// The shim; without it, `agentd-shim` beside this program. What root starts must be root's.
         #[arg(long, value_name = "PATH")]
         shim: Option<PathBuf>,
-        /// The users that root may give to runs.
+        /// The users that root may give to runs: a part of the default.
         #[arg(long, value_name = "MIN-MAX", default_value_t)]
         uids: Uids,
     },
@@ -97,11 +98,11 @@ impl std::str::FromStr for Uids {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || "give two numbers from 1, as in 2100000000-2100999999".to_owned();
+        let bad = || format!("give two numbers within {}, which nobody can widen", Self::default());
         let (least, most) = text.split_once('-').ok_or_else(bad)?;
         let uids = Self { least: least.parse().map_err(|_| bad())?, most: most.parse().map_err(|_| bad())? };
-        // The largest number means "no change" to the kernel.
-        if uids.least > 0 && uids.least <= uids.most && uids.most < u32::MAX { Ok(uids) } else { Err(bad()) }
+        let is_part = RUN_UIDS.contains(&uids.least) && RUN_UIDS.contains(&uids.most) && uids.least <= uids.most;
+        if is_part { Ok(uids) } else { Err(bad()) }
     }
 }
 
@@ -170,7 +171,22 @@ mod tests {
         let good: Uids = "2100000000-2100000000".parse().unwrap();
         assert_eq!((good.least, good.most), (2_100_000_000, 2_100_000_000));
         assert_eq!(Uids::default().to_string().parse::<Uids>().unwrap().most, *RUN_UIDS.end());
-        for bad in ["", "5", "0-5", "6-5", "1-4294967295", "a-b", "1-", "-1-5", "1-2-3"] {
+        for bad in [
+            "2099999999-2100000001",
+            "2100000001-2100000000",
+            "2100000000-2101000000",
+            "1-1",
+            "4000-4999",
+            "",
+            "5",
+            "0-5",
+            "6-5",
+            "1-4294967295",
+            "a-b",
+            "1-",
+            "-1-5",
+            "1-2-3",
+        ] {
             assert!(bad.parse::<Uids>().is_err(), "{bad}");
         }
     }

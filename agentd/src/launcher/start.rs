@@ -4,14 +4,14 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use agentd_schemas::launch::{Input, LaunchSpec, MAX_SPEC_BYTES, SHIM_LOG_FILE, SPEC_FILE};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 
 use super::place::{Place, c_name, names, plain_name};
-use super::{LaunchError, Uids, refused, system};
+use super::{LaunchError, Uids, refused, shim, system};
 use crate::sys::become_user::{self, User};
 use crate::sys::cgroup::{self, Door, GroupLimits, Made, Owner};
 use crate::sys::{env, failpoint, process, tree};
@@ -21,7 +21,7 @@ pub(super) fn start(runs: &Path, spec: &Path, record: &Path, shim: &Path, uids: 
     process::set_private_umask();
     let mut made = Left::default();
     let error = match prepare(runs, spec, record, shim, uids, &mut made) {
-        Ok(ready) => become_shim(ready, record, shim, &mut made),
+        Ok(ready) => become_shim(ready, record, &mut made),
         Err(error) => error,
     };
     made.undo();
@@ -32,6 +32,7 @@ pub(super) fn start(runs: &Path, spec: &Path, record: &Path, shim: &Path, uids: 
 struct Ready {
     spec: LaunchSpec,
     user: User,
+    shim: PathBuf,
     record: OwnedFd,
     log: OwnedFd,
     doors: Vec<Door>,
@@ -56,10 +57,8 @@ fn prepare(
     if folders.contains(&record_name) {
         return refused(format!("{} is the record, and no folder of the run", record.display()));
     }
-    if !shim.is_absolute() {
-        return refused(format!("{} must be absolute", shim.display()));
-    }
-    become_user::may_execute(user, shim).map_err(system(format!("run {} as uid {}", shim.display(), user.uid)))?;
+    let shim = shim::find(shim)?;
+    become_user::may_execute(user, &shim).map_err(system(format!("run {} as uid {}", shim.display(), user.uid)))?;
     made.within = Some(place.as_fd().try_clone_to_owned().map_err(system("hold the run's folder"))?);
     let record_fd = make_record(&place, &record_name, &text, user, made).map_err(|error| match error {
         LaunchError::System { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -77,7 +76,7 @@ fn prepare(
     cgroup::prime();
     let doors = made.groups.doors().map_err(system("open the control groups"))?;
     let (record, log) = record_fd;
-    Ok(Ready { spec, user, record, log, doors })
+    Ok(Ready { spec, user, shim, record, log, doors })
 }
 
 /// The limits that the groups of a run hold.
@@ -212,9 +211,9 @@ fn make_folder(place: &Place, name: &CStr, path: &Path, user: User, made: &mut L
 }
 
 /// Gives up everything and becomes the shim. What fails after that is in the shim's log too.
-fn become_shim(ready: Ready, record: &Path, shim: &Path, made: &mut Left) -> LaunchError {
-    let Ready { spec, user, record: record_fd, log, doors } = ready;
-    let mut command = Command::new(shim);
+fn become_shim(ready: Ready, record: &Path, made: &mut Left) -> LaunchError {
+    let Ready { spec, user, shim, record: record_fd, log, doors } = ready;
+    let mut command = Command::new(&shim);
     command.arg("--record").arg(record).env_clear().current_dir("/");
     if cfg!(feature = "failpoints")
         && let Ok(Some(point)) = env::var(failpoint::VARIABLE)

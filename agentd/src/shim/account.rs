@@ -33,7 +33,6 @@ pub(super) fn lacking(spec: &LaunchSpec, groups: &Groups) -> Vec<String> {
         (holds.swap || !holds.memory, "swap is not counted against the memory of the run"),
         (holds.tasks, "processes are counted for their user and not for the run"),
         (holds.cpu, "processor time has no bound: cpu_percent is not enforced"),
-        (alone, "the control socket of the run is reachable by a program of the same user that finds its path"),
         (alone, "processes of the host are seen, and unix sockets with a path can be connected to"),
     ];
     table.into_iter().filter(|(held, _)| !held).map(|(_, line)| line.to_owned()).collect()

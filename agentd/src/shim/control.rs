@@ -9,6 +9,7 @@ use agentd_schemas::launch::{MAX_CONTROL_BYTES, StopCause};
 
 use super::ShimError;
 use super::deadline::Deadline;
+use crate::sys::lineage::{Standing, standing};
 use crate::sys::peer::Peer;
 use crate::sys::process::effective_uid;
 use crate::sys::socket::{self, Access};
@@ -63,6 +64,10 @@ fn request(caller: &UnixStream) -> Result<Request, String> {
     let peer = Peer::of(caller).map_err(|error| error.to_string())?;
     if peer.uid != effective_uid() && peer.uid != 0 {
         return Err(format!("uid {} may not control this run", peer.uid));
+    }
+    // Where nothing hides the socket, a program of the same user finds it: its own, and that of other runs.
+    if peer.uid != 0 && standing(&peer) != Standing::Outside {
+        return Err("a run may control no run, and who has ended is taken for one".to_owned());
     }
     let deadline = Deadline::after(PATIENCE_MS);
     let text = deadline.read(caller, MAX_CONTROL_BYTES + 1, |text| text.contains(&b'\n'));

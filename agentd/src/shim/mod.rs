@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::sys::cgroup::{Door, Groups, HandedOn};
-use crate::sys::failpoint;
+use crate::sys::{failpoint, lineage};
 
 /// The parent of one run of agentd. The daemon starts it through agentd-launch; it is of no use by hand, but for
 /// looking at what a sandbox does.
@@ -49,6 +49,11 @@ struct Args {
 /// Runs what the command line asks for: 0 once the outcome is on disk, whatever it is.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    // Before anything is below it: the daemon tells by the name who is of a run.
+    if let Err(error) = lineage::call_this_a_shim() {
+        say(format_args!("error: cannot take the name of a shim: {error}"));
+        return ExitCode::FAILURE;
+    }
     let done = match (args.record, args.confine) {
         (Some(record), _) => {
             let doors = args.group.iter().map(Door::take).collect::<std::io::Result<_>>();

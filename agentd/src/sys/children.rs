@@ -144,6 +144,28 @@ pub(super) fn parent(pid: Pid) -> Option<Pid> {
     read_stat(&format!("/proc/{}/stat", pid.as_raw_pid())).map(|stat| stat.parent)
 }
 
+/// A process as its descendants find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ancestor {
+    /// What it calls itself.
+    pub(super) name: Vec<u8>,
+    /// Who started it, or who took it over; `None` where that is nobody here.
+    pub(super) parent: Option<Pid>,
+}
+
+/// Who a process is; `None` where it is not there, or not shown to us.
+pub(super) fn ancestor(pid: Pid) -> Option<Ancestor> {
+    parse_ancestor(&std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?)
+}
+
+fn parse_ancestor(stat: &[u8]) -> Option<Ancestor> {
+    let begin = stat.iter().position(|byte| *byte == b'(')?;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let name = stat.get(begin + 1..end)?.to_vec();
+    let parent = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_whitespace().nth(1)?;
+    Some(Ancestor { name, parent: Pid::from_raw(parent.parse().ok()?) })
+}
+
 /// What `/proc/PID/stat` says of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
@@ -244,6 +266,14 @@ mod tests {
             let found = parse_stat(stat.as_bytes()).map(|stat| (stat.state, stat.parent.as_raw_pid(), stat.threads));
             assert_eq!(found, expected, "{stat}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_process_is_all_between_the_outer_parentheses_and_the_first_has_no_parent() {
+        let found = parse_ancestor(b"7 (a) (b c) S 3 1").unwrap();
+        assert_eq!((found.name.as_slice(), found.parent), (&b"a) (b c"[..], Pid::from_raw(3)));
+        assert_eq!(parse_ancestor(b"1 (init) S 0 1").unwrap().parent, None);
+        assert_eq!(parse_ancestor(b"1 init S 0 1"), None);
     }
 
     #[test]

@@ -199,3 +199,66 @@ fn a_shim_that_cannot_be_run_leaves_nothing_behind() {
         assert!(scene.groups().is_empty(), "{:?}", scene.groups());
     }
 }
+
+#[test]
+fn root_gives_no_user_beyond_the_range_and_starts_no_shim_that_others_can_change() {
+    if !is_root() {
+        return agentd_tests::harness::skip("what root refuses needs root");
+    }
+    let scene = Scene::new(Rights::Root);
+    let mut spec = scene.script(Level::Landlock, "true");
+    let path = scene.write(&spec);
+    let record = scene.folder("program");
+    let refused_with = |path: &Path, more: &[&str], word: &str| {
+        let told = scene.start_command(path, &record).args(more).output().unwrap();
+        assert_eq!(told.status.code(), Some(2), "{more:?}: {told:?}");
+        assert!(String::from_utf8_lossy(&told.stderr).contains(word), "{more:?}: {told:?}");
+        assert!(!record.exists());
+    };
+    // A script in the place of the shim, that would run as the user of the run and in no sandbox.
+    let (folder, reached) = (scene.path("others"), scene.path("reached"));
+    fs::create_dir(&folder).unwrap();
+    let (shim, link) = (folder.join("shim"), folder.join("link"));
+    fs::write(&shim, format!("#!/bin/sh\necho reached >{}\n", reached.display())).unwrap();
+    symlink(&shim, &link).unwrap();
+    let set = |path: &Path, uid: u32, mode: u32| {
+        std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    let good = ((0, 0o755), (0, 0o755));
+    for ((of_file, of_folder), word) in [
+        (((4242, 0o755), good.1), "shim is uid 4242's"),
+        (((0, 0o775), good.1), "chmod go-w"),
+        (((0, 0o757), good.1), "chmod go-w"),
+        ((good.0, (4242, 0o755)), "others is uid 4242's"),
+        ((good.0, (0, 0o775)), "chmod go-w"),
+        ((good.0, (0, 0o1777)), "chmod go-w"),
+    ] {
+        set(&folder, of_folder.0, of_folder.1);
+        set(&shim, of_file.0, of_file.1);
+        for named in [&shim, &link] {
+            refused_with(&path, &["--shim", named.to_str().unwrap()], word);
+        }
+    }
+    refused_with(&path, &["--shim", folder.to_str().unwrap()], "no regular file");
+    // The folder above counts as well.
+    set(&folder, 0, 0o755);
+    set(&shim, 0, 0o755);
+    let below = folder.join("below");
+    fs::create_dir(&below).unwrap();
+    fs::copy(&shim, below.join("shim")).unwrap();
+    set(&folder, 4242, 0o755);
+    refused_with(&path, &["--shim", below.join("shim").to_str().unwrap()], "others is uid 4242's");
+    assert!(!reached.exists());
+    for uids in ["1-1", "4000-4999", "0-0", "2100000000-2101000000", "1-4294967294"] {
+        spec.run_as = Some(RunAs { uid: 1, gid: 1 });
+        refused_with(&scene.write(&spec), &["--uids", uids], "which nobody can widen");
+    }
+    let (one, next) = (scene.uid, scene.uid + 1);
+    spec.run_as = Some(RunAs { uid: one, gid: one });
+    refused_with(&scene.write(&spec), &["--uids", &format!("{next}-{next}")], "outside of");
+    let started = scene.start_with(&spec, |command| {
+        command.args(["--uids", &format!("{one}-{one}")]);
+    });
+    assert_eq!(started.outcome().ending, agentd_schemas::launch::Ending::Exited(0));
+}

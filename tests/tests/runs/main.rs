@@ -15,6 +15,7 @@ mod content;
 mod crashes;
 mod escapes;
 mod keeping;
+mod operators;
 mod orders;
 mod programs;
 mod scene;

@@ -111,6 +111,34 @@ fn who_edits_the_tests_to_pass_is_caught_and_the_verdict_says_which() {
     scene.ends_well();
 }
 
+#[test]
+fn a_result_that_changes_protected_paths_is_taken_by_who_asks_for_that_alone() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("linker", "", "echo good >value; mv tests kept; ln -s kept tests; echo 'all pass'");
+    let id = scene.submit_repository("linker", &["--max-attempts", "1"]);
+    let work = scene.until(&id, "completed");
+    assert_eq!(work["runs"][0]["verdicts"][0]["met"], true, "judged with the tests put back: {work:#}");
+    let words = "changed protected paths";
+    let diff = scene.agentctl(&["work", "diff", &id]);
+    assert!(String::from_utf8_lossy(&diff.stderr).contains(words), "{diff:?}");
+    let shown = scene.told(&["work", "show", &id]);
+    assert!(shown.contains("protected, changed") && shown.contains("tests/run.sh"), "{shown}");
+    for more in [&[][..], &["--no-commit"], &["--branch", "b"]] {
+        let refused = scene.agentctl(&[&["work", "apply", &id], more].concat());
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(words) && said.contains("tests/run.sh"), "{more:?}: {said}");
+        assert!(said.contains("--include-protected"), "{said}");
+    }
+    assert_eq!(scene.run("git status --porcelain; git log --format=%s; git branch --list b"), "start\n");
+    scene.told(&["work", "apply", &id, "--include-protected"]);
+    assert_eq!(scene.run("readlink tests"), "kept\n");
+    scene.ends_well();
+}
+
 /// What it tries goes to standard output, a word for each that worked.
 const CURIOUS: &str = r#"say() { if "$@" >/dev/null 2>&1; then echo "$word did"; else echo "$word did not"; fi; }
 word=key say cat "HOME/.ssh/id_ed25519"

@@ -117,3 +117,26 @@ fn killed(level: Level, script: &str) {
     let lock = File::open(scene.record().join(LOCK_FILE)).unwrap();
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
 }
+
+#[test]
+fn a_program_that_finds_the_control_socket_of_a_run_is_not_obeyed() {
+    let level = Level::Landlock;
+    if !levels().contains(&level) {
+        return;
+    }
+    let scene = Scene::new();
+    // The second one has another process connect, which ends.
+    let tries = "import os, socket, sys\n\
+        def say(s):\n    try: s.sendall(b'stop cancelled\\n')\n    except BrokenPipeError: pass\n    print(s.recv(400))\n\
+        def connected():\n    s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); return s\n\
+        say(connected())\n\
+        ours, theirs = socket.socketpair(socket.AF_UNIX)\n\
+        if os.fork() == 0:\n    s = connected(); socket.send_fds(theirs, [b'x'], [s.fileno()]); os._exit(0)\n\
+        os.wait()\n\
+        say(socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0]))";
+    let socket = scene.record().join(agentd_schemas::launch::CONTROL_SOCKET);
+    let spec = scene.spec(level, &["python3", "-c", tries, socket.to_str().unwrap()]);
+    let outcome = scene.run(&spec);
+    let told = String::from_utf8([scene.file("stdout"), scene.file("stderr")].concat()).unwrap();
+    assert_eq!((outcome.stopped, told.matches("a run may control no run").count()), (None, 2), "{outcome:?} {told}");
+}

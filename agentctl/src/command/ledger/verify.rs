@@ -197,7 +197,7 @@ fn words(out: &Output, report: &ExportReport) -> Result<(), Failure> {
 
 /// What neither a signature nor an event of the export says.
 fn not_covered(report: &ExportReport) -> Vec<&'static str> {
-    let mut not_covered = vec!["when it was exported"];
+    let mut not_covered = vec!["when it was exported", "what agents signed and their certificates (--deep)"];
     if report.erased + report.withheld > 0 {
         not_covered.push("whether absent content was erased");
     }

@@ -1,5 +1,6 @@
 //! What a work's runs find in their workspace, and how what they make of it is judged, as flags.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use agentd_schemas::document::acceptance::{ChangesAcceptance, CommandAcceptance};
@@ -9,6 +10,7 @@ use crate::command;
 use crate::content::{self, Allowed, Taking};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::git::repository::Repository;
 
 /// What a workspace is made from, and its judges.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -20,7 +22,7 @@ pub(super) struct WorkspaceFlags {
     /// What of the repository is checked out; HEAD by default
     #[arg(long = "ref", value_name = "REF", requires = "repo")]
     reference: Option<String>,
-    /// A folder that is no repository; it is taken whole
+    /// A folder that is no repository; what its .gitignore names stays out
     #[arg(long, value_name = "PATH")]
     folder: Option<String>,
     /// Runs first in each new workspace, by sh -c
@@ -98,7 +100,42 @@ impl TakingFlags {
             return Err(Failure::usage("--include-dirty needs a repository").hint("--repo . takes the one around you"));
         }
         let workspaces = documents.iter_mut().filter_map(|document| document.workspace.as_mut());
-        content::hand_in(context, workspaces, beside.unwrap_or(Path::new("")), &taking).await
+        content::hand_in(context, workspaces, beside.unwrap_or(Path::new("")), &taking).await?;
+        for pattern in documents.iter().map(protects_nothing).collect::<Result<Vec<_>, _>>()?.concat() {
+            context.out.note(format!(
+                "warning: {pattern:?} protects nothing: no file of the commit fits it, so a run may make such files"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Patterns of protected paths that fit no file of what a work begins with. What is not committed is not looked at.
+fn protects_nothing(document: &WorkDocument) -> Result<Vec<String>, Failure> {
+    let base = document
+        .workspace
+        .as_ref()
+        .and_then(|workspace| Some((workspace.repository.as_ref()?, workspace.content.as_ref()?.base.as_ref()?)));
+    let patterns: BTreeSet<&String> = document.acceptance.iter().flat_map(protected_paths).collect();
+    let Some((place, base)) = base.filter(|_| !patterns.is_empty()) else { return Ok(Vec::new()) };
+    let git = Repository::open(Path::new(place))?.git;
+    let nothing = git.line(["hash-object", "-t", "tree", "/dev/null"])?;
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let asked = ["diff-tree", "-r", "-z", "--name-only", &nothing, base, "--", &format!(":(glob){pattern}")];
+        // A base of ours is not in the repository, and a pattern that git refuses is refused with the work.
+        let ran = git.ran(asked, b"")?;
+        if ran.code == Some(0) && ran.stdout.is_empty() {
+            found.push(pattern.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn protected_paths(acceptance: &Acceptance) -> &[String] {
+    match acceptance {
+        Acceptance::Command(command) => &command.protected_paths,
+        _ => &[],
     }
 }
 

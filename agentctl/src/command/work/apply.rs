@@ -20,7 +20,8 @@ use crate::output::plain;
 ///
 /// The bundle must be the one that the ledger names, and its commit be signed by the agent. Where the branch has not moved
 /// since the submit it goes forward to that commit; else a commit with the same change is made on top. Where files that are
-/// not committed are in the way, or the change conflicts, nothing is touched. Twice does no more than once.
+/// not committed are in the way, or the change conflicts, nothing is touched. Twice does no more than once. Where the run
+/// changed protected paths, what was judged is not what its commit has: that is taken only with --include-protected.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl work apply @\n  agentctl work apply @ --no-commit\n  \
     agentctl work apply w-7kq --branch fixes")]
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     /// Of a work on a folder: apply the changes to this folder
     #[arg(long, value_name = "PATH")]
     folder: Option<PathBuf>,
+    /// With its changes to protected paths, that nothing judged
+    #[arg(long)]
+    include_protected: bool,
 }
 
 impl Args {
@@ -55,6 +59,7 @@ impl Args {
             return self.to_folder(context, &view).await;
         }
         let (run, bundle) = artefact::run(&view, self.attempt, BUNDLE)?;
+        self.is_judged(&view, run)?;
         let short = &view.row.short;
         let workspace = view.workspace.as_ref();
         let base = workspace.and_then(|workspace| workspace.base.base.as_deref());
@@ -91,12 +96,24 @@ impl Args {
             .hint(format!("agentctl work apply {short} --attempt N takes what an attempt made all the same")))
     }
 
+    /// What commands judged had protected paths put back, and the commit has not.
+    fn is_judged(&self, view: &WorkView, run: &RunView) -> Result<(), Failure> {
+        let Some(note) = artefact::protected_note(run).filter(|_| !self.include_protected) else { return Ok(()) };
+        let short = &view.row.short;
+        Err(Failure::local(note)
+            .hint(format!(
+                "read it: agentctl work diff {short}; agentctl work apply {short} --include-protected takes it all the same"
+            ))
+            .detail("protected_changed", artefact::protected(run)))
+    }
+
     async fn to_folder(&self, context: &Context, view: &WorkView) -> Result<(), Failure> {
         let short = &view.row.short;
         let folder = self.folder.as_ref().ok_or_else(|| {
             Failure::usage(format!("work {short} began from a folder and no repository")).hint(crate::wait::taken(view))
         })?;
         let (run, diff) = artefact::run(view, self.attempt, DIFF)?;
+        self.is_judged(view, run)?;
         let file = artefact::fetch(context, run, diff).await?;
         let applied = apply::to_folder(folder, file, &format!("{short}, attempt {}", run.id.attempt))?;
         let place = folder.display().to_string();

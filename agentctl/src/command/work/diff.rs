@@ -27,12 +27,15 @@ impl Args {
         let view = artefact::work(context, &self.work).await?;
         let (run, found) = artefact::run(&view, self.attempt, DIFF)?;
         let diff = artefact::diff(context, run, found).await?;
+        if let Some(note) = artefact::protected_note(run) {
+            out.note(note);
+        }
         if !self.stat && !out.is_json() {
             return diffstat::print(out, &diff);
         }
         let files = diffstat::files(&String::from_utf8_lossy(&diff));
         let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
-        let told = serde_json::json!({ "run": run.id, "files": files });
+        let told = serde_json::json!({ "run": run.id, "files": files, "protected_changed": artefact::protected(run) });
         out.show(&told, &paths, |out| diffstat::lines(Some(out), &files).iter().try_for_each(|line| out.line(line)))
     }
 }

@@ -8,6 +8,7 @@ use agentd_schemas::view::work::{Linked, WorkspaceView};
 use agentd_schemas::view::{RunView, WorkView};
 
 use crate::ambient;
+use crate::artefact;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::latest;
@@ -99,7 +100,8 @@ fn limits(out: &Output, view: &WorkView, details: &mut Details) {
     details.maybe("finish by", view.finish_by.map(|at| out.time(at)));
     details.maybe("deadline", view.deadline.map(|at| out.time(at)));
     details.list("judged by", view.acceptance.iter().map(criterion));
-    details.list("before any work", view.base_verdicts.iter().filter(|said| said.met.is_some()).map(story::verdict));
+    details
+        .list("before any work", view.base_verdicts.iter().filter(|said| said.met.is_some()).map(story::run::on_base));
 }
 
 /// What runs begin with.
@@ -152,6 +154,7 @@ fn attempt(out: &Output, run: &RunView) -> Result<(), Failure> {
         details.add("  wrote", format!("{} out, {} err", bytes(program.stdout_bytes), bytes(program.stderr_bytes)));
     }
     details.list("  verdicts", run.verdicts.iter().map(story::verdict));
+    details.list("  protected, changed", artefact::protected(run));
     details.maybe("  commit", run.commit.as_ref().map(story::run::committed));
     details.list("  made", run.artefacts.iter().map(|made| format!("{} ({})", made.name, bytes(made.bytes))));
     details.maybe("  result", run.result_sha256.as_ref().map(|sha256| format!("sha256 {sha256}")));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,11 +18,12 @@ use zbus::names::{BusName, OwnedUniqueName, UniqueName};
 
 use super::door::Door;
 use super::{agents, host, ledger, objectives, schedules, works};
-use crate::api::Callers;
 use crate::api::stop::stopped;
+use crate::api::{Callers, inside};
 use crate::engine::Engine;
 use crate::policy::Caller;
 use crate::sys::groups::groups_of_uid;
+use crate::sys::peer::Peer;
 
 /// Senders whose credentials are kept, at most. A unique name is never given out twice while the bus lives.
 const MAX_KNOWN: usize = 1024;
@@ -159,11 +161,14 @@ async fn holder(proxy: &DBusProxy<'_>) -> String {
     }
 }
 
+/// A sender, and why it is not heard where it is not.
+type Known = Result<Arc<Caller>, Problem>;
+
 /// The callers of a bus, as the bus knows them.
 pub(super) struct BusCallers {
     callers: Callers,
     proxy: DBusProxy<'static>,
-    known: Mutex<HashMap<OwnedUniqueName, Arc<Caller>>>,
+    known: Mutex<HashMap<OwnedUniqueName, Known>>,
     open: Arc<Semaphore>,
 }
 
@@ -179,19 +184,20 @@ impl BusCallers {
     }
 
     /// Who sent the message. The bus fills in the sender itself.
-    pub(super) async fn caller(&self, header: &Header<'_>) -> Result<Arc<Caller>, Problem> {
+    pub(super) async fn caller(&self, engine: &Engine, header: &Header<'_>) -> Result<Arc<Caller>, Problem> {
         let unknown = |why: &dyn std::fmt::Display| {
             Problem::new(Code::Unauthenticated, format!("the bus does not say who sent the message: {why}"))
         };
         let sender = header.sender().ok_or_else(|| unknown(&"it has no sender"))?;
-        if let Some(caller) = self.remembered(sender) {
-            return Ok(caller);
+        if let Some(known) = self.remembered(sender) {
+            return known;
         }
         let name = BusName::from(sender.to_owned());
         let found = self.proxy.get_connection_credentials(name).await.map_err(|error| unknown(&error))?;
         let caller = Arc::new(self.of_credentials(&found).await?);
-        self.remember(sender, &caller);
-        Ok(caller)
+        let known = inside::outside(engine, peer(caller.uid, found), "the bus").await.map(|()| caller);
+        self.remember(sender, &known);
+        known
     }
 
     async fn of_credentials(&self, found: &ConnectionCredentials) -> Result<Caller, Problem> {
@@ -206,16 +212,22 @@ impl BusCallers {
         Ok(self.callers.of_groups(uid, &groups.map_err(Problem::internal)?.unwrap_or_default()))
     }
 
-    fn remembered(&self, sender: &UniqueName<'_>) -> Option<Arc<Caller>> {
+    fn remembered(&self, sender: &UniqueName<'_>) -> Option<Known> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(sender.as_str()).cloned()
     }
 
-    fn remember(&self, sender: &UniqueName<'_>, caller: &Arc<Caller>) {
+    fn remember(&self, sender: &UniqueName<'_>, found: &Known) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        known.insert(sender.to_owned().into(), caller.clone());
+        known.insert(sender.to_owned().into(), found.clone());
     }
+}
+
+/// The process that connected to the bus, as far as the bus tells. Not each has a descriptor of it.
+fn peer(uid: u32, found: ConnectionCredentials) -> Peer {
+    let pid = found.process_id();
+    Peer { uid, gid: u32::MAX, pid, groups: Vec::new(), pidfd: found.into_process_fd().map(OwnedFd::from), gone: false }
 }

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use agentd_schemas::problem::Problem;
 use tokio::sync::OwnedSemaphorePermit;
 use zbus::message::Header;
 
@@ -25,6 +26,8 @@ pub(super) struct Door {
 enum Source {
     /// The kernel, when the connection was accepted: one caller for the whole connection.
     Peer(Arc<Caller>),
+    /// The same, of somebody who is not heard here: each call gets the reason.
+    TurnedAway(Problem),
     /// The bus, for each sender.
     Bus(BusCallers),
 }
@@ -33,6 +36,11 @@ impl Door {
     /// A connection from one process.
     pub(super) fn of_peer(engine: Engine, caller: Caller) -> Self {
         Self { engine, followers: Followers::default(), source: Source::Peer(Arc::new(caller)) }
+    }
+
+    /// A connection from a process that is not heard.
+    pub(super) fn of_nobody(engine: Engine, why: Problem) -> Self {
+        Self { engine, followers: Followers::default(), source: Source::TurnedAway(why) }
     }
 
     /// A connection to a bus.
@@ -44,9 +52,10 @@ impl Door {
     pub(super) async fn enter(&self, header: &Header<'_>) -> Result<Entered> {
         match &self.source {
             Source::Peer(caller) => Ok(Entered { caller: caller.clone(), _permit: None }),
+            Source::TurnedAway(why) => Err(why.clone().into()),
             Source::Bus(callers) => {
                 let permit = callers.permit()?;
-                let caller = callers.caller(header).await?;
+                let caller = callers.caller(&self.engine, header).await?;
                 Ok(Entered { caller, _permit: Some(permit) })
             }
         }

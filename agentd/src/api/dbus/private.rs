@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use zbus::connection::Builder;
 use zbus::{Connection, Guid};
@@ -13,9 +13,9 @@ use zbus::{Connection, Guid};
 use super::door::Door;
 use super::serve;
 use super::socket::Socket;
-use crate::api::Callers;
 use crate::api::places::Places;
 use crate::api::stop::stopped;
+use crate::api::{Callers, inside};
 use crate::engine::Engine;
 use crate::sys::peer::Peer;
 
@@ -46,6 +46,7 @@ pub async fn serve_private(
         Err(error) => return tracing::error!("the operators' socket cannot be served: {error}"),
     };
     let places = Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE);
+    let turned_away = Arc::new(Semaphore::new(inside::MAX_TURNED_AWAY));
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -62,23 +63,33 @@ pub async fn serve_private(
             }
         };
         // Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-        let caller = match Peer::of(&stream) {
-            Ok(peer) => callers.of_peer(&peer),
+        let peer = match Peer::of(&stream) {
+            Ok(peer) => peer,
             Err(error) => {
                 tracing::debug!("a connection to the operators' socket was closed: {error}");
                 continue;
             }
         };
+        let caller = callers.of_peer(&peer);
         let Some(place) = places.take(caller.uid, caller.operator) else {
             tracing::debug!("a connection of uid {} was closed: too many are open", caller.uid);
             continue;
         };
-        let (door, stop) = (Arc::new(Door::of_peer(engine.clone(), caller)), stop.clone());
+        let (engine, turned_away, stop) = (engine.clone(), turned_away.clone(), stop.clone());
         open.spawn(async move {
-            if let Err(error) = connection(stream, door, stop).await {
+            let ended = match inside::outside(&engine, peer, "the operators' door").await {
+                Ok(()) => connection(stream, Arc::new(Door::of_peer(engine, caller)), stop).await,
+                Err(why) => {
+                    // Those who are heard keep their places.
+                    drop(place);
+                    let Ok(_few) = turned_away.try_acquire() else { return };
+                    let said = connection(stream, Arc::new(Door::of_nobody(engine, why)), stop);
+                    tokio::time::timeout(inside::TURNED_AWAY_TIME, said).await.unwrap_or(Ok(()))
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!("a connection to the operators' socket ended: {error}");
             }
-            drop(place);
         });
     }
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;

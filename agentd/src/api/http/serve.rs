@@ -1,6 +1,7 @@
 //! The socket of the agents' door, and the connections on it.
 
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,13 +12,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower_service::Service as _;
 
 use super::request::PeerUid;
 use super::rest::Shared;
 use super::{Door, router};
+use crate::api::inside;
 use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::engine::Engine;
@@ -49,7 +51,8 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut 
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the agents' socket cannot be served: {error}"),
     };
-    let router = router(Door { engine, stop: stop.clone() });
+    let router = router(Door { engine: engine.clone(), stop: stop.clone() });
+    let turned_away = Arc::new(Semaphore::new(inside::MAX_TURNED_AWAY));
     let places = Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE);
     let mut open = JoinSet::new();
     loop {
@@ -67,21 +70,33 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut 
             }
         };
         // Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-        let uid = match Peer::of(&stream) {
-            Ok(peer) => peer.uid,
+        let peer = match Peer::of(&stream) {
+            Ok(peer) => peer,
             Err(error) => {
                 tracing::debug!("a connection to the agents' socket was closed: {error}");
                 continue;
             }
         };
+        let uid = peer.uid;
         let Some(place) = places.take(uid, uid == 0 || uid == own_uid) else {
             tracing::debug!("a connection of uid {uid} to the agents' socket was closed: too many are open");
             continue;
         };
-        let (router, stop) = (router.clone(), stop.clone());
+        let (engine, router, turned_away, stop) = (engine.clone(), router.clone(), turned_away.clone(), stop.clone());
         open.spawn(async move {
-            connection(stream, PeerUid(uid), router, stop).await;
-            drop(place);
+            match inside::outside(&engine, peer, "the agents' door").await {
+                Ok(()) => {
+                    connection(stream, PeerUid(uid), router, stop).await;
+                    drop(place);
+                }
+                Err(why) => {
+                    // Those who are heard keep their places.
+                    drop(place);
+                    if let Ok(_few) = turned_away.try_acquire() {
+                        inside::turn_away(&why, stream).await;
+                    }
+                }
+            }
         });
     }
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::router;
 use super::speaker::{Speaker, refuse};
 use crate::api::http::serve::{LAST_ANSWERS, REFUSED_PAUSE, connection};
-use crate::api::places::Places;
+use crate::api::places::{Place, Places};
 use crate::api::stop::stopped;
 use crate::engine::Engine;
 use crate::engine::doors::{Open, RunDoor};
@@ -22,6 +22,11 @@ use crate::sys::peer::Peer;
 const MAX_CONNECTIONS: usize = 2048;
 /// Connections of one run, at most.
 const MAX_OF_ONE_RUN: usize = 32;
+
+/// Connections at all doors that are told no, because their uid is not the run's, at a time.
+const MAX_STRANGERS: usize = 32;
+/// The same of one uid.
+const MAX_OF_ONE_STRANGER: usize = 4;
 
 /// A door that is served; it stops when this is told, or dropped.
 struct Served {
@@ -35,6 +40,8 @@ struct House {
     engine: Engine,
     router: Router,
     places: Places<RunId>,
+    /// Places of those who have not the run's uid, by theirs: they are told no, and take none of a run's.
+    strangers: Places<u32>,
 }
 
 /// Serves the doors of runs as they open and close, until `stop` turns true or its sender is gone.
@@ -44,7 +51,8 @@ pub async fn serve(engine: Engine, mut stop: watch::Receiver<bool>) {
     }
     let mut doors = engine.doors();
     let places = Places::new(MAX_CONNECTIONS, MAX_OF_ONE_RUN, 0);
-    let house = House { router: router(engine.clone()), engine, places };
+    let strangers = Places::new(MAX_STRANGERS, MAX_OF_ONE_STRANGER, 0);
+    let house = House { router: router(engine.clone()), engine, places, strangers };
     let mut served: HashMap<RunId, Served> = HashMap::new();
     let mut open = JoinSet::new();
     loop {
@@ -102,24 +110,48 @@ async fn listen(house: House, door: Arc<RunDoor>, listener: UnixListener, mut st
                 continue;
             }
         };
+        let visited = house.clone();
+        if peer.uid != door.what.uid {
+            let door = door.clone();
+            open.spawn(async move { visited.stranger(&door, peer.uid, stream).await });
+            continue;
+        }
         let Some(place) = house.places.take(run, false) else {
             tracing::debug!("a connection to the socket of run {run} was closed: too many are open");
             continue;
         };
-        let (house, door, stop) = (house.clone(), door.clone(), stop.clone());
-        open.spawn(async move {
-            visit(house, &door, &peer, stream, stop).await;
-            drop(place);
-        });
+        let (door, stop) = (door.clone(), stop.clone());
+        open.spawn(async move { visit(visited, &door, &peer, stream, stop, place).await });
     }
     drop(listener);
     let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
 }
 
 /// One connection: who it is first, before a byte is read.
-async fn visit(house: House, door: &Arc<RunDoor>, peer: &Peer, stream: UnixStream, stop: watch::Receiver<bool>) {
+async fn visit(
+    house: House,
+    door: &Arc<RunDoor>,
+    peer: &Peer,
+    stream: UnixStream,
+    stop: watch::Receiver<bool>,
+    place: Place<RunId>,
+) {
     match Speaker::of(door, peer).await {
         Some(speaker) => connection(stream, speaker, house.router, stop).await,
-        None => refuse(&house.engine, door, peer.uid, stream).await,
+        None => {
+            // The run keeps its places.
+            drop(place);
+            house.stranger(door, peer.uid, stream).await;
+        }
+    }
+}
+
+impl House {
+    /// Tells a stranger no, where few others are told. All are on record.
+    async fn stranger(&self, door: &RunDoor, uid: u32, stream: UnixStream) {
+        match self.strangers.take(uid, false) {
+            Some(_place) => refuse(&self.engine, door, uid, stream).await,
+            None => self.engine.not_of_this_run(uid, door.run()),
+        }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use agentd_schemas::problem::{Code, Problem};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use super::Door;
 use crate::api::http::answer::Refusal;
+use crate::api::inside::turn_away;
 use crate::engine::Engine;
 use crate::engine::doors::RunDoor;
 use crate::policy::Caller;
@@ -20,8 +20,6 @@ use crate::sys::peer::Peer;
 
 /// How long a connection waits until who supervises the run says which process the shim is. The program may be quicker.
 const SHIM_TIME: Duration = Duration::from_secs(5);
-/// How long a stranger gets to read why it was refused.
-const STRANGER_TIME: Duration = Duration::from_secs(1);
 
 /// A connection of a run, as it was found when it was made.
 #[derive(Clone)]
@@ -74,23 +72,9 @@ fn stranger(door: &RunDoor) -> Problem {
 }
 
 /// Puts a stranger on record, and tells it, without looking at what it says.
-pub(super) async fn refuse(engine: &Engine, door: &RunDoor, uid: u32, mut stream: UnixStream) {
+pub(super) async fn refuse(engine: &Engine, door: &RunDoor, uid: u32, stream: UnixStream) {
     engine.not_of_this_run(uid, door.run());
-    let text = serde_json::to_string(&stranger(door)).unwrap_or_default();
-    let answer = format!(
-        "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}",
-        text.len()
-    );
-    let told = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Who still writes would get a broken pipe instead of the reason.
-        let mut dropped = [0; 4096];
-        while stream.read(&mut dropped).await? > 0 {}
-        Ok::<(), std::io::Error>(())
-    };
-    // Whoever does not listen is not waited for.
-    let _ = tokio::time::timeout(STRANGER_TIME, told).await;
+    turn_away(&stranger(door), stream).await;
 }
 
 /// Does what waits for the disk beside the threads that serve.

@@ -187,6 +187,39 @@ async fn another_uid_is_refused() {
 }
 
 #[tokio::test]
+async fn another_uid_does_not_shut_the_run_out_of_its_own_door() {
+    if effective_uid() != 0 {
+        return;
+    }
+    let scene = scene().await;
+    for folder in [scene.state.join(""), scene.state.join("r")] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // It holds more connections than a run has places, and reads nothing of what it is told.
+    let holds = "import socket, sys\nheld = []\n\
+        for _ in range(200):\n    s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); held.append(s)\n\
+        print('held', flush=True); sys.stdin.read()";
+    let mut child = Command::new("setpriv")
+        .args(["--reuid", "4242", "--regid", "4242", "--clear-groups", "/usr/bin/python3", "-c", holds])
+        .arg(scene.state.join("r/door/run.sock"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = child.stdout.take().unwrap();
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut line).map(|_| line)
+    });
+    assert_eq!(line.await.unwrap().unwrap(), "held\n");
+    for _ in 0..40 {
+        assert_eq!(scene.ask("GET", "/v1/run", "").await.0, 200);
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_outlives_neither_its_shim_nor_its_door() {
     let scene = scene().await;
     let (mut client, driver) = handshake(TokioIo::new(scene.connect().await)).await.unwrap();

@@ -252,6 +252,13 @@ impl Engine {
         self.record_failure(uid, &format!("run {run}"), "not_of_this_run");
     }
 
+    /// Puts on record that somebody of a run was at a door that is not for runs.
+    pub fn is_of_a_run(&self, uid: u32, door: &str) {
+        if self.0.denials.denied(&Caller::person(uid, false, false), "connect", door, "run.speaks_for_itself") {
+            self.0.timer.notify_one();
+        }
+    }
+
     /// Puts on record that a request came without a usable token: `no_token` or `malformed_token`.
     pub fn no_bearer(&self, uid: u32, word: &str) {
         self.record_failure(uid, "bearer", word);
