@@ -12,6 +12,7 @@
 
 mod content;
 mod crashes;
+mod host;
 mod keeping;
 mod orders;
 mod programs;

@@ -165,7 +165,7 @@ impl Course {
     }
 
     /// Says what the run used and what its program wrote. It is said of runs too that are over already.
-    async fn end_program(&self, folder: &Folder, tally: Tally) {
+    pub(super) async fn end_program(&self, folder: &Folder, tally: Tally) {
         let Some((step, outcome)) = tally.program else { return };
         let read = |stream| runner::output(folder, step, stream, 0, MAX_LEDGER_OUTPUT).unwrap_or_default().0;
         let ended = RunEnded {
