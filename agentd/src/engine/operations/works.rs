@@ -258,7 +258,10 @@ impl Engine {
     /// Gives a work one more attempt.
     pub async fn retry(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
         let reason = reason.to_owned();
-        self.manage(caller, text, |work| Command::RetryWork { work, reason }).await
+        let work = self.resolve(caller, Action::WorkManage, text)?;
+        self.check_retry(work)?;
+        self.execute(caller, Command::RetryWork { work, reason }, None).await?;
+        Ok(work)
     }
 
     /// Takes a result that waits for a person.

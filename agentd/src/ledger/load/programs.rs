@@ -4,6 +4,7 @@ use agentd_schemas::document::Runtime;
 use agentd_schemas::event::{Event, EventData, FailureReason, WorkSubmitted};
 use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{LoadError, Loaded};
@@ -113,12 +114,13 @@ pub fn output(tx: &Connection, run: RunId, slot: u8) -> Loaded<Option<Vec<u8>>> 
     })
 }
 
-/// Works that are not over and that only agents can do that agentd starts.
-pub fn open_with_workspace(tx: &Connection) -> Loaded<Vec<WorkSubmitted>> {
+/// Works that only agents can do that agentd starts, and that are not over, or ended without success since this time:
+/// these can be retried.
+pub fn open_with_workspace(tx: &Connection, since: WallMs) -> Loaded<Vec<WorkSubmitted>> {
     let sql = "SELECT w.key, e.body FROM queues q JOIN works w ON w.queue = q.id JOIN events e ON e.idx = w.key
-               WHERE q.started = 1 AND q.open > 0 AND w.state < 7";
+               WHERE q.started = 1 AND (q.open > 0 AND w.state < 7 OR w.state > 7 AND w.changed >= ?1)";
     let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([since.as_ms()])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(super::works::spec(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);
