@@ -93,13 +93,17 @@ async fn clear_up(engine: Engine) {
 fn check_disk(engine: &Engine) {
     let Some(supervisor) = &engine.0.supervisor else { return };
     let least = supervisor.runs.min_free_percent;
-    let full = match runner::free_share(&supervisor.runs.state) {
-        Ok((free, total)) => free.saturating_mul(100) < total.saturating_mul(u64::from(least)),
-        Err(error) => {
-            tracing::warn!("whether the disk has room is not known: {error}");
-            true
-        }
-    };
+    let (runs, host) = (&supervisor.runs, &supervisor.runs.host);
+    // Each may be on a disk of its own. One that is not there yet is made on the disk of the state.
+    let places = [&runs.state, &host.runs, &host.content, &host.artefacts].into_iter();
+    let full =
+        places.filter(|place| place.exists() || **place == runs.state).any(|place| match runner::free_share(place) {
+            Ok((free, total)) => free.saturating_mul(100) < total.saturating_mul(u64::from(least)),
+            Err(error) => {
+                tracing::warn!("whether the disk of {} has room is not known: {error}", place.display());
+                true
+            }
+        });
     if supervisor.full.swap(full, Ordering::Relaxed) != full && full {
         tracing::warn!("less than {least} % of the disk is free: no run begins until there is more");
     }
