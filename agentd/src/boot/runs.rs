@@ -82,6 +82,8 @@ pub struct RunsConfig {
     pub least_level: Level,
     /// Bytes of one upload.
     pub max_upload: Size,
+    /// Bytes of all uploads of one user that are kept.
+    pub max_uploads: Size,
     /// Memory of a run that does not say so.
     pub memory_max: Size,
     /// Processes and threads of a run that does not say so.
@@ -138,6 +140,7 @@ impl Default for RunsConfig {
             timeout: span(24 * 3_600_000),
             least_level: Level::Strict,
             max_upload: size(2 << 30),
+            max_uploads: size(defaults.uploads_bytes),
             memory_max: size(defaults.memory_bytes),
             tasks_max: u32::try_from(defaults.tasks).unwrap_or(u32::MAX),
             output_max: size(defaults.output_bytes),
@@ -233,6 +236,7 @@ impl RunsConfig {
             workspace_bytes: self.workspace_max.as_bytes(),
             workspace_files: self.workspace_files_max,
             setup_egress: self.setup_egress == Egress::Host,
+            uploads_bytes: self.max_uploads.as_bytes(),
             min_free_percent: u64::from(self.min_free_percent),
             ..runner::RunDefaults::default()
         }

@@ -191,10 +191,11 @@ fn has_share(tx: &Connection, work: &WorkFacts, run: &RunRef, text: Option<&str>
         return Ok(());
     }
     let said = load::works::said(tx, work, run)?;
-    Ok(match text {
+    match text {
         Some(text) => work::share::check_note(work, said, text)?,
         None => work::share::check_event(work, said)?,
-    })
+    }
+    Ok(())
 }
 
 /// The work of a run that its caller names, and the agent that holds it.

@@ -75,6 +75,8 @@ pub struct RunDefaults {
     pub judge_ms: u64,
     /// Whether setups may have the host's network.
     pub setup_egress: bool,
+    /// Bytes of all that one user handed in and that is kept.
+    pub uploads_bytes: u64,
     /// Below this share of free disk, in percent, nothing is taken in and nothing is started.
     pub min_free_percent: u64,
 }
@@ -94,6 +96,7 @@ impl Default for RunDefaults {
             setup_ms: 600_000,
             judge_ms: 600_000,
             setup_egress: false,
+            uploads_bytes: 20 << 30,
             min_free_percent: MIN_FREE_PERCENT,
         }
     }

@@ -32,7 +32,7 @@ impl Engine {
         })?;
         let supervisor = self.starts_agents()?;
         let (host, most, uid) = (supervisor.runs.host.clone(), supervisor.runs.max_upload_bytes, caller.uid);
-        let place = self.0.readers.long(uid)?;
+        let place = self.0.readers.upload(uid)?;
         let stored = tokio::task::spawn_blocking(move || {
             let stored = runner::content::store(&host, uid, File::from(from), most);
             drop(place);
@@ -40,7 +40,7 @@ impl Engine {
         });
         let stored = stored.await.map_err(Problem::internal)?.map_err(|refused| {
             Problem::new(Code::TooLarge, format!("the {} content was not taken: {refused}", kind.as_str()))
-                .hint("hand in less, or ask an operator for runs.max_upload and room on the disk")
+                .hint("hand in less, or ask an operator for runs.max_upload, runs.max_uploads and room on the disk")
         })?;
         Ok(UploadedView { sha256: stored.sha256, bytes: stored.bytes })
     }

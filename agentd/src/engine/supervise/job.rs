@@ -48,7 +48,7 @@ impl Supervisor {
             Problem::new(Code::Redacted, "the content of the agent's files was erased").hint(hint)
         };
         let stands = match self.runs.host.check(&runtime) {
-            Err(unfit) => Some(refused(unfit)),
+            Err(unfit) => Some(refused(&unfit)),
             Ok(()) => (!whole).then(erased),
         };
         Ok(stands.map(|problem| Obstacle { problem, is_level: false }))
@@ -89,7 +89,7 @@ impl Engine {
             checks: content.checks,
             claim,
         };
-        job.check(&supervisor.runs.host).map_err(refused)?;
+        job.check(&supervisor.runs.host).map_err(|unfit| refused(&unfit))?;
         Ok(Told { job, work })
     }
 }
@@ -102,6 +102,6 @@ pub(in crate::engine) struct Obstacle {
     pub(super) is_level: bool,
 }
 
-fn refused(unfit: runner::Refused) -> Problem {
+fn refused(unfit: &runner::Refused) -> Problem {
     Problem::new(Code::WrongState, unfit.to_string()).hint("see: agentctl agent show, agentctl doctor")
 }

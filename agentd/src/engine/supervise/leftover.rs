@@ -82,7 +82,6 @@ impl Course {
                     Ok(false) => {}
                     Err(error) => tracing::warn!(%run, "whether step {step} begins is not known: {error}"),
                 },
-                Ok(Look::Starting) => {}
                 Ok(Look::Running(_)) if !told => {
                     match runner::control(folder, step, &format!("stop {}", cause.as_str())) {
                         Ok(answer) if answer.starts_with("ok") => told = true,
@@ -90,7 +89,7 @@ impl Course {
                         Err(error) => tracing::debug!(%run, "step {step} was not reached: {error}"),
                     }
                 }
-                Ok(Look::Running(_)) => {}
+                Ok(Look::Starting | Look::Running(_)) => {}
                 Err(error) => {
                     tracing::error!(%run, "the record of step {step} cannot be read: {error}");
                     return None;
