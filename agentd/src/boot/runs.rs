@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use agentd_schemas::document::work::MAX_ATTEMPTS;
 use agentd_schemas::document::workspace::Egress;
-use agentd_schemas::launch::Level;
+use agentd_schemas::id::{ID_BYTES, RunId, WorkId};
+use agentd_schemas::launch::{CONTROL_SOCKET, Level};
 use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::size::Size;
@@ -13,13 +15,17 @@ use serde::{Deserialize, Serialize};
 
 use super::paths::Paths;
 use crate::engine::supervise::Runs;
-use crate::runner;
+use crate::runner::{self, Step};
 use crate::sys::{env, process};
 
 /// Runs at a time on one host, at most.
 const MAX_RUNS: u32 = 4096;
 /// Longest running time that may be configured: what a launch spec takes.
 const MAX_TIMEOUT_MS: u64 = 29 * 86_400_000;
+/// Bytes of the address of a socket, without the NUL at its end (unix(7)).
+const SOCKET_ADDRESS: usize = 107;
+/// The highest start of a program in one run: its folder has the longest name.
+const LAST_START: u32 = 64;
 /// Places in a home that hold secrets: no run sees them, whatever an agent asks for.
 const SECRET_PLACES: &[&str] = &[
     ".ssh",
@@ -76,6 +82,8 @@ pub struct RunsConfig {
     pub least_level: Level,
     /// Bytes of one upload.
     pub max_upload: Size,
+    /// Bytes of all uploads of one user that are kept.
+    pub max_uploads: Size,
     /// Memory of a run that does not say so.
     pub memory_max: Size,
     /// Processes and threads of a run that does not say so.
@@ -132,6 +140,7 @@ impl Default for RunsConfig {
             timeout: span(24 * 3_600_000),
             least_level: Level::Strict,
             max_upload: size(2 << 30),
+            max_uploads: size(defaults.uploads_bytes),
             memory_max: size(defaults.memory_bytes),
             tasks_max: u32::try_from(defaults.tasks).unwrap_or(u32::MAX),
             output_max: size(defaults.output_bytes),
@@ -203,6 +212,7 @@ impl RunsConfig {
             defaults: self.defaults(),
             uids: (process::effective_uid() == 0).then(runner::UidRange::of_runs),
         };
+        check_sockets(&host.runs)?;
         Ok(Runs {
             host,
             state: paths.state.clone(),
@@ -226,6 +236,7 @@ impl RunsConfig {
             workspace_bytes: self.workspace_max.as_bytes(),
             workspace_files: self.workspace_files_max,
             setup_egress: self.setup_egress == Egress::Host,
+            uploads_bytes: self.max_uploads.as_bytes(),
             min_free_percent: u64::from(self.min_free_percent),
             ..runner::RunDefaults::default()
         }
@@ -238,6 +249,21 @@ impl ProfileConfig {
     }
 }
 
+/// Holds that the sockets of a run have addresses that the kernel takes: else every run would fail, each for itself.
+fn check_sockets(runs: &Path) -> anyhow::Result<()> {
+    let run = RunId { work: WorkId::from_bytes([u8::MAX; ID_BYTES]), attempt: MAX_ATTEMPTS };
+    let longest = runs.join(run.to_string()).join(Step::Program(LAST_START).name()).join(CONTROL_SOCKET);
+    let over = longest.as_os_str().len().saturating_sub(SOCKET_ADDRESS);
+    if over == 0 {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "the folder of runs {} is {over} bytes too long: the sockets of its runs could have no address; name a shorter one \
+         with runs.directory in agentd.toml, or a shorter state directory",
+        runs.display()
+    ))
+}
+
 /// Places that no run sees: the daemon's own, and those that have secrets.
 fn keep_out(paths: &Paths) -> anyhow::Result<Vec<PathBuf>> {
     let own = ["ledger.db", "ledger.db-wal", "ledger.db-shm", "keys", "lock", "content", "artefacts"];
@@ -248,4 +274,22 @@ fn keep_out(paths: &Paths) -> anyhow::Result<Vec<PathBuf>> {
         places.extend(SECRET_PLACES.iter().map(|name| Path::new(&home).join(name)));
     }
     Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_runs_is_short_enough_for_the_sockets_below_it_or_refused_with_the_way_out() {
+        let mut longest = 0;
+        for bytes in 1..120 {
+            let path = PathBuf::from(format!("/{}", "x".repeat(bytes)));
+            match check_sockets(&path) {
+                Ok(()) => longest = bytes,
+                Err(error) => assert!(error.to_string().contains("runs.directory"), "{error}"),
+            }
+        }
+        assert!((50..70).contains(&longest), "{longest}");
+    }
 }

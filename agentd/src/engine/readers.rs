@@ -47,6 +47,8 @@ impl Drop for LongRead {
 /// A small pool.
 pub(crate) struct Readers {
     under_way: Arc<UnderWay>,
+    /// Uploads have places of their own: who waits for a client keeps no backup waiting.
+    uploads: Arc<UnderWay>,
     connections: Vec<Mutex<Connection>>,
     next: AtomicUsize,
 }
@@ -55,20 +57,29 @@ impl Readers {
     /// Opens the pool.
     pub(crate) fn open(database: &Path) -> Result<Self, OpenError> {
         let connections = (0..READERS).map(|_| open_reader(database).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { under_way: Arc::default(), connections, next: AtomicUsize::new(0) })
+        Ok(Self { under_way: Arc::default(), uploads: Arc::default(), connections, next: AtomicUsize::new(0) })
     }
 
     /// A place for an export or a backup of a uid.
     pub(crate) fn long(&self, uid: u32) -> Result<LongRead, Problem> {
-        self.under_way.with(|under_way| {
+        Self::place(&self.under_way, uid, "exports and backups")
+    }
+
+    /// A place for an upload of a uid.
+    pub(crate) fn upload(&self, uid: u32) -> Result<LongRead, Problem> {
+        Self::place(&self.uploads, uid, "uploads")
+    }
+
+    fn place(places: &Arc<UnderWay>, uid: u32, what: &str) -> Result<LongRead, Problem> {
+        places.with(|under_way| {
             let own = under_way.get(&uid).copied().unwrap_or(0);
             let message = if own >= LONG_OF_ONE {
-                format!("{own} exports or backups of uid {uid} are under way, at most {LONG_OF_ONE} may be")
+                format!("{own} {what} of uid {uid} are under way, at most {LONG_OF_ONE} may be")
             } else if under_way.values().sum::<usize>() >= LONG {
-                format!("{LONG} exports and backups are under way, more may not be")
+                format!("{LONG} {what} are under way, more may not be")
             } else {
                 under_way.insert(uid, own + 1);
-                return Ok(LongRead { uid, under_way: self.under_way.clone() });
+                return Ok(LongRead { uid, under_way: places.clone() });
             };
             Err(Problem::new(Code::Busy, message).hint("wait until one has ended, or end the program that reads it"))
         })
@@ -96,10 +107,16 @@ mod tests {
 
     #[test]
     fn long_reads_are_few_for_one_and_few_for_all() {
-        let readers = Readers { under_way: Arc::default(), connections: Vec::new(), next: AtomicUsize::new(0) };
+        let readers = Readers {
+            under_way: Arc::default(),
+            uploads: Arc::default(),
+            connections: Vec::new(),
+            next: AtomicUsize::new(0),
+        };
         let refused = |uid| readers.long(uid).map(drop).unwrap_err().code;
         let own: Vec<LongRead> = (0..LONG_OF_ONE).map(|_| readers.long(1000).unwrap()).collect();
         assert_eq!(refused(1000), Code::Busy);
+        readers.upload(1000).unwrap();
         let others: Vec<LongRead> = (1..).take(LONG - LONG_OF_ONE).map(|uid| readers.long(uid).unwrap()).collect();
         assert_eq!(refused(70), Code::Busy);
         drop(own);

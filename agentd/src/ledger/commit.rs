@@ -133,10 +133,12 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
         Command::ReserveCost { run, micro_usd, tokens } => {
             let facts = load::works::spend_facts(tx, run, None, env)?.ok_or_else(|| no_work(run.work))?;
             work::frozen::refuse(&facts.work, run, &load::host::frozen(tx)?)?;
+            has_share(tx, &facts.work, run, None)?;
             Ok(work::spend::reserve(&facts, run, *micro_usd, *tokens)?)
         }
         Command::SettleCost { run, cost } => {
             let facts = load::works::spend_facts(tx, run, cost.reservation, env)?.ok_or_else(|| no_work(run.work))?;
+            has_share(tx, &facts.work, run, None)?;
             Ok(work::spend::settle(&facts, run, cost, env)?)
         }
         Command::StartRun { run, confinement } => {
@@ -150,8 +152,16 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
             let (facts, agent) = held(tx, run)?;
             Ok(work::program::give_up(&facts, &agent, run, *reason, message, env)?)
         }
-        Command::AddRunNote { run, text } => Ok(work::person::run_note(&load_work(tx, run.work, false)?, run, text)?),
-        Command::AskPerson { run, text } => Ok(work::person::ask(&load_work(tx, run.work, false)?, run, text)?),
+        Command::AddRunNote { run, text } => {
+            let facts = load_work(tx, run.work, false)?;
+            has_share(tx, &facts, run, Some(text))?;
+            Ok(work::person::run_note(&facts, run, text)?)
+        }
+        Command::AskPerson { run, text } => {
+            let facts = load_work(tx, run.work, false)?;
+            has_share(tx, &facts, run, Some(text))?;
+            Ok(work::person::ask(&facts, run, text)?)
+        }
         Command::VoidLease { run, because } => {
             Ok(work::recover::void_lease(&load_work(tx, run.work, false)?, run, because)?)
         }
@@ -173,6 +183,19 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
         }
         _ => Err(Problem::internal("not a command about a run").into()),
     }
+}
+
+/// Refuses what would go beyond a living run's share of the ledger. Of one that is over the rule that follows speaks.
+fn has_share(tx: &Connection, work: &WorkFacts, run: &RunRef, text: Option<&str>) -> Result<(), Refusal> {
+    if work.live(run).is_err() {
+        return Ok(());
+    }
+    let said = load::works::said(tx, work, run)?;
+    match text {
+        Some(text) => work::share::check_note(work, said, text)?,
+        None => work::share::check_event(work, said)?,
+    }
+    Ok(())
 }
 
 /// The work of a run that its caller names, and the agent that holds it.

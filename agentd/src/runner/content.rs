@@ -4,19 +4,29 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agentd_schemas::event::ArtefactRef;
 use data_encoding::HEXLOWER;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
 
 use super::files;
 use super::host::Host;
+use crate::sys::clock::Clock;
 
 /// Bytes copied at once.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Below this share of free disk, in percent, nothing is taken, where the host does not say otherwise.
 pub const MIN_FREE_PERCENT: u64 = 10;
+
+/// Bytes between two looks at the disk while something is taken.
+const LOOK_BYTES: u64 = 64 << 20;
+/// How long a client may hand nothing in before it is given up.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long it may take in all.
+const WHOLE_MS: u64 = 3_600_000;
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +72,40 @@ pub fn store(host: &Host, uid: u32, from: File, most: u64) -> io::Result<Stored>
     files::folder(&host.content, 0o700)?;
     let folder = host.content.join(uid.to_string());
     files::folder(&folder, 0o700)?;
-    check_room(host, &folder)?;
-    keep(&folder, from, most)
+    let room = || check_room(host, &folder);
+    room()?;
+    let mut kept = Vec::new();
+    list_folder(&folder, uid, &mut kept)?;
+    let own: u64 = kept.iter().map(|kept| kept.bytes).sum();
+    let left = host.defaults.uploads_bytes.saturating_sub(own);
+    let from = Patient { from, silence: SILENCE, until_ms: Clock::system().boot_ms() + WHOLE_MS };
+    keep(&folder, from, most.min(left), room).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge if left < most => {
+            let text = format!("uid {uid} has {own} bytes here that works may begin with, and {left} more are taken");
+            io::Error::new(io::ErrorKind::QuotaExceeded, text)
+        }
+        _ => error,
+    })
+}
+
+/// What a client hands in, who may stop in the middle and hold the other end open.
+struct Patient {
+    from: File,
+    silence: Duration,
+    until_ms: u64,
+}
+
+impl Read for Patient {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let silence = self.silence.min(Duration::from_millis(self.until_ms.saturating_sub(Clock::system().boot_ms())));
+        let timeout = Timespec::try_from(silence).map_err(io::Error::other)?;
+        // A file is always ready.
+        match poll(&mut [PollFd::new(&self.from, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::TimedOut, "whoever hands it in is silent, or takes too long")),
+            Ok(_) => self.from.read(into),
+            Err(errno) => Err(errno.into()),
+        }
+    }
 }
 
 /// Opens what a user handed in; what is not there is `None`.
@@ -101,7 +143,7 @@ pub fn artefact(host: &Host, name: &str, folder: &Path, file: &Path, most: u64) 
 /// Keeps an artefact from wherever it is read.
 pub fn artefact_from(host: &Host, name: &str, from: impl Read, most: u64) -> io::Result<ArtefactRef> {
     files::folder(&host.artefacts, 0o700)?;
-    let Stored { sha256, bytes } = keep(&host.artefacts, from, most)?;
+    let Stored { sha256, bytes } = keep(&host.artefacts, from, most, || check_room(host, &host.artefacts))?;
     Ok(ArtefactRef { name: name.to_owned(), sha256, bytes })
 }
 
@@ -155,9 +197,9 @@ pub(super) fn is_digest(name: &str) -> bool {
 }
 
 /// Copies into a folder under the digest, durably.
-fn keep(folder: &Path, from: impl Read, most: u64) -> io::Result<Stored> {
+fn keep(folder: &Path, from: impl Read, most: u64, room: impl Fn() -> io::Result<()>) -> io::Result<Stored> {
     let new = files::unfinished(&folder.join("content"))?;
-    let kept = copy(&new, from, most).and_then(|stored| {
+    let kept = copy(&new, from, most, room).and_then(|stored| {
         let path = folder.join(&stored.sha256);
         std::fs::rename(&new, &path)?;
         files::sync_folder_of(&path)?;
@@ -169,7 +211,7 @@ fn keep(folder: &Path, from: impl Read, most: u64) -> io::Result<Stored> {
     kept
 }
 
-fn copy(to: &Path, mut from: impl Read, most: u64) -> io::Result<Stored> {
+fn copy(to: &Path, mut from: impl Read, most: u64, room: impl Fn() -> io::Result<()>) -> io::Result<Stored> {
     let mut file = files::create(to, 0o600)?;
     let (mut digest, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
@@ -181,7 +223,11 @@ fn copy(to: &Path, mut from: impl Read, most: u64) -> io::Result<Stored> {
         if length == 0 {
             break;
         }
+        let before = bytes / LOOK_BYTES;
         bytes += length as u64;
+        if bytes / LOOK_BYTES > before {
+            room()?;
+        }
         if bytes > most {
             let text = format!("more than {most} bytes, which is what is taken at most");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
@@ -191,4 +237,34 @@ fn copy(to: &Path, mut from: impl Read, most: u64) -> io::Result<Stored> {
     }
     file.sync_all()?;
     Ok(Stored { sha256: HEXLOWER.encode(&digest.finalize()), bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn who_hands_nothing_in_is_given_up_and_what_was_handed_in_is_read() {
+        let (end, mut other) = std::io::pipe().unwrap();
+        let from = File::from(OwnedFd::from(end));
+        let mut patient = Patient { from, silence: Duration::ZERO, until_ms: Clock::system().boot_ms() + WHOLE_MS };
+        let mut into = [0; 8];
+        assert_eq!(patient.read(&mut into).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        other.write_all(b"some").unwrap();
+        assert_eq!(patient.read(&mut into).unwrap(), 4);
+        drop(other);
+        assert_eq!(patient.read(&mut into).unwrap(), 0, "the end is no silence");
+    }
+
+    #[test]
+    fn the_disk_is_looked_at_while_something_is_taken() {
+        let folder = crate::sys::scratch::Scratch::new();
+        let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
+        let refused = keep(folder.path(), io::repeat(0).take(LOOK_BYTES + 1), u64::MAX, full).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of it");
+        keep(folder.path(), &b"small"[..], u64::MAX, full).unwrap();
+    }
 }

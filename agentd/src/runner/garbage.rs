@@ -116,10 +116,14 @@ pub fn runs(host: &Host) -> io::Result<Vec<RunId>> {
     Ok(entries(&host.runs)?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
 }
 
-/// Steps of a run that have a record.
+/// Steps of a run that have a record, or that somebody is about to start: their spec is written.
 pub fn steps(folder: &Folder) -> Vec<Step> {
     let there = entries(folder.folder()).unwrap_or_default();
-    there.into_iter().filter(|(_, path)| path.is_dir()).filter_map(|(name, _)| Step::parse(&name)).collect()
+    let step = |(name, path): &(String, PathBuf)| match name.strip_suffix(".json") {
+        Some(name) => Step::parse(name),
+        None => Step::parse(name).filter(|_| path.is_dir()),
+    };
+    there.iter().filter_map(step).collect::<BTreeSet<Step>>().into_iter().collect()
 }
 
 /// Removes a file that was found; one that is gone already is no error.

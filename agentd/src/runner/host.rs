@@ -77,6 +77,8 @@ pub struct RunDefaults {
     pub judge_ms: u64,
     /// Whether setups may have the host's network.
     pub setup_egress: bool,
+    /// Bytes of all that one user handed in and that is kept.
+    pub uploads_bytes: u64,
     /// Below this share of free disk, in percent, nothing is taken in and nothing is started.
     pub min_free_percent: u64,
 }
@@ -96,6 +98,7 @@ impl Default for RunDefaults {
             setup_ms: 600_000,
             judge_ms: 600_000,
             setup_egress: false,
+            uploads_bytes: 20 << 30,
             min_free_percent: MIN_FREE_PERCENT,
         }
     }
@@ -115,6 +118,14 @@ impl UidRange {
     pub fn of_runs() -> Self {
         let (first, last) = (*RUN_UIDS.start(), *RUN_UIDS.end());
         Self { first, count: last - first + 1 }
+    }
+
+    /// The user of the run with this fence. Runs that live at the same time have different ones, those of one agent too;
+    /// whoever comes back to a run finds the same. The last of the range stays free: the launcher's probe has it.
+    pub fn of_run(self, fence: u64) -> RunAs {
+        let place = fence % u64::from(self.count.saturating_sub(1).max(1));
+        let uid = self.first.saturating_add(u32::try_from(place).unwrap_or(0));
+        RunAs { uid, gid: uid }
     }
 }
 
@@ -200,22 +211,9 @@ impl Job {
 
     /// Holds the job against the host: profiles are known, places are free, files are complete, setup may do what it asks.
     pub fn check(&self, host: &Host) -> Result<(), Refused> {
-        check_runtime(&self.runtime).map_err(|problem| Refused(problem.message))?;
+        host.check(&self.runtime)?;
         if self.files.len() != self.runtime.files.len() {
             return Err(Refused::new("the content of the agent's files is not complete"));
-        }
-        for path in self.readable(host)? {
-            if let Some(own) = OWN_TARGETS.iter().find(|own| overlap(&path, std::path::Path::new(own))) {
-                return Err(Refused(format!("{} cannot be read by runs: they have their own {own}", path.display())));
-            }
-            let own = [&host.runs, &host.content, &host.artefacts];
-            if let Some(out) = host.keep_out.iter().chain(own).find(|out| overlap(&path, out)) {
-                return Err(Refused(format!(
-                    "{} cannot be read by runs: {} is kept from them",
-                    path.display(),
-                    out.display()
-                )));
-            }
         }
         let wants = self
             .workspace
@@ -229,20 +227,49 @@ impl Job {
 
     /// The profiles that the agent names.
     pub(super) fn profiles<'a>(&self, host: &'a Host) -> Result<Vec<&'a Profile>, Refused> {
-        let find = |name: &Slug| {
-            host.profiles.get(name).ok_or_else(|| {
-                let known: Vec<&str> = host.profiles.keys().map(Slug::as_str).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                Refused(format!("there is no profile {}; this host has: {known}", name.as_str()))
-            })
-        };
-        self.runtime.sandbox.profiles.iter().map(find).collect()
+        host.profiles_of(&self.runtime)
     }
 
     /// What of the host the program may read beside the system.
     pub(super) fn readable(&self, host: &Host) -> Result<Vec<PathBuf>, Refused> {
-        let mut paths: Vec<PathBuf> = self.runtime.sandbox.read_only_paths.iter().map(PathBuf::from).collect();
-        for profile in self.profiles(host)? {
+        host.readable_by(&self.runtime)
+    }
+}
+
+impl Host {
+    /// Whether a program can be started here as it asks to be: what it names is there, and is not kept from runs.
+    pub fn check(&self, runtime: &Runtime) -> Result<(), Refused> {
+        check_runtime(runtime).map_err(|problem| Refused(problem.message))?;
+        for path in self.readable_by(runtime)? {
+            if let Some(own) = OWN_TARGETS.iter().find(|own| overlap(&path, std::path::Path::new(own))) {
+                return Err(Refused(format!("{} cannot be read by runs: they have their own {own}", path.display())));
+            }
+            let own = [&self.runs, &self.content, &self.artefacts];
+            if let Some(out) = self.keep_out.iter().chain(own).find(|out| overlap(&path, out)) {
+                return Err(Refused(format!(
+                    "{} cannot be read by runs: {} is kept from them",
+                    path.display(),
+                    out.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn profiles_of(&self, runtime: &Runtime) -> Result<Vec<&Profile>, Refused> {
+        let find = |name: &Slug| {
+            self.profiles.get(name).ok_or_else(|| {
+                let known: Vec<&str> = self.profiles.keys().map(Slug::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Refused(format!("there is no profile {}; this host has: {known}", name.as_str()))
+            })
+        };
+        runtime.sandbox.profiles.iter().map(find).collect()
+    }
+
+    fn readable_by(&self, runtime: &Runtime) -> Result<Vec<PathBuf>, Refused> {
+        let mut paths: Vec<PathBuf> = runtime.sandbox.read_only_paths.iter().map(PathBuf::from).collect();
+        for profile in self.profiles_of(runtime)? {
             paths.extend(profile.read_only_paths.iter().cloned());
         }
         paths.sort();

@@ -26,6 +26,29 @@ fn no_run_begins_on_a_disk_that_is_too_full_and_people_are_told_why() {
 }
 
 #[test]
+fn no_run_begins_where_the_disk_of_the_runs_alone_is_too_full() {
+    let mut scene = Scene::prepared(Who::Root, "");
+    let runs = scene.path("runs");
+    std::fs::create_dir(&runs).unwrap();
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&runs, 16)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(&runs, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    std::fs::write(runs.join("filler"), vec![1; 15 << 20]).unwrap();
+    scene.configure(&format!("min_free_percent = 10\ndirectory = '{}'", runs.display()));
+    scene.daemon.run();
+    if scene.operator().ask("Host", "Status", &()).unwrap()["disk_free_percent"].as_u64().unwrap() < 10 {
+        return skip("the disk is nearly full");
+    }
+    let full = "no run begins while less than 10 % of the disk is free";
+    scene.eventually("the word of it", || scene.told(&["status"]).contains(full).then_some(()));
+    std::fs::remove_file(runs.join("filler")).unwrap();
+    scene.agent("worker", "", "echo done");
+    scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
 fn a_disk_that_is_full_in_the_middle_of_a_run_holds_its_end_up_and_loses_nothing() {
     let mut scene = Scene::prepared(Who::Root, "");
     let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 48)).flatten() else {
@@ -74,6 +97,79 @@ fn what_failed_is_cleared_up_in_its_time_and_what_it_made_stays() {
     assert!(scene.told(&["work", "diff", &id, "--attempt", "1"]).contains("+worse"));
     let listed = scene.told(&["work", "artifacts", &id]);
     assert!(listed.contains("agentd/changes.diff") && listed.contains("agentd/result.bundle"), "{listed}");
+    scene.ends_well();
+}
+
+#[test]
+fn what_was_handed_in_stays_as_long_as_a_retry_may_need_it_and_a_retry_without_it_is_refused() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::with(Who::Ordinary, "keep_uploads = \"1ms\"");
+    scene.repository();
+    scene.agent("worker", "", "echo worse >value; echo done");
+    let id = scene.submit_repository("worker", &["--max-attempts", "1"]);
+    assert_eq!(scene.fails(&id).0, "rejected");
+    scene.told(&["gc"]);
+    scene.told(&["retry", &id, "--reason", "once more"]);
+    scene.eventually("the second attempt", || {
+        let work = scene.work(&id);
+        (work["attempts"] == 2 && work["state"] == "failed").then_some(())
+    });
+    assert_eq!(scene.launches(&id, "program"), 2, "it had what it begins with");
+    scene.daemon.stop();
+    scene.configure("keep_uploads = \"1ms\"\nkeep_workspaces = \"1ms\"");
+    scene.daemon.run();
+    scene.eventually("the end of the upload", || scene.told(&["gc"]).contains("upload ").then_some(()));
+    let refused = scene.agentctl(&["retry", &id, "--reason", "once more"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("not here any more") && said.contains("agentctl submit"),
+        "{said}"
+    );
+    let work = scene.work(&id);
+    assert_eq!((work["state"].as_str(), work["attempts"].as_u64()), (Some("failed"), Some(2)), "nothing was promised");
+    scene.ends_well();
+}
+
+#[test]
+fn content_that_was_erased_is_not_served_from_folders_or_artefacts_either() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    let script = "echo secret-word >value; cp value \"$HOME\"; [ -e other ] || echo secret-word";
+    scene.agent("worker", "", script);
+    let [id, other] = [0, 1].map(|_| scene.submit_repository("worker", &["--max-attempts", "1"]));
+    for id in [&id, &other] {
+        scene.fails(id);
+        assert!(scene.told(&["work", "output", id]).contains("secret-word"));
+        assert!(scene.told(&["work", "diff", id, "--attempt", "1"]).contains("+secret-word"));
+    }
+    let kept = |id: &str| scene.told(&["work", "artifacts", id, "--json"]);
+    let erase = |id: &str| {
+        for event in scene.operator().events() {
+            let of_work = event["id"].to_string().contains(id);
+            for blob in event["blobs"].as_array().into_iter().flatten().filter(|_| of_work) {
+                let (index, slot) = (event["index"].to_string(), blob["slot"].to_string());
+                scene.told(&["ledger", "redact", &index, &slot, "--reason", "a secret"]);
+            }
+        }
+    };
+    let both = kept(&other);
+    erase(&id);
+    assert!(!scene.folder(&id, 1).exists(), "the folder is gone");
+    assert!(!scene.told(&["work", "output", &id]).contains("secret-word"));
+    assert!(
+        !scene.agentctl(&["work", "diff", &id, "--attempt", "1"]).stdout.windows(11).any(|it| it == b"secret-word")
+    );
+    // What the other work names as well stays as long as that one needs it.
+    assert!(scene.folder(&other, 1).exists());
+    assert_eq!(kept(&other), both);
+    assert!(scene.told(&["work", "diff", &other, "--attempt", "1"]).contains("+secret-word"));
+    erase(&other);
+    assert!(!kept(&other).contains("\"kept\":true"), "{}", kept(&other));
     scene.ends_well();
 }
 

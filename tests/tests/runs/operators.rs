@@ -60,7 +60,7 @@ fn a_run_that_reaches_the_sockets_is_heard_at_its_own_alone() {
         if !can_landlock(&scene) {
             return;
         }
-        scene.write(&scene.control("no-strict"), "");
+        scene.write(&scene.control("weak"), "");
         scene.daemon.run();
         // Its modes keep nobody out: what does is who it is.
         scene.open_to_others();

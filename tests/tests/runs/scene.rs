@@ -15,7 +15,7 @@ use serde_json::Value;
 pub(crate) enum Who {
     /// A user's: runs are that user's as well.
     Ordinary,
-    /// Root's: the runs of each agent have a user of their own.
+    /// Root's: each run has a user of its own.
     Root,
 }
 
@@ -29,7 +29,8 @@ pub(crate) fn everybody() -> Vec<Who> {
 }
 
 /// What stands between the daemon and its launcher: it holds a step, and lets it die at a failpoint. Names of files:
-/// `hold-STEP`, `point-STEP`, and `no-strict` for a host without that level; each start of a launcher is a line in `launched`.
+/// `hold-STEP`, `point-STEP`; each start of a launcher is a line in `launched`. With `weak`, the host can do no more than
+/// level landlock.
 const LAUNCHER: &str = r#"#!/bin/sh
 there=THERE
 if [ "$1" = start ]; then
@@ -42,8 +43,9 @@ if [ "$1" = start ]; then
         rm "$there/point-$step"
     fi
 fi
-if [ "$1" = probe ] && [ -e "$there/no-strict" ]; then
-    BIN/agentd-launch "$@" | sed 's/"level":"strict","works":true/"level":"strict","works":false/'
+if [ "$1" = probe ] && [ -e "$there/weak" ]; then
+    BIN/agentd-launch "$@" | sed 's/"level":"strict","works":true,"reason":null/"level":"strict","works":false,"reason":"no bubblewrap"/
+        s/"level":"landlock","works":false/"level":"landlock","works":true/'
     exit
 fi
 exec BIN/agentd-launch "$@"

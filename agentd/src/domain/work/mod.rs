@@ -15,6 +15,7 @@ pub mod program;
 pub mod recover;
 mod room;
 pub mod schema;
+pub mod share;
 pub mod spend;
 pub mod submit;
 pub mod why;

@@ -24,10 +24,23 @@ pub struct WhyFacts {
     pub accounts: Vec<AccountFacts>,
     /// What is frozen.
     pub frozen: Vec<Scope>,
+    /// Agents whose programs this host cannot start.
+    pub held_back: Vec<HeldBack>,
     /// Works before it in its queue.
     pub ahead: u64,
     /// Words of the last failure or cancellation.
     pub last_words: Option<String>,
+}
+
+/// An agent whose program this host cannot start as it asks to be: its works wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The agent.
+    pub agent: Slug,
+    /// What stands in the way.
+    pub because: String,
+    /// What helps.
+    pub hint: Option<String>,
 }
 
 /// The explanation.
@@ -101,6 +114,9 @@ fn verdicts(facts: &WhyFacts, env: &Env) -> Vec<(Slug, bool, String)> {
         if let (Ok(_), Some(because)) = (&answer, chilled(facts, &agent.name)) {
             return (agent.name.clone(), false, because.to_owned());
         }
+        if let (Ok(_), Some(held)) = (&answer, facts.held_back.iter().find(|held| held.agent == agent.name)) {
+            return (agent.name.clone(), false, held.because.clone());
+        }
         match answer.and_then(|by| matching::room(agent, env).map(|()| by)) {
             Ok(MatchedBy::Demonstrated) => (agent.name.clone(), true, "matched by demonstrated skill".to_owned()),
             Ok(MatchedBy::Claim) => (agent.name.clone(), true, "matched by claim, not yet demonstrated".to_owned()),
@@ -161,17 +177,23 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
     }
     let able = why.agents.iter().filter(|(_, eligible, _)| *eligible).count();
     let frozen = thawed(facts, env);
+    let held_back = held_back(facts, env).filter(|_| able == 0 && frozen.is_none());
     why.summary = match able {
         _ if !why.reasons.is_empty() => "it is held".to_owned(),
         0 if frozen.is_some() => {
             "every agent that could take it is frozen, or holds as many works as it may".to_owned()
         }
+        0 if held_back.is_some() => "it waits for this host, which cannot start the program of an agent".to_owned(),
         0 => "every agent that could take it holds as many works as it may".to_owned(),
         _ if facts.ahead == 1 => "1 work goes before it in its queue".to_owned(),
         _ if facts.ahead > 0 => format!("{} works go before it in its queue", facts.ahead),
-        1 => "one agent may take it; it waits for that agent to ask".to_owned(),
-        n => format!("{n} agents may take it; it waits for one of them to ask"),
+        n => next(facts, &why.agents, n),
     };
+    if let Some(held) = held_back {
+        why.reasons.push(format!("agent {}: {}", held.agent, held.because));
+        why.hint = why.hint.take().or_else(|| held.hint.clone());
+        return;
+    }
     if let (0, Some(agent)) = (able, frozen) {
         why.hint.get_or_insert(format!("agentctl thaw {agent}"));
     }
@@ -181,6 +203,28 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
         }
         why.hint.get_or_insert(certifying(&agent.name, &mismatch));
     }
+}
+
+/// What a work waits for that agents may take.
+fn next(facts: &WhyFacts, verdicts: &[(Slug, bool, String)], able: usize) -> String {
+    let started = |name: &Slug| facts.agents.iter().any(|agent| agent.name == *name && agent.started);
+    let starts = verdicts.iter().any(|(name, eligible, _)| *eligible && started(name));
+    match (able, starts) {
+        (1, true) => "one agent may take it; agentd starts its program when its turn comes".to_owned(),
+        (n, true) => format!("{n} agents may take it; agentd starts a program when its turn comes"),
+        (1, false) => "one agent may take it; it waits for that agent to ask".to_owned(),
+        (n, false) => format!("{n} agents may take it; it waits for one of them to ask"),
+    }
+}
+
+/// An agent that could take it, could its program be started here.
+fn held_back<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a HeldBack> {
+    let demand = demand(&facts.work);
+    let able = |name: &Slug| {
+        let mut agents = facts.agents.iter().filter(|agent| agent.name == *name);
+        agents.any(|agent| matching::able(agent, &demand, &env.defaults).is_ok())
+    };
+    facts.held_back.iter().find(|held| able(&held.agent))
 }
 
 /// An agent that could take it, were its key certified.

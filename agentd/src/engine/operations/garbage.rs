@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use agentd_schemas::event::EventData;
 use agentd_schemas::id::RunId;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{GarbageRow, GarbageView};
 
 use crate::engine::Engine;
+use crate::engine::supervise::Supervisor;
 use crate::ledger::load;
 use crate::ledger::open::open_reader;
 use crate::policy::{Action, Caller, Resource};
 use crate::runner::garbage::{self, Keep};
-use crate::runner::{Folder, Host};
+use crate::runner::{self, Folder, Host};
 
 impl Engine {
     /// Removes what is over its time, or says what that is.
@@ -27,14 +29,14 @@ impl Engine {
             return Err(Problem::new(Code::WrongState, "this agentd starts no agents: there is nothing to clear up"));
         };
         let runs = supervisor.runs.clone();
-        let mut living: BTreeSet<RunId> = supervisor.living().into_iter().collect();
-        let live = self.0.live.all().into_iter();
-        living.extend(live.map(|live| RunId { work: live.run.work, attempt: live.run.attempt }));
+        let living = self.living(&supervisor);
         let database = self.host().state.join("ledger.db");
         let now_s = u64::try_from(self.0.clock.wall_ms() / 1000).unwrap_or(0);
+        let kept_ms = i64::try_from(runs.keep_workspaces_ms).unwrap_or(i64::MAX);
+        let retried_since = WallMs::saturating(self.0.clock.wall_ms().saturating_sub(kept_ms));
         let cleared = tokio::task::spawn_blocking(move || {
             let conn = open_reader(&database).map_err(Problem::internal)?;
-            let (content, artefacts) = needed(&conn)?;
+            let (content, artefacts) = needed(&conn, retried_since)?;
             let keep = Keep {
                 runs: living,
                 content,
@@ -43,19 +45,44 @@ impl Engine {
                 content_s: runs.keep_uploads_ms / 1000,
                 artefacts_s: runs.keep_artefacts_ms / 1000,
             };
-            let found = garbage::find(&runs.host, &keep, now_s).map_err(Problem::internal)?;
+            let mut found = garbage::find(&runs.host, &keep, now_s).map_err(Problem::internal)?;
+            also(&mut found, erased(&conn, &runs.host, &keep.runs)?);
             Ok(clear(&runs.host, &found, dry_run))
         });
         cleared.await.map_err(Problem::internal)?
+    }
+
+    /// Removes what lies beside the ledger of works whose content was erased. What cannot be removed now, is at the next
+    /// clearing.
+    pub(super) async fn remove_erased(&self) -> Result<(), Problem> {
+        let Some(supervisor) = self.0.supervisor.clone() else { return Ok(()) };
+        let (host, living) = (supervisor.runs.host.clone(), self.living(&supervisor));
+        let database = self.host().state.join("ledger.db");
+        let removed = tokio::task::spawn_blocking(move || {
+            let conn = open_reader(&database).map_err(Problem::internal)?;
+            Ok::<_, Problem>(clear(&host, &erased(&conn, &host, &living)?, false))
+        });
+        for failed in removed.await.map_err(Problem::internal)??.failed {
+            tracing::warn!("of a work whose content was erased, this could not be removed yet: {failed}");
+        }
+        Ok(())
+    }
+
+    /// Runs that are not over.
+    fn living(&self, supervisor: &Supervisor) -> BTreeSet<RunId> {
+        let mut living: BTreeSet<RunId> = supervisor.living().into_iter().collect();
+        let live = self.0.live.all().into_iter();
+        living.extend(live.map(|live| RunId { work: live.run.work, attempt: live.run.attempt }));
+        living
     }
 }
 
 type Needed = (BTreeSet<(u32, String)>, BTreeSet<String>);
 
-/// Content that open works begin with, and artefacts of works under hold.
-fn needed(conn: &rusqlite::Connection) -> Result<Needed, Problem> {
+/// Content that works begin with that are open or may be retried, and artefacts of works under hold.
+fn needed(conn: &rusqlite::Connection, retried_since: WallMs) -> Result<Needed, Problem> {
     let mut content = BTreeSet::new();
-    for body in load::programs::open_with_workspace(conn).map_err(Problem::internal)? {
+    for body in load::programs::open_with_workspace(conn, retried_since).map_err(Problem::internal)? {
         if let Some(sha256) = body.workspace.and_then(|workspace| workspace.sha256) {
             content.insert((body.owner, sha256));
         }
@@ -71,6 +98,27 @@ fn needed(conn: &rusqlite::Connection) -> Result<Needed, Problem> {
         artefacts.extend(made.into_iter().map(|artefact| artefact.sha256));
     }
     Ok((content, artefacts))
+}
+
+/// What lies here of works whose content was erased.
+fn erased(conn: &rusqlite::Connection, host: &Host, living: &BTreeSet<RunId>) -> Result<garbage::Garbage, Problem> {
+    let is_there = |sha256: &str| host.artefacts.join(sha256).exists();
+    let erased = load::erased::erased(conn, is_there).map_err(Problem::internal)?;
+    let there = |run: &RunId| !living.contains(run) && Folder::of(host, *run).folder().exists();
+    let mut found = garbage::Garbage::default();
+    found.runs.extend(erased.runs.into_iter().filter(there));
+    let kept = runner::content::list_artefacts(host).map_err(Problem::internal)?;
+    found.files.extend(kept.into_iter().filter(|kept| erased.artefacts.contains(&kept.sha256)));
+    Ok(found)
+}
+
+/// Adds what is not found already.
+fn also(found: &mut garbage::Garbage, more: garbage::Garbage) {
+    found.runs.extend(more.runs);
+    found.runs.sort_unstable();
+    found.runs.dedup();
+    let files = more.files.into_iter().filter(|file| !found.files.contains(file)).collect::<Vec<_>>();
+    found.files.extend(files);
 }
 
 fn clear(host: &Host, found: &garbage::Garbage, dry_run: bool) -> GarbageView {

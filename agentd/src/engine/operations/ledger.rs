@@ -106,6 +106,9 @@ impl Engine {
     pub async fn redact(&self, caller: &Caller, event: u64, slot: u8, reason: &str) -> Result<(), Problem> {
         let command = Command::Redact { event, slot, reason: reason.to_owned() };
         self.execute(caller, command, None).await?;
+        if let Err(problem) = self.remove_erased().await {
+            tracing::warn!("what lies beside the ledger of erased content is removed at the next clearing: {problem}");
+        }
         let database = self.host().state.join("ledger.db");
         let emptied = tokio::task::spawn_blocking(move || {
             open_writer(&database)

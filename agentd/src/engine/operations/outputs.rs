@@ -6,14 +6,14 @@ use std::os::fd::OwnedFd;
 
 use agentd_schemas::document::workspace::ContentKind;
 use agentd_schemas::event::WorkSubmitted;
-use agentd_schemas::id::RunId;
+use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::view::{ArtefactView, OutputView, RunView, UploadedView};
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Engine;
 use crate::engine::supervise::{Phase, Supervisor};
-use crate::ledger::load;
+use crate::ledger::{load, query};
 use crate::policy::{Action, Caller, Resource};
 use crate::runner::{self, Folder, Output, Step};
 use crate::sys::outlet::{Outlet, PIECE};
@@ -32,7 +32,7 @@ impl Engine {
         })?;
         let supervisor = self.starts_agents()?;
         let (host, most, uid) = (supervisor.runs.host.clone(), supervisor.runs.max_upload_bytes, caller.uid);
-        let place = self.0.readers.long(uid)?;
+        let place = self.0.readers.upload(uid)?;
         let stored = tokio::task::spawn_blocking(move || {
             let stored = runner::content::store(&host, uid, File::from(from), most);
             drop(place);
@@ -40,7 +40,7 @@ impl Engine {
         });
         let stored = stored.await.map_err(Problem::internal)?.map_err(|refused| {
             Problem::new(Code::TooLarge, format!("the {} content was not taken: {refused}", kind.as_str()))
-                .hint("hand in less, or ask an operator for runs.max_upload and room on the disk")
+                .hint("hand in less, or ask an operator for runs.max_upload, runs.max_uploads and room on the disk")
         })?;
         Ok(UploadedView { sha256: stored.sha256, bytes: stored.bytes })
     }
@@ -62,6 +62,23 @@ impl Engine {
         }
     }
 
+    /// The same of a work that gets another attempt: what it begins with may be gone by now.
+    pub(super) fn check_retry(&self, work: WorkId) -> Result<(), Problem> {
+        use agentd_schemas::event::WorkState::{Cancelled, Expired, Failed};
+        let facts = self.0.readers.with(|conn| load::works::work(conn, work, false).map_err(Problem::internal))?;
+        let Some(facts) = facts.filter(|facts| matches!(facts.state, Cancelled | Expired | Failed)) else {
+            return Ok(());
+        };
+        self.check_content(facts.spec.owner, &facts.spec).map_err(|problem| match problem.code {
+            Code::NotFound => Problem::new(
+                Code::WrongState,
+                format!("cannot retry work {work}: what was handed in for its workspace is not here any more"),
+            )
+            .hint("submit the work anew: agentctl submit … hands it in again"),
+            _ => problem,
+        })
+    }
+
     fn starts_agents(&self) -> Result<&Supervisor, Problem> {
         self.0.supervisor.as_deref().ok_or_else(|| {
             Problem::new(Code::WrongState, "this agentd starts no agents, and has no workspaces")
@@ -72,6 +89,10 @@ impl Engine {
     /// What the runs of a work made, newest run first.
     pub fn artefacts(&self, caller: &Caller, work: &str) -> Result<Vec<ArtefactView>, Problem> {
         let view = self.work(caller, work)?;
+        let is_erased = self.0.readers.with(|conn| {
+            let key = query::resolve::work(conn, &caller.viewer(), work)?.key;
+            load::erased::is_erased(conn, key).map_err(Problem::internal)
+        })?;
         let kept = |sha256: &str| {
             let supervisor = self.0.supervisor.as_deref();
             supervisor.is_some_and(|all| matches!(runner::content::open_artefact(&all.runs.host, sha256), Ok(Some(_))))
@@ -79,7 +100,7 @@ impl Engine {
         let of_run = |run: &RunView| {
             let each = |artefact: &agentd_schemas::event::ArtefactRef| ArtefactView {
                 run: run.id,
-                kept: kept(&artefact.sha256),
+                kept: !is_erased && kept(&artefact.sha256),
                 artefact: artefact.clone(),
             };
             run.artefacts.iter().map(each).collect::<Vec<_>>()
@@ -105,9 +126,9 @@ impl Engine {
         })?;
         let supervisor = self.starts_agents()?;
         let file = runner::content::open_artefact(&supervisor.runs.host, &found.artefact.sha256);
-        let file = file.map_err(Problem::internal)?.ok_or_else(|| {
+        let file = file.map_err(Problem::internal)?.filter(|_| found.kept).ok_or_else(|| {
             Problem::new(Code::NotFound, format!("artefact {name:?} of work {work} is not here any more"))
-                .hint(format!("its time is over: agentctl work artifacts {work} says what is kept"))
+                .hint(format!("its time is over, or content of the work was erased: agentctl work artifacts {work} says what is kept"))
         })?;
         let outlet = super::ledger::outlet(into)?;
         let sha256 = found.artefact.sha256.clone();
@@ -148,11 +169,12 @@ impl Engine {
         })?;
         let supervisor = self.starts_agents()?;
         let phase = supervisor.phase(run.id);
-        let (bytes, next) = match live_output(&Folder::of(&supervisor.runs.host, run.id), stream, offset) {
+        let is_over = run.ended_at.is_some() && phase.is_none();
+        let (mut bytes, next) = match live_output(&Folder::of(&supervisor.runs.host, run.id), stream, offset) {
             Some(found) => found,
             None => self.ledger_output(run, stream, offset)?,
         };
-        let is_over = run.ended_at.is_some() && phase.is_none();
+        let next = next - leave_cut_off(&mut bytes) as u64;
         // A daemon that has just started may not have taken it over yet.
         let idle = if is_over { "over" } else { Phase::Preparing.as_str() };
         let step = phase.map_or(idle, Phase::as_str);
@@ -195,6 +217,25 @@ fn live_output(folder: &Folder, stream: Output, offset: u64) -> Option<(Vec<u8>,
     Some((Vec::new(), offset))
 }
 
+/// Leaves a character that is cut off at the end for the next answer; gives how many bytes it has. What is nothing but such
+/// a beginning is given as it is: there may be no more of it.
+fn leave_cut_off(bytes: &mut Vec<u8>) -> usize {
+    let tail = bytes.iter().rev().take(3).position(|byte| byte & 0xc0 != 0x80);
+    let Some(lead) = tail.map(|back| bytes.len() - 1 - back) else { return 0 };
+    let whole = match bytes[lead] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => 1,
+    };
+    let there = bytes.len() - lead;
+    if there >= whole || lead == 0 {
+        return 0;
+    }
+    bytes.truncate(lead);
+    there
+}
+
 fn copy(mut from: File, mut into: Outlet, sha256: &str) -> std::io::Result<()> {
     let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
     loop {
@@ -209,4 +250,29 @@ fn copy(mut from: File, mut into: Outlet, sha256: &str) -> std::io::Result<()> {
         return Err(std::io::Error::other("its bytes are not those that the ledger names"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_output_do_not_break_characters() {
+        let text = "aé€😀b";
+        for most in 4..=text.len() {
+            let (mut told, mut offset) = (String::new(), 0);
+            while offset < text.len() {
+                let mut piece = text.as_bytes()[offset..text.len().min(offset + most)].to_vec();
+                offset += piece.len();
+                offset -= leave_cut_off(&mut piece);
+                told.push_str(&String::from_utf8_lossy(&piece));
+            }
+            assert_eq!(told, text, "{most}");
+        }
+        for (bytes, left) in
+            [(&b""[..], 0), (b"\xe2\x82", 0), (b"a\xe2\x82", 2), (b"a\x80\x80\x80\x80", 0), (b"a\xff", 0)]
+        {
+            assert_eq!(leave_cut_off(&mut bytes.to_vec()), left, "{bytes:?}");
+        }
+    }
 }

@@ -50,6 +50,24 @@ async fn what_an_agent_says_twice_under_a_key_counts_once() {
 }
 
 #[tokio::test]
+async fn a_run_does_not_fill_the_ledger_with_notes_and_its_costs_are_taken_still() {
+    let (engine, _state, agent, claim) = claimed().await;
+    let (most, text) = (crate::domain::work::share::MAX_RUN_NOTE_BYTES, "x".repeat(64 << 10));
+    let note: Note = said(&claim, json!({"text": text}));
+    for _ in 0..most / text.len() as u64 {
+        engine.run_note(&agent, claim.run, &note).await.unwrap();
+    }
+    let size = *engine.size().borrow();
+    let more: Note = said(&claim, json!({"text": "one more"}));
+    let refused = engine.run_note(&agent, claim.run, &more).await.unwrap_err();
+    assert!(refused.code == Code::TooLarge && refused.hint.is_some(), "{refused}");
+    assert_eq!(engine.ask(&agent, claim.run, &more).await.unwrap_err().code, Code::TooLarge);
+    assert_eq!(*engine.size().borrow(), size, "nothing was written");
+    let cost: Cost = said(&claim, json!({"tokens": 3}));
+    engine.cost(&agent, claim.run, &cost).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_repeat_is_answered_when_the_attempt_is_over() {
     let (engine, _state, agent, claim) = claimed().await;
     let cost: Cost = said(&claim, json!({"tokens": 3, "key": "c"}));

@@ -183,7 +183,8 @@ impl Engine {
         self.0.readers.with(|conn| {
             let found = query::resolve::work(conn, &caller.viewer(), text)?;
             let facts = load::why::facts(conn, found.key, &env).map_err(Problem::internal)?;
-            let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {text}")))?;
+            let mut facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no work {text}")))?;
+            facts.held_back = self.held_back(conn, &facts)?;
             let mut why = work::why::why(&facts, &env);
             if facts.work.state == WorkState::Ready && facts.agents.iter().any(|agent| agent.started) {
                 why.reasons.extend(self.0.supervisor.as_ref().and_then(|supervisor| supervisor.why_full()));
@@ -204,6 +205,20 @@ impl Engine {
                 hint: why.hint,
             })
         })
+    }
+
+    /// Agents that could take a work that is ready, but for what this host cannot do.
+    fn held_back(&self, conn: &Connection, facts: &work::why::WhyFacts) -> Result<Vec<work::why::HeldBack>, Problem> {
+        let mut held = Vec::new();
+        let Some(supervisor) = &self.0.supervisor else { return Ok(held) };
+        let is_ready = facts.work.state == WorkState::Ready;
+        for agent in facts.agents.iter().filter(|agent| is_ready && agent.started) {
+            if let Some(obstacle) = supervisor.obstacle(conn, &agent.name)? {
+                let Problem { message, hint, .. } = obstacle.problem;
+                held.push(work::why::HeldBack { agent: agent.name.clone(), because: message, hint });
+            }
+        }
+        Ok(held)
     }
 
     /// The work that a caller names, to act on it. The action is asked again with the command.
@@ -243,7 +258,10 @@ impl Engine {
     /// Gives a work one more attempt.
     pub async fn retry(&self, caller: &Caller, text: &str, reason: &str) -> Result<WorkId, Problem> {
         let reason = reason.to_owned();
-        self.manage(caller, text, |work| Command::RetryWork { work, reason }).await
+        let work = self.resolve(caller, Action::WorkManage, text)?;
+        self.check_retry(work)?;
+        self.execute(caller, Command::RetryWork { work, reason }, None).await?;
+        Ok(work)
     }
 
     /// Takes a result that waits for a person.

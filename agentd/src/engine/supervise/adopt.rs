@@ -8,7 +8,8 @@ use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
 use tokio::task::JoinSet;
 
-use super::{Supervisor, course};
+use super::course::{self, Course};
+use super::{Supervisor, leftover};
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::{load, query};
 use crate::runner::{self, Folder};
@@ -32,7 +33,9 @@ pub(super) fn adopt(engine: &Engine, supervisor: &Arc<Supervisor>, courses: &mut
     match runner::garbage::runs(&supervisor.runs.host) {
         Ok(there) => {
             for run in there.into_iter().filter(|run| !living.contains(run)) {
-                end(supervisor, run);
+                if let Err(problem) = end(engine, supervisor, courses, run) {
+                    tracing::error!(%run, "what is left of a run that is over cannot be ended: {problem}");
+                }
             }
         }
         Err(error) => tracing::error!("the folders of runs cannot be read: {error}"),
@@ -56,17 +59,28 @@ fn go_on(
     Ok(())
 }
 
-/// Ends what is left of a run that is over: what it brings is refused anyway.
-fn end(supervisor: &Supervisor, run: RunId) {
+/// Ends what is left of a run that is over: what it brings is refused anyway. What its program used is told all the same,
+/// where the daemon died before it could.
+fn end(engine: &Engine, supervisor: &Arc<Supervisor>, courses: &mut JoinSet<()>, run: RunId) -> Result<(), Problem> {
     let folder = Folder::of(&supervisor.runs.host, run);
-    for step in runner::garbage::steps(&folder) {
-        if matches!(runner::look(&folder, step), Ok(runner::Look::Running(_) | runner::Look::Starting)) {
-            tracing::info!(%run, "step {step} of a run that is over is ended");
-            if let Err(error) = runner::control(&folder, step, &format!("stop {}", StopCause::LeaseLost.as_str())) {
-                tracing::warn!(%run, "step {step} of a run that is over was not reached: {error}");
-            }
-        }
+    let lives = leftover::lives(&folder);
+    if !lives && !leftover::began(&folder) {
+        return Ok(());
     }
+    let named = engine.0.readers.with(|conn| load::programs::named(conn, run).map_err(Problem::internal))?;
+    // A folder that no run in this ledger had is not ours to judge; it goes when it is cleared up.
+    let Some((named, agent, owner, ended)) = named else { return Ok(()) };
+    if !lives && ended {
+        return Ok(());
+    }
+    if let Some(place) = supervisor.place(run, owner) {
+        let course = Course::new(engine.clone(), supervisor.clone(), place, agent, owner, named);
+        courses.spawn(async move {
+            tracing::info!(%run, "what is left of a run that is over is ended");
+            course.clear_away(&course.folder(), StopCause::LeaseLost).await;
+        });
+    }
+    Ok(())
 }
 
 impl Engine {

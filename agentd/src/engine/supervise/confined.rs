@@ -1,11 +1,95 @@
-//! What this host can do to confine a run: tried once, before the first one begins.
+//! What this host can do to confine a run, tried before the first one begins; and works that wait because it is too little.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use agentd_schemas::launch::{Level, LevelProbe, Probe};
+use agentd_schemas::unit::name::Slug;
 
 use super::Supervisor;
+use super::job::Obstacle;
+
+/// While the host is too weak for a run that waits, it is tried again: so long after the first try, then at twice the
+/// distance, and at most so far apart. What was installed is noticed without a restart.
+const AGAIN_MS: (u64, u64) = (1_000, 60_000);
+
+/// When the host is tried again.
+pub(super) struct Tries {
+    next: u64,
+    pause: u64,
+}
+
+impl Tries {
+    /// It was tried just now.
+    pub(super) fn new(now: u64) -> Self {
+        Self { next: now + AGAIN_MS.0, pause: AGAIN_MS.0 }
+    }
+
+    /// Whether it is time for one more, where one is needed.
+    pub(super) fn is_due(&mut self, needed: bool, now: u64) -> bool {
+        if !needed {
+            *self = Self::new(now);
+            return false;
+        }
+        if now < self.next {
+            return false;
+        }
+        self.pause = (self.pause * 2).min(AGAIN_MS.1);
+        self.next = now + self.pause;
+        true
+    }
+
+    /// How long until then.
+    pub(super) fn in_ms(&self, now: u64) -> u64 {
+        self.next.saturating_sub(now)
+    }
+}
+
+impl Supervisor {
+    /// Remembers that works of an agent wait for the host, or that they do not any more.
+    pub(super) fn hold_back(&self, agent: &Slug, obstacle: Option<Obstacle>) {
+        let mut held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match obstacle {
+            Some(obstacle) => {
+                let words = obstacle.problem.to_string();
+                let before = held.insert(agent.clone(), obstacle);
+                if before.as_ref().is_none_or(|before| before.problem.to_string() != words) {
+                    tracing::warn!("works of agent {agent} wait: {words}");
+                }
+                return;
+            }
+            None => held.remove(agent),
+        };
+        if before.is_some() {
+            tracing::info!("works of agent {agent} wait for the host no more");
+        }
+    }
+
+    /// Forgets agents that get no work for other reasons.
+    pub(super) fn forget_others(&self, names: &[&Slug]) {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(&name));
+    }
+
+    /// Whether a try could let something begin that waits.
+    pub(super) fn is_too_weak(&self) -> bool {
+        let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        held.values().any(|obstacle| obstacle.is_level)
+    }
+
+    /// That works wait for the host, in words for everybody: no agent is named.
+    pub(super) fn why_held_back(&self) -> Option<String> {
+        let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        let weak = held.values().find(|obstacle| obstacle.is_level);
+        match (weak, held.len()) {
+            (Some(weak), _) => Some(format!("works wait: {} (agentctl doctor)", weak.problem.message)),
+            (None, 0) => None,
+            (None, 1) => Some("works wait: this host cannot start the program of one agent (agentctl why WORK)".into()),
+            (None, n) => {
+                Some(format!("works wait: this host cannot start the programs of {n} agents (agentctl why WORK)"))
+            }
+        }
+    }
+}
 
 /// Has the launcher try each level with a trivial program. Without a level that was tried no run begins.
 pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
@@ -21,11 +105,13 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
         best(&probe)
     });
     let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
+    let before = supervisor.level();
     match &found {
+        _ if before.as_ref() == Some(&found) => {}
         Ok(level) => tracing::info!("runs are confined at level {}", level.as_str()),
         Err(reason) => tracing::warn!("no run can be started: {reason}; see agentctl doctor"),
     }
-    let _ = supervisor.level.set(found);
+    *supervisor.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
 }
 
 fn best(probe: &Probe) -> Result<Level, String> {

@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use agentd_schemas::event::{FailureReason, RunConfinement};
 use agentd_schemas::http::Claim;
+use agentd_schemas::id::RunId;
 use agentd_schemas::launch::{Ending, LaunchSpec, Outcome, Started, StopCause};
-use agentd_schemas::problem::Problem;
+use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
@@ -71,46 +72,44 @@ pub(super) async fn run(engine: Engine, place: Place, agent: Slug, owner: u32, c
     let Some(supervisor) = engine.0.supervisor.clone() else { return };
     let run = RunRef { work: claim.work, attempt: claim.run.attempt, fence: claim.fence };
     let id = claim.run;
-    let course = Course { engine, supervisor, place, agent, owner, run, shim: watch::Sender::new(None) };
+    let course = Course::new(engine, supervisor, place, agent, owner, run);
     if let Err(problem) = course.go(claim).await {
-        // Whatever failed here is the host's: the run must not hang for it.
+        // Whatever failed here is the host's: the run must not hang for it, and nothing of it runs on unwatched.
         tracing::error!(run = %id, "the run cannot go on: {problem}");
-        course.give_up(FailureReason::NotStarted, problem.to_string()).await;
+        course.abandon(&problem).await;
     }
 }
 
 impl Course {
+    /// A run of which nothing was looked at yet.
+    pub(super) fn new(
+        engine: Engine,
+        supervisor: Arc<Supervisor>,
+        place: Place,
+        agent: Slug,
+        owner: u32,
+        run: RunRef,
+    ) -> Self {
+        Self { engine, supervisor, place, agent, owner, run, shim: watch::Sender::new(None) }
+    }
+
+    /// Where its things are.
+    pub(super) fn folder(&self) -> Folder {
+        Folder::of(&self.supervisor.runs.host, RunId { work: self.run.work, attempt: self.run.attempt })
+    }
+
     async fn go(&self, claim: Claim) -> Result<(), Problem> {
-        let told = match self.engine.job(&self.supervisor, &self.agent, claim) {
-            Ok(told) => told,
-            Err(problem) => {
-                self.give_up(FailureReason::NotStarted, problem.to_string()).await;
-                return Ok(());
-            }
-        };
+        let told = self.engine.job(&self.supervisor, &self.agent, claim)?;
         let (host, job) = (self.supervisor.runs.host.clone(), told.job.clone());
-        let laid_out = blocking(move || runner::lay_out(&host, &job)).await?;
-        let folder = match laid_out {
-            Ok(folder) => folder,
-            Err(error) => {
-                let why = format!("the folder of the run cannot be made: {error}");
-                self.give_up(FailureReason::NotStarted, why).await;
-                return Ok(());
-            }
-        };
+        let folder = blocking(move || runner::lay_out(&host, &job)).await?.map_err(|error| {
+            Problem::new(Code::WrongState, format!("the folder of the run cannot be made: {error}"))
+        })?;
         self.engine.0.live.keep_time(&self.run, told.job.timeout_ms);
         let mut tally = Tally::default();
         let steps = self.steps(&told, &folder);
         let conclusion = self.all_steps(&told, &steps, &mut tally).await;
         self.engine.close_door(told.job.run);
-        let conclusion = match conclusion {
-            Ok(conclusion) => conclusion,
-            Err(problem) => {
-                tracing::error!(run = %told.job.run, "a step of the run failed: {problem}");
-                Conclusion::not_started(problem.to_string())
-            }
-        };
-        self.conclude(&told, &folder, tally, conclusion).await
+        self.conclude(&told, &folder, tally, conclusion?).await
     }
 
     pub(super) fn steps<'a>(&'a self, told: &Told, folder: &'a Folder) -> Steps<'a> {

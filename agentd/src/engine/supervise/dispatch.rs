@@ -9,6 +9,8 @@ use agentd_schemas::unit::name::Slug;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::Supervisor;
+use super::confined::{self, Tries};
 use super::course;
 use crate::engine::Engine;
 use crate::ledger::load;
@@ -26,10 +28,11 @@ const CLEARING_MS: u64 = 3_600_000;
 /// Gives out runs until told to stop. Those under way go on without the daemon.
 pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let Some(supervisor) = engine.0.supervisor.clone() else { return };
-    super::confined::find_level(&supervisor).await;
+    confined::find_level(&supervisor).await;
     let mut courses = JoinSet::new();
     super::adopt::adopt(&engine, &supervisor, &mut courses);
     let mut turn = 0;
+    let mut tries = Tries::new(engine.0.clock.boot_ms());
     let mut clear_at = engine.0.clock.boot_ms() + FIRST_CLEARING_MS;
     while !*stopped.borrow() {
         check_disk(&engine);
@@ -48,9 +51,18 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
         if any {
             continue;
         }
+        let (now, is_too_weak) = (engine.0.clock.boot_ms(), supervisor.is_too_weak());
+        if tries.is_due(is_too_weak, now) {
+            let supervisor = supervisor.clone();
+            courses.spawn(async move {
+                confined::find_level(&supervisor).await;
+                supervisor.wake.notify_one();
+            });
+        }
+        let pause = if is_too_weak { LOOK.min(Duration::from_millis(tries.in_ms(now))) } else { LOOK };
         tokio::select! {
             () = supervisor.wake.notified() => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = stopped.changed() => {}
         }
     }
@@ -81,13 +93,17 @@ async fn clear_up(engine: Engine) {
 fn check_disk(engine: &Engine) {
     let Some(supervisor) = &engine.0.supervisor else { return };
     let least = supervisor.runs.min_free_percent;
-    let full = match runner::free_share(&supervisor.runs.state) {
-        Ok((free, total)) => free.saturating_mul(100) < total.saturating_mul(u64::from(least)),
-        Err(error) => {
-            tracing::warn!("whether the disk has room is not known: {error}");
-            true
-        }
-    };
+    let (runs, host) = (&supervisor.runs, &supervisor.runs.host);
+    // Each may be on a disk of its own. One that is not there yet is made on the disk of the state.
+    let places = [&runs.state, &host.runs, &host.content, &host.artefacts].into_iter();
+    let full =
+        places.filter(|place| place.exists() || **place == runs.state).any(|place| match runner::free_share(place) {
+            Ok((free, total)) => free.saturating_mul(100) < total.saturating_mul(u64::from(least)),
+            Err(error) => {
+                tracing::warn!("whether the disk of {} has room is not known: {error}", place.display());
+                true
+            }
+        });
     if supervisor.full.swap(full, Ordering::Relaxed) != full && full {
         tracing::warn!("less than {least} % of the disk is free: no run begins until there is more");
     }
@@ -100,6 +116,7 @@ async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) 
         return Ok(false);
     }
     let agents = engine.agents_with_programs()?;
+    supervisor.forget_others(&agents.iter().flat_map(|(_, names)| names).collect::<Vec<_>>());
     let mut any = false;
     for at in 0..agents.len() {
         if supervisor.room() == 0 {
@@ -111,7 +128,7 @@ async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) 
         }
         for step in 0..names.len() {
             let name = &names[(*turn + step) % names.len()];
-            let Some(claim) = engine.claim_for(name, *owner).await? else { continue };
+            let Some(claim) = engine.claim_for(supervisor, name, *owner).await? else { continue };
             if let Some(place) = supervisor.place(claim.run, *owner) {
                 courses.spawn(course::run(engine.clone(), place, name.clone(), *owner, claim));
                 any = true;
@@ -130,12 +147,18 @@ impl Engine {
     }
 
     /// Claims for an agent that the daemon starts. A look at what is there comes first: a claim that gets nothing would be
-    /// a command all the same.
-    async fn claim_for(&self, agent: &Slug, owner: u32) -> Result<Option<Claim>, Problem> {
+    /// a command all the same, and one whose program this host cannot start would cost the work an attempt.
+    async fn claim_for(&self, supervisor: &Supervisor, agent: &Slug, owner: u32) -> Result<Option<Claim>, Problem> {
         let env = self.env()?;
-        let facts =
-            self.0.readers.with(|conn| load::works::claim_facts(conn, agent, &env).map_err(Problem::internal))?;
-        if facts.is_none_or(|facts| facts.first.is_none()) {
+        let (has_work, obstacle) = self.0.readers.with(|conn| {
+            let facts = load::works::claim_facts(conn, agent, &env).map_err(Problem::internal)?;
+            let has_work = facts.is_some_and(|facts| facts.first.is_some());
+            let obstacle = if has_work { supervisor.obstacle(conn, agent)? } else { None };
+            Ok::<_, Problem>((has_work, obstacle))
+        })?;
+        let may_begin = has_work && obstacle.is_none();
+        supervisor.hold_back(agent, obstacle);
+        if !may_begin {
             return Ok(None);
         }
         match self.claim(&Caller::agent(agent.clone(), owner), &ClaimRequest::default()).await {

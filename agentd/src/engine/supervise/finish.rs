@@ -194,7 +194,7 @@ impl Course {
 
     /// Says what the run used and what its program wrote. It is said of runs too that are over already, and of those whose
     /// program never began or whose end nobody saw: what their steps used was used.
-    async fn end_program(&self, folder: &Folder, tally: Tally) {
+    pub(super) async fn end_program(&self, folder: &Folder, tally: Tally) {
         let Some(usage) = tally.usage else { return };
         let end = match tally.program {
             Some((step, outcome)) => {

@@ -3,9 +3,10 @@
 use agentd_schemas::content::WorkContent;
 use agentd_schemas::document::WorkspaceDocument;
 use agentd_schemas::http::Claim;
-use agentd_schemas::launch::{Level, RunAs};
+use agentd_schemas::launch::Level;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
+use rusqlite::Connection;
 
 use super::Supervisor;
 use crate::domain::work::WorkFacts;
@@ -15,25 +16,13 @@ use crate::ledger::load;
 use crate::runner::{self, Job};
 
 impl Supervisor {
-    /// The user of an agent's runs, where they have users of their own: as many apart from the first as the agent's place
-    /// in the ledger.
-    fn run_as(&self, place: u32) -> Result<Option<RunAs>, Problem> {
-        let Some(uids) = self.runs.host.uids else { return Ok(None) };
-        let uid = Some(place).filter(|place| *place < uids.count).and_then(|place| uids.first.checked_add(place));
-        let uid = uid.ok_or_else(|| {
-            Problem::new(Code::OutOfBounds, "there is no user left for runs of this agent")
-                .hint("its place in the ledger is beyond the range of users for runs")
-        })?;
-        Ok(Some(RunAs { uid, gid: uid }))
-    }
-
     /// How confined a run of a program is: as strongly as the host can, which must be enough for the program and the host's
     /// rules.
     fn level_for(&self, asked: Option<Level>) -> Result<Level, Problem> {
         let least = asked.unwrap_or(Level::Strict).max(self.runs.least_level);
         let asks = format!("the run asks for a sandbox of level {}", least.as_str());
         match self.level() {
-            Some(Ok(level)) if *level >= least => Ok(*level),
+            Some(Ok(level)) if level >= least => Ok(level),
             Some(Ok(level)) => {
                 Err(Problem::new(Code::WrongState, format!("{asks}, and this host can do {} at best", level.as_str()))
                     .hint("see what is missing: agentctl doctor"))
@@ -44,6 +33,25 @@ impl Supervisor {
             }
             None => Err(Problem::new(Code::Busy, "what this host can do is not known yet").hint("try again")),
         }
+    }
+
+    /// Why the program of an agent cannot be started on this host as it asks to be, where it cannot; what works ask for is
+    /// left aside. Who comes by itself has no program.
+    pub(in crate::engine) fn obstacle(&self, conn: &Connection, agent: &Slug) -> Result<Option<Obstacle>, Problem> {
+        let found = load::programs::runtime_now(conn, agent).map_err(Problem::internal)?;
+        let Some((runtime, whole)) = found else { return Ok(None) };
+        if let Err(problem) = self.level_for(runtime.sandbox.level) {
+            return Ok(Some(Obstacle { problem, is_level: true }));
+        }
+        let erased = || {
+            let hint = format!("hand them in again: agentctl agent program {agent} --file … --reason …");
+            Problem::new(Code::Redacted, "the content of the agent's files was erased").hint(hint)
+        };
+        let stands = match self.runs.host.check(&runtime) {
+            Err(unfit) => Some(refused(&unfit)),
+            Ok(()) => (!whole).then(erased),
+        };
+        Ok(stands.map(|problem| Obstacle { problem, is_level: false }))
     }
 }
 
@@ -57,13 +65,12 @@ impl Engine {
     /// Reads what a run is made from.
     pub(super) fn job(&self, supervisor: &Supervisor, agent: &Slug, claim: Claim) -> Result<Told, Problem> {
         let missing = |what: &str| Problem::new(Code::Redacted, format!("{what} of the run cannot be read"));
-        let (runtime, place, work, content) = self.0.readers.with(|conn| {
-            let runtime = load::programs::runtime(conn, agent).map_err(Problem::internal)?;
-            let place = load::programs::place_of(conn, agent).map_err(Problem::internal)?;
+        let (runtime, work, content) = self.0.readers.with(|conn| {
+            let runtime = load::programs::runtime(conn, agent, claim.fence.n).map_err(Problem::internal)?;
             let work = load::works::work(conn, claim.work, false).map_err(Problem::internal)?;
             let work = work.ok_or_else(|| missing("the work"))?;
             let content = load::content::of_work(conn, work.key).map_err(Problem::internal)?;
-            Ok::<_, Problem>((runtime, place, work, content))
+            Ok::<_, Problem>((runtime, work, content))
         })?;
         let (runtime, files) = runtime.ok_or_else(|| missing("the program"))?;
         let content: WorkContent =
@@ -73,7 +80,7 @@ impl Engine {
             run: claim.run,
             agent: agent.clone(),
             level: supervisor.level_for(runtime.sandbox.level)?,
-            run_as: supervisor.run_as(place)?,
+            run_as: supervisor.runs.host.uids.map(|uids| uids.of_run(claim.fence.n)),
             timeout_ms: work.spec.timeout_ms.unwrap_or(supervisor.runs.timeout_ms),
             uid_owner: work.spec.owner,
             runtime,
@@ -82,9 +89,19 @@ impl Engine {
             checks: content.checks,
             claim,
         };
-        job.check(&supervisor.runs.host).map_err(|refused: runner::Refused| {
-            Problem::new(Code::WrongState, refused.to_string()).hint("see: agentctl agent show, agentctl doctor")
-        })?;
+        job.check(&supervisor.runs.host).map_err(|unfit| refused(&unfit))?;
         Ok(Told { job, work })
     }
+}
+
+/// What keeps a program from being started on this host.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Obstacle {
+    pub(in crate::engine) problem: Problem,
+    /// The host's sandbox is too weak: that may change without anybody telling the daemon.
+    pub(super) is_level: bool,
+}
+
+fn refused(unfit: &runner::Refused) -> Problem {
+    Problem::new(Code::WrongState, unfit.to_string()).hint("see: agentctl agent show, agentctl doctor")
 }

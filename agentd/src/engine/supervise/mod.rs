@@ -13,6 +13,7 @@ mod dispatch;
 mod finish;
 mod job;
 mod judged;
+mod leftover;
 mod living;
 mod orders;
 mod places;
@@ -23,16 +24,18 @@ mod step;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::launch::Level;
+use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::RunsView;
 use tokio::sync::{Notify, watch};
 
 pub(super) use dispatch::run;
 
+use self::job::Obstacle;
 use crate::identity::AgentKeys;
 use crate::runner;
 
@@ -102,7 +105,9 @@ pub(crate) struct Supervisor {
     wake: Notify,
     under_way: Mutex<BTreeMap<RunId, UnderWay>>,
     /// The strongest level that this host can do, once that was tried; `None` in it for none.
-    level: OnceLock<Result<Level, String>>,
+    level: Mutex<Option<Result<Level, String>>>,
+    /// Agents with works that wait because their programs cannot be started here as they ask.
+    held_back: Mutex<BTreeMap<Slug, Obstacle>>,
     /// No new run begins: too little disk is free.
     full: AtomicBool,
 }
@@ -115,7 +120,8 @@ impl Supervisor {
             runs,
             wake: Notify::new(),
             under_way: Mutex::default(),
-            level: OnceLock::new(),
+            level: Mutex::default(),
+            held_back: Mutex::default(),
             full: AtomicBool::new(false),
         }
     }
@@ -141,7 +147,7 @@ impl Supervisor {
     /// How runs stand, on the whole host.
     pub(crate) fn view(&self) -> RunsView {
         let mut view = RunsView { max: self.runs.most, ..RunsView::default() };
-        view.level = self.level().and_then(|level| level.as_ref().ok().copied());
+        view.level = self.level().and_then(Result::ok);
         self.with(|runs| {
             for run in runs.values() {
                 match run.phase {
@@ -164,6 +170,7 @@ impl Supervisor {
         if let Some(Err(reason)) = self.level() {
             complaints.push(format!("no run can be started: {reason} (agentctl doctor)"));
         }
+        complaints.extend(self.why_held_back());
         complaints
     }
 
@@ -180,8 +187,8 @@ impl Supervisor {
     }
 
     /// What the host can do at best, or why nothing.
-    pub(crate) fn level(&self) -> Option<&Result<Level, String>> {
-        self.level.get()
+    pub(crate) fn level(&self) -> Option<Result<Level, String>> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn tell_work(&self, work: WorkId) {

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod content;
+pub mod erased;
 pub mod host;
 pub mod pauses;
 pub mod plans;

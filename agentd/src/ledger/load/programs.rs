@@ -2,8 +2,9 @@
 
 use agentd_schemas::document::Runtime;
 use agentd_schemas::event::{Event, EventData, FailureReason, WorkSubmitted};
-use agentd_schemas::id::{RunId, WorkId};
+use agentd_schemas::id::{Fence, RunId, WorkId};
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{LoadError, Loaded};
@@ -28,11 +29,16 @@ pub fn is_base_judged(tx: &Connection, work: WorkId) -> Loaded<bool> {
     Ok(tx.prepare_cached(sql)?.exists([work.as_bytes()])?)
 }
 
-/// What agentd starts for an agent, and the files that come with it; none where it comes by itself.
-pub fn runtime(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, Vec<Vec<u8>>)>> {
-    let sql = "SELECT e.idx, e.body FROM agents a JOIN events e ON e.idx = a.program WHERE a.name = ?1";
+/// What agentd starts in a run of an agent, and the files that come with it: what was bound when the run was claimed, for
+/// a run keeps its program whatever is bound later. None where the agent came by itself.
+pub fn runtime(tx: &Connection, agent: &Slug, claim: u64) -> Loaded<Option<(Runtime, Vec<Vec<u8>>)>> {
+    let sql = "SELECT e.idx, e.body FROM agents a JOIN events e ON e.subject = a.key
+               WHERE a.name = ?1 AND e.idx <= ?2
+                 AND json_extract(e.body, '$.type') IN ('AgentEnrolled', 'ProgramBound')
+               ORDER BY e.version DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
-    let Some((index, body)) = tx.prepare_cached(sql)?.query_row([agent.as_str()], read).optional()? else {
+    let Some((index, body)) = tx.prepare_cached(sql)?.query_row(params![agent.as_str(), claim], read).optional()?
+    else {
         return Ok(None);
     };
     let Some(runtime) = bound(index, &body)? else { return Ok(None) };
@@ -49,10 +55,36 @@ pub fn runtime(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, Vec<Vec
     Ok(Some((runtime, files)))
 }
 
-/// How many agents were taken in before this one. It never changes: agents stay in the table.
-pub fn place_of(tx: &Connection, name: &Slug) -> Loaded<u32> {
-    let sql = "SELECT count(*) FROM agents WHERE key < (SELECT key FROM agents WHERE name = ?1)";
-    Ok(tx.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0))?)
+/// What agentd starts for an agent now, and whether the content of its files is there; none where it comes by itself.
+pub fn runtime_now(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, bool)>> {
+    let sql = "SELECT e.idx, e.body FROM agents a JOIN events e ON e.idx = a.program WHERE a.name = ?1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let Some((index, body)) = tx.prepare_cached(sql)?.query_row([agent.as_str()], read).optional()? else {
+        return Ok(None);
+    };
+    let Some(runtime) = bound(index, &body)? else { return Ok(None) };
+    let sql = "SELECT count(*) FROM blobs WHERE id BETWEEN ?1 * 16 + 1 AND ?1 * 16 + ?2 AND data IS NOT NULL";
+    let there: usize = tx.prepare_cached(sql)?.query_row(params![index, runtime.files.len()], |row| row.get(0))?;
+    let whole = there == runtime.files.len();
+    Ok(Some((runtime, whole)))
+}
+
+/// A run of an agent with a program, by its name: its lease, its agent, whose that is, and whether the end of its program
+/// is known. The newest where one name was given twice, after a lease that was void.
+pub fn named(tx: &Connection, run: RunId) -> Loaded<Option<(RunRef, Slug, u32, bool)>> {
+    let sql = "SELECT r.key, r.incarnation, a.name, a.owner, p.ended IS NOT NULL FROM works w
+               JOIN runs r ON r.work = w.key JOIN agents a ON a.key = r.agent LEFT JOIN programs p ON p.run = r.key
+               WHERE w.id = ?1 AND r.attempt = ?2 AND a.program IS NOT NULL ORDER BY r.key DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| {
+        let fence = Fence { n: row.get(0)?, incarnation: row.get(1)? };
+        let named = RunRef { work: run.work, attempt: run.attempt, fence };
+        Ok((named, row.get::<_, String>(2)?, row.get(3)?, row.get(4)?))
+    };
+    let found = tx.prepare_cached(sql)?.query_row(params![run.work.as_bytes(), run.attempt], read).optional()?;
+    let Some((named, agent, owner, ended)) = found else { return Ok(None) };
+    let row = i64::try_from(named.fence.n).unwrap_or(i64::MAX);
+    let agent = agent.parse().map_err(|error| LoadError::Table { table: "agents", row, what: format!("{error}") })?;
+    Ok(Some((named, agent, owner, ended)))
 }
 
 /// Why a run failed, where it did.
@@ -82,12 +114,13 @@ pub fn output(tx: &Connection, run: RunId, slot: u8) -> Loaded<Option<Vec<u8>>> 
     })
 }
 
-/// Works that are not over and that only agents can do that agentd starts.
-pub fn open_with_workspace(tx: &Connection) -> Loaded<Vec<WorkSubmitted>> {
+/// Works that only agents can do that agentd starts, and that are not over, or ended without success since this time:
+/// these can be retried.
+pub fn open_with_workspace(tx: &Connection, since: WallMs) -> Loaded<Vec<WorkSubmitted>> {
     let sql = "SELECT w.key, e.body FROM queues q JOIN works w ON w.queue = q.id JOIN events e ON e.idx = w.key
-               WHERE q.started = 1 AND q.open > 0 AND w.state < 7";
+               WHERE q.started = 1 AND (q.open > 0 AND w.state < 7 OR w.state > 7 AND w.changed >= ?1)";
     let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([since.as_ms()])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(super::works::spec(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);

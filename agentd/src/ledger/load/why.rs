@@ -25,6 +25,7 @@ pub fn facts(conn: &Connection, key: i64, env: &Env) -> Loaded<Option<WhyFacts>>
         unmet: unmet(conn, key)?,
         accounts: accounts::above(conn, owner, agent.as_ref(), env)?,
         frozen: host::frozen(conn)?,
+        held_back: Vec::new(),
         ahead: ahead(conn, key)?,
         last_words: last_words(conn, key)?,
         work,

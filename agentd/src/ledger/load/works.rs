@@ -15,6 +15,7 @@ use crate::domain::command::RunRef;
 use crate::domain::matching::{self, Candidate, Demand};
 use crate::domain::work::claim::{ClaimFacts, exhausted};
 use crate::domain::work::recover::CascadeFacts;
+use crate::domain::work::share::Said;
 use crate::domain::work::spend::SpendFacts;
 use crate::domain::work::{Dependant, LiveRun, WorkFacts};
 use crate::ledger::project::state_of;
@@ -243,6 +244,17 @@ pub fn spend_facts(tx: &Connection, named: &RunRef, reservation: Option<u64>, en
     let open = work.open.iter().find(|(index, _)| reservation == Some(*index));
     let reservation = open.map(|(_, reserved)| reserved.clone());
     Ok(Some(SpendFacts { work, agent, accounts, reservation }))
+}
+
+/// What a living run added to the ledger since it was claimed.
+pub fn said(tx: &Connection, work: &WorkFacts, named: &RunRef) -> Loaded<Said> {
+    let sql = "SELECT w.version - e.version FROM works w JOIN events e ON e.idx = ?2 WHERE w.key = ?1";
+    let events = tx.prepare_cached(sql)?.query_row([work.key, named.fence.n], |row| row.get(0)).optional()?;
+    let sql = "SELECT count(*), coalesce(sum(length(b.data)), 0) FROM notes n JOIN blobs b ON b.id = n.idx * 16
+               WHERE n.work = ?1 AND n.idx > ?2";
+    let notes = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let (notes, note_bytes) = tx.prepare_cached(sql)?.query_row([work.key, named.fence.n], notes)?;
+    Ok(Said { events: events.unwrap_or(0), notes, note_bytes })
 }
 
 /// The next step of a cascade; `None` when it is finished.

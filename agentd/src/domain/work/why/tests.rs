@@ -18,6 +18,7 @@ fn facts() -> WhyFacts {
         unmet: Vec::new(),
         accounts: Vec::new(),
         frozen: Vec::new(),
+        held_back: Vec::new(),
         ahead: 0,
         last_words: None,
     }

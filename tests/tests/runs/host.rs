@@ -1,0 +1,140 @@
+//! What the host cannot do: works wait for it and say so, and a run that cannot be gone on with does not run on unwatched.
+//! What a run is, it stays: its program, and its user.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use agentd_tests::harness::{is_root, skip};
+use serde_json::Value;
+
+use super::scene::{Scene, Who, everybody};
+
+/// Says that it began, and waits until it may go on.
+const WAITS: &str = "echo began >began; while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done";
+
+fn let_go(scene: &Scene, id: &str, attempt: u32) {
+    scene.write(&scene.folder(id, attempt).join("home/go"), "");
+}
+
+#[test]
+fn works_that_ask_for_more_than_the_host_can_do_wait_unharmed_and_begin_once_it_can() {
+    let mut scene = Scene::prepared(Who::Ordinary, "");
+    scene.write(&scene.control("weak"), "");
+    scene.daemon.run();
+    scene.agent("worker", "", "echo done");
+    scene.agent("modest", "sandbox.level = \"landlock\"", "echo done");
+    let ids: Vec<String> = (0..3).map(|_| scene.submit("worker", &["--max-attempts", "1"])).collect();
+    let asks = "the run asks for a sandbox of level strict, and this host can do landlock at best";
+    scene.eventually("the word of it", || scene.told(&["status"]).contains(asks).then_some(()));
+    for id in &ids {
+        let why = scene.told(&["why", id, "--json"]);
+        assert!(why.contains(asks) && why.contains("agentctl doctor"), "{why}");
+        let work = scene.work(id);
+        assert_eq!((work["state"].as_str(), work["attempts"].as_u64()), (Some("ready"), Some(0)), "{work:#}");
+    }
+    let shown = scene.told(&["agent", "show", "worker", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["state"], "active");
+    // Somebody installs what was missing; nobody tells the daemon.
+    fs::remove_file(scene.control("weak")).unwrap();
+    for id in &ids {
+        assert_eq!(scene.until(id, "completed")["attempts"], 1);
+    }
+    scene.eventually("the end of it", || (!scene.told(&["status"]).contains("works wait")).then_some(()));
+    scene.ends_well();
+}
+
+#[test]
+fn a_living_run_that_cannot_be_gone_on_with_is_ended_told_as_unknown_and_tried_again_when_it_can() {
+    let profile = "[runs.profiles.words]\nenvironment = { WORD = 'said' }";
+    for who in everybody() {
+        let mut scene = Scene::with(who, profile);
+        scene.agent("worker", "sandbox.profiles = [\"words\"]", &format!("{WAITS}; echo $WORD"));
+        let id = scene.submit("worker", &["--max-attempts", "2"]);
+        scene.until_workspace_has(&id, "began");
+        scene.daemon.kill();
+        scene.configure("");
+        scene.daemon.run();
+        let run = |n: usize| scene.work(&id)["runs"].as_array().unwrap().get(n).cloned();
+        let failed = |run: &Value| run["failure"].is_string();
+        let failed = scene.eventually("the end of the run", || run(0).filter(failed));
+        assert_eq!(failed["failure"], "outcome_unknown", "{failed:#}");
+        assert!(failed["message"].as_str().unwrap().contains("there is no profile words"), "{failed:#}");
+        assert!(failed["program"]["usage"]["wall_ms"].as_u64().is_some(), "what it used is told: {failed:#}");
+        scene.nothing_is_left(&id);
+        // The attempt that is left waits for the host.
+        scene.eventually("the word of it", || {
+            scene.told(&["why", &id]).contains("there is no profile words").then_some(())
+        });
+        let work = scene.work(&id);
+        assert_eq!((work["state"].as_str(), scene.launches(&id, "program")), (Some("ready"), 1), "{work:#}");
+        scene.daemon.stop();
+        scene.configure(profile);
+        scene.daemon.run();
+        let began = scene.folder(&id, 2).join("workspace/began");
+        scene.eventually("the second attempt", || began.exists().then_some(()));
+        let_go(&scene, &id, 2);
+        let work = scene.until(&id, "completed");
+        assert!(work["runs"].as_array().unwrap().iter().any(|run| run["result"] == "said"), "{work:#}");
+        scene.ends_well();
+    }
+}
+
+#[test]
+fn a_run_that_was_cancelled_just_before_its_daemon_died_is_ended_and_what_it_used_is_told() {
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.agent("worker", "", &format!("trap '' TERM; {WAITS}"));
+    let id = scene.submit("worker", &[]);
+    scene.until_workspace_has(&id, "began");
+    scene.told(&["cancel", &id, "--reason", "not needed"]);
+    scene.daemon.kill();
+    scene.daemon.run();
+    scene.nothing_is_left(&id);
+    scene.eventually("what it used", || {
+        scene.work(&id)["runs"][0]["program"]["usage"]["wall_ms"].as_u64().filter(|ms| *ms > 0)
+    });
+    assert_eq!(scene.work(&id)["state"], "cancelled");
+    scene.ends_well();
+}
+
+#[test]
+fn a_run_keeps_the_program_that_it_was_claimed_with_whatever_is_bound_and_whoever_dies() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let folder = scene.path("agents").join("worker");
+    scene.write(&folder.join("word"), "one");
+    scene.agent("worker", "files = [\"word\"]", &format!("{WAITS}; cat \"${{0%/*}}/word\""));
+    let id = scene.submit("worker", &[]);
+    scene.until_workspace_has(&id, "began");
+    scene.write(&folder.join("word"), "two");
+    let document = folder.join("agent.toml");
+    scene.told(&["agent", "program", "worker", "--file", document.to_str().unwrap(), "--reason", "another word"]);
+    scene.crash();
+    scene.eventually("the run to be taken over", || (scene.work(&id)["state"] == "running").then_some(()));
+    let_go(&scene, &id, 1);
+    assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "one");
+    let next = scene.submit("worker", &[]);
+    scene.until_workspace_has(&next, "began");
+    let_go(&scene, &next, 1);
+    assert_eq!(scene.until(&next, "completed")["runs"][0]["result"], "two");
+    scene.ends_well();
+}
+
+#[test]
+fn two_runs_of_one_agent_have_users_of_their_own_which_they_keep() {
+    if !is_root() {
+        return skip("users for runs need root");
+    }
+    let mut scene = Scene::new(Who::Root);
+    scene.agent("worker", "limits.max_concurrency = 2", &format!("{WAITS}; echo done"));
+    let ids = [scene.submit("worker", &[]), scene.submit("worker", &[])];
+    let user = |id: &String| fs::metadata(scene.folder(id, 1).join("workspace/began")).unwrap().uid();
+    ids.iter().for_each(|id| scene.until_workspace_has(id, "began"));
+    let users: Vec<u32> = ids.iter().map(user).collect();
+    assert!(users[0] != users[1] && users.iter().all(|uid| *uid >= 2_100_000_000), "{users:?}");
+    scene.crash();
+    for id in &ids {
+        let_go(&scene, id, 1);
+        let work = scene.until(id, "completed");
+        assert_eq!(work["attempts"], 1, "{work:#}");
+    }
+    scene.ends_well();
+}
