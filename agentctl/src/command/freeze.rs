@@ -14,6 +14,8 @@ use crate::story;
 
 /// Between two looks at how a freeze stands.
 const LOOK: Duration = Duration::from_millis(250);
+/// A wait that is longer is told.
+const TELL_AFTER: Duration = Duration::from_secs(2);
 
 /// Stop starts, schedules and running work; nothing is lost, and a reboot changes nothing
 ///
@@ -42,9 +44,16 @@ impl Args {
         let host = context.host().await?;
         let mut report: FreezeReport = read(&host.freeze(&text, &self.reason).await?)?;
         // What is frozen stays frozen, whatever becomes of this wait.
-        let deadline = tokio::time::Instant::now() + Duration::from(self.timeout);
+        let begun = tokio::time::Instant::now();
+        let deadline = begun + Duration::from(self.timeout);
+        let mut is_told = false;
         while (report.confirmed < report.runs || !report.ending.is_empty()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
+            if !is_told && begun.elapsed() > TELL_AFTER {
+                is_told = true;
+                let left = report.runs - report.confirmed + report.ending.len() as u64;
+                context.out.note(format!("frozen; {} did not say yet that nothing of it goes on", count(left, "run")));
+            }
             report = read(&host.freeze_report(&text).await?)?;
         }
         let what = story::scope(&scope);

@@ -195,9 +195,14 @@ impl LiveRuns {
         });
         if renewed.is_none() {
             // It hears now that it is over.
-            self.with_unheard(|runs| runs.retain(|run| run.run != *named));
+            self.heard(named);
         }
         renewed
+    }
+
+    /// A run that is over knows it, or nothing of it is left.
+    pub(crate) fn heard(&self, named: &RunRef) {
+        self.with_unheard(|runs| runs.retain(|run| run.run != *named));
     }
 
     /// Notes what a run says that it does, and renews nothing. `None` when no such run lives under this fence, or its lease

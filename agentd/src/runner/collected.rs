@@ -84,7 +84,7 @@ pub struct Change {
 /// Something that no tree can have, or should not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// `fifo`, `socket`, `device`, `unreadable`, `repository` (the `.git` of one in the workspace), `submodule`.
+    /// `fifo`, `socket`, `device`, `repository` (the `.git` of one in the workspace), `submodule`.
     pub kind: &'static str,
     /// Its path.
     pub path: String,
@@ -256,7 +256,6 @@ impl<'a> Reading<'a> {
                     b"p" => "fifo",
                     b"s" => "socket",
                     b"b" | b"c" => "device",
-                    b"unreadable" => "unreadable",
                     b"repository" => "repository",
                     b"submodule" => "submodule",
                     _ => return None,

@@ -102,7 +102,6 @@ fn what_no_tree_can_have_is_left_out_by_name_and_links_stay_links() {
         python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")' 2>/dev/null || true
         mkdir nested empty 'odd name'; cd nested
         git init -q . >/dev/null 2>&1 || mkdir .git; echo inner >file; cd ..
-        printf secret >closed; python3 -c 'import os; os.fchmod(os.open("closed", os.O_RDONLY), 0)'
         printf 'x' >"odd name/new
 line"
         rm src/b; mkfifo src/b
@@ -131,13 +130,25 @@ line"
         let mut pipes = left("fifo");
         pipes.sort_unstable();
         assert_eq!(pipes, ["pipe", "src/b"]);
-        assert_eq!((left("repository"), left("unreadable")), (vec!["nested/.git"], vec!["closed"]));
+        assert_eq!(left("repository"), ["nested/.git"]);
         assert_eq!(left("device"), Vec::<&str>::new());
         let of = |path: &str| collected.changes.iter().find(|change| change.path == path).unwrap();
         assert!(of("binary").binary);
         assert_eq!((of("src/b").status, of("tests/t.sh").status, of("out").added), ('D', 'D', 1));
         let diff = std::fs::read_to_string(scene.folder().changes()).unwrap();
         assert!(diff.contains("new file mode 120000") && !diff.contains("root:"), "{diff}");
+    });
+}
+
+#[test]
+fn a_file_that_lets_nobody_read_it_is_not_told_as_removed() {
+    let script = "python3 -c 'import os; os.fchmod(os.open(\"src/a\", os.O_RDONLY), 0)'";
+    each(script, |scene, bundle| {
+        scene.prepare(bundle);
+        scene.done(Step::Program(1), None);
+        let said = scene.fails(Step::Collect, None);
+        assert!(said.contains("src/a lets nobody read it"), "{said}");
+        assert!(collected(&scene.folder()).is_err());
     });
 }
 

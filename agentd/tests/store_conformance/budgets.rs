@@ -139,7 +139,7 @@ pub(crate) fn sums_stop_where_no_amount_goes_further(ground: &dyn Ground) {
         agent(Command::SettleCost { run, cost })
     };
     assert!(matches!(commit(&mut *store, spend(MAX_AMOUNT + 1)), Answer::Refused(_)));
-    for _ in 0..80 {
+    for _ in 0..75 {
         let batch: Vec<Request> = (0..128).map(|_| spend(MAX_AMOUNT)).collect();
         for answer in store.commit(&batch, &world()).unwrap() {
             assert_eq!(committed(&answer)[0].data.type_name(), "CostSettled");

@@ -32,6 +32,12 @@ fn a_frozen_run_stands_still_its_time_too_and_goes_on_with_the_thaw() {
     scene.eventually("the clock to go on", || (count(&scene, &id) != before).then_some(()));
     scene.write(&scene.folder(&id, 1).join("home/go"), "");
     assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "counted");
+    // Of a run that is over nothing is left, and a freeze waits for no word of it.
+    let scope = serde_json::json!("all").to_string();
+    scene.eventually("the end of all of it", || {
+        let report = scene.operator().ask("Host", "FreezeReport", &scope).unwrap();
+        (report["ending"].is_null() && report["runs"] == 0).then_some(())
+    });
     scene.ends_well();
 }
 

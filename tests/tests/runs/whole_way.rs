@@ -46,6 +46,20 @@ fn a_rejected_attempt_teaches_the_next_and_the_commit_is_signed_for_git_and_for_
     }
 }
 
+#[test]
+fn what_no_result_can_have_is_told_with_it() {
+    if !can_start() {
+        return;
+    }
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.repository();
+    scene.agent("plumber", "", "echo good >value; mkfifo 'a pipe'; echo done");
+    let id = scene.submit_repository("plumber", &["--max-attempts", "1"]);
+    let work = scene.until(&id, "completed");
+    assert_eq!(work["runs"][0]["message"], "left out of the result: a pipe (fifo)", "{work:#}");
+    scene.ends_well();
+}
+
 fn the_commit_is_signed(scene: &Scene, id: &str, accepted: &Value) {
     let commit = accepted["commit"]["id"].as_str().unwrap();
     let agent: Value = serde_json::from_str(&scene.told(&["agent", "show", "fixer", "--json"])).unwrap();

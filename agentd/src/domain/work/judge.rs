@@ -163,6 +163,11 @@ pub fn complete(work: &WorkFacts, agent: &AgentFacts, named: &RunRef, done: &Com
             with_content,
         ));
     }
+    let with_content = |draft: Draft| match &done.message {
+        // Nothing that speaks against it, and yet to be known.
+        Some(message) => with_content(draft).with_blob(2, TEXT, message.as_bytes()),
+        None => with_content(draft),
+    };
     if done.verdicts.iter().any(|verdict| verdict.met.is_none()) {
         let judged = work.draft(ResultJudged { verdicts: done.verdicts.clone(), artefacts: Vec::new(), commit: None });
         let mut drafts = settle_open(work);

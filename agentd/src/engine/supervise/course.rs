@@ -78,6 +78,8 @@ pub(super) async fn run(engine: Engine, place: Place, agent: Slug, owner: u32, c
         tracing::error!(run = %id, "the run cannot go on: {problem}");
         course.abandon(&problem).await;
     }
+    // Whatever it ended as, nothing of it goes on that would have to hear so.
+    course.engine.0.live.heard(&course.run);
 }
 
 impl Course {

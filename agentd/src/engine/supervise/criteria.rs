@@ -11,10 +11,12 @@ use super::course::{Conclusion, Course};
 use super::finish::{Tally, how, of_the_host, quoted};
 use super::job::Told;
 use super::step::{StepEnd, Steps};
-use crate::runner::{self, Collected, Context, Output, Step};
+use crate::runner::{self, Collected, Context, LeftOut, Output, Step};
 
 /// Protected paths that evidence names, at most.
 const MAX_PROTECTED: usize = 16;
+/// Things that were left out which are named, at most.
+const MAX_LEFT_OUT: usize = 16;
 /// Bytes of what each command wrote that the ledger keeps.
 const MAX_REPORT: usize = 16 << 10;
 /// Bytes of what the criteria complained about, at most.
@@ -27,6 +29,17 @@ pub(super) struct Sayings {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) complaints: Vec<String>,
     pub(super) reports: Vec<JudgeReport>,
+}
+
+/// What is in no result, though it lay in the workspace; none where nothing is.
+pub(super) fn left_out(collected: &Collected) -> Option<String> {
+    let named = |left: &LeftOut| format!("{} ({})", left.path, left.kind);
+    let mut names: Vec<String> = collected.left_out.iter().take(MAX_LEFT_OUT).map(named).collect();
+    match collected.left_out.len().saturating_sub(MAX_LEFT_OUT) {
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    (!names.is_empty()).then(|| format!("left out of the result: {}", names.join(", ")))
 }
 
 impl Sayings {

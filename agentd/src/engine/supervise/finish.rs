@@ -288,7 +288,7 @@ mod tests {
     fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
         let outcome = |ending: &str, stopped: &str| -> Outcome {
             serde_json::from_str(&format!(
-                r#"{{"version":1,"run":"w-01jd0000000000000000000000.1","ending":{ending},"stopped":{stopped},"at":0,
+                r#"{{"version":1,"run":"w-aaaaaaaaaaaaaaaa.1","ending":{ending},"stopped":{stopped},"at":0,
                     "usage":{},"stdout":{{"bytes":0,"kept":0}},"stderr":{{"bytes":0,"kept":0}}}}"#,
                 serde_json::to_string(&Usage::default()).unwrap()
             ))

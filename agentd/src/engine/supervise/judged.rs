@@ -4,7 +4,7 @@ use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
 use agentd_schemas::problem::Problem;
 
 use super::course::{Conclusion, Course, Ended, blocking};
-use super::criteria::{Sayings, judge_artefacts};
+use super::criteria::{Sayings, judge_artefacts, left_out};
 use super::finish::{Tally, quoted};
 use super::job::Told;
 use super::step::Steps;
@@ -67,6 +67,7 @@ impl Course {
             complaints: judged.message.into_iter().collect(),
             reports: Vec::new(),
         };
+        sayings.complaints.extend(collected.as_ref().and_then(left_out));
         if let Some(collected) = &collected
             && let Some(over) = self.judge_made(told, steps, &mut context, collected, tally, &mut sayings).await?
         {

@@ -27,9 +27,8 @@ find_files() {
     find . -mindepth 1 -path ./.git -prune -o \
         -iname .git -fprintf "$result/left" 'left repository %P\0' -prune -o \
         "$@" \
-        -type d \( ! -readable -o ! -executable \) -fprintf "$result/left" 'left unreadable %P\0' -prune -o \
         -type d -o \
-        -type f ! -readable -fprintf "$result/left" 'left unreadable %P\0' -o \
+        -type f ! -readable -fprintf "$result/closed" '%P\n' -o \
         \( -type f -o -type l \) -printf '%P\0' -o \
         -fprintf "$result/left" 'left %y %P\0'
 }
@@ -43,7 +42,10 @@ find_files_beside_submodules() {
     find_files "$@"
 }
 : >"$result/left"
+: >"$result/closed"
 find_files_beside_submodules >"$result/found.unsorted"
+# Left out, it would be told as removed.
+[ ! -s "$result/closed" ] || give_up "the result cannot be read: $(head -n 1 "$result/closed") lets nobody read it"
 sort_paths <"$result/found.unsorted" >"$result/found"
 
 # Ignored is what git would ignore here, but for files that the base has.
