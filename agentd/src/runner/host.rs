@@ -244,7 +244,7 @@ impl Host {
             if let Some(own) = OWN_TARGETS.iter().find(|own| overlap(&path, std::path::Path::new(own))) {
                 return Err(Refused(format!("{} cannot be read by runs: they have their own {own}", path.display())));
             }
-            let own = [&self.runs, &self.content, &self.artefacts];
+            let own = [&self.runs, &self.content, &self.artefacts, &self.shim];
             if let Some(out) = self.keep_out.iter().chain(own).find(|out| overlap(&path, out)) {
                 return Err(Refused(format!(
                     "{} cannot be read by runs: {} is kept from them",

@@ -25,6 +25,8 @@ pub(super) struct Tree<'a> {
     groups: &'a Groups,
     /// Bubblewrap outside and inside, which hold the sandbox.
     spared: Vec<Held>,
+    /// Whether the one inside is the first of a process namespace: none of the others outlives it.
+    namespace: bool,
 }
 
 /// What waiting for ended children brought.
@@ -38,9 +40,10 @@ pub(super) enum Reaped {
 }
 
 impl<'a> Tree<'a> {
-    /// The tree below this process.
+    /// The tree below this process; two that are spared are those that hold a sandbox.
     pub(super) fn new(spared: Vec<Held>, groups: &'a Groups) -> Self {
-        Self { shim: rustix::process::getpid(), groups, spared }
+        let namespace = spared.len() > 1;
+        Self { shim: rustix::process::getpid(), groups, spared, namespace }
     }
 
     fn program(&self) -> io::Result<Vec<Descendant>> {
@@ -65,7 +68,8 @@ impl<'a> Tree<'a> {
         for held in &self.spared {
             held.signal(Signal::KILL)?;
         }
-        self.signal(Signal::KILL).and(at_once)
+        // The kernel ends a process namespace with its first process, and to look at all processes of a host takes long.
+        if self.namespace { at_once } else { self.signal(Signal::KILL).and(at_once) }
     }
 
     /// Waits for those who ended, a bounded number of them, and tells each.

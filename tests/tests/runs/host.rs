@@ -119,6 +119,25 @@ fn a_run_keeps_the_program_that_it_was_claimed_with_whatever_is_bound_and_whoeve
 }
 
 #[test]
+fn an_agent_that_this_host_could_never_start_is_not_taken_in() {
+    let scene = Scene::new(Who::Ordinary);
+    let binaries = scene.bin("agentd").parent().unwrap().display().to_string();
+    for (sandbox, why) in [
+        ("profiles = [\"nowhere\"]".to_owned(), "there is no profile nowhere; this host has: none"),
+        (format!("read_only_paths = [\"{binaries}\"]"), "agentd-shim is kept from them"),
+    ] {
+        let document =
+            format!("name = \"never\"\nskills = [\"never\"]\ncommand = [\"/bin/true\"]\n[sandbox]\n{sandbox}\n");
+        let file = scene.path("home/never.toml");
+        scene.write(&file, &document);
+        let refused = scene.agentctl(&["agent", "enroll", "--file", file.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(why), "{sandbox}: {said}");
+    }
+    assert!(!scene.told(&["agent", "list"]).contains("never"));
+}
+
+#[test]
 fn two_runs_of_one_agent_have_users_of_their_own_which_they_keep() {
     if !is_root() {
         return skip("users for runs need root");
@@ -127,7 +146,9 @@ fn two_runs_of_one_agent_have_users_of_their_own_which_they_keep() {
     scene.agent("worker", "limits.max_concurrency = 2", &format!("{WAITS}; echo done"));
     let ids = [scene.submit("worker", &[]), scene.submit("worker", &[])];
     let user = |id: &String| fs::metadata(scene.folder(id, 1).join("workspace/began")).unwrap().uid();
-    ids.iter().for_each(|id| scene.until_workspace_has(id, "began"));
+    for id in &ids {
+        scene.until_workspace_has(id, "began");
+    }
     let users: Vec<u32> = ids.iter().map(user).collect();
     assert!(users[0] != users[1] && users.iter().all(|uid| *uid >= 2_100_000_000), "{users:?}");
     scene.crash();

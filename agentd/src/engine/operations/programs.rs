@@ -35,6 +35,7 @@ impl Engine {
         self.permit(caller, action, &Resource::owned(format!("agent {name}"), caller.uid))?;
         let supervisor = self.supervisor()?;
         let (runtime, files) = runtime(&document, contents)?;
+        can_start(supervisor, &runtime)?;
         if self.known(&name)?.is_some() {
             return Err(Problem::new(
                 Code::NameTaken,
@@ -87,11 +88,21 @@ impl Engine {
     ) -> Result<AgentView, Problem> {
         let name = enrolment.agent.name.clone();
         let (runtime, files) = runtime(&enrolment.agent, enrolment.contents)?;
+        can_start(self.supervisor()?, &runtime)?;
         let reason = reason.to_owned();
         let command = Command::BindProgram { agent: name.clone(), runtime: Box::new(runtime), files, reason };
         self.execute(caller, command, None).await?;
         self.agent(caller, name.as_str())
     }
+}
+
+/// Whether this host has what a program asks of it, and gives it to runs. What is missing later makes works wait.
+fn can_start(supervisor: &Supervisor, runtime: &Runtime) -> Result<(), Problem> {
+    supervisor.runs.host.check(runtime).map_err(|refused| {
+        Problem::new(Code::InvalidDocument, refused.to_string()).hint(
+            "profiles and what runs never see stand in the configuration: agentd --help names the file, section runs",
+        )
+    })
 }
 
 /// What agentd starts, from a document and the files that came with it.

@@ -109,7 +109,7 @@ impl Course {
         self.engine.0.live.keep_time(&self.run, told.job.timeout_ms);
         let mut tally = Tally::default();
         let steps = self.steps(&told, &folder);
-        let conclusion = self.all_steps(&told, &steps, &mut tally).await;
+        let conclusion = Box::pin(self.all_steps(&told, &steps, &mut tally)).await;
         self.engine.close_door(told.job.run);
         self.conclude(&told, &folder, tally, conclusion?).await
     }

@@ -102,9 +102,8 @@ impl Tally {
 pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
     match (&outcome.ending, outcome.stopped) {
         (Ending::NotStarted(_), _) => Some(FailureReason::NotStarted),
-        (Ending::Lost(_), _) => Some(FailureReason::OutcomeUnknown),
         (Ending::Exited(_) | Ending::Signalled(_), None | Some(StopCause::Timeout | StopCause::OverSize)) => None,
-        (Ending::Exited(_) | Ending::Signalled(_), Some(_)) => Some(FailureReason::OutcomeUnknown),
+        (Ending::Lost(_) | Ending::Exited(_) | Ending::Signalled(_), _) => Some(FailureReason::OutcomeUnknown),
     }
 }
 
@@ -288,7 +287,7 @@ mod tests {
     fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
         let outcome = |ending: &str, stopped: &str| -> Outcome {
             serde_json::from_str(&format!(
-                r#"{{"version":1,"run":"w-aaaaaaaaaaaaaaaa.1","ending":{ending},"stopped":{stopped},"at":0,
+                r#"{{"version":1,"run":"w-aaaaaaaaaaaaaaaa.1","ending":{ending},"stopped":{stopped},"at":"2026-11-22T08:00:00Z",
                     "usage":{},"stdout":{{"bytes":0,"kept":0}},"stderr":{{"bytes":0,"kept":0}}}}"#,
                 serde_json::to_string(&Usage::default()).unwrap()
             ))
