@@ -282,16 +282,18 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use agentd_schemas::launch::Stream;
 
     #[test]
     fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
         let outcome = |ending: &str, stopped: &str| -> Outcome {
-            serde_json::from_str(&format!(
-                r#"{{"version":1,"run":"w-aaaaaaaaaaaaaaaa.1","ending":{ending},"stopped":{stopped},"at":"2026-11-22T08:00:00Z",
-                    "usage":{},"stdout":{{"bytes":0,"kept":0}},"stderr":{{"bytes":0,"kept":0}}}}"#,
-                serde_json::to_string(&Usage::default()).unwrap()
-            ))
-            .unwrap()
+            let told = serde_json::json!({
+                "version": 1, "run": "w-aaaaaaaaaaaaaaaa.1", "at": "2026-11-22T08:00:00Z", "usage": Usage::default(),
+                "ending": serde_json::from_str::<serde_json::Value>(ending).unwrap(),
+                "stopped": serde_json::from_str::<serde_json::Value>(stopped).unwrap(),
+                "stdout": Stream::default(), "stderr": Stream::default(),
+            });
+            serde_json::from_value(told).unwrap()
         };
         let (never, unknown) = (Some(FailureReason::NotStarted), Some(FailureReason::OutcomeUnknown));
         let table = [
