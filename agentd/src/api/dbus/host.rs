@@ -17,6 +17,7 @@ impl Host {
     /// How the host is: a `StatusView`.
     async fn status(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;
+        self.0.engine.host_was_tried().await;
         json(&self.0.engine.status(&caller)?)
     }
 

@@ -54,6 +54,7 @@ impl Works {
     /// Why a work is where it is: a `WhyView`.
     async fn why(&self, work: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;
+        self.0.engine.host_was_tried().await;
         json(&self.0.engine.why(&caller, work)?)
     }
 

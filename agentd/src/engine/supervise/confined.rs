@@ -111,7 +111,7 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
         Ok(level) => tracing::info!("runs are confined at level {}", level.as_str()),
         Err(reason) => tracing::warn!("no run can be started: {reason}; see agentctl doctor"),
     }
-    *supervisor.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    supervisor.level.send_replace(Some(found));
 }
 
 fn best(probe: &Probe) -> Result<Level, String> {

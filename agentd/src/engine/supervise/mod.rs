@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
@@ -36,8 +37,12 @@ use tokio::sync::{Notify, watch};
 pub(super) use dispatch::run;
 
 use self::job::Obstacle;
+use crate::engine::Engine;
 use crate::identity::AgentKeys;
 use crate::runner;
+
+/// How long an answer waits, right after a start, for what the host can do.
+const TRIED: Duration = Duration::from_secs(10);
 
 /// How runs are started here, from the configuration.
 #[derive(Debug, Clone)]
@@ -104,8 +109,8 @@ pub(crate) struct Supervisor {
     /// There may be work, or room for some.
     wake: Notify,
     under_way: Mutex<BTreeMap<RunId, UnderWay>>,
-    /// The strongest level that this host can do, once that was tried; `None` in it for none.
-    level: Mutex<Option<Result<Level, String>>>,
+    /// The strongest level that this host can do, or why none, once that was tried.
+    level: watch::Sender<Option<Result<Level, String>>>,
     /// Agents with works that wait because their programs cannot be started here as they ask.
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
     /// No new run begins: too little disk is free.
@@ -120,7 +125,7 @@ impl Supervisor {
             runs,
             wake: Notify::new(),
             under_way: Mutex::default(),
-            level: Mutex::default(),
+            level: watch::Sender::default(),
             held_back: Mutex::default(),
             full: AtomicBool::new(false),
         }
@@ -188,7 +193,7 @@ impl Supervisor {
 
     /// What the host can do at best, or why nothing.
     pub(crate) fn level(&self) -> Option<Result<Level, String>> {
-        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.level.borrow().clone()
     }
 
     fn tell_work(&self, work: WorkId) {
@@ -222,5 +227,15 @@ impl Supervisor {
             (EventData::AccountLimitSet(_), _) | (_, Subject::Agent(_)) => self.wake.notify_one(),
             _ => {}
         }
+    }
+}
+
+impl Engine {
+    /// Waits, right after a start, until it was tried what this host can do: an answer about runs is not known before. It
+    /// comes back after a while all the same.
+    pub async fn host_was_tried(&self) {
+        let Some(supervisor) = &self.0.supervisor else { return };
+        let mut level = supervisor.level.subscribe();
+        let _ = tokio::time::timeout(TRIED, level.wait_for(Option::is_some)).await;
     }
 }
