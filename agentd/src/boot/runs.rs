@@ -105,6 +105,9 @@ pub struct RunsConfig {
     /// Where runs have their folders; `runs` in the state directory by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
+    /// The socket of the launcher, where it is a service that starts runs in the daemon's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launch_socket: Option<PathBuf>,
     /// The launcher; `agentd-launch` beside the daemon by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launcher: Option<PathBuf>,
@@ -151,6 +154,7 @@ impl Default for RunsConfig {
             keep_uploads: span(86_400_000),
             keep_artefacts: span(190 * 86_400_000),
             directory: None,
+            launch_socket: None,
             launcher: None,
             shim: None,
             profiles: BTreeMap::new(),
@@ -178,7 +182,12 @@ impl RunsConfig {
             let most = if name == "output_max" { 1 << 30 } else { u64::MAX >> 1 };
             within(name, size.as_bytes(), if name == "output_max" { 1 } else { 16 << 20 }, most)?;
         }
-        let places = [("directory", &self.directory), ("launcher", &self.launcher), ("shim", &self.shim)];
+        let places = [
+            ("directory", &self.directory),
+            ("launch_socket", &self.launch_socket),
+            ("launcher", &self.launcher),
+            ("shim", &self.shim),
+        ];
         if let Some((name, _)) = places.iter().find(|(_, path)| path.as_ref().is_some_and(|path| path.is_relative())) {
             return Err(anyhow!("runs.{name} is not an absolute path"));
         }
@@ -201,16 +210,19 @@ impl RunsConfig {
         let processors =
             std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2));
         let most = self.max.unwrap_or(processors.saturating_mul(2));
+        // Whoever starts runs as root gives each a user of its own.
+        let has_root = process::effective_uid() == 0 || self.launch_socket.is_some();
         let host = runner::Host {
             runs: self.directory.clone().unwrap_or_else(|| paths.state.join("runs")),
             content: paths.state.join("content"),
             artefacts: paths.state.join("artefacts"),
             launch: beside(&self.launcher, "agentd-launch"),
+            launcher: self.launch_socket.clone().map(runner::Launcher::at),
             shim: beside(&self.shim, "agentd-shim"),
             keep_out: keep_out(paths)?,
             profiles: self.profiles.iter().map(|(name, profile)| (name.clone(), profile.profile())).collect(),
             defaults: self.defaults(),
-            uids: (process::effective_uid() == 0).then(runner::UidRange::of_runs),
+            uids: has_root.then(runner::UidRange::of_runs),
         };
         check_sockets(&host.runs)?;
         Ok(Runs {

@@ -7,9 +7,11 @@
 //! It lives for milliseconds: it makes the record, the folders and the control groups, gives up what it is, and becomes the
 //! shim.
 
+mod bounds;
 mod place;
 mod probe;
 mod remove;
+mod serve;
 mod shim;
 mod start;
 
@@ -46,6 +48,23 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         shim: Option<PathBuf>,
         /// The users that root may give to runs: a part of the default.
+        #[arg(long, value_name = "MIN-MAX", default_value_t)]
+        uids: Uids,
+        #[command(flatten)]
+        in_unit: start::InUnit,
+    },
+    /// Serves a daemon that is not root, by the socket that systemd passes.
+    Serve {
+        /// The folder that the folders of all runs are in.
+        #[arg(long, value_name = "ROOT")]
+        runs: PathBuf,
+        /// Who may ask, beside root: the daemon's user.
+        #[arg(long, value_name = "USER")]
+        caller: String,
+        /// The shim; without it, `agentd-shim` beside this program. It must be root's.
+        #[arg(long, value_name = "PATH")]
+        shim: Option<PathBuf>,
+        /// The users that runs get: a part of the default.
         #[arg(long, value_name = "MIN-MAX", default_value_t)]
         uids: Uids,
     },
@@ -139,8 +158,12 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let done = match args.command {
-        Command::Start { runs, spec, record, shim, uids } => {
-            shim.map_or_else(shim_beside, Ok).and_then(|shim| Err(start::start(&runs, &spec, &record, &shim, uids)))
+        Command::Start { runs, spec, record, shim, uids, in_unit } => {
+            let order = |shim| start::Order { runs, spec, record, shim, uids, in_unit };
+            shim.map_or_else(shim_beside, Ok).and_then(|shim| Err(start::start(&order(shim))))
+        }
+        Command::Serve { runs, caller, shim, uids } => {
+            shim.map_or_else(shim_beside, Ok).and_then(|shim| serve::serve(serve::Options { runs, caller, shim, uids }))
         }
         Command::Remove { runs, run, groups_only } => remove::remove(&runs, &run, groups_only),
         Command::Probe { shim, uids } => {

@@ -27,7 +27,7 @@ impl Place {
         let id = parse_run(run)?;
         let name = c_name(OsStr::new(run))?;
         let Some(root) = open_runs(runs)? else { return Ok(None) };
-        let folder = match tree::open_folder(&root, &name) {
+        let folder = match tree::open_mounted_folder(&root, &name) {
             Ok(folder) => folder,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(system(format!("open the folder {run} in {}", runs.display()))(error)),

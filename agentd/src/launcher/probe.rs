@@ -14,7 +14,7 @@ use agentd_schemas::launch::{
 
 use super::{LaunchError, Uids, remove, system};
 use crate::sys::become_user::User;
-use crate::sys::cgroup::{self, GroupLimits};
+use crate::sys::cgroup::{self, Below, GroupLimits};
 use crate::sys::{confine, process, random};
 
 /// Where programs that runs need are looked for.
@@ -45,7 +45,7 @@ pub(super) fn probe(shim: &Path, uids: Uids) -> Result<String, LaunchError> {
     serde_json::to_string(&probe).map_err(|error| system("write the document")(std::io::Error::from(error)))
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub(super) fn find(program: &str) -> Option<PathBuf> {
     PLACES.iter().map(|place| Path::new(place).join(program)).find(|path| path.is_file())
 }
 
@@ -80,39 +80,11 @@ impl Trial {
         self.root.join(self.run.to_string())
     }
 
-    fn spec(&self, level: Level) -> LaunchSpec {
-        LaunchSpec {
-            version: LAUNCH_VERSION,
-            run: self.run,
-            program: vec!["/bin/true".to_owned()],
-            environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
-            directory: "/usr".into(),
-            input: Input::Text(String::new()),
-            level,
-            mounts: Vec::new(),
-            run_as: self.is_root.then_some(RunAs { uid: self.user.uid, gid: self.user.gid }),
-            network: Network::None,
-            folders: Vec::new(),
-            keep_out: Vec::new(),
-            limits: RunLimits {
-                wall_ms: TRIAL_MS,
-                grace_ms: 0,
-                output_bytes: 1 << 10,
-                memory_bytes: 256 << 20,
-                file_bytes: 1 << 20,
-                // Of a user that has other processes these are counted too.
-                tasks: 1 << 16,
-                open_files: 256,
-                cpu_percent: Some(100),
-            },
-        }
-    }
-
     /// Runs a trivial program at a level, the way that a daemon does.
     fn level(&self, level: Level, shim: &Path, uids: Uids) -> Result<LevelProbe, LaunchError> {
         let name = level.as_str();
         let (spec, record) = (self.folder().join(format!("{name}.json")), self.folder().join(name));
-        let text = serde_json::to_vec(&self.spec(level))
+        let text = serde_json::to_vec(&trial_spec(self.run, level, self.is_root.then_some(self.user.uid)))
             .map_err(|error| system("write a spec")(std::io::Error::from(error)))?;
         fs::write(&spec, text).map_err(system("write a spec"))?;
         let own = std::env::current_exe().map_err(system("find this program"))?;
@@ -129,6 +101,35 @@ impl Trial {
         let started = read::<Started>(&record.join(STARTED_FILE));
         let lacking = started.map(|started| started.confinement.lacking).unwrap_or_default();
         Ok(LevelProbe { level, works: reason.is_none(), reason, lacking })
+    }
+}
+
+/// A trivial program at a level; `uid` is the user that it has, where not the launcher's.
+pub(super) fn trial_spec(run: RunId, level: Level, uid: Option<u32>) -> LaunchSpec {
+    LaunchSpec {
+        version: LAUNCH_VERSION,
+        run,
+        program: vec!["/bin/true".to_owned()],
+        environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+        directory: "/usr".into(),
+        input: Input::Text(String::new()),
+        level,
+        mounts: Vec::new(),
+        run_as: uid.map(|uid| RunAs { uid, gid: uid }),
+        network: Network::None,
+        folders: Vec::new(),
+        keep_out: Vec::new(),
+        limits: RunLimits {
+            wall_ms: TRIAL_MS,
+            grace_ms: 0,
+            output_bytes: 1 << 10,
+            memory_bytes: 256 << 20,
+            file_bytes: 1 << 20,
+            // Of a user that has other processes these are counted too.
+            tasks: 1 << 16,
+            open_files: 256,
+            cpu_percent: Some(100),
+        },
     }
 }
 
@@ -149,7 +150,9 @@ impl Drop for Trial {
 /// Makes groups as for a run, and looks at what they have.
 fn control_groups(run: &RunId) -> Vec<GroupProbe> {
     let limits = GroupLimits { memory_bytes: 256 << 20, tasks: 64, cpu_percent: Some(100) };
-    let Ok(mut made) = cgroup::make(&run.to_string(), "groups", &limits, None) else { return Vec::new() };
+    let Ok(mut made) = cgroup::make(&run.to_string(), "groups", &limits, None, Below::Launcher) else {
+        return Vec::new();
+    };
     let found = made.groups().map(|(unified, parent, program)| {
         let files = [
             ("memory", ["memory.max", "memory.limit_in_bytes"]),

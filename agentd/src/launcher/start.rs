@@ -11,17 +11,55 @@ use agentd_schemas::launch::{Input, LaunchSpec, MAX_SPEC_BYTES, SHIM_LOG_FILE, S
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 
 use super::place::{Place, c_name, names, plain_name};
-use super::{LaunchError, Uids, refused, shim, system};
+use super::{LaunchError, Uids, bounds, refused, shim, system};
 use crate::sys::become_user::{self, User};
-use crate::sys::cgroup::{self, Door, GroupLimits, Made, Owner};
+use crate::sys::cgroup::{self, Below, Door, GroupLimits, Made, Owner};
 use crate::sys::{env, failpoint, process, tree};
 
+/// A step to be started.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) runs: PathBuf,
+    pub(super) spec: PathBuf,
+    pub(super) record: PathBuf,
+    pub(super) shim: PathBuf,
+    pub(super) uids: Uids,
+    pub(super) in_unit: InUnit,
+}
+
+/// What the launcher's service adds, in the unit that it made of a spec.
+#[derive(Debug, clap::Args)]
+pub(super) struct InUnit {
+    /// This process is alone in a unit of its own.
+    #[arg(long = "in-unit", hide = true, requires = "sha256")]
+    alone: bool,
+    /// SHA-256 of the spec that the unit was made of.
+    #[arg(long, hide = true, value_name = "HEX")]
+    sha256: Option<String>,
+    /// Device and inode of a place of the host that the spec mounts, as it was checked.
+    #[arg(long, hide = true, value_name = "DEVICE:INODE")]
+    mounted: Vec<String>,
+}
+
+impl InUnit {
+    /// Holds what is here now against what the unit was made of.
+    fn check(&self, text: &[u8], spec: &LaunchSpec, folder: &Path) -> Result<(), LaunchError> {
+        match &self.sha256 {
+            Some(sha256) if *sha256 != bounds::digest(text) => {
+                refused("the spec was exchanged after it had been checked")
+            }
+            Some(_) => bounds::is_as_checked(spec, folder, &self.mounted),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Becomes the shim. It comes back only where that failed, and what it made is gone then.
-pub(super) fn start(runs: &Path, spec: &Path, record: &Path, shim: &Path, uids: Uids) -> LaunchError {
+pub(super) fn start(order: &Order) -> LaunchError {
     process::set_private_umask();
     let mut made = Left::default();
-    let error = match prepare(runs, spec, record, shim, uids, &mut made) {
-        Ok(ready) => become_shim(ready, record, &mut made),
+    let error = match prepare(order, &mut made) {
+        Ok(ready) => become_shim(ready, &order.record, &mut made),
         Err(error) => error,
     };
     made.undo();
@@ -38,19 +76,14 @@ struct Ready {
     doors: Vec<Door>,
 }
 
-fn prepare(
-    runs: &Path,
-    spec: &Path,
-    record: &Path,
-    shim: &Path,
-    uids: Uids,
-    made: &mut Left,
-) -> Result<Ready, LaunchError> {
+fn prepare(order: &Order, made: &mut Left) -> Result<Ready, LaunchError> {
+    let Order { runs, spec, record, shim, in_unit, uids } = order;
     let (run, spec_name) = names(runs, spec)?;
     let place = Place::find(runs, run)?
         .ok_or_else(|| LaunchError::Refused(format!("there is no folder of run {run} in {}", runs.display())))?;
     let (text, spec) = read_spec(&place, spec_name, spec)?;
-    let user = user_of(&spec, uids)?;
+    let user = user_of(&spec, *uids)?;
+    in_unit.check(&text, &spec, &runs.join(run))?;
     let record_name = name_in(&place, runs, record)?;
     let folders: Vec<CString> =
         spec.folders.iter().map(|folder| name_in(&place, runs, folder)).collect::<Result<_, _>>()?;
@@ -72,7 +105,8 @@ fn prepare(
     failpoint::check("launch.recorded").map_err(system("go on"))?;
     let step = record_name.to_str().unwrap_or_default();
     let owner = is_root().then_some(Owner { uid: user.uid, gid: user.gid });
-    made.groups = cgroup::make(run, step, &limits(&spec), owner).map_err(system("make control groups"))?;
+    let place = if in_unit.alone { Below::OwnUnit } else { Below::Launcher };
+    made.groups = cgroup::make(run, step, &limits(&spec), owner, place).map_err(system("make control groups"))?;
     cgroup::prime();
     let doors = made.groups.doors().map_err(system("open the control groups"))?;
     let (record, log) = record_fd;
@@ -90,7 +124,7 @@ fn is_root() -> bool {
 }
 
 /// Reads the spec, bounded, from a regular file that is directly in the run's folder, and holds it against the contract.
-fn read_spec(place: &Place, name: &str, path: &Path) -> Result<(Vec<u8>, LaunchSpec), LaunchError> {
+pub(super) fn read_spec(place: &Place, name: &str, path: &Path) -> Result<(Vec<u8>, LaunchSpec), LaunchError> {
     let bad = |reason: String| LaunchError::Refused(format!("{}: {reason}", path.display()));
     let name = c_name(name.as_ref())?;
     let file = tree::open_file(place, &name, OFlags::RDONLY)
@@ -113,7 +147,7 @@ fn read_spec(place: &Place, name: &str, path: &Path) -> Result<(Vec<u8>, LaunchS
 }
 
 /// The user that the run gets: one of the range where root gives it, and otherwise who we are.
-fn user_of(spec: &LaunchSpec, uids: Uids) -> Result<User, LaunchError> {
+pub(super) fn user_of(spec: &LaunchSpec, uids: Uids) -> Result<User, LaunchError> {
     let me = User { uid: process::effective_uid(), gid: process::effective_gid() };
     let asked = spec.run_as.map(|user| User { uid: user.uid, gid: user.gid });
     match asked {
@@ -194,7 +228,19 @@ fn make_record(
     // The log is written to as a file is, not as who must not wait.
     rustix::fs::fcntl_setfl(&log, OFlags::APPEND).map_err(system("open the log"))?;
     give(&record, user)?;
+    share(&record, place)?;
     Ok((record, log))
+}
+
+/// Lets the daemon's group into a record, where the daemon is not root: it reads what the shim writes there.
+fn share(record: &OwnedFd, place: &Place) -> Result<(), LaunchError> {
+    let stat = rustix::fs::fstat(place).map_err(system("inspect the run's folder"))?;
+    if !is_root() || stat.st_uid == 0 {
+        return Ok(());
+    }
+    // What is made in it from now on has the same group.
+    rustix::fs::fchown(record, None, Some(Gid::from_raw(stat.st_gid))).map_err(system("share the record"))?;
+    rustix::fs::fchmod(record, Mode::RWXU | Mode::RWXG | Mode::SGID).map_err(system("share the record"))
 }
 
 /// Makes a folder for the run's user, or takes the one that it has already.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use agentd_schemas::launch::STDOUT_FILE;
 
-use super::files::read_below;
 use super::folder::{Folder, Step};
 use super::look::in_record;
 
@@ -142,7 +141,7 @@ pub fn collected(folder: &Folder) -> Result<Collected, Unusable> {
 
 fn said(folder: &Folder, step: Step) -> Result<Vec<u8>, Unusable> {
     let path = in_record(step, STDOUT_FILE);
-    let read = read_below(folder.folder(), Path::new(&path), MAX_SAID_BYTES);
+    let read = folder.read(Path::new(&path), MAX_SAID_BYTES);
     let text = read.map_err(|error| unusable(step)(error.to_string()))?;
     text.ok_or_else(|| unusable(step)("it did not run".to_owned()))
 }

@@ -13,6 +13,7 @@ use rustix::fs::FileType;
 use sha2::{Digest as _, Sha256};
 
 use super::files;
+use super::folder::Folder;
 use super::host::Host;
 use crate::sys::clock::Clock;
 
@@ -133,8 +134,8 @@ pub fn open_artefact(host: &Host, sha256: &str) -> io::Result<Option<File>> {
 }
 
 /// Keeps an artefact of a run: a file of its folder, which is not followed where it is a link. At most `most` bytes.
-pub fn artefact(host: &Host, name: &str, folder: &Path, file: &Path, most: u64) -> io::Result<ArtefactRef> {
-    let found = files::open_below(folder, file)?;
+pub fn artefact(host: &Host, name: &str, folder: &Folder, file: &Path, most: u64) -> io::Result<ArtefactRef> {
+    let found = folder.open(file)?;
     let found =
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no {}", file.display())))?;
     artefact_from(host, name, found, most)

@@ -45,16 +45,15 @@ fn walk(folder: &Path, name: &Path) -> io::Result<File> {
     Ok(at.into())
 }
 
-/// Reads a file below a folder of ours; more than `most` bytes are an error.
-pub(super) fn read_below(folder: &Path, name: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
-    let Some(file) = open_below(folder, name)? else { return Ok(None) };
+/// Reads a file, which errors call `path`; more than `most` bytes are one.
+pub(super) fn read(file: File, path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > most {
-        let text = format!("{}: more than {most} bytes", folder.join(name).display());
+        let text = format!("{}: more than {most} bytes", path.display());
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// A name beside `path` that nothing has.
@@ -150,7 +149,10 @@ mod tests {
         std::os::unix::fs::symlink(scratch.path(), scratch.join("run/home/up")).unwrap();
         std::os::unix::fs::symlink(scratch.join("secret"), scratch.join("run/home/b")).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(scratch.join("run/home/fifo")).status().unwrap().success());
-        let read = |name: &str| read_below(&scratch.join("run"), Path::new(name), 10);
+        let read = |name: &str| {
+            let file = open_below(&scratch.join("run"), Path::new(name))?;
+            file.map(|file| read(file, Path::new(name), 10)).transpose()
+        };
         assert_eq!(read("home/a").unwrap().unwrap(), b"fine");
         assert_eq!(read("home/none").unwrap(), None);
         for name in ["home/b", "home/up/secret", "home/fifo", "home", "../secret", "/etc/passwd"] {

@@ -1,11 +1,16 @@
 //! The paths of one run, and the names of its steps.
 
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::id::RunId;
+use agentd_schemas::launch::{Answer, Request};
 
+use super::files;
 use super::host::Host;
+use super::launcher::Launcher;
 
 /// One thing that is started for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,17 +81,43 @@ impl fmt::Display for Step {
 pub struct Folder {
     path: PathBuf,
     run: RunId,
+    launcher: Option<Launcher>,
 }
 
 impl Folder {
     /// Those of a run, whether or not they are there.
     pub fn of(host: &Host, run: RunId) -> Self {
-        Self { path: host.runs.join(run.to_string()), run }
+        Self { path: host.runs.join(run.to_string()), run, launcher: host.launcher.clone() }
     }
 
     /// The run.
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// The launcher, where it is a service of its own.
+    pub(super) fn launcher(&self) -> Option<&Launcher> {
+        self.launcher.as_ref()
+    }
+
+    /// Opens a regular file below the folder. No part of `name` may be a link; a file that is not there is `None`. What the
+    /// run's user keeps to itself the launcher opens.
+    pub(super) fn open(&self, name: &Path) -> io::Result<Option<File>> {
+        match (files::open_below(&self.path, name), &self.launcher) {
+            (Err(error), Some(launcher)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                match launcher.ask(&Request::Open { run: self.run, path: name.to_owned() }, None)? {
+                    (Answer::Opened, Some(file)) => Ok(Some(file.into())),
+                    (Answer::Absent, _) => Ok(None),
+                    (answer, _) => Err(launcher.unexpected(answer)),
+                }
+            }
+            (opened, _) => opened,
+        }
+    }
+
+    /// Reads such a file; more than `most` bytes are an error.
+    pub(super) fn read(&self, name: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+        self.open(name)?.map(|file| files::read(file, &self.path.join(name), most)).transpose()
     }
 
     /// The folder of the run.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use agentd_schemas::id::RunId;
+use agentd_schemas::launch::{Answer, Request};
 
 use super::content::{self, Kept, entries, is_digest};
 use super::folder::{Folder, Step};
@@ -86,6 +87,12 @@ pub fn remove_groups(host: &Host, run: RunId) -> io::Result<()> {
 }
 
 fn removal(host: &Host, run: RunId, more: &[&str]) -> io::Result<()> {
+    if let Some(launcher) = &host.launcher {
+        return match launcher.ask(&Request::Remove { run, units_only: !more.is_empty() }, None)? {
+            (Answer::Done, _) => Ok(()),
+            (answer, _) => Err(launcher.unexpected(answer)),
+        };
+    }
     let mut command = Command::new(&host.launch);
     command.arg("remove").arg("--runs").arg(&host.runs).arg("--run").arg(run.to_string()).args(more);
     let done = command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output()?;

@@ -14,9 +14,10 @@ use agentd_schemas::unit::size::Size;
 
 use super::commit::Commit;
 use super::content::MIN_FREE_PERCENT;
+use super::launcher::Launcher;
 use super::places::OWN_TARGETS;
-use super::room::Room;
 use crate::domain::runtime::check_runtime;
+use crate::sys::room::Room;
 
 /// Where things are, and what the host allows: from its configuration.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Host {
     pub artefacts: PathBuf,
     /// The program `agentd-launch`.
     pub launch: PathBuf,
+    /// The launcher, where it is a service that starts runs in the daemon's place.
+    pub launcher: Option<Launcher>,
     /// The program `agentd-shim`.
     pub shim: PathBuf,
     /// Places that no run may see, nor anything above or below them.

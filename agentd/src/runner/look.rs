@@ -14,7 +14,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
 
-use super::files::{create, open_below, read_below};
+use super::files::create;
 use super::folder::{Folder, Step};
 
 /// Bytes of what a shim writes down, at most: reasons quote paths and words of the command.
@@ -70,7 +70,7 @@ pub fn look(folder: &Folder, step: Step) -> io::Result<Look> {
     }
     // The shim makes this file under its lock. Before it is there the lock is not touched, or it could fail the shim that
     // is about to take it.
-    if open_below(folder.folder(), &in_record(step, STDOUT_FILE))?.is_none() {
+    if folder.open(&in_record(step, STDOUT_FILE))?.is_none() {
         return Ok(if folder.spec(step).exists() { Look::Starting } else { Look::Absent });
     }
     if is_locked(folder, step)? {
@@ -110,7 +110,7 @@ fn outcome(folder: &Folder, step: Step) -> io::Result<Option<Outcome>> {
 }
 
 fn document<T: DeserializeOwned>(folder: &Folder, step: Step, name: &str) -> io::Result<Option<T>> {
-    let Some(text) = read_below(folder.folder(), &in_record(step, name), MAX_DOCUMENT_BYTES)? else { return Ok(None) };
+    let Some(text) = folder.read(&in_record(step, name), MAX_DOCUMENT_BYTES)? else { return Ok(None) };
     let document = serde_json::from_slice(&text);
     document.map(Some).map_err(|error| invalid(&folder.record(step).join(name), &error.to_string()))
 }
@@ -120,7 +120,7 @@ fn invalid(path: &Path, reason: &str) -> io::Error {
 }
 
 fn is_locked(folder: &Folder, step: Step) -> io::Result<bool> {
-    let Some(lock) = open_below(folder.folder(), &in_record(step, LOCK_FILE))? else { return Ok(false) };
+    let Some(lock) = folder.open(&in_record(step, LOCK_FILE))? else { return Ok(false) };
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
@@ -151,7 +151,7 @@ pub fn control(folder: &Folder, step: Step, request: &str) -> io::Result<String>
 
 /// Bytes of an output stream of a step that are there; none where it did not begin.
 pub fn output_size(folder: &Folder, step: Step, stream: Output) -> io::Result<Option<u64>> {
-    let file = open_below(folder.folder(), &in_record(step, stream.file()))?;
+    let file = folder.open(&in_record(step, stream.file()))?;
     file.map(|file| file.metadata().map(|meta| meta.len())).transpose()
 }
 
@@ -164,7 +164,7 @@ pub fn output_end(folder: &Folder, step: Step, stream: Output, most: usize) -> i
 /// Reads output of a step from `offset`, at most `most` bytes, and says where to go on.
 pub fn output(folder: &Folder, step: Step, stream: Output, offset: u64, most: usize) -> io::Result<(Vec<u8>, u64)> {
     let mut bytes = Vec::new();
-    if let Some(mut file) = open_below(folder.folder(), &in_record(step, stream.file()))? {
+    if let Some(mut file) = folder.open(&in_record(step, stream.file()))? {
         file.seek(SeekFrom::Start(offset))?;
         file.take(most as u64).read_to_end(&mut bytes)?;
     }

@@ -7,7 +7,6 @@ use agentd_schemas::document::program::{ExitMeaning, ResultFrom};
 use agentd_schemas::http::MAX_RESULT_BYTES;
 use agentd_schemas::launch::{Ending, Outcome, STDOUT_FILE, StopCause};
 
-use super::files::{open_below, read_below};
 use super::folder::{Folder, Step};
 use super::host::Job;
 use super::look::{Output, in_record, output_end, output_size};
@@ -75,9 +74,9 @@ pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Resu
             last_value(folder, step, pointer).map_err(|error| unusable("standard output", &error))?
         }
         ResultFrom::File(path) if path.starts_with("{{") => {
-            whole(&folder.home(), Path::new(RESULT_FILE), "{{ result_file }}")?
+            whole(folder, &Path::new("home").join(RESULT_FILE), "{{ result_file }}")?
         }
-        ResultFrom::File(path) => whole(&folder.workspace(), Path::new(path), path)?,
+        ResultFrom::File(path) => whole(folder, &Path::new("workspace").join(path), path)?,
     };
     match text {
         Some(text) if !text.is_empty() => Ok(ProgramResult { text, session }),
@@ -94,7 +93,7 @@ fn said(folder: &Folder, step: Step, outcome: &Outcome) -> Result<Option<String>
         let (kept, bytes) = (outcome.stdout.kept, outcome.stdout.bytes);
         return Err(NoResult::Unusable(format!("it has {bytes} bytes, and {kept} are kept")));
     }
-    whole(folder.folder(), &in_record(step, STDOUT_FILE), "standard output")
+    whole(folder, &in_record(step, STDOUT_FILE), "standard output")
 }
 
 /// The end of standard output as text, and that it is no more than that where it is not all of it.
@@ -141,8 +140,8 @@ fn unusable(place: &str, error: &std::io::Error) -> NoResult {
     NoResult::Unusable(format!("{place}: {error}"))
 }
 
-fn whole(folder: &Path, name: &Path, place: &str) -> Result<Option<String>, NoResult> {
-    let Some(bytes) = read_below(folder, name, MAX_RESULT_BYTES).map_err(|error| unusable(place, &error))? else {
+fn whole(folder: &Folder, name: &Path, place: &str) -> Result<Option<String>, NoResult> {
+    let Some(bytes) = folder.read(name, MAX_RESULT_BYTES).map_err(|error| unusable(place, &error))? else {
         return Ok(None);
     };
     let text = String::from_utf8(bytes).map_err(|_| NoResult::Unusable(format!("{place} is not UTF-8")))?;
@@ -158,7 +157,7 @@ fn session(job: &Job, folder: &Folder, step: Step) -> Option<String> {
 
 /// The last JSON line of standard output that has something at `pointer`: text as it is, all else as JSON.
 fn last_value(folder: &Folder, step: Step, pointer: &str) -> std::io::Result<Option<String>> {
-    let Some(file) = open_below(folder.folder(), &in_record(step, STDOUT_FILE))? else {
+    let Some(file) = folder.open(&in_record(step, STDOUT_FILE))? else {
         return Ok(None);
     };
     let mut reader = BufReader::new(file);

@@ -12,7 +12,6 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::collected::{MAX_SAID_BYTES, ObjectFormat};
-use super::files::open_below;
 use super::folder::{Folder, Step};
 use super::host::{Context, Host, Job, Refused};
 use super::inside::{Inside, STRICT_HOME, STRICT_TMP, base_environment, task, text};
@@ -55,7 +54,7 @@ pub(super) fn spec_bytes(spec: &LaunchSpec) -> Vec<u8> {
 /// its exit code (125) is no judgement.
 pub fn began(folder: &Folder, step: Step) -> bool {
     let home = PathBuf::from(format!("home-{step}")).join(BEGAN);
-    matches!(open_below(folder.folder(), &home), Ok(Some(_)))
+    matches!(folder.open(&home), Ok(Some(_)))
 }
 
 /// The launch spec of a step.

@@ -3,29 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use agentd_schemas::launch::{LaunchSpec, Network};
+use agentd_schemas::launch::{CONFIGURATION_PATHS, LaunchSpec, NETWORK_PATHS, Network, SYSTEM_PATHS};
 
 use super::sources::Source;
 
-/// Programs and libraries of the system.
-const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
-/// What programs look up of the system's configuration, none of it secret.
-const CONFIGURATION: &[&str] = &[
-    "/etc/alternatives",
-    "/etc/debian_version",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/mime.types",
-    "/etc/nsswitch.conf",
-    "/etc/os-release",
-    "/etc/pki/tls/certs",
-    "/etc/protocols",
-    "/etc/services",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-];
-/// What programs look up of the host's network, where they have it.
-const NETWORK: &[&str] = &["/etc/gai.conf", "/etc/host.conf", HOSTS, "/etc/resolv.conf"];
 /// Names of hosts.
 const HOSTS: &str = "/etc/hosts";
 /// Bytes of `/tmp` and of the home directory, which are memory.
@@ -33,16 +14,16 @@ const TEMPORARY_BYTES: u64 = 1 << 30;
 
 /// Where programs look for things, without any mount of the spec, where nothing but Landlock keeps them from others.
 pub(super) fn system_paths(network: Network) -> Vec<PathBuf> {
-    SYSTEM.iter().chain(CONFIGURATION).chain(of_network(network)).map(PathBuf::from).collect()
+    SYSTEM_PATHS.iter().chain(CONFIGURATION_PATHS).chain(of_network(network)).map(PathBuf::from).collect()
 }
 
 /// The same in a sandbox, whose other places are not there at all.
 pub(super) fn paths_inside() -> Vec<PathBuf> {
-    SYSTEM.iter().chain(&["/etc", "/proc", "/sys"]).map(PathBuf::from).collect()
+    SYSTEM_PATHS.iter().chain(&["/etc", "/proc", "/sys"]).map(PathBuf::from).collect()
 }
 
 fn of_network(network: Network) -> &'static [&'static str] {
-    if network == Network::Host { NETWORK } else { &[] }
+    if network == Network::Host { NETWORK_PATHS } else { &[] }
 }
 
 /// Files that the shim writes for the sandbox: path inside, content.
@@ -74,13 +55,13 @@ pub(super) fn arguments(
         line.words(&["--share-net"]);
     }
     line.words(&["--hostname", "agent", "--info-fd", &info.to_string()]);
-    for path in SYSTEM {
+    for path in SYSTEM_PATHS {
         match std::fs::read_link(path) {
             Ok(target) => line.word("--symlink").word(target).word(path),
             Err(_) => line.bind("--ro-bind-try", path, path),
         };
     }
-    for path in CONFIGURATION.iter().chain(of_network(spec.network)) {
+    for path in CONFIGURATION_PATHS.iter().chain(of_network(spec.network)) {
         line.bind("--ro-bind-try", path, path);
     }
     for (source, target) in generated {

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use agentd_schemas::launch::{MAX_CONTROL_BYTES, StopCause};
 
-use super::ShimError;
 use super::deadline::Deadline;
+use super::{ShimError, system};
 use crate::sys::lineage::{Standing, standing};
 use crate::sys::peer::Peer;
 use crate::sys::process::effective_uid;
@@ -33,18 +34,27 @@ pub(super) enum Request {
 }
 
 /// The socket that the shim listens on.
-pub(super) struct Control(UnixListener);
+pub(super) struct Control {
+    listener: UnixListener,
+    /// Whose the folder of the run is: the daemon's user.
+    daemon: u32,
+}
 
 impl Control {
+    /// Listens in a record, which is in the folder of its run.
     pub(super) fn listen(path: &Path) -> Result<Self, ShimError> {
-        socket::listen(path, Access::Owner).map(Self).map_err(|error| ShimError::NotStarted(error.to_string()))
+        let above = path.ancestors().nth(2).unwrap_or(path);
+        let daemon = std::fs::metadata(above).map_err(system("look at the run's folder"))?.uid();
+        let listener = socket::listen(path, Access::Group(None));
+        let listener = listener.map_err(|error| ShimError::NotStarted(error.to_string()))?;
+        Ok(Self { listener, daemon })
     }
 
     /// Takes what a caller asks for and gives the answer of `act` back.
     pub(super) fn serve(&self, act: impl FnOnce(Request) -> Result<String, String>) -> io::Result<()> {
-        let (caller, _) = self.0.accept()?;
+        let (caller, _) = self.listener.accept()?;
         caller.set_nonblocking(true)?;
-        let answer = match request(&caller) {
+        let answer = match request(&caller, self.daemon) {
             Ok(request) => {
                 act(request).map_or_else(|reason| format!("error {reason}\n"), |done| format!("ok {done}\n"))
             }
@@ -56,17 +66,18 @@ impl Control {
 
 impl AsFd for Control {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.listener.as_fd()
     }
 }
 
-fn request(caller: &UnixStream) -> Result<Request, String> {
+fn request(caller: &UnixStream, daemon: u32) -> Result<Request, String> {
     let peer = Peer::of(caller).map_err(|error| error.to_string())?;
-    if peer.uid != effective_uid() && peer.uid != 0 {
+    let is_master = peer.uid == 0 || (peer.uid == daemon && daemon != effective_uid());
+    if peer.uid != effective_uid() && !is_master {
         return Err(format!("uid {} may not control this run", peer.uid));
     }
     // Where nothing hides the socket, a program of the same user finds it: its own, and that of other runs.
-    if peer.uid != 0 && standing(&peer) != Standing::Outside {
+    if !is_master && standing(&peer) != Standing::Outside {
         return Err("a run may control no run, and who has ended is taken for one".to_owned());
     }
     let deadline = Deadline::after(PATIENCE_MS);

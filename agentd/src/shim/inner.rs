@@ -17,7 +17,7 @@ use super::sources::Seen;
 use super::{ShimError, system};
 use crate::sys::children;
 use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
-use crate::sys::{cgroup, descriptor, signals};
+use crate::sys::{cgroup, descriptor, process, signals};
 
 /// What the shim outside tells the one inside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,9 +91,9 @@ fn confine(order: &Order, stream: &mut UnixStream) -> Result<(), ShimError> {
     std::env::set_current_dir(directory)
         .map_err(|error| ShimError::NotStarted(format!("cannot enter {}: {error}", directory.display())))?;
     let (least_abi, namespaces) = match (order.level, order.network) {
-        (Level::Strict, Network::None) => (MIN_LANDLOCK_ABI, Namespaces::Own),
+        (Level::Strict | Level::Unit, Network::None) => (MIN_LANDLOCK_ABI, Namespaces::Own),
         // Abstract sockets come with the network, and only Landlock keeps those of the host out of reach.
-        (Level::Strict, Network::Host) => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Own),
+        (Level::Strict | Level::Unit, Network::Host) => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Own),
         (Level::Landlock, _) => (MIN_LANDLOCK_ABI_ALONE, Namespaces::Host),
     };
     let limits = ProcessLimits {
@@ -129,6 +129,7 @@ fn replace(order: &Order) -> ShimError {
     let Some((program, arguments)) = order.program.split_first() else {
         return ShimError::NotStarted("no program is named".to_owned());
     };
+    process::set_private_umask();
     let error = Command::new(program).args(arguments).env_clear().envs(&order.environment).exec();
     // What the kernel misses may be what the file itself names.
     let is_there = error.kind() == std::io::ErrorKind::NotFound && Path::new(program).exists();

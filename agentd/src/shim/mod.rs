@@ -19,6 +19,7 @@ mod record;
 mod sources;
 mod start;
 mod tree;
+mod unit;
 mod watch;
 
 use std::io::Write as _;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::sys::cgroup::{Door, Groups, HandedOn};
-use crate::sys::{failpoint, lineage};
+use crate::sys::{failpoint, lineage, process};
 
 /// The parent of one run of agentd. The daemon starts it through agentd-launch; it is of no use by hand, but for
 /// looking at what a sandbox does.
@@ -56,6 +57,8 @@ pub fn main() -> ExitCode {
     }
     let done = match (args.record, args.confine) {
         (Some(record), _) => {
+            // Whoever may look into the record may read what is in it; who that is its maker decided.
+            process::set_group_umask();
             let doors = args.group.iter().map(Door::take).collect::<std::io::Result<_>>();
             let doors = doors.map_err(system("take the control groups"));
             doors.and_then(|doors| armed().and_then(|()| watch::run(&record, Groups::new(doors))))

@@ -66,7 +66,7 @@ impl Record {
 fn open(path: &Path, flags: OFlags) -> Result<File, ShimError> {
     // Not blocking, so that a FIFO in the file's place is no wait.
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(failed("open", path))?.into())
+    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP).map_err(failed("open", path))?.into())
 }
 
 fn failed<E: Into<std::io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> ShimError {

@@ -18,7 +18,7 @@ use super::inner::{Answer, Order};
 use super::record::Record;
 use super::sources::{self, Source};
 use super::tree::Tree;
-use super::{ShimError, account, bubblewrap, system};
+use super::{ShimError, account, bubblewrap, system, unit};
 use crate::sys::cgroup::Groups;
 use crate::sys::children::Held;
 use crate::sys::descriptor;
@@ -66,7 +66,7 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &mut Groups) -> 
     let (info, info_inside) = pipe()?;
     let mut command = match spec.level {
         Level::Landlock => directly(&inside)?,
-        Level::Strict => in_bubblewrap(spec, &sources, record, &inside, &info_inside, &own_binary)?,
+        Level::Strict | Level::Unit => in_bubblewrap(spec, &sources, record, &inside, &info_inside, &own_binary)?,
     };
     let (stdout, stdout_inside) = pipe()?;
     let (stderr, stderr_inside) = pipe()?;
@@ -82,8 +82,12 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &mut Groups) -> 
     // From here on something runs, and whatever fails, nothing of it stays.
     let entrances = groups.enter();
     let order = order(spec, &sources, groups, entrances);
-    let begun = hold(child.id(), spec.level, &info, deadline, &mut held)
-        .and_then(|child| Ok((child, begin(&orders, &order, deadline)?)));
+    let begun = hold(child.id(), spec.level, &info, deadline, &mut held).and_then(|child| {
+        if spec.level >= Level::Unit {
+            unit::holds(spec, groups).map_err(Refusal::Said)?;
+        }
+        Ok((child, begin(&orders, &order, deadline)?))
+    });
     match begun {
         Ok((child, confinement)) if spec.level < Level::Strict || held.len() > 1 => {
             // Without a sandbox around it the child is the program, and hears what the program hears.

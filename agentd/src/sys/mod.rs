@@ -26,6 +26,7 @@ pub mod peer;
 mod proc_file;
 pub mod process;
 pub mod random;
+pub mod room;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod sd_notify;

@@ -79,6 +79,11 @@ pub fn set_private_umask() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
+/// New files may be used by their group too, where they ask for that, and by nobody else.
+pub fn set_group_umask() {
+    rustix::process::umask(rustix::fs::Mode::RWXO);
+}
+
 /// The host's name, as the kernel of this container or machine has it.
 pub fn hostname() -> Result<String, ProcFileError> {
     proc_file::read(HOSTNAME_FILE).map(|name| name.trim_end().to_owned())

@@ -16,6 +16,13 @@ pub fn open_folder(parent: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
     open_below(parent, name, flags, Mode::empty())
 }
 
+/// The same for a folder that something may be mounted on: in a unit of its own a run's folder is.
+pub fn open_mounted_folder(parent: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    Ok(rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve)?)
+}
+
 /// Opens a file directly below a folder, and waits for nobody. What it is has to be asked of the descriptor.
 pub fn open_file(parent: impl AsFd, name: &CStr, flags: OFlags) -> io::Result<OwnedFd> {
     let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };

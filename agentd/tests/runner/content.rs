@@ -53,11 +53,13 @@ fn what_nobody_needs_any_more_is_garbage() {
     lay_out(&scene.host, &scene.job).unwrap();
     fs::write(scene.path("in"), "abc").unwrap();
     store(&scene.host, 7, File::open(scene.path("in")).unwrap(), 3).unwrap();
-    let kept = artefact(&scene.host, "report", &scene.path(""), Path::new("in"), 3).unwrap();
+    let folder = scene.folder();
+    fs::write(folder.folder().join("in"), "abc").unwrap();
+    let kept = artefact(&scene.host, "report", &folder, Path::new("in"), 3).unwrap();
     assert_eq!((kept.sha256.as_str(), kept.bytes), (ABC, 3));
     assert!(open_artefact(&scene.host, ABC).unwrap().is_some());
-    std::os::unix::fs::symlink("in", scene.path("link")).unwrap();
-    assert!(artefact(&scene.host, "report", &scene.path(""), Path::new("link"), 3).is_err());
+    std::os::unix::fs::symlink("in", folder.folder().join("link")).unwrap();
+    assert!(artefact(&scene.host, "report", &folder, Path::new("link"), 3).is_err());
     fs::write(scene.host.content.join("7/.content.new-1"), "x").unwrap();
 
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

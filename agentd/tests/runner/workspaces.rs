@@ -198,3 +198,39 @@ fn a_program_that_changes_nothing_leaves_a_bundle_with_all_of_a_tar() {
         assert!(scene.fails(Step::Seal, None).contains("git names the commit"));
     }
 }
+
+/// Seconds since 1970.
+fn now_s() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap()
+}
+
+#[test]
+fn a_change_of_the_same_size_in_the_second_of_the_checkout_is_collected() {
+    use std::os::unix::fs::MetadataExt as _;
+    for &level in levels() {
+        for _ in 0..50 {
+            let mut scene = Scene::new(level, "echo new >f");
+            let person = Repository::new(&scene, "person", "sha1");
+            let base = person.write("f", "old\n").commit();
+            let bundle = person.bundle(&scene);
+            scene.bundle_workspace(&base);
+            scene.prepare(&bundle);
+            let checked_out = fs::metadata(scene.folder().workspace().join("f")).unwrap();
+            scene.done(Step::Program(1), None);
+            let changed = fs::metadata(scene.folder().workspace().join("f")).unwrap();
+            if (checked_out.mtime(), checked_out.ctime()) != (changed.mtime(), changed.ctime()) {
+                // The second was over.
+                continue;
+            }
+            while now_s() <= changed.mtime() {
+                std::thread::yield_now();
+            }
+            scene.done(Step::Collect, None);
+            let collected = agentd::runner::collected(&scene.folder()).unwrap();
+            let changed: Vec<&str> = collected.changes.iter().map(|change| change.path.as_str()).collect();
+            assert_eq!(changed, ["f"], "at level {}", level.as_str());
+            break;
+        }
+    }
+}

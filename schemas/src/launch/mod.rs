@@ -8,10 +8,12 @@
 
 mod outcome;
 mod probe;
+mod request;
 mod spec;
 
 pub use outcome::{Confinement, Ending, Outcome, Started, StopCause, Stream, Usage};
 pub use probe::{GroupProbe, LevelProbe, PROBE_VERSION, Probe};
+pub use request::{Answer, MAX_REQUEST_BYTES, Request, UnitState};
 pub use spec::{Access, Input, LaunchSpec, Level, Mount, Network, RunAs, RunLimits, SpecError, overlap};
 
 /// Version of the contract. A launcher or shim refuses what it does not know.
@@ -44,3 +46,23 @@ pub const RUN_UIDS: std::ops::RangeInclusive<u32> = 2_100_000_000..=2_100_999_99
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Bytes of one line on the control socket, at most.
 pub const MAX_CONTROL_BYTES: usize = 64;
+
+/// Programs and libraries of the system, which every run sees.
+pub const SYSTEM_PATHS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+/// What programs look up of the system's configuration, none of it secret.
+pub const CONFIGURATION_PATHS: &[&str] = &[
+    "/etc/alternatives",
+    "/etc/debian_version",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/pki/tls/certs",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+];
+/// What programs look up of the host's network, where they have it.
+pub const NETWORK_PATHS: &[&str] = &["/etc/gai.conf", "/etc/host.conf", "/etc/hosts", "/etc/resolv.conf"];

@@ -107,6 +107,8 @@ pub enum Level {
     Landlock,
     /// Namespaces by bubblewrap, with Landlock and seccomp inside.
     Strict,
+    /// The same in a unit of systemd of its own, whose sandbox and limits the kernel was seen to enforce.
+    Unit,
 }
 
 impl Level {
@@ -115,6 +117,7 @@ impl Level {
         match self {
             Self::Landlock => "landlock",
             Self::Strict => "strict",
+            Self::Unit => "unit",
         }
     }
 }

@@ -46,6 +46,9 @@ fn level(probe: &Probe) -> Check {
         "agentd-launch probe says more; what a container forbids, its runtime must allow".to_owned()
     };
     match probe.strongest() {
+        Some(Level::Unit) => {
+            Check::ok("confinement", "level unit works: a unit of systemd, namespaces by bubblewrap, Landlock, seccomp")
+        }
         Some(Level::Strict) => {
             Check::ok("confinement", "level strict works: namespaces by bubblewrap, Landlock, seccomp")
         }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::{Arc, PoisonError};
 
-use agentd_schemas::launch::{Level, LevelProbe, Probe};
+use agentd_schemas::launch::{Answer, Level, LevelProbe, Probe, Request};
 use agentd_schemas::unit::name::Slug;
 
 use super::Supervisor;
@@ -95,6 +95,13 @@ impl Supervisor {
 pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
     let host = supervisor.runs.host.clone();
     let found = tokio::task::spawn_blocking(move || {
+        if let Some(launcher) = &host.launcher {
+            return match launcher.ask(&Request::Probe, None) {
+                Ok((Answer::Probed(probe), _)) => best(&probe),
+                Ok((answer, _)) => Err(launcher.unexpected(answer).to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+        }
         let mut command = Command::new(&host.launch);
         command.arg("probe").arg("--shim").arg(&host.shim).env_clear().stdin(Stdio::null());
         let answer = command.output().map_err(|error| format!("{} cannot be run: {error}", host.launch.display()))?;

@@ -122,6 +122,7 @@ impl Course {
             host: &self.supervisor.runs.host,
             folder,
             run: self.run,
+            agent: self.agent.clone(),
             place: &self.place,
             lease_ms,
             most: told.job.room(&self.supervisor.runs.host),
@@ -139,7 +140,7 @@ impl Course {
         }
         let mut beside = Tally::default();
         let course = self.program_and_judge(told, steps, context.clone(), tally);
-        let conclusion = self.beside_base(told, steps, &context, &mut beside, course).await;
+        let conclusion = Box::pin(self.beside_base(told, steps, &context, &mut beside, course)).await;
         tally.merge(&beside);
         conclusion
     }
@@ -217,8 +218,11 @@ impl Course {
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
                 StepEnd::Lost => {
-                    let why = "nobody saw how its program ended: its shim is gone and left no outcome";
-                    return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why.to_owned())));
+                    let (host, folder) = (self.supervisor.runs.host.clone(), steps.folder.clone());
+                    let told = blocking(move || runner::why_lost(&host, &folder, step)).await?;
+                    let mut why = "nobody saw how its program ended: its shim is gone and left no outcome".to_owned();
+                    why.extend(told.map(|told| format!(" ({told})")));
+                    return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why)));
                 }
             };
             tally.program(step, &outcome);

@@ -157,7 +157,7 @@ impl Course {
         let kept = blocking(move || {
             let keep = |name: &str, file: std::path::PathBuf| {
                 let below = file.strip_prefix(folder.folder()).unwrap_or(&file);
-                runner::artefact(&host, name, folder.folder(), below, MAX_ARTEFACT)
+                runner::artefact(&host, name, &folder, below, MAX_ARTEFACT)
             };
             Ok::<_, std::io::Error>(vec![
                 keep("agentd/changes.diff", folder.changes())?,

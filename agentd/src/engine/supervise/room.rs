@@ -9,7 +9,8 @@ use agentd_schemas::launch::{Outcome, StopCause};
 
 use super::course::{Conclusion, blocking};
 use super::step::Steps;
-use crate::runner::{self, Host, Job, Room, Step};
+use crate::runner::{self, Host, Job, Step};
+use crate::sys::room::Room;
 
 /// From the beginning of a step to the first look at what it takes.
 const FIRST_LOOK_MS: u64 = 1_000;
@@ -93,14 +94,17 @@ impl Steps<'_> {
         if let Some(cause) = verdict(Room::default(), self.most, disk) {
             return Some(cause);
         }
-        let (folders, most) = (runner::written_by(self.folder, step), self.most);
-        if folders.is_empty() {
-            return None;
-        }
+        let (folder, most) = (self.folder.clone(), self.most);
         let turn = COUNTING.lock().await;
-        let taken = blocking(move || runner::taken(&folders, most)).await.ok()?;
+        let taken = blocking(move || runner::taken(&folder, step, most)).await.ok()?;
         drop(turn);
-        verdict(taken, most, disk)
+        match taken {
+            Ok(taken) => verdict(taken?, most, disk),
+            Err(error) => {
+                tracing::warn!(run = %self.folder.run(), "what step {step} of the run takes is not known: {error}");
+                None
+            }
+        }
     }
 }
 

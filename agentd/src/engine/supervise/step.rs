@@ -2,13 +2,12 @@
 //! decided reaches the program: a freeze, a thaw, an end.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::process::Child;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use agentd_schemas::launch::{LaunchSpec, Outcome, Started};
 use agentd_schemas::problem::Problem;
+use agentd_schemas::unit::name::Slug;
 use tokio::sync::watch;
 
 use super::living::Living;
@@ -16,9 +15,10 @@ use super::orders::Orders;
 use super::places::Place;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
-use crate::runner::{self, Folder, Host, Look, Step};
+use crate::runner::{self, Folder, Host, Launched, Look, Step};
 use crate::sys::exit::Exit;
 use crate::sys::failpoint;
+use crate::sys::room::Room;
 
 /// While a step begins: how often it is looked at, at first and at most.
 const BEGINNING_MS: (u64, u64) = (2, 50);
@@ -28,8 +28,6 @@ const PATIENCE_MS: u64 = 60_000;
 const ADOPTED_PATIENCE_MS: u64 = 5_000;
 /// How long the process of a step is waited for that is over or was killed.
 const REAP: Duration = Duration::from_secs(1);
-/// Bytes of what the launcher says, at most, where it refuses.
-const MAX_COMPLAINT: u64 = 4096;
 
 /// What became of a step.
 #[derive(Debug)]
@@ -50,10 +48,12 @@ pub(super) struct Steps<'a> {
     pub(super) host: &'a Host,
     pub(super) folder: &'a Folder,
     pub(super) run: RunRef,
+    /// Whose run it is.
+    pub(super) agent: Slug,
     pub(super) place: &'a Place,
     pub(super) lease_ms: u64,
     /// What its programs may take of the disk.
-    pub(super) most: runner::Room,
+    pub(super) most: Room,
     /// Those that are under way; there may be two.
     pub(super) living: Living,
     /// What goes on beside the course is to end: nobody waits for it.
@@ -64,7 +64,7 @@ pub(super) struct Steps<'a> {
 pub(super) struct Watched {
     pub(super) step: Step,
     told: watch::Receiver<()>,
-    child: Option<Child>,
+    launched: Option<Launched>,
     gone: Option<Exit>,
     began: Option<Started>,
     /// Whether it stands still; unknown of one that another daemon left.
@@ -88,7 +88,7 @@ impl Steps<'_> {
         let mut watched = Watched {
             step,
             told: self.place.listen(),
-            child: None,
+            launched: None,
             gone: None,
             began: None,
             still: None,
@@ -104,13 +104,13 @@ impl Steps<'_> {
                 Ok(spec) => spec,
                 Err(reason) => return Ok(StepEnd::Refused(reason)),
             };
-            let started = runner::start(self.host, self.folder, step, &spec, input);
-            let child = match started {
-                Ok(child) => child,
+            let started = runner::start(self.host, self.folder, &self.agent, step, &spec, input);
+            let launched = match started {
+                Ok(launched) => launched,
                 Err(error) => return Ok(StepEnd::Refused(format!("the launcher cannot be started: {error}"))),
             };
-            watched.gone = Exit::of(child.id());
-            watched.child = Some(child);
+            watched.gone = launched.child().and_then(Exit::of);
+            watched.launched = Some(launched);
             (watched.still, watched.paused) = (Some(false), Some(false));
         }
         let end = self.within_its_room(step, self.watch(&mut watched, &mut began)).await;
@@ -155,7 +155,7 @@ impl Steps<'_> {
                     let outcome = Box::new(outcome);
                     return Ok(if over { StepEnd::Over(Some(outcome)) } else { StepEnd::Ended(outcome) });
                 }
-                Look::Lost if watched.child.as_mut().is_none_or(has_ended) => {
+                Look::Lost if watched.launched.as_mut().is_none_or(Launched::has_ended) => {
                     // Between the look and here it may have written its end.
                     if let Look::Ended(_) = self.look(watched.step)? {
                         continue;
@@ -192,14 +192,14 @@ impl Steps<'_> {
     /// A step that did not begin yet: what became of it, where it never will. Whoever gives a start up sees to it first
     /// that it does not come later, beside the next attempt; a step that began after all is watched on.
     fn not_begun(&self, watched: &mut Watched) -> Result<Option<StepEnd>, Problem> {
-        if let Some(child) = &mut watched.child
-            && has_ended(child)
+        if let Some(launched) = &mut watched.launched
+            && launched.has_ended()
         {
-            return Ok(self.forestall(watched.step)?.then(|| StepEnd::Refused(complaint(child))));
+            return Ok(self.forestall(watched.step)?.then(|| StepEnd::Refused(launched.complaint())));
         }
         let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
         let late = waited > PATIENCE_MS || failpoint::check("step.patience").is_err();
-        let end = match (self.orders(watched.step, watched.since)?, &watched.child) {
+        let end = match (self.orders(watched.step, watched.since)?, &watched.launched) {
             (Orders::End(_), _) => StepEnd::Over(None),
             (_, None) if waited > ADOPTED_PATIENCE_MS => {
                 StepEnd::Refused("the daemon was killed while it was being started".to_owned())
@@ -251,39 +251,19 @@ impl Steps<'_> {
 impl Watched {
     /// Ends a launcher, or the shim that it became, which ends what it began with it.
     fn kill(&mut self) {
-        if let Some(Err(error)) = self.child.as_mut().map(Child::kill) {
+        if let Some(Err(error)) = self.launched.as_mut().map(Launched::kill) {
             tracing::warn!("the launcher of step {} cannot be ended: {error}", self.step);
         }
     }
 
     /// Nothing is left of a child that ended but for who waits for it.
     async fn reap(&mut self) {
-        if let Some(child) = &mut self.child
-            && !has_ended(child)
+        if let Some(launched) = &mut self.launched
+            && !launched.has_ended()
             && let Some(gone) = &self.gone
             && tokio::time::timeout(REAP, gone.gone()).await.is_ok()
         {
-            let _ = child.try_wait();
+            let _ = launched.has_ended();
         }
-    }
-}
-
-fn has_ended(child: &mut Child) -> bool {
-    !matches!(child.try_wait(), Ok(None))
-}
-
-/// What the launcher said before it gave up.
-fn complaint(child: &mut Child) -> String {
-    let mut text = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        // What was read before an error is what is told.
-        let _ = stderr.take(MAX_COMPLAINT).read_to_end(&mut text);
-    }
-    let text = String::from_utf8_lossy(&text);
-    let text = text.trim().trim_start_matches("agentd-launch: error: ");
-    match child.try_wait() {
-        _ if !text.is_empty() => text.replace('\n', "; "),
-        Ok(Some(status)) => format!("the launcher ended without a word: {status}"),
-        _ => "the launcher gave up and said nothing".to_owned(),
     }
 }

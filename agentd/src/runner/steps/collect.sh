@@ -10,7 +10,7 @@ export GIT_DIR="$result/repo.git" GIT_INDEX_FILE="$result/index" GIT_WORK_TREE="
 repository "$GIT_DIR" "$(format_of "$commit")" agentd
 careful "$GIT_DIR"
 printf '%s\n' "$base/repo.git/objects" >"$GIT_DIR/objects/info/alternates"
-cp "$base/index" "$GIT_INDEX_FILE"
+copy_index "$base/index" "$GIT_INDEX_FILE" "$commit"
 
 size=$(measure "$result" "$max_bytes" "$max_files" "$workspace" "$home")
 cd "$workspace"

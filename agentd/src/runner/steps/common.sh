@@ -15,6 +15,12 @@ give_up() {
     exit 125
 }
 
+# copy_index FROM TO COMMIT: with the time of the file. git compares whole seconds, and holds a file for unchanged that was
+# written in the second of its entry, unless the index is no younger than that.
+copy_index() {
+    cp --preserve=timestamps "$1" "$2" || GIT_INDEX_FILE="$2" git read-tree "$3"
+}
+
 # repository FOLDER FORMAT BRANCH: an empty one, by hand, so that no template has a word in it.
 repository() {
     mkdir -p "$1/objects/info" "$1/objects/pack" "$1/refs/heads" "$1/refs/tags" "$1/info"

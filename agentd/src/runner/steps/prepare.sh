@@ -54,6 +54,6 @@ printf '[user]\n\tname = %s\n\temail = %s@agentd.invalid\n' "$agent" "$agent" >>
 printf '%s\n' "$base/repo.git/objects" >"$own/objects/info/alternates"
 mkdir -p "$own/refs/heads/${branch%/*}"
 printf '%s\n' "$commit" >"$own/refs/heads/$branch"
-cp "$base/index" "$own/index"
+GIT_DIR="$own" copy_index "$base/index" "$own/index" "$commit"
 
 printf 'agentd-step 1\0base %s\0end\0' "$commit"

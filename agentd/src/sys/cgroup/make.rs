@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::hierarchy::{self, Hierarchy};
-use super::{CPU_PERIOD_US, Door, OURS, PROGRAM, SHIM, processes, write};
+use super::{CPU_PERIOD_US, Door, OURS, PROCS, PROGRAM, SHIM, processes, write};
 
 /// The controllers that a run is bounded by.
 const CONTROLLERS: &[&str] = &["memory", "pids", "cpu"];
@@ -40,6 +40,16 @@ pub struct Owner {
     pub gid: u32,
 }
 
+/// What the groups of a run are made below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// The group of who makes them, or the one above it.
+    Launcher,
+    /// The group of a unit in which who makes them is alone: it leaves that for the one of the parent, so that controllers can
+    /// be handed down.
+    OwnUnit,
+}
+
 /// The groups of one run, not entered yet.
 #[derive(Debug, Default)]
 pub struct Made {
@@ -51,7 +61,7 @@ pub struct Made {
 /// # Errors
 ///
 /// The step has groups with living processes in them already.
-pub fn make(run: &str, step: &str, limits: &GroupLimits, owner: Option<Owner>) -> io::Result<Made> {
+pub fn make(run: &str, step: &str, limits: &GroupLimits, owner: Option<Owner>, below: Below) -> io::Result<Made> {
     let mut made = Made::default();
     // The unified one is first: where it freezes, no other has to.
     let mut hierarchies = hierarchy::all().unwrap_or_default();
@@ -61,7 +71,7 @@ pub fn make(run: &str, step: &str, limits: &GroupLimits, owner: Option<Owner>) -
         if !hierarchy.unified && !wanted(&hierarchy, limits, freezes) {
             continue;
         }
-        match make_in(&hierarchy, run, step, limits, owner) {
+        match make_in(&hierarchy, run, step, limits, owner, below) {
             Ok(place) => {
                 freezes |= place.join(PROGRAM).join("cgroup.freeze").exists();
                 made.places.push((hierarchy, place));
@@ -93,16 +103,17 @@ fn make_in(
     step: &str,
     limits: &GroupLimits,
     owner: Option<Owner>,
+    below: Below,
 ) -> io::Result<PathBuf> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for parent in parents(hierarchy) {
         let place = parent.join(OURS).join(run).join(step);
-        let mut filled = fill(hierarchy, &parent, &place, limits, owner);
+        let mut filled = fill(hierarchy, &parent, &place, limits, owner, below);
         for _ in 1..MAKES {
             match &filled {
                 // The last run of another launcher ended, and the group of all runs went with it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && parent.exists() => {
-                    filled = fill(hierarchy, &parent, &place, limits, owner);
+                    filled = fill(hierarchy, &parent, &place, limits, owner, below);
                 }
                 _ => break,
             }
@@ -140,22 +151,33 @@ fn fill(
     place: &Path,
     limits: &GroupLimits,
     owner: Option<Owner>,
+    below: Below,
 ) -> io::Result<()> {
     // An earlier step of this name may have left its empty groups.
     remove_place(place)?;
     let mut at = parent.to_owned();
     for part in place.strip_prefix(parent).unwrap_or(place).components() {
-        hand_down(hierarchy, &at);
+        if below == Below::Launcher {
+            hand_down(hierarchy, &at);
+        }
         at.push(part);
         match create(&at) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && at != place => {}
             done => done?,
         }
     }
-    hand_down(hierarchy, place);
-    let program = place.join(PROGRAM);
-    create(&place.join(SHIM))?;
+    let (shim, program) = (place.join(SHIM), place.join(PROGRAM));
+    create(&shim)?;
     create(&program)?;
+    if below == Below::OwnUnit && hierarchy.unified {
+        write(&shim, PROCS, "0")?;
+        let mut above: Vec<&Path> = place.ancestors().skip(1).take_while(|above| above.starts_with(parent)).collect();
+        above.reverse();
+        for above in above {
+            hand_down(hierarchy, above);
+        }
+    }
+    hand_down(hierarchy, place);
     bound(hierarchy, &program, limits);
     let Some(owner) = owner else { return Ok(()) };
     let give = |path: PathBuf| chown(path, Some(owner.uid), Some(owner.gid));
@@ -328,7 +350,8 @@ mod tests {
         let scratch = Scratch::new();
         let limits = GroupLimits { memory_bytes: 1, tasks: 1, cpu_percent: None };
         let own = hierarchy(&scratch, "own.scope", true);
-        let places = ["one", "two", "one"].map(|step| make_in(&own, "w-x.1", step, &limits, None).unwrap());
+        let places =
+            ["one", "two", "one"].map(|step| make_in(&own, "w-x.1", step, &limits, None, Below::Launcher).unwrap());
         assert_eq!(places[1], own.own.join("agentd/w-x.1/two"));
         assert!(places[1].join(SHIM).is_dir() && places[1].join(PROGRAM).is_dir());
         for place in &places {

@@ -16,7 +16,7 @@ mod prime;
 
 pub use door::{Door, HandedOn, enter_inherited};
 pub use held::{GroupUsage, Groups, Holds};
-pub use make::{GroupLimits, Made, Owner, make, remove};
+pub use make::{Below, GroupLimits, Made, Owner, make, remove};
 pub use prime::prime;
 
 use std::io;

@@ -1,0 +1,107 @@
+//! What a daemon that is not root may have the launcher's service start: bounds that hold whatever the spec says.
+
+use std::path::Path;
+
+use agentd_schemas::launch::{Access, LaunchSpec, Level, overlap};
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use super::place::{Place, names};
+use super::start::{read_spec, user_of};
+use super::{LaunchError, Uids, refused, system};
+
+/// Places of the host that no run may be shown, nor anything above or below them: what they hold is the host's own, or
+/// gives more than files.
+const HOST_PLACES: &[&str] = &[
+    "/boot",
+    "/dev",
+    "/etc/agentd",
+    "/etc/credstore",
+    "/etc/credstore.encrypted",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/proc",
+    "/root",
+    "/run",
+    "/sys",
+    "/var/lib/agentd",
+    "/var/lib/systemd",
+    "/var/run",
+    "/var/spool/cron",
+];
+
+/// A spec that may be started.
+pub(super) struct Checked {
+    pub(super) spec: LaunchSpec,
+    /// SHA-256 (hex) of its file.
+    pub(super) sha256: String,
+    /// Device and inode of each place of the host that it mounts, in their order.
+    pub(super) mounted: Vec<String>,
+}
+
+/// Holds the spec of a step against the bounds.
+pub(super) fn check(runs: &Path, spec: &Path, uids: Uids, least: Level) -> Result<Checked, LaunchError> {
+    let (run, name) = names(runs, spec)?;
+    let place = Place::find(runs, run)?
+        .ok_or_else(|| LaunchError::Refused(format!("there is no folder of run {run} in {}", runs.display())))?;
+    let (text, spec) = read_spec(&place, name, spec)?;
+    user_of(&spec, uids)?;
+    if spec.level < least {
+        return refused(format!(
+            "launch spec field level: {} is weaker than {}, the least that is given here",
+            spec.level.as_str(),
+            least.as_str()
+        ));
+    }
+    let mounted = mounts(&spec, &runs.join(run))?;
+    Ok(Checked { spec, sha256: digest(&text), mounted })
+}
+
+/// SHA-256 (hex) of the bytes of a spec.
+pub(super) fn digest(text: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(text))
+}
+
+fn mounts(spec: &LaunchSpec, folder: &Path) -> Result<Vec<String>, LaunchError> {
+    let mut mounted = Vec::new();
+    for mount in &spec.mounts {
+        let path = &mount.source;
+        if path.starts_with(folder) && path != folder {
+            continue;
+        }
+        let shown = path.display();
+        if mount.access == Access::Write {
+            return refused(format!("launch spec field mounts: {shown} is not of this run, and cannot be written"));
+        }
+        let real = path.canonicalize().map_err(system(format!("find {shown}")))?;
+        if real.as_path() != path.as_path() {
+            return refused(format!(
+                "launch spec field mounts: {shown} has a link on the way; name {}",
+                real.display()
+            ));
+        }
+        let closed = HOST_PLACES.iter().map(Path::new).chain(spec.keep_out.iter().map(std::path::PathBuf::as_path));
+        if let Some(place) = closed.into_iter().find(|place| overlap(path, place)) {
+            return refused(format!(
+                "launch spec field mounts: {shown} overlaps {}, which no run sees",
+                place.display()
+            ));
+        }
+        mounted.push(seen(path)?);
+    }
+    Ok(mounted)
+}
+
+/// What tells one file from another that is put into its place.
+pub(super) fn seen(path: &Path) -> Result<String, LaunchError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = path.symlink_metadata().map_err(system(format!("look at {}", path.display())))?;
+    Ok(format!("{}:{}", found.dev(), found.ino()))
+}
+
+/// Holds what systemd mounted against what was checked.
+pub(super) fn is_as_checked(spec: &LaunchSpec, folder: &Path, mounted: &[String]) -> Result<(), LaunchError> {
+    let host = spec.mounts.iter().map(|mount| &mount.source).filter(|path| !path.starts_with(folder));
+    let found = host.map(|path| seen(path)).collect::<Result<Vec<_>, _>>()?;
+    if found == mounted { Ok(()) } else { refused("a place of the host was exchanged after it had been checked") }
+}

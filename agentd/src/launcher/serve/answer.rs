@@ -1,0 +1,192 @@
+//! What each request does.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agentd_schemas::id::RunId;
+use agentd_schemas::launch::{Answer, Level, RUN_UIDS, Request};
+use agentd_schemas::unit::name::Slug;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use tokio::net::unix::pipe;
+
+use super::super::bounds::{self, Checked};
+use super::super::place::{Place, plain_name};
+use super::super::{LaunchError, remove, system};
+use super::systemd::SystemdError;
+use super::unit::{self, Draft};
+use super::{Service, say, trial};
+use crate::sys::room::{Room, taken};
+
+/// How long a launcher in a unit may take until it is the shim.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of why it gave up, at most.
+const MAX_COMPLAINT: u64 = 4096;
+
+type Answered = (Answer, Option<OwnedFd>);
+
+/// Does what is asked for. Whatever goes wrong is an answer too.
+pub(super) async fn answer(service: &Service, request: Request, descriptor: Option<OwnedFd>) -> Answered {
+    let done = match request {
+        Request::Probe => trial::probe(service).await.map(|probe| (Answer::Probed(Box::new(probe)), None)),
+        Request::Start { run, agent, step } => {
+            let step = Step { run, agent, name: step, least: Level::Strict };
+            start(service, &step, descriptor).await.map(|pid| (Answer::Started(pid), None))
+        }
+        Request::Kill { run, step } => kill(service, run, &step).await.map(|()| (Answer::Done, None)),
+        Request::Unit { run, step } => match plain_name(&step) {
+            Ok(_) => told(service.systemd.state(&unit::name(run, &step)).await).map(|unit| (Answer::Unit(unit), None)),
+            Err(error) => Err(error),
+        },
+        Request::Remove { run, units_only } => remove(service, run, units_only).await.map(|()| (Answer::Done, None)),
+        Request::Open { run, path } => open(service, run, path).await.map(|file| match file {
+            Some(file) => (Answer::Opened, Some(file)),
+            None => (Answer::Absent, None),
+        }),
+        Request::Measure { run, folders, bytes, files } => measure(service, run, folders, Room { bytes, files }).await,
+    };
+    done.unwrap_or_else(|error| {
+        say(&error.to_string());
+        match error {
+            LaunchError::Refused(reason) => (Answer::Refused(reason), None),
+            error @ LaunchError::System { .. } => (Answer::Failed(error.to_string()), None),
+        }
+    })
+}
+
+/// A step that is to be started.
+pub(super) struct Step {
+    pub(super) run: RunId,
+    pub(super) agent: Slug,
+    pub(super) name: String,
+    /// No weaker sandbox is given.
+    pub(super) least: Level,
+}
+
+fn told<T>(done: Result<T, SystemdError>) -> Result<T, LaunchError> {
+    done.map_err(|error| system("have systemd do it")(io::Error::other(error.to_string())))
+}
+
+/// Has something done that waits for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LaunchError> + Send + 'static,
+) -> Result<T, LaunchError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| system("do it")(io::Error::other(error)))?
+}
+
+/// Starts a step as a unit, and waits until its shim began.
+pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>) -> Result<u32, LaunchError> {
+    let (options, least) = (&service.options, step.least);
+    plain_name(&step.name)?;
+    let folder = options.runs.join(step.run.to_string());
+    let (spec, record) = (folder.join(format!("{}.json", step.name)), folder.join(&step.name));
+    let (runs, uids, at) = (options.runs.clone(), options.uids, spec.clone());
+    let checked = blocking(move || bounds::check(&runs, &at, uids, least)).await?;
+    let own = std::env::current_exe().map_err(system("find this program"))?;
+    let word = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let Checked { spec: launch, sha256, mounted } = checked;
+    if let Some(user) = launch.run_as {
+        service.users.claim(&options.runs, user.uid, step.run).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => LaunchError::Refused(error.to_string()),
+            _ => system("note whose user it is")(error),
+        })?;
+    }
+    let mut command = vec![word(&own), "start".to_owned(), "--in-unit".to_owned()];
+    for (name, value) in [
+        ("--runs", word(&options.runs)),
+        ("--spec", word(&spec)),
+        ("--record", word(&record)),
+        ("--shim", word(&options.shim)),
+        ("--uids", options.uids.to_string()),
+        ("--sha256", sha256),
+    ] {
+        command.extend([name.to_owned(), value]);
+    }
+    command.extend(mounted.iter().map(|seen| format!("--mounted={seen}")));
+    let (run, agent, name) = (step.run, &step.agent, step.name.as_str());
+    let programs = [own.parent(), options.shim.parent()].into_iter().flatten().map(PathBuf::from).collect();
+    let draft =
+        Draft { run, agent, step: name, spec: &launch, runs: &options.runs, folder: &folder, command, programs };
+    start_unit(service, &draft, input).await
+}
+
+async fn start_unit(service: &Service, draft: &Draft<'_>, input: Option<OwnedFd>) -> Result<u32, LaunchError> {
+    let name = unit::name(draft.run, draft.step);
+    let (said, complaints) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+    let properties = draft.properties(input.as_ref().map(Into::into), (&complaints).into());
+    let started = service.systemd.start(&name, &properties).await;
+    drop(properties);
+    drop(complaints);
+    // The launcher in the unit becomes the shim, and closes its end with that; or it says why not.
+    let complaint = tokio::time::timeout(PATIENCE, complaint(said)).await;
+    let reason = match (started, complaint) {
+        (Ok(()), Ok(Ok(complaint))) if complaint.is_empty() => return told(service.systemd.main_pid(&name).await),
+        (_, Ok(Ok(complaint))) if !complaint.is_empty() => complaint,
+        (Err(error), _) => error.to_string(),
+        (Ok(()), _) => format!("the launcher in {name} hangs, and was ended after {} s", PATIENCE.as_secs()),
+    };
+    let ended = service.systemd.kill(&name).await.and(service.systemd.forget(&name).await);
+    if let Err(error) = ended {
+        say(&error.to_string());
+    }
+    Err(LaunchError::Refused(reason))
+}
+
+async fn complaint(said: OwnedFd) -> io::Result<String> {
+    use tokio::io::AsyncReadExt as _;
+    rustix::io::ioctl_fionbio(&said, true)?;
+    let mut text = Vec::new();
+    pipe::Receiver::from_owned_fd(said)?.take(MAX_COMPLAINT).read_to_end(&mut text).await?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.trim().trim_start_matches("agentd-launch: error: ").replace('\n', "; "))
+}
+
+async fn kill(service: &Service, run: RunId, step: &str) -> Result<(), LaunchError> {
+    plain_name(step)?;
+    told(service.systemd.kill(&unit::name(run, step)).await)
+}
+
+/// Removes what is left of a run, and has systemd forget its units.
+pub(super) async fn remove(service: &Service, run: RunId, units_only: bool) -> Result<(), LaunchError> {
+    let runs = service.options.runs.clone();
+    blocking(move || remove::remove(&runs, &run.to_string(), units_only)).await?;
+    told(service.systemd.clear(&unit::pattern(run)).await)
+}
+
+async fn open(service: &Service, run: RunId, path: PathBuf) -> Result<Option<OwnedFd>, LaunchError> {
+    let (runs, caller) = (service.options.runs.clone(), service.caller);
+    blocking(move || {
+        let Some(place) = Place::find(&runs, &run.to_string())? else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let file = match rustix::fs::openat2(&place, &path, flags, Mode::empty(), resolve) {
+            Ok(file) => file,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+            Err(errno) => return Err(system(format!("open {} of run {run}", path.display()))(errno)),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(system("inspect the file"))?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if is_file && (RUN_UIDS.contains(&stat.st_uid) || stat.st_uid == caller) {
+            return Ok(Some(file));
+        }
+        Err(LaunchError::Refused(format!("{} of run {run} is no file of a run", path.display())))
+    })
+    .await
+}
+
+async fn measure(service: &Service, run: RunId, folders: Vec<String>, most: Room) -> Result<Answered, LaunchError> {
+    let runs = service.options.runs.clone();
+    let Room { bytes, files } = blocking(move || {
+        for folder in &folders {
+            plain_name(folder)?;
+        }
+        let Some(_) = Place::find(&runs, &run.to_string())? else { return Ok(Room::default()) };
+        let of_run = runs.join(run.to_string());
+        let folders: Vec<_> = folders.iter().map(|folder| of_run.join(folder)).collect();
+        Ok(taken(&folders, most))
+    })
+    .await?;
+    Ok((Answer::Measured { bytes, files }, None))
+}

@@ -1,0 +1,106 @@
+//! What this host can do, found out by starting a trivial program as the service starts every other: as a unit.
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::time::Duration;
+
+use agentd_schemas::id::{RunId, WorkId};
+use agentd_schemas::launch::{
+    Ending, Level, LevelProbe, OUTCOME_FILE, Outcome, PROBE_VERSION, Probe, STARTED_FILE, Started,
+};
+use agentd_schemas::unit::name::Slug;
+use serde::de::DeserializeOwned;
+
+use super::super::probe::{find, trial_spec};
+use super::super::{LaunchError, system};
+use super::answer::{self, Step};
+use super::{Service, say};
+use crate::sys::{confine, random};
+
+/// The slice that trials are counted in.
+const AGENT: &str = "probe";
+/// Between two looks whether a trial is over.
+const LOOK: Duration = Duration::from_millis(5);
+/// A trial that takes longer has failed.
+const LOOKS: u32 = 4000;
+
+/// Tries each level with a trivial program.
+pub(super) async fn probe(service: &Service) -> Result<Probe, LaunchError> {
+    let uid = service.options.uids.most;
+    let mut levels = Vec::new();
+    for level in [Level::Landlock, Level::Strict, Level::Unit] {
+        levels.push(tried(service, level, uid).await?);
+    }
+    Ok(Probe {
+        version: PROBE_VERSION,
+        root: true,
+        uid,
+        landlock_abi: confine::landlock_abi(),
+        // Bubblewrap made some, in a unit as those of runs are.
+        user_namespaces: levels.iter().any(|tried| tried.level == Level::Strict && tried.works),
+        bubblewrap: find("bwrap"),
+        git: find("git"),
+        control_groups: Vec::new(),
+        levels,
+    })
+}
+
+async fn tried(service: &Service, level: Level, uid: u32) -> Result<LevelProbe, LaunchError> {
+    let agent: Slug = AGENT.parse().map_err(|_| LaunchError::Refused("no name for a trial".to_owned()))?;
+    let bytes = random::bytes().map_err(|error| system("find a name")(std::io::Error::other(error)))?;
+    let run = RunId { work: WorkId::from_bytes(bytes), attempt: 1 };
+    let folder = service.options.runs.join(run.to_string());
+    make(&service.options.runs, &folder, run, level, uid).map_err(system("make a folder for a trial"))?;
+    let step = Step { run, agent, name: "program".to_owned(), least: Level::Landlock };
+    let refused = answer::start(service, &step, None).await.err().map(|error| error.to_string());
+    let record = folder.join("program");
+    let mut reason = refused.or_else(|| Some("a trivial program did not end".to_owned()));
+    for _ in 0..LOOKS {
+        if let Some(outcome) = read::<Outcome>(&record.join(OUTCOME_FILE)) {
+            reason = match outcome.ending {
+                Ending::Exited(0) => None,
+                Ending::NotStarted(reason) | Ending::Lost(reason) => Some(reason),
+                ending => Some(format!("a trivial program ended otherwise than it should: {ending:?}")),
+            };
+        }
+        if reason.as_deref() != Some("a trivial program did not end") {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let started = read::<Started>(&record.join(STARTED_FILE));
+    let lacking = started.map(|started| started.confinement.lacking).unwrap_or_default();
+    if let Err(error) = clear(service, run).await {
+        say(&format!("{} is left behind: {error}", folder.display()));
+    }
+    Ok(LevelProbe { level, works: reason.is_none(), reason, lacking })
+}
+
+/// Its shim may be about to end.
+async fn clear(service: &Service, run: RunId) -> Result<(), LaunchError> {
+    for _ in 1..LOOKS {
+        match answer::remove(service, run, false).await {
+            Err(LaunchError::Refused(_)) => tokio::time::sleep(LOOK).await,
+            done => return done,
+        }
+    }
+    answer::remove(service, run, false).await
+}
+
+/// A run's folder as the daemon makes them.
+fn make(runs: &Path, folder: &Path, run: RunId, level: Level, uid: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = std::fs::metadata(runs)?;
+    std::fs::create_dir(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))?;
+    let spec = folder.join("program.json");
+    std::fs::write(&spec, serde_json::to_vec(&trial_spec(run, level, Some(uid)))?)?;
+    for path in [spec.as_path(), folder] {
+        chown(path, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}

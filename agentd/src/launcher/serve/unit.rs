@@ -1,0 +1,188 @@
+//! The transient unit of one step: its name, its slice, and the properties that are made of its spec.
+//!
+//! What systemd sets is around the shim and all that it starts: a root of its own with the system's programs and the folder
+//! of this run in it, no network, few capabilities, the limits. Bubblewrap, Landlock and seccomp are inside of that. What
+//! would keep bubblewrap from its work is left out, which it does for the program itself: `/proc` with nothing over it
+//! (ProtectProc, ProtectKernelTunables), and namespaces (RestrictNamespaces).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use agentd_schemas::id::RunId;
+use agentd_schemas::launch::{CONFIGURATION_PATHS, LaunchSpec, NETWORK_PATHS, Network, SYSTEM_PATHS};
+use agentd_schemas::unit::name::Slug;
+use zbus::{Fd, Variant};
+
+use super::systemd::Properties;
+
+/// Memory of the shim and of bubblewrap, beside that of the program.
+const OWN_MEMORY_BYTES: u64 = 64 << 20;
+/// Processes of theirs.
+const OWN_TASKS: u64 = 16;
+/// Between the end of the shim's own patience and systemd's.
+const OWN_GRACE_MS: u64 = 10_000;
+/// `MS_REC` of mount(2): what is mounted below comes along.
+const RECURSIVE: u64 = 0x4000;
+/// capabilities(7): to make a run's folders for its user, to go where the daemon's folders are, and to become that user.
+const CAPABILITIES: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 6 | 1 << 7;
+/// What no program of a run needs, nor what holds it. The program itself has a filter of its own, which names what it may.
+const DENIED_CALLS: &[&str] =
+    &["@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io", "@reboot", "@swap"];
+
+/// The unit of a step. A run is known by that of its program.
+pub(super) fn name(run: RunId, step: &str) -> String {
+    if step == "program" { format!("agentd-run-{run}.service") } else { format!("agentd-run-{run}-{step}.service") }
+}
+
+/// The slice of an agent's runs, below that of all runs. A dash in a slice's name is a level, so the agent's are escaped
+/// (systemd.unit(5)).
+pub(super) fn slice(agent: &Slug) -> String {
+    format!("agentd-runs-{}.slice", escaped(agent.as_str()))
+}
+
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for (place, byte) in name.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':') || (byte == b'.' && place > 0);
+        if plain {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+/// All units of a run, as systemd matches names.
+pub(super) fn pattern(run: RunId) -> [String; 2] {
+    [format!("agentd-run-{run}.service"), format!("agentd-run-{run}-*.service")]
+}
+
+/// What a unit is made of.
+pub(super) struct Draft<'a> {
+    pub(super) run: RunId,
+    pub(super) agent: &'a Slug,
+    pub(super) step: &'a str,
+    pub(super) spec: &'a LaunchSpec,
+    /// The folder of all runs.
+    pub(super) runs: &'a Path,
+    /// The folder of this one.
+    pub(super) folder: &'a Path,
+    /// The command that becomes the shim.
+    pub(super) command: Vec<String>,
+    /// Where that command and the shim are.
+    pub(super) programs: Vec<PathBuf>,
+}
+
+impl Draft<'_> {
+    /// The properties of the unit; `input` is the standard input of the program, `complaints` is where the launcher says why
+    /// it gave up.
+    pub(super) fn properties<'a>(&'a self, input: Option<Fd<'a>>, complaints: Fd<'a>) -> Properties<'a> {
+        let program = self.command.first().map_or("", String::as_str);
+        let description = format!("agentd run {} ({}) of agent {}", self.run, self.step, self.agent);
+        let mut all: Properties<'_> = vec![
+            ("Description", description.into()),
+            ("Slice", slice(self.agent).into()),
+            ("Type", "exec".into()),
+            ("CollectMode", "inactive".into()),
+            ("ExecStart", Variant::from(vec![(program, self.command.clone(), false)])),
+            ("KillMode", "mixed".into()),
+            ("TimeoutStopUSec", (self.spec.limits.grace_ms.saturating_add(OWN_GRACE_MS) * 1000).into()),
+            ("OOMPolicy", "continue".into()),
+            ("UMask", 0o077_u32.into()),
+            ("StandardOutput", "null".into()),
+            ("StandardErrorFileDescriptor", complaints.into()),
+            ("LogExtraFields", Variant::from(self.fields())),
+        ];
+        if let Some(input) = input {
+            all.push(("StandardInputFileDescriptor", input.into()));
+        }
+        all.extend(self.limits());
+        all.extend(self.sandbox());
+        all
+    }
+
+    fn fields(&self) -> Vec<Vec<u8>> {
+        let run = self.run;
+        let fields = [format!("AGENT_ID={}", self.agent), format!("WORK_ID={}", run.work), format!("RUN_ID={run}")];
+        fields.into_iter().map(String::into_bytes).collect()
+    }
+
+    fn limits(&self) -> Properties<'static> {
+        let limits = &self.spec.limits;
+        let mut all: Properties<'_> = vec![
+            ("Delegate", true.into()),
+            ("MemoryAccounting", true.into()),
+            ("CPUAccounting", true.into()),
+            ("MemoryMax", limits.memory_bytes.saturating_add(OWN_MEMORY_BYTES).into()),
+            ("MemorySwapMax", 0_u64.into()),
+            ("TasksMax", limits.tasks.saturating_add(OWN_TASKS).into()),
+            ("LimitCORE", 0_u64.into()),
+        ];
+        if let Some(percent) = limits.cpu_percent {
+            // Microseconds in a second.
+            all.push(("CPUQuotaPerSecUSec", (u64::from(percent) * 10_000).into()));
+        }
+        all
+    }
+
+    fn sandbox(&self) -> Properties<'static> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let bind = |path: &str, optional: bool| (path.to_owned(), path.to_owned(), optional, RECURSIVE);
+        let mut read: Vec<_> = SYSTEM_PATHS.iter().chain(CONFIGURATION_PATHS).map(|path| bind(path, true)).collect();
+        let mut families = vec!["AF_UNIX", "AF_NETLINK"];
+        let alone = self.spec.network == Network::None;
+        if !alone {
+            families.extend(["AF_INET", "AF_INET6"]);
+            read.extend(NETWORK_PATHS.iter().map(|path| bind(path, true)));
+        }
+        read.push(bind(&text(self.runs), false));
+        let system = |path: &&PathBuf| SYSTEM_PATHS.iter().any(|system| path.starts_with(system));
+        read.extend(self.programs.iter().filter(|path| !system(path)).map(|path| bind(&text(path), false)));
+        let of_run = |path: &Path| path.starts_with(self.folder);
+        let host = self.spec.mounts.iter().map(|mount| mount.source.as_path()).filter(|path| !of_run(path));
+        read.extend(host.map(|path| bind(&text(path), false)));
+        // Bubblewrap makes its new root in /tmp.
+        let empty = ["/", "/tmp"].map(|path| (path.to_owned(), "ro,mode=0755".to_owned())).to_vec();
+        let write = vec![bind(&text(self.folder), false), bind("/proc", false), bind("/sys/fs/cgroup", false)];
+        vec![
+            ("TemporaryFileSystem", Variant::from(empty)),
+            ("BindReadOnlyPaths", Variant::from(read)),
+            ("BindPaths", Variant::from(write)),
+            ("PrivateDevices", true.into()),
+            ("DevicePolicy", "closed".into()),
+            ("PrivateNetwork", alone.into()),
+            ("PrivateIPC", true.into()),
+            ("NoNewPrivileges", true.into()),
+            ("CapabilityBoundingSet", CAPABILITIES.into()),
+            ("LockPersonality", true.into()),
+            ("RestrictRealtime", true.into()),
+            ("KeyringMode", "private".into()),
+            ("RestrictAddressFamilies", Variant::from((true, families))),
+            ("SystemCallFilter", Variant::from((false, DENIED_CALLS.to_vec()))),
+            ("SystemCallErrorNumber", 1_i32.into()),
+            ("SystemCallArchitectures", Variant::from(vec!["native"])),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_an_agent_breaks_out_of_its_slice() {
+        let slug = |name: &str| name.parse::<Slug>().unwrap();
+        assert_eq!(slice(&slug("fixer")), "agentd-runs-fixer.slice");
+        assert_eq!(slice(&slug("my-fixer")), "agentd-runs-my\\x2dfixer.slice");
+        assert_eq!(slice(&slug("a.b")), "agentd-runs-a.b.slice");
+        assert_eq!(escaped(".slice/../x y"), "\\x2eslice\\x2f..\\x2fx\\x20y");
+    }
+
+    #[test]
+    fn a_run_is_known_by_the_unit_of_its_program() {
+        let run: RunId = "w-7kq3x2mbnd5fa6uz.1".parse().unwrap();
+        assert_eq!(name(run, "program"), "agentd-run-w-7kq3x2mbnd5fa6uz.1.service");
+        assert_eq!(name(run, "check-2"), "agentd-run-w-7kq3x2mbnd5fa6uz.1-check-2.service");
+    }
+}

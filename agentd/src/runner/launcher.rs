@@ -1,0 +1,94 @@
+//! The launcher where it is a service of its own: what is asked of it over its socket.
+
+use std::io::{self, IoSlice, IoSliceMut, Read as _};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agentd_schemas::launch::{Answer, MAX_REQUEST_BYTES, Request};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+
+/// How long the service may take to answer. A start waits for systemd, a count for the disk.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The service, by its socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launcher(PathBuf);
+
+impl Launcher {
+    /// The service behind a socket.
+    pub fn at(socket: PathBuf) -> Self {
+        Self(socket)
+    }
+
+    /// Asks for something, and waits for the answer. A descriptor may go along, and another one come back.
+    pub fn ask(&self, request: &Request, along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("the launcher at {} did not answer: {error}", self.0.display()))
+        };
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.exchange(&line, along).map_err(named)
+    }
+
+    fn exchange(&self, line: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Before it connects: a full queue would be a wait without end.
+        set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(&self.0)?)?;
+        let stream = UnixStream::from(socket);
+        let mut written = 0;
+        while let Some(rest) = line.get(written..).filter(|rest| !rest.is_empty()) {
+            written += send(&stream, rest, along.filter(|_| written == 0))?;
+        }
+        stream.shutdown(Shutdown::Write)?;
+        receive(stream)
+    }
+
+    /// An answer that was not asked for, as an error.
+    pub fn unexpected(&self, answer: Answer) -> io::Error {
+        match answer {
+            Answer::Refused(reason) => io::Error::new(io::ErrorKind::PermissionDenied, reason),
+            Answer::Failed(reason) => io::Error::other(reason),
+            answer => io::Error::other(format!("the launcher at {} answered {answer:?}", self.0.display())),
+        }
+    }
+}
+
+fn send(stream: &UnixStream, bytes: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let files: Vec<_> = along.into_iter().collect();
+    if !files.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&files)) {
+        return Err(io::Error::other("the descriptor does not fit into its message"));
+    }
+    Ok(rustix::net::sendmsg(stream, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?)
+}
+
+fn receive(mut stream: UnixStream) -> io::Result<(Answer, Option<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut line = vec![0; 16 << 10];
+    let into = &mut [IoSliceMut::new(&mut line)];
+    let length = rustix::net::recvmsg(stream.as_fd(), into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    line.truncate(length);
+    let mut file = None;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut rights) = message {
+            file = rights.next();
+        }
+    }
+    (&mut stream).take(MAX_REQUEST_BYTES as u64).read_to_end(&mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it went away"));
+    }
+    Ok((serde_json::from_slice(&line)?, file))
+}
