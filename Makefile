@@ -1,8 +1,8 @@
 # Two commands do everything on a fresh Debian machine with a Rust toolchain, a C compiler and make:
 #   make quickstart    builds release binaries and runs the main job on real input
 #   make test          runs all tests
-# Package, in $(TARGET)/package: `make deb` (needs dpkg-dev, binutils); PROFILE=debug makes it of
-# the binaries of `make test`.
+# Packages, in $(TARGET)/package: `make deb` (needs dpkg-dev and binutils) and `make tarball` (binutils); PROFILE=debug makes them
+# of the binaries of `make test`.
 # CARGO_TARGET_DIR is honoured; binaries and results are under $(TARGET).
 #
 # Tests with random input start from one seed, so that every run tests the same; PROPTEST_RNG_SEED= picks another.
@@ -10,7 +10,7 @@
 export PROPTEST_RNG_SEED ?= 20261122
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: quickstart quickstart-clean test lint bench build binaries deb
+.PHONY: quickstart quickstart-clean test lint bench build binaries deb tarball
 
 PROFILE ?= release
 FEATURES := agentd/failpoints,agentd-schemas/schema
@@ -46,3 +46,6 @@ endif
 
 deb: binaries
 	packaging/make-deb "$(TARGET)/$(PROFILE)" "$(TARGET)/package"
+
+tarball: binaries
+	packaging/make-tarball "$(TARGET)/$(PROFILE)" "$(TARGET)/package"

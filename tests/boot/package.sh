@@ -8,24 +8,9 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || { echo "needs root and a booted systemd" >&2; exit 77; }
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 deb=$(realpath "$1")
-work=$(mktemp -d)
+. "$(dirname "$(realpath "$0")")/installed.bash"
 cd "$work"
 
-fail() {
-    echo "FAILED: $*" >&2
-    [ ! -f "$work/said" ] || sed 's/^/  said: /' "$work/said" >&2
-    journalctl --no-pager -n 40 >&2 || true
-    exit 1
-}
-# check WHAT COMMAND…: the command succeeds. refute: it does not. What it says is kept in "said".
-check() { local what=$1; shift; "$@" >"$work/said" 2>&1 || fail "$what"; echo "ok  $what"; }
-refute() { local what=$1; shift; ! "$@" >"$work/said" 2>&1 || fail "$what"; echo "ok  $what"; }
-same() { [ "$1" = "$2" ] || { echo "have $1, want $2"; return 1; }; }
-# The command before said so.
-told() { check "it says: $1" grep -qF -- "$1" "$work/said.last"; }
-keep() { cp "$work/said" "$work/said.last"; }
-as() { runuser -u "$1" -- env -i PATH=/usr/bin:/bin HOME="/home/$1" "${@:2}"; }
-pid() { systemctl show -P MainPID "$1"; }
 state() { dpkg-query -W -f '${db:Status-Status} ${Version}' agentd; }
 # A deb of the same files with another version.
 with_version() {
@@ -34,7 +19,6 @@ with_version() {
     dpkg-deb --root-owner-group -Zgzip -z1 -b unpacked "agentd_$1.deb" >/dev/null
     echo "$work/agentd_$1.deb"
 }
-works() { as alice agentctl --json work list | grep -c '"w-' || true; }
 
 # Images of containers forbid maintainer scripts to start anything.
 rm -f /usr/sbin/policy-rc.d
