@@ -38,13 +38,16 @@ for unit in $sockets; do
     check "$unit listens" systemctl is-active --quiet $unit
 done
 refute "no daemon runs before it is asked for" systemctl is-active --quiet agentd.service
+useradd -m -G agentd alice
+check "the first call starts it" as alice AGENTD_ADDRESS=/run/agentd/control.sock agentctl status
+check "it runs" systemctl is-active --quiet agentd.service
+check "until it is stopped" systemctl stop --quiet agentd.service
 check "a manual page for agentctl" man -w agentctl
 check "a manual page for each command" man -w agentctl-submit
 check "completions for bash" bash -c '. /usr/share/bash-completion/completions/agentctl && complete -p agentctl'
 check "installing it again changes nothing" dpkg -i "$deb"
 
 echo "== first submit"
-useradd -m -G agentd alice
 check "systemctl enable --now agentd" systemctl enable --now agentd
 check "it runs" systemctl is-active --quiet agentd
 check "as its user" same "$(ps -o user= -p "$(pid agentd)" | tr -d ' ')" _agentd
