@@ -143,6 +143,9 @@ if [ -n "$uninstall" ]; then
         else
             delete "$config" "configuration"
             for credential in /etc/credstore.encrypted/agentd.*; do delete "$credential" "the key that encrypts the daemon's keys"; done
+            for credential in /etc/credstore.encrypted/agentd-agent.*; do delete "$credential" "the key of a resident agent"; done
+            delete /var/lib/private/agentd-agent "what resident agents kept"
+            delete /var/lib/agentd-agent "the way to that"
             delete /run/agentd "sockets"
             echo "the user _agentd, the groups agentd, agentd-operator and agentd-audit, and the journal stay"
         fi
