@@ -1,0 +1,157 @@
+//! The package: what is in it, that Debian's own tool finds no fault, and that its configuration says what is so.
+//!
+//! What becomes of an installed one is in `tests/boot/package.sh` and `tests/boot/tarball.sh`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test: what is missing is the failure, and what is left out is said"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use agentd_tests::harness::binary;
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// Whether Debian's tools are here. CI has them.
+fn debian_is_here() -> bool {
+    let missing: Vec<&str> = ["dpkg-deb", "dpkg-shlibdeps", "lintian", "strip"]
+        .into_iter()
+        .filter(|tool| !Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success()))
+        .collect();
+    assert!(missing.is_empty() || std::env::var_os("CI").is_none(), "missing: {missing:?}");
+    if !missing.is_empty() {
+        eprintln!("left out: {missing:?} missing");
+    }
+    missing.is_empty()
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// A scratch folder that goes with its test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("package-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn make_deb(out: &Path) -> PathBuf {
+    let bin = binary("agentd").parent().expect("a folder").to_owned();
+    let mut command = Command::new(workspace().join("packaging/make-deb"));
+    command.env("COMPRESS", "gzip").env("SOURCE_DATE_EPOCH", "1800000000").arg(bin).arg(out);
+    succeed(&mut command).trim().into()
+}
+
+/// Files of a deb with their modes, as `tar` lists them.
+fn files_of(deb: &Path) -> BTreeMap<String, String> {
+    let list = succeed(Command::new("dpkg-deb").arg("-c").arg(deb));
+    let entry = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (mode, owner) = (words.next()?.to_owned(), words.next()?);
+        assert_eq!(owner, "root/root", "{line}");
+        Some((words.next_back()?.strip_prefix('.')?.to_owned(), mode))
+    };
+    list.lines().filter_map(entry).filter(|(_, mode)| mode.starts_with('-')).collect()
+}
+
+fn files_below(folder: &Path) -> Vec<String> {
+    let list = succeed(Command::new("find").arg(folder).args(["-type", "f", "-printf", "/%P\n"]));
+    list.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_package_has_what_it_installs_and_lintian_finds_no_fault() {
+    if !debian_is_here() {
+        return;
+    }
+    let folder = Folder::new("deb");
+    let deb = make_deb(&folder.0);
+    let files = files_of(&deb);
+    let programs = [
+        "/usr/bin/agentd",
+        "/usr/bin/agentctl",
+        "/usr/libexec/agentd/agentd-launch",
+        "/usr/libexec/agentd/agentd-shim",
+    ];
+    for (path, mode) in &files {
+        let expected = if programs.contains(&path.as_str()) { "-rwxr-xr-x" } else { "-rw-r--r--" };
+        assert_eq!(mode, expected, "{path}");
+    }
+    let others = [
+        "/etc/agentd/agentd.toml",
+        "/usr/share/man/man1/agentctl.1.gz",
+        "/usr/share/man/man1/agentctl-submit.1.gz",
+        "/usr/share/man/man8/agentd.8.gz",
+        "/usr/share/bash-completion/completions/agentctl",
+        "/usr/share/zsh/vendor-completions/_agentctl",
+        "/usr/share/fish/vendor_completions.d/agentctl.fish",
+        "/usr/share/doc/agentd/changelog.Debian.gz",
+        "/usr/share/doc/agentd/copyright",
+        "/usr/share/doc/agentd/operations.md",
+    ];
+    let mirrored = files_below(&workspace().join("systemd"));
+    assert!(mirrored.len() >= 10, "{mirrored:?}");
+    for path in programs.iter().chain(&others).copied().chain(mirrored.iter().map(String::as_str)) {
+        assert!(files.contains_key(path), "{path} is not in the package");
+    }
+    // A file in /etc that dpkg does not know as configuration would be overwritten by the next version.
+    let conffiles = succeed(Command::new("dpkg-deb").arg("-I").arg(&deb).arg("conffiles"));
+    let in_etc: Vec<&str> = files.keys().map(String::as_str).filter(|path| path.starts_with("/etc/")).collect();
+    assert_eq!(conffiles.lines().collect::<Vec<_>>(), in_etc);
+
+    let version = succeed(Command::new("dpkg-deb").arg("-f").arg(&deb).arg("Version"));
+    assert_eq!(version.trim(), env!("CARGO_PKG_VERSION"));
+    let mut lintian = Command::new("lintian");
+    succeed(lintian.args(["--allow-root", "--fail-on", "error,warning"]).arg(&deb));
+
+    let again = Folder::new("again");
+    assert!(fs::read(make_deb(&again.0)).expect("a deb") == fs::read(&deb).expect("a deb"), "not the same bytes");
+}
+
+/// The options in force, without where each comes from.
+fn config(file: &Path) -> String {
+    let said = succeed(Command::new(binary("agentd")).arg("--config").arg(file).arg("config"));
+    let own = |line: &&str| ["trust_domain", "time_zone", "#"].iter().all(|begin| !line.starts_with(begin));
+    let values = said.lines().filter(own).map(|line| line.split("  #").next().unwrap_or_default().trim_end());
+    values.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_configuration_shows_the_defaults_and_changes_none() {
+    let shipped = workspace().join("packaging/etc/agentd.toml");
+    let folder = Folder::new("config");
+    let (empty, shown) = (folder.0.join("empty.toml"), folder.0.join("shown.toml"));
+    fs::write(&empty, "").expect("a file");
+    assert_eq!(config(&shipped), config(&empty), "it changes what is so without it");
+
+    // A line of "#" and a key is an option; a line of "# " is a comment.
+    let is_option = |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+    let text = fs::read_to_string(&shipped).expect("the configuration");
+    let options = text.lines().filter(|line| is_option(line)).count();
+    assert!(options >= 10, "{options}");
+    let lines: Vec<&str> = text.lines().map(|line| if is_option(line) { &line[1..] } else { line }).collect();
+    fs::write(&shown, lines.join("\n")).expect("a file");
+    assert_eq!(config(&shown), config(&empty), "what it shows is not the default");
+}
