@@ -97,3 +97,52 @@ cgroup() {
 # The mode that with-systemd was told.
 unified() { [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; }
 systemd_version() { systemctl --version | awk 'NR == 1 { print $2 }'; }
+
+# serve: agentd on the system bus: by its unit where it is installed, else by one written here, as root.
+serve() {
+    local unit
+    /agentd/boot/install.sh || exit 1
+    unit=agentd.service
+    if [ ! -f /usr/lib/systemd/system/agentd.service ]; then
+        by_hand
+        unit=agentd-by-hand.service
+    fi
+    need "agentd starts" systemctl start "$unit"
+}
+by_hand() {
+    mkdir -p /etc/agentd
+    printf 'mode = "system"\n[groups]\noperators = "agentd-operator"\nauditors = "agentd-audit"\n[runs]\nmin_free_percent = 1\n[sockets]\ncontrol = "/run/agentd/control.sock"\nagents = "/run/agentd/agents.sock"\n' >/etc/agentd/agentd.toml
+    cat >/etc/systemd/system/agentd-by-hand.service <<'U'
+[Service]
+Type=notify
+ExecStart=/usr/bin/agentd --state /var/lib/agentd --config /etc/agentd/agentd.toml
+RuntimeDirectory=agentd
+StateDirectory=agentd
+StateDirectoryMode=0711
+U
+    cat >/etc/dbus-1/system.d/agentd-by-hand.conf <<'B'
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <policy user="root"><allow own="org.agentd1"/></policy>
+  <policy context="default"><allow send_destination="org.agentd1"/></policy>
+</busconfig>
+B
+    systemctl daemon-reload
+    busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
+}
+
+# ctl USER ARGUMENT…: agentctl of this user, on the system bus.
+ctl() {
+    local user=$1
+    shift
+    as_user "$user" /usr/bin/agentctl --address system "$@"
+}
+# verified: the ledger verifies, deeply.
+verified() { agentd --state /var/lib/agentd verify --deep; }
+# call USER INTERFACE METHOD [SIGNATURE ARGUMENT…]: a method of agentd, on the system bus.
+call() {
+    local user=$1 interface=$2 method=$3
+    shift 3
+    as_user "$user" busctl --timeout=30 --json=short call org.agentd1 /org/agentd1 "org.agentd1.$interface" "$method" "$@"
+}

@@ -48,6 +48,10 @@ fn run(root: Root, cgroup: Cgroup, scene: &str) {
 scenes! {
     /// systemd, bus, polkit, journal and users are as the other scenes take them.
     smoke = "smoke";
+    /// People submit over the system bus, and learn nothing of each other.
+    bus = "bus";
+    /// Each method of each interface, called by somebody without rights.
+    methods = "methods";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.
