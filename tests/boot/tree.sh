@@ -1,7 +1,7 @@
 #!/bin/bash
 # tree.sh [FOLDER]
-# Makes a tree of Debian 13 with systemd 257, for `with-systemd --root`, unless it is there already. It is some 300 MiB and
-# takes about a minute, so it is kept: beside the target folder, where CI keeps what it wants again. Prints where it is.
+# Makes a tree of Debian 13 with systemd 257, for `with-systemd --root`, unless it is there already. It is some 240 MiB and
+# takes one to four minutes, so it is kept: beside the target folder, where CI keeps what it wants again. Prints where it is.
 # Needs root, debootstrap and the network; takes packages by name from $AGENTD_MIRROR or Debian's own mirror.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ PACKAGES=systemd,dbus,dbus-user-session,polkitd,libpam-systemd,bubblewrap,git,pr
 if [ $# -gt 0 ]; then
     tree=$1
 else
-    tree=${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/../.." && pwd)/target}-tools/$SUITE
+    tree=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/agentd-target}-tools/$SUITE
 fi
 # The mark comes last and holds what the tree was made of: half a tree, or one of other packages, is made anew.
 mark=$tree/etc/agentd-tree

@@ -52,6 +52,8 @@ scenes! {
     bus = "bus";
     /// Each method of each interface, called by somebody without rights.
     methods = "methods";
+    /// What gets out without a sandbox does not get out of a hardened transient unit.
+    escapes = "escapes";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.

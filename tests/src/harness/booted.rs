@@ -134,21 +134,28 @@ impl Booted {
     }
 }
 
-/// The tree that `AGENTD_TEST_TREE` names, or that `tree.sh` left beside the target folder.
+/// The tree that `AGENTD_TEST_TREE` names, or that `tree.sh` left beside the target folder, this one or that of CI.
 fn tree() -> Option<PathBuf> {
-    let named = std::env::var_os("AGENTD_TEST_TREE").map(PathBuf::from);
-    let tree = named.unwrap_or_else(|| {
-        let target = binary("agentd").parent().and_then(Path::parent).unwrap().to_owned();
-        let mut beside = target.into_os_string();
-        beside.push("-tools/trixie");
-        PathBuf::from(beside)
-    });
-    if tree.join("etc/agentd-tree").exists() {
-        return Some(tree);
+    let is_one = |tree: &Path| tree.join("etc/agentd-tree").exists();
+    if let Some(named) = std::env::var_os("AGENTD_TEST_TREE").map(PathBuf::from) {
+        assert!(
+            is_one(&named),
+            "AGENTD_TEST_TREE: there is no tree in {}: tests/boot/tree.sh makes it",
+            named.display()
+        );
+        return Some(named);
     }
-    let why = format!("there is no tree in {}: tests/boot/tree.sh makes it", tree.display());
-    // .ci/run says where a tree is when it could make one.
-    assert!(std::env::var_os("AGENTD_TEST_TREE").is_none(), "{why}");
-    skip(&why);
-    None
+    let target = binary("agentd").parent().and_then(Path::parent).unwrap().to_owned();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).unwrap_or_default();
+    let beside = |folder: PathBuf| {
+        let mut name = folder.into_os_string();
+        name.push("-tools/trixie");
+        PathBuf::from(name)
+    };
+    let tree = [beside(target), beside(cache.join("agentd-target"))].into_iter().find(|tree| is_one(tree));
+    if tree.is_none() {
+        skip("there is no tree of a newer systemd: tests/boot/tree.sh makes it");
+    }
+    tree
 }
