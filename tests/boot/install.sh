@@ -37,5 +37,6 @@ for user in alice:agentd bob:agentd olga:agentd-operator audra:agentd-audit mall
 done
 if [ -f /usr/lib/tmpfiles.d/agentd.conf ]; then systemd-tmpfiles --create /usr/lib/tmpfiles.d/agentd.conf; fi
 mkdir -p /etc/agentd
+[ ! -f "$source/packaging/etc/agentd.toml" ] || install -m 644 "$source/packaging/etc/agentd.toml" /etc/agentd/agentd.toml
 systemctl daemon-reload
 busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig

@@ -98,20 +98,22 @@ cgroup() {
 unified() { [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; }
 systemd_version() { systemctl --version | awk 'NR == 1 { print $2 }'; }
 
-# serve: agentd on the system bus: by its unit where it is installed, else by one written here, as root.
+# serve: agentd on the system bus, as $unit: by its own unit where it is installed, else by one written here, as root.
 serve() {
-    local unit
     /agentd/boot/install.sh || exit 1
-    unit=agentd.service
-    if [ ! -f /usr/lib/systemd/system/agentd.service ]; then
-        by_hand
+    if [ -f /usr/lib/systemd/system/agentd.service ]; then
+        unit=agentd.service
+        need "its sockets are enabled, and listen" systemctl enable --now --quiet \
+            $(cd /usr/lib/systemd/system && ls agentd.socket agentd-*.socket)
+    else
         unit=agentd-by-hand.service
+        by_hand
     fi
     need "agentd starts" systemctl start "$unit"
 }
 by_hand() {
     mkdir -p /etc/agentd
-    printf 'mode = "system"\n[groups]\noperators = "agentd-operator"\nauditors = "agentd-audit"\n[runs]\nmin_free_percent = 1\n[sockets]\ncontrol = "/run/agentd/control.sock"\nagents = "/run/agentd/agents.sock"\n' >/etc/agentd/agentd.toml
+    printf 'mode = "system"\n[groups]\noperators = "agentd-operator"\nauditors = "agentd-audit"\n[runs]\nlauncher = "/usr/libexec/agentd/agentd-launch"\nshim = "/usr/libexec/agentd/agentd-shim"\n[sockets]\ncontrol = "/run/agentd/control.sock"\nagents = "/run/agentd/agents.sock"\n' >/etc/agentd/agentd.toml
     cat >/etc/systemd/system/agentd-by-hand.service <<'U'
 [Service]
 Type=notify
@@ -119,6 +121,8 @@ ExecStart=/usr/bin/agentd --state /var/lib/agentd --config /etc/agentd/agentd.to
 RuntimeDirectory=agentd
 StateDirectory=agentd
 StateDirectoryMode=0711
+# Runs are below it as long as they are no units of their own; they outlive it as those do.
+KillMode=process
 U
     cat >/etc/dbus-1/system.d/agentd-by-hand.conf <<'B'
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -138,6 +142,28 @@ ctl() {
     shift
     as_user "$user" /usr/bin/agentctl --address system "$@"
 }
+# enrol USER AGENT WORD…: an agent whose program is this command.
+enrol() {
+    local user=$1 agent=$2
+    shift 2
+    ctl "$user" agent enroll "$agent" -- "$@" >/tmp/enrolled 2>&1 || { no "$agent is enrolled" "$(cat /tmp/enrolled)"; exit 1; }
+}
+# submit USER AGENT [OPTION…]: work for this agent; its id.
+submit() {
+    local user=$1 agent=$2
+    shift 2
+    ctl "$user" submit "work for $agent" --agent "$agent" --max-attempts 1 -q "$@" || echo w-none
+}
+# is USER WORK STATE: whether the work is in this state.
+is() { [ "$(ctl "$1" work show "$2" --json | json 'it["state"]')" = "$3" ]; }
+# run_unit WORK [STEP]: the unit of the first run of a work.
+run_unit() { echo "agentd-run-$1.1${2:+-$2}.service"; }
+# need_units: the scene is about runs that are units of their own.
+need_units() { need "runs are units of their own here" test -f /usr/lib/systemd/system/agentd-launch.service; }
+# pids PATTERN: the processes whose command line is exactly this.
+pids() { pgrep -fx "$1" | sort -n | paste -sd' '; }
+# ticks PID: the processor time that it had.
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 # verified: the ledger verifies, deeply.
 verified() { agentd --state /var/lib/agentd verify --deep; }
 # call USER INTERFACE METHOD [SIGNATURE ARGUMENT…]: a method of agentd, on the system bus.

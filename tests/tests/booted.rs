@@ -54,6 +54,14 @@ scenes! {
     methods = "methods";
     /// What gets out without a sandbox does not get out of a hardened transient unit.
     escapes = "escapes";
+    /// An agent of a person is started, and its result comes back.
+    runs = "runs";
+    /// Memory, tasks, processor, time and output of a run end where its agent's document says.
+    limits = "limits";
+    /// A freeze stands, over restarts too, and a thaw lets the same processes go on.
+    freeze = "freeze";
+    /// No run ends with the daemon, none is lost, none is begun twice.
+    restart = "restart";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.

@@ -119,7 +119,7 @@ impl Booted {
         command.args(["--pdeathsig", "TERM"]).arg(folder.join("with-systemd"));
         command.args(["--users", "--cgroup", self.cgroup.as_str(), "--timeout", &LIMIT.to_string()]);
         command.arg("--keep-log").arg(log).args(["--ro", &bind(&folder, "boot"), "--ro", &bind(&binaries, "bin")]);
-        for part in ["systemd", "schemas", "examples"] {
+        for part in ["systemd", "packaging", "schemas"] {
             let from = source.join(part);
             if from.exists() {
                 command.args(["--ro", &bind(&from, &format!("source/{part}"))]);
