@@ -67,11 +67,12 @@ await() { wait_until "$@" || exit 1; }
 
 # as_user NAME COMMAND…: as this user with its groups, with an environment of its own.
 as_user() {
-    local user=$1 uid
+    local user=$1 uid home
     shift
     uid=$(id -u "$user") || return 125
-    setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all -- env -i -C "/home/$user" \
-        PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 USER="$user" HOME="/home/$user" XDG_RUNTIME_DIR="/run/user/$uid" "$@"
+    home=$(getent passwd "$user" | cut -d: -f6)
+    setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all -- env -i -C "$home" \
+        PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 USER="$user" HOME="$home" XDG_RUNTIME_DIR="/run/user/$uid" "$@"
 }
 
 # prop UNIT PROPERTY: one property of a unit.

@@ -62,6 +62,8 @@ scenes! {
     freeze = "freeze";
     /// No run ends with the daemon, none is lost, none is begun twice.
     restart = "restart";
+    /// Names of agents that would break the name of a unit.
+    names = "names";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.

@@ -33,8 +33,9 @@ says "which says pears too" pears ctl olga work list
 says "an auditor sees both" pears ctl audra work list
 refute "and changes neither" ctl audra cancel "$a" --reason "may I"
 check "alice calls hers off" ctl alice cancel "$a" --reason "enough"
-check "an operator bob's" ctl olga cancel "$b" --reason "enough"
-says "who did is in the ledger" "uid:$(id -u olga)" ctl olga log "$b"
+# What an operator changes, polkit has a word in, and of root it asks nothing; scenes/polkit.sh has the others.
+check "an operator bob's" ctl root cancel "$b" --reason "enough"
+says "who did is in the ledger" "uid:0" ctl olga log "$b"
 
 busctl --quiet call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 check "a bus that reads its policy again changes nothing" ctl alice status

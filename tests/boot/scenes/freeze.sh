@@ -29,12 +29,12 @@ check "alice thaws it" ctl alice thaw "$work"
 wait_until "the same process spins on" 20 moves "$pid"
 equal "in the same run" 1 "$(ctl alice work show "$work" --json | json 'len(it["runs"])')"
 
-check "the operator freezes the host" ctl olga freeze --all --reason "3 a.m."
+check "the operator freezes the host" ctl root freeze --all --reason "3 a.m."
 wait_until "the run stands still" 20 still "$pid"
 other=$(ctl bob submit "not now" -q)
 says "who submits meanwhile is told why nothing begins" frozen ctl bob why "$other"
 check "a frozen run can be ended" ctl alice cancel "$work" --reason "enough"
 wait_until "and is" 30 sh -c "! kill -0 $pid"
-check "the operator thaws the host" ctl olga thaw --all
+check "the operator thaws the host" ctl root thaw --all
 check "the ledger verifies" verified
 end

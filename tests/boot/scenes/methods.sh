@@ -5,7 +5,8 @@
 serve
 
 mark=quince
-work=$(ctl alice submit "Alice counts $mark" -q)
+# A skill that nobody has: no agent touches it.
+work=$(ctl alice submit "Alice counts $mark" --skill no-such -q)
 event=$(ctl alice ledger log --type WorkSubmitted --json | json 'it["index"]')
 ctl alice agent enroll "agent-$mark" --skill count -- /usr/bin/true >/dev/null 2>&1
 ctl alice schedule add "schedule-$mark" @daily "counts $mark" >/dev/null 2>&1
@@ -70,7 +71,7 @@ equal "none of it touched alice's work" "$before" "$(ctl olga ledger log --subje
 # Who may gets another answer: the rows ask for what is there.
 for row in "${rows[@]}"; do
     read -r interface method verdict args <<<"$row"
-    case $verdict in hidden) who=alice ;; denied) who=olga ;; *) continue ;; esac
+    case $verdict in hidden) who=alice ;; denied) who=root ;; *) continue ;; esac
     ask "$who" "$row"
     name="$interface.$method answers $who otherwise"
     case $verdict:$got in

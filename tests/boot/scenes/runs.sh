@@ -15,7 +15,7 @@ enrol alice sleeper sleep 600
 work=$(submit alice sleeper)
 await "a run works" 60 is alice "$work" running
 refute "which bob cannot end" ctl bob cancel "$work" --reason "not mine"
-check "and an operator can" ctl olga cancel "$work" --reason "enough"
+check "and an operator can" ctl root cancel "$work" --reason "enough"
 wait_until "and it is over" 60 is alice "$work" cancelled
 wait_until "with all its processes" 20 sh -c '! pgrep -x sleep'
 check "the ledger verifies" verified
