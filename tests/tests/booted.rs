@@ -54,6 +54,8 @@ scenes! {
     methods = "methods";
     /// What gets out without a sandbox does not get out of a hardened transient unit.
     escapes = "escapes";
+    /// Nor out of the sandbox of a run that agentd starts.
+    probe = "probe";
     /// An agent of a person is started, and its result comes back.
     runs = "runs";
     /// Memory, tasks, processor, time and output of a run end where its agent's document says.

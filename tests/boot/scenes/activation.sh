@@ -26,7 +26,7 @@ for way in "its socket:plain alice status" "the agents' socket:as_user alice cur
     case $way in
     *curl_agents) check "a call at ${way%%:*} starts it" as_user alice python3 -c 'import socket
 s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect("/run/agentd/agents.sock")
-s.sendall(b"GET /v1/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); assert s.recv(9) == b"HTTP/1.1 "' ;;
+s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); assert s.recv(9) == b"HTTP/1.1 "' ;;
     *) check "a call at ${way%%:*} starts it" ${way#*:} ;;
     esac
     check "it is active" active agentd.service
