@@ -30,7 +30,7 @@ if [ -d "$source/systemd" ]; then
         install -D -m "$mode" "$source/systemd/$file" "/$file"
     done
 fi
-if [ -f /usr/lib/sysusers.d/agentd.conf ]; then systemd-sysusers /usr/lib/sysusers.d/agentd.conf; fi
+if [ -f /usr/lib/sysusers.d/agentd.conf ]; then systemd-sysusers /usr/lib/sysusers.d/agentd.conf 2>/dev/null; fi
 for group in agentd agentd-operator agentd-audit; do getent group "$group" >/dev/null || groupadd --system "$group"; done
 for user in alice:agentd bob:agentd olga:agentd-operator audra:agentd-audit mallory:; do
     useradd --create-home --shell /bin/bash --groups "${user#*:}" "${user%%:*}"
