@@ -4,6 +4,7 @@
 //! test started ends with it; nothing else is ever signalled.
 
 mod agent;
+mod booted;
 mod daemon;
 mod host;
 mod http;
@@ -12,6 +13,7 @@ mod operator;
 use std::time::{Duration, Instant};
 
 pub use agent::{Agent, key_of, statement};
+pub use booted::{Booted, Cgroup, Root};
 pub use daemon::{Daemon, Settings, binary};
 pub use host::{Scratch, Tmpfs, faketime, installed, is_root, skip};
 pub use http::{Answer, Request, exchange};

@@ -1,0 +1,51 @@
+#!/bin/bash
+# As installed: an ordinary user of the group agentd submits with no further set-up, and the first call starts the daemon.
+. /agentd/boot/lib.sh
+serve
+need_units
+
+# plain USER ARGUMENT…: agentctl as people type it.
+plain() { as_user "$1" agentctl "${@:2}"; }
+check "alice asks for the status" plain alice status
+check "alice submits" plain alice submit "typed as people do" -q
+says "mallory, who is in no group, is told what to do about it" agentd plain mallory submit "may I" -q
+
+daemon=$(prop agentd.service MainPID)
+equal "the daemon is not root" _agentd "$(stat -c %U "/proc/$daemon")"
+says "and has no capability" $'CapBnd:\t0000000000000000' cat "/proc/$daemon/status"
+equal "its state is its own" '_agentd:_agentd 711' "$(stat -c '%U:%G %a' /var/lib/agentd)"
+equal "the launcher's socket is for nobody else" 'root:_agentd 660' "$(stat -c '%U:%G %a' /run/agentd/launch.sock)"
+refute "alice does not reach it" as_user alice python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("/run/agentd/launch.sock")'
+says "systemctl shows it" 'agentd.slice' systemctl status agentd.service
+check "systemd finds nothing wrong with its units" systemd-analyze verify --man=no agentd.service agentd.socket agentd-launch.service
+
+stopped() { [ "$(prop agentd.service ActiveState)" = inactive ]; }
+for way in "its socket:plain alice status" "the agents' socket:as_user alice curl_agents" "the system bus:call alice Host Status"; do
+    check "the daemon stops" systemctl stop agentd.service
+    await "and stays down" 20 stopped
+    case $way in
+    *curl_agents) check "a call at ${way%%:*} starts it" as_user alice python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect("/run/agentd/agents.sock")
+s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); assert s.recv(9) == b"HTTP/1.1 "' ;;
+    *) check "a call at ${way%%:*} starts it" ${way#*:} ;;
+    esac
+    wait_until "it is active" 20 active agentd.service # it may answer before systemd has heard that it is ready
+done
+
+# Who calls while it restarts waits, and is not refused.
+(for _ in 1 2 3; do
+    systemctl reset-failed agentd.service # or it counts as started too often
+    systemctl restart agentd.service
+done) &
+restarts=$!
+asked=0 answered=0
+while kill -0 "$restarts" 2>/dev/null; do
+    asked=$((asked + 1))
+    plain alice status >/dev/null 2>/tmp/refused && answered=$((answered + 1))
+done
+if [ "$asked" = "$answered" ]; then ok "all $asked calls during three restarts are answered"; else no "$answered of $asked calls during restarts are answered" "$(cat /tmp/refused)"; fi
+equal "and none of them counted as a failure" 0 "$(prop agentd.service NRestarts)"
+check "a reload is taken" systemctl reload agentd.service
+check "and the daemon answers" plain alice status
+equal "no unit of agentd has failed" '' "$(systemctl list-units --failed --plain --no-legend 'agentd*')"
+end

@@ -1,0 +1,43 @@
+#!/bin/bash
+# A run is a unit of its own: operators see it, its journal and its figures; what happens to it from outside is on record.
+. /agentd/boot/lib.sh
+serve
+need_units
+
+enrol alice sleeper sh -c 'echo going to sleep >&2; sleep 600'
+work=$(submit alice sleeper)
+run=$(run_unit "$work")
+await "a run works" 60 is alice "$work" running
+await "as the unit $run" 30 active "$run"
+says "systemctl lists it" "$run" systemctl list-units --plain --no-legend 'agentd-run-*'
+equal "in the slice of its agent" agentd-runs-sleeper.slice "$(prop "$run" Slice)"
+says "systemd-cgtop and -cgls find it there" "/agentd.slice/agentd-runs.slice/agentd-runs-sleeper.slice/$run" prop "$run" ControlGroup
+equal "it may gain no privilege" yes "$(prop "$run" NoNewPrivileges)"
+equal "and has none" '' "$(prop "$run" CapabilityBoundingSet)"
+pid=$(pids 'sleep 600')
+uid=$(stat -c %u "/proc/$pid")
+if [ "$uid" -gt 60000 ]; then ok "its user is nobody else, $uid"; else no "its user is nobody else" "$uid"; fi
+wait_until "the journal finds the agent's events" 20 sh -c "journalctl -q AGENT_ID=sleeper -o cat | grep -q ."
+wait_until "and the work's" 20 sh -c "journalctl -q WORK_ID=$work -o cat | grep -q ."
+refute "alice cannot stop it but through agentd" as_user alice systemctl stop "$run"
+
+check "an operator of the host kills the unit" systemctl kill --signal=KILL "$run"
+wait_until "the work has failed" 60 is alice "$work" failed
+says "and the ledger says of what" 'signal 9' ctl alice log "$work"
+wait_until "no process is left" 20 sh -c '! pgrep -fx "sleep 600"'
+
+work=$(submit alice sleeper)
+run=$(run_unit "$work")
+await "another run works" 60 is alice "$work" running
+await "as the unit $run" 30 active "$run"
+check "an operator of the host stops the unit" systemctl stop "$run"
+wait_until "the work has failed too" 60 is alice "$work" failed
+refute "its result is not taken for one" grep -q '"outcome":"completed"' <(ctl alice work show "$work" --json)
+
+work=$(submit alice sleeper)
+run=$(run_unit "$work")
+await "a third run works" 60 is alice "$work" running
+check "alice calls it off" ctl alice cancel "$work" --reason "enough"
+wait_until "its unit is gone, and none has failed" 30 sh -c "! systemctl list-units --all --plain --no-legend 'agentd-run-*' | grep -q ."
+check "the ledger verifies" verified
+end
