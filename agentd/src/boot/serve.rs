@@ -13,6 +13,7 @@ use super::paths::{self, Paths};
 use super::telemetry;
 use crate::api;
 use crate::engine::{self, Engine, Jobs};
+use crate::identity::Keks;
 use crate::sys::directory::{Directory, Visibility};
 use crate::sys::lock::DirectoryLock;
 use crate::sys::sd_notify::Notifier;
@@ -96,6 +97,7 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         trust_domain: config.trust_domain.clone(),
         zone,
         defaults: Arc::new(config.defaults()),
+        keks: Arc::new(Keks::handed_over()?),
         runs: Some(runs),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))
