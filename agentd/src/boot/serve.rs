@@ -12,7 +12,7 @@ use super::config::{Config, Mode};
 use super::paths::{self, Paths};
 use super::telemetry;
 use crate::api;
-use crate::engine::{self, Engine, Jobs};
+use crate::engine::{self, Engine, Jobs, message_ids};
 use crate::identity::Keks;
 use crate::sys::directory::{Directory, Visibility};
 use crate::sys::lock::DirectoryLock;
@@ -61,6 +61,7 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let doors = open_doors(config, &paths, &engine, &stopped).await?;
     tracing::info!(
+        MESSAGE_ID = message_ids::DAEMON_STARTED,
         origin = engine.host().origin,
         "agentd {} serves {} and {}",
         env!("CARGO_PKG_VERSION"),
@@ -69,7 +70,7 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     );
     notifier.ready()?;
     let reason = wait_for_signal().await?;
-    tracing::info!("{reason}: stopping");
+    tracing::info!(MESSAGE_ID = message_ids::DAEMON_STOPPING, "{reason}: stopping");
     notifier.stopping()?;
     stop.send_replace(true);
     for door in doors {

@@ -16,7 +16,7 @@ use super::live::LiveRuns;
 use super::operations::sessions::KnownAgents;
 use super::put_back::{self, Now};
 use super::readers::Readers;
-use super::{Engine, Host, Inner, denials, operations, waiters, world};
+use super::{Engine, Host, Inner, denials, message_ids, operations, waiters, world};
 use crate::domain::command::RunRef;
 use crate::domain::{Command, Defaults};
 use crate::identity::keystore::{self, KeystoreError};
@@ -163,7 +163,11 @@ fn key_files(settings: &Settings) -> Result<KeyFiles, StartError> {
     let files = KeyFiles::of(&settings.state, settings.keks.clone());
     let anew = files.adopt().map_err(KeystoreError::from)?;
     if let Some(kek) = settings.keks.current() {
-        tracing::info!("keys are encrypted under key-encryption key {}; {anew} of them were not", kek.id());
+        let id = kek.id();
+        tracing::info!(
+            MESSAGE_ID = message_ids::KEYS_ENCRYPTED,
+            "keys are encrypted under key-encryption key {id}; {anew} of them were not"
+        );
     }
     Ok(files)
 }
@@ -277,6 +281,7 @@ impl Engine {
         // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.
         if let Some(by_ms) = jumped {
             tracing::error!(
+                MESSAGE_ID = message_ids::CLOCK_JUMPED,
                 "the wall clock moved {} by {} against the ledger: schedules and deadlines are held; \
                  agentctl clock accept --reason '…'",
                 if by_ms < 0 { "back" } else { "ahead" },
