@@ -62,6 +62,10 @@ scenes! {
     freeze = "freeze";
     /// No run ends with the daemon, none is lost, none is begun twice.
     restart = "restart";
+    /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
+    credentials = "credentials";
+    /// Lines of the journal are found by their fields, and the catalog explains them.
+    journal = "journal";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.
