@@ -1,4 +1,5 @@
 //! The journal: the fields of the daemon's lines, and the catalog that explains them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixDatagram;

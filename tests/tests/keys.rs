@@ -1,4 +1,5 @@
 //! Keys at rest under a key-encryption key: what a service manager hands over in `$CREDENTIALS_DIRECTORY`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
