@@ -66,6 +66,10 @@ scenes! {
     restart = "restart";
     /// Names of agents that would break the name of a unit.
     names = "names";
+    /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
+    credentials = "credentials";
+    /// Lines of the journal are found by their fields, and the catalog explains them.
+    journal = "journal";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.

@@ -36,6 +36,38 @@ pub enum Command {
     Restore(Restore),
     /// Print the configuration in force: every option with where it comes from, and the places
     Config,
+    /// Make or rotate the key that the service's keys are encrypted under; as root
+    Credentials(Credentials),
+}
+
+/// Make or rotate a key-encryption key.
+#[derive(Debug, ClapArgs)]
+pub struct Credentials {
+    /// Make it or rotate it
+    #[command(subcommand)]
+    pub action: CredentialsAction,
+    /// Where systemd looks for encrypted credentials
+    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/credstore.encrypted")]
+    pub directory: PathBuf,
+}
+
+/// What to do with it.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum CredentialsAction {
+    /// Make one where there is none, encrypted for this host by systemd-creds
+    Provision,
+    /// Make a new one; the present one becomes the previous one until all is encrypted anew
+    Rotate,
+}
+
+impl CredentialsAction {
+    /// Its word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provision => "provision",
+            Self::Rotate => "rotate",
+        }
+    }
 }
 
 /// Verify a ledger.

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod config;
+mod credentials;
 mod effective;
 mod paths;
 mod runs;
@@ -23,6 +24,7 @@ pub fn main() -> ExitCode {
         Some(Command::Rebuild) => tools::rebuild(&args),
         Some(Command::Restore(restore)) => tools::restore(&args, restore),
         Some(Command::Config) => effective::print(&args),
+        Some(Command::Credentials(wanted)) => credentials::run(&args, wanted),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

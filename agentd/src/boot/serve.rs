@@ -12,7 +12,8 @@ use super::config::{Config, Mode};
 use super::paths::{self, Paths};
 use super::telemetry;
 use crate::api;
-use crate::engine::{self, Engine, Jobs};
+use crate::engine::{self, Engine, Jobs, message_ids};
+use crate::identity::Keks;
 use crate::sys::directory::{Directory, Visibility};
 use crate::sys::lock::DirectoryLock;
 use crate::sys::sd_notify::Notifier;
@@ -60,6 +61,7 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let doors = open_doors(config, &paths, &engine, &stopped).await?;
     tracing::info!(
+        MESSAGE_ID = message_ids::DAEMON_STARTED,
         origin = engine.host().origin,
         "agentd {} serves {} and {}",
         env!("CARGO_PKG_VERSION"),
@@ -68,7 +70,7 @@ async fn serve(args: &Args, config: &Config) -> anyhow::Result<()> {
     );
     notifier.ready()?;
     let reason = wait_for_signal().await?;
-    tracing::info!("{reason}: stopping");
+    tracing::info!(MESSAGE_ID = message_ids::DAEMON_STOPPING, "{reason}: stopping");
     notifier.stopping()?;
     stop.send_replace(true);
     for door in doors {
@@ -96,6 +98,7 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
         trust_domain: config.trust_domain.clone(),
         zone,
         defaults: Arc::new(config.defaults()),
+        keks: Arc::new(Keks::handed_over()?),
         runs: Some(runs),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))

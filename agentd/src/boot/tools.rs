@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use super::args::{Args, Restore, Verify};
 use super::paths;
 use crate::engine::database;
-use crate::identity::HostKeys;
+use crate::identity::{HostKeys, Keks, KeyFiles};
 use crate::ledger::incarnation::Announced;
 use crate::ledger::open::open_writer;
 use crate::ledger::verify::deep::{DeepReport, verify_deep};
@@ -243,10 +243,13 @@ pub(super) fn restore(args: &Args, wanted: &Restore) -> anyhow::Result<()> {
     if target.exists() {
         bail!("{} exists: move the state directory away, or name another with --state DIR", target.display());
     }
+    let files = KeyFiles::of(&state, Keks::handed_over()?.into());
+    // Before anything is restored: keys that do not open are no keys for it.
+    files.adopt()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let restored =
         restore::restore(&wanted.backup, &target, wanted.last_incarnation, &wanted.reason, threads, &progress())?;
-    HostKeys::open(&state, true)?;
+    HostKeys::open(&files, true)?;
     println!(
         "restored {} events into {}; incarnation {} begins with the next start, as {}",
         restored.report.size,

@@ -1,12 +1,15 @@
 //! The daemon's own log of what became durable: one line for each event, with the fields that `journalctl` filters by
 //! (`journalctl AGENT_ID=fixer`). It names what happened and to what; content and reasons never stand in it.
 
-use agentd_schemas::event::{Actor, Event, EventData, Subject};
+use agentd_schemas::event::{Actor, Event, EventData, FailureReason, Subject};
+
+use super::message_ids;
 
 macro_rules! line {
-    ($level:ident, $event:expr) => {{
+    ($level:ident, $event:expr, $message_id:expr) => {{
         let envelope = &$event.envelope;
         tracing::$level!(
+            MESSAGE_ID = $message_id,
             WORK_ID = work($event),
             AGENT_ID = agent($event),
             RUN_ID = envelope.run.map(|run| run.to_string()),
@@ -20,36 +23,39 @@ macro_rules! line {
 
 /// Writes the line: what an operator looks for at night at `info`, the daily course of work at `debug`.
 pub(super) fn write(event: &Event) {
-    if is_noteworthy(&event.data) {
-        line!(info, event);
+    let message_id = message_id(&event.data);
+    if message_id.is_some() {
+        line!(info, event, message_id);
     } else if tracing::enabled!(tracing::Level::DEBUG) {
-        line!(debug, event);
+        line!(debug, event, message_id);
     }
 }
 
-const fn is_noteworthy(data: &EventData) -> bool {
-    matches!(
-        data,
-        EventData::AttemptFailed(_)
-            | EventData::WorkFailed(_)
-            | EventData::WorkExpired(_)
-            | EventData::RunWaiting(_)
-            | EventData::LeaseVoided(_)
-            | EventData::ServiceLevelBreached(_)
-            | EventData::AgentEnrolled(_)
-            | EventData::AgentPaused(_)
-            | EventData::AgentResumed(_)
-            | EventData::AgentSuspended(_)
-            | EventData::AgentRetired(_)
-            | EventData::KeyRotated(_)
-            | EventData::KeyRevoked(_)
-            | EventData::KeyCertified(_)
-            | EventData::ModelBound(_)
-            | EventData::ModelMismatched(_)
-            | EventData::Frozen(_)
-            | EventData::Thawed(_)
-            | EventData::ContentRedacted(_)
-    )
+/// What the line is known by; none for the daily course of work.
+fn message_id(data: &EventData) -> Option<&'static str> {
+    Some(match data {
+        EventData::AttemptFailed(failed) if failed.reason == FailureReason::OutcomeUnknown => message_ids::RUN_LOST,
+        EventData::AttemptFailed(_) => message_ids::ATTEMPT_FAILED,
+        EventData::WorkFailed(_) => message_ids::WORK_FAILED,
+        EventData::WorkExpired(_) => message_ids::WORK_EXPIRED,
+        EventData::RunWaiting(_) => message_ids::RUN_WAITING,
+        EventData::LeaseVoided(_) => message_ids::LEASE_VOIDED,
+        EventData::ServiceLevelBreached(_) => message_ids::SERVICE_LEVEL_BREACHED,
+        EventData::AgentEnrolled(_) => message_ids::AGENT_ENROLLED,
+        EventData::AgentPaused(_) => message_ids::AGENT_PAUSED,
+        EventData::AgentResumed(_) => message_ids::AGENT_RESUMED,
+        EventData::AgentSuspended(_) => message_ids::AGENT_SUSPENDED,
+        EventData::AgentRetired(_) => message_ids::AGENT_RETIRED,
+        EventData::KeyRotated(_) => message_ids::KEY_ROTATED,
+        EventData::KeyRevoked(_) => message_ids::KEY_REVOKED,
+        EventData::KeyCertified(_) => message_ids::KEY_CERTIFIED,
+        EventData::ModelBound(_) => message_ids::MODEL_BOUND,
+        EventData::ModelMismatched(_) => message_ids::MODEL_MISMATCHED,
+        EventData::Frozen(_) => message_ids::FROZEN,
+        EventData::Thawed(_) => message_ids::THAWED,
+        EventData::ContentRedacted(_) => message_ids::CONTENT_REDACTED,
+        _ => return None,
+    })
 }
 
 fn work(event: &Event) -> Option<String> {

@@ -9,6 +9,7 @@ mod execute;
 mod jobs;
 mod journal;
 mod live;
+pub mod message_ids;
 pub mod operations;
 mod pace;
 mod put_back;

@@ -16,11 +16,11 @@ use super::live::LiveRuns;
 use super::operations::sessions::KnownAgents;
 use super::put_back::{self, Now};
 use super::readers::Readers;
-use super::{Engine, Host, Inner, denials, operations, waiters, world};
+use super::{Engine, Host, Inner, denials, message_ids, operations, waiters, world};
 use crate::domain::command::RunRef;
 use crate::domain::{Command, Defaults};
 use crate::identity::keystore::{self, KeystoreError};
-use crate::identity::{Challenges, Decoys, HostKeys, Tokens, trust_domain};
+use crate::identity::{AgentKeys, Challenges, Decoys, HostKeys, Keks, KeyFiles, Tokens, trust_domain};
 use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
 use crate::ledger::incarnation::{self, LogError, Opened};
@@ -81,6 +81,8 @@ pub struct Settings {
     pub zone: TimeZone,
     /// Configured defaults and bounds.
     pub defaults: Arc<Defaults>,
+    /// What its secret files are encrypted under.
+    pub keks: Arc<Keks>,
     /// How runs are started; none where the daemon starts none.
     pub runs: Option<super::supervise::Runs>,
 }
@@ -95,11 +97,12 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     if std::fs::metadata(&database).map_or(true, |meta| meta.len() == 0) {
         keystore::begin(&settings.state, &database)?;
     }
+    let files = key_files(&settings)?;
     let mut conn = open_writer(&database)?;
     // Before anything is committed: the next commit makes the present moment the one that counts.
     let jumped = wall_jump(&conn, clock, boot)?;
-    let (appender, trust_domain) = open_log(&mut conn, &settings, clock, boot)?;
-    let known = KnownAgents::new(Decoys::new(&HostKeys::open(&settings.state, false)?));
+    let (appender, trust_domain) = open_log(&mut conn, &settings, &files, clock, boot)?;
+    let known = KnownAgents::new(Decoys::new(&HostKeys::open(&files, false)?));
     let recovered = last_event_is_no_stop(&conn)?;
     let held = load::host::clock_held(&conn)?;
     let log_key = incarnation::current(&conn)?.map(|announced| announced.log_key.to_string()).unwrap_or_default();
@@ -135,7 +138,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         reads: super::reads::Reads::default(),
         parked: operations::parked::ParkedCache::default(),
         judges: operations::judge::Judges::default(),
-        supervisor: settings.runs.map(|runs| Arc::new(super::supervise::Supervisor::new(runs))),
+        supervisor: settings.runs.map(|runs| Arc::new(super::supervise::Supervisor::new(runs, AgentKeys::of(files)))),
         timer: Notify::new(),
         size: watch::Sender::new(size),
         clock_held: AtomicBool::new(held),
@@ -155,9 +158,24 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     Ok(engine)
 }
 
+/// The secret files, all of them under the key-encryption key where there is one.
+fn key_files(settings: &Settings) -> Result<KeyFiles, StartError> {
+    let files = KeyFiles::of(&settings.state, settings.keks.clone());
+    let anew = files.adopt().map_err(KeystoreError::from)?;
+    if let Some(kek) = settings.keks.current() {
+        let id = kek.id();
+        tracing::info!(
+            MESSAGE_ID = message_ids::KEYS_ENCRYPTED,
+            "keys are encrypted under key-encryption key {id}; {anew} of them were not"
+        );
+    }
+    Ok(files)
+}
+
 fn open_log(
     conn: &mut Connection,
     settings: &Settings,
+    files: &KeyFiles,
     clock: Clock,
     boot: BootId,
 ) -> Result<(Appender, String), StartError> {
@@ -166,7 +184,7 @@ fn open_log(
     if known.is_none() {
         keystore::begin(&settings.state, &database(&settings.state))?;
     }
-    let keys = HostKeys::open(&settings.state, restored || known.is_none())?;
+    let keys = HostKeys::open(files, restored || known.is_none())?;
     let log = open_or_begin(conn, settings, &keys, known, clock, boot)?;
     keystore::begun(&settings.state)?;
     Ok(log)
@@ -263,6 +281,7 @@ impl Engine {
         // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.
         if let Some(by_ms) = jumped {
             tracing::error!(
+                MESSAGE_ID = message_ids::CLOCK_JUMPED,
                 "the wall clock moved {} by {} against the ledger: schedules and deadlines are held; \
                  agentctl clock accept --reason '…'",
                 if by_ms < 0 { "back" } else { "ahead" },

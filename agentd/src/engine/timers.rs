@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::Engine;
 use super::denials::tell;
 use super::live::RanOut;
+use super::message_ids;
 use super::pace::{LONGEST_MS, Pace};
 use crate::domain::Command;
 use crate::ledger::load::{self, Loaded};
@@ -61,6 +62,7 @@ async fn notice_clock(engine: &Engine, detector: &mut JumpDetector, moment: Mome
             }
             Discontinuity::WallJump { by_ms } => {
                 tracing::error!(
+                    MESSAGE_ID = message_ids::CLOCK_JUMPED,
                     "the wall clock jumped {} by {}: schedules and deadlines are held; agentctl clock accept --reason '…'",
                     if by_ms < 0 { "back" } else { "ahead" },
                     in_words(by_ms.unsigned_abs()),

@@ -29,6 +29,7 @@ pub(crate) async fn engine_with(defaults: Defaults) -> (Engine, Scratch) {
         trust_domain: None,
         zone: TimeZone::UTC,
         defaults: Arc::new(defaults),
+        keks: Arc::default(),
         runs: None,
     };
     (engine::start(settings).await.unwrap(), state)

@@ -5,23 +5,28 @@ use std::path::{Path, PathBuf};
 use agentd_schemas::key::openssh::{PrivateKey, PublicKey};
 use agentd_schemas::unit::name::Slug;
 
-use super::keystore::{KeystoreError, MAX_KEY_FILE};
+use super::key_files::{KeyFiles, NEXT};
+use super::keystore::KeystoreError;
 use crate::sys::directory::{Directory, Visibility};
 use crate::sys::random;
-use crate::sys::secret_file::{self, Existing};
+use crate::sys::secret_file::Existing;
 
 /// The folder of these keys.
 #[derive(Debug, Clone)]
-pub struct AgentKeys(PathBuf);
+pub struct AgentKeys(KeyFiles);
 
 impl AgentKeys {
-    /// Those of a state directory.
-    pub fn of(state: &Path) -> Self {
-        Self(state.join("keys").join("agents"))
+    /// Those among the secret files of a state directory.
+    pub fn of(files: KeyFiles) -> Self {
+        Self(files)
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.0.directory().join("agents")
     }
 
     fn path(&self, name: &Slug) -> PathBuf {
-        self.0.join(name.as_str())
+        self.directory().join(name.as_str())
     }
 
     /// Makes a key for an agent that is about to be enrolled, durable. One that an enrolment which did not happen has left
@@ -35,55 +40,56 @@ impl AgentKeys {
         self.make_at(name, &self.next(name))
     }
 
-    /// No name of an agent has a tilde.
     fn next(&self, name: &Slug) -> PathBuf {
-        self.0.join(format!("{name}~next"))
+        self.directory().join(format!("{name}{NEXT}"))
     }
 
     fn make_at(&self, name: &Slug, path: &Path) -> Result<PrivateKey, KeystoreError> {
-        Directory::ensure(&self.0, Visibility::Private)?;
+        Directory::ensure(&self.directory(), Visibility::Private)?;
         let seed = zeroize::Zeroizing::new(random::bytes::<32>()?);
         let key = PrivateKey::from_seed(&seed);
         let bad = |source| KeystoreError::Key { path: path.to_owned(), source };
         let text = key.to_openssh(&format!("agent {name}, held by agentd")).map_err(bad)?;
-        secret_file::write(path, text.as_bytes(), Existing::Replace)?;
+        self.0.write(path, text.as_bytes(), Existing::Replace)?;
         Ok(key)
     }
 
     /// The key of an agent, by the public half that the ledger has. One that followed takes the place of the one before.
     pub fn load(&self, name: &Slug, public: &PublicKey) -> Result<PrivateKey, KeystoreError> {
         let (path, next) = (self.path(name), self.next(name));
-        let first = read(path.clone());
+        let first = self.read(path.clone());
         match first {
             Ok(key) if key.public_key() == *public => return Ok(key),
             first if !next.exists() => return first.and(Err(KeystoreError::Missing(path))),
             _ => {}
         }
-        let key = read(next.clone())?;
+        let key = self.read(next.clone())?;
         if key.public_key() != *public {
             return Err(KeystoreError::Missing(path));
         }
         std::fs::rename(&next, &path).map_err(|source| KeystoreError::Mark { path: next, source })?;
-        Directory::open(&self.0)?.sync()?;
+        Directory::open(&self.directory())?.sync()?;
         Ok(key)
     }
-}
 
-fn read(path: PathBuf) -> Result<PrivateKey, KeystoreError> {
-    let secret = secret_file::read(&path, MAX_KEY_FILE)?;
-    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
-    PrivateKey::from_openssh(text).map_err(|source| KeystoreError::Key { path, source })
+    fn read(&self, path: PathBuf) -> Result<PrivateKey, KeystoreError> {
+        let secret = self.0.read(&path)?;
+        let text = std::str::from_utf8(&secret).unwrap_or_default();
+        PrivateKey::from_openssh(text).map_err(|source| KeystoreError::Key { path, source })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn the_key_that_follows_counts_once_the_ledger_says_so_and_not_before() {
         let state = std::env::temp_dir().join(format!("agentd-agent-keys-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&state);
-        let (keys, name) = (AgentKeys::of(&state), "fixer".parse().unwrap());
+        let files = KeyFiles::of(&state, Arc::default());
+        let (keys, name) = (AgentKeys::of(files), "fixer".parse().unwrap());
         Directory::ensure(&state, Visibility::Private).unwrap();
         Directory::ensure(&state.join("keys"), Visibility::Private).unwrap();
         let first = keys.make(&name).unwrap().public_key();

@@ -33,13 +33,16 @@ impl Decoys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::KeyFiles;
     use crate::sys::scratch::Scratch;
+    use std::sync::Arc;
 
     #[test]
     fn a_name_keeps_its_key_and_each_host_has_its_own() {
         let (one, two) = (Scratch::new(), Scratch::new());
         let key = |host: &Scratch, name: &str| {
-            Decoys::new(&HostKeys::open(host.path(), true).unwrap()).key(&name.parse().unwrap())
+            Decoys::new(&HostKeys::open(&KeyFiles::of(host.path(), Arc::default()), true).unwrap())
+                .key(&name.parse().unwrap())
         };
         assert_eq!(key(&one, "ghost"), key(&one, "ghost"));
         assert_ne!(key(&one, "ghost"), key(&one, "spirit"));

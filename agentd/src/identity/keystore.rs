@@ -1,16 +1,15 @@
-//! The host's own keys: authority, issuer and log. OpenSSH files, 0600, made at first start.
+//! The host's own keys: authority, issuer and log. OpenSSH files, 0600, made at first start; encrypted where the host has
+//! a key-encryption key.
 
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::key::host_key::certify;
 use agentd_schemas::key::openssh::{KeyError, PrivateKey};
 
+use super::key_files::{HOST_KEYS, KeyFiles, SealError};
 use crate::sys::directory::{Directory, DirectoryError, Visibility};
 use crate::sys::random::{self, RandomError};
 use crate::sys::secret_file::{self, Existing, SecretFileError};
-
-/// Bytes of a key file, at most.
-pub(super) const MAX_KEY_FILE: usize = 4096;
 
 /// Why the host's keys cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +20,9 @@ pub enum KeystoreError {
     /// A key file cannot be read or written.
     #[error(transparent)]
     File(#[from] SecretFileError),
+    /// An encrypted key file cannot be read or written.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
     /// A key file does not hold a key.
     #[error("key file {path}: {source}")]
     Key {
@@ -77,14 +79,10 @@ pub struct HostKeys {
 
 impl HostKeys {
     /// Reads the keys of a state directory; makes what is missing when `may_create`.
-    pub fn open(state: &Path, may_create: bool) -> Result<Self, KeystoreError> {
-        let directory = state.join("keys");
-        Directory::ensure(&directory, Visibility::Private)?;
-        Ok(Self {
-            authority: key(&directory.join("authority"), "agentd authority", may_create)?,
-            issuer: key(&directory.join("issuer"), "agentd issuer", may_create)?,
-            log: key(&directory.join("log"), "agentd log", may_create)?,
-        })
+    pub fn open(files: &KeyFiles, may_create: bool) -> Result<Self, KeystoreError> {
+        Directory::ensure(&files.directory(), Visibility::Private)?;
+        let [authority, issuer, log] = HOST_KEYS.map(|name| key(files, name, may_create));
+        Ok(Self { authority: authority?, issuer: issuer?, log: log? })
     }
 
     /// Signatures of the authority that bind issuer and log key to this trust domain, base64.
@@ -100,7 +98,7 @@ pub fn begin(state: &Path, ledger: &Path) -> Result<(), KeystoreError> {
     if mark.exists() {
         return Ok(());
     }
-    if ["authority", "issuer", "log"].iter().any(|name| keys.join(name).exists()) {
+    if HOST_KEYS.iter().any(|name| keys.join(name).exists()) {
         return Err(KeystoreError::NoLedger { keys, ledger: ledger.to_owned(), missing: !ledger.exists() });
     }
     Directory::ensure(&keys, Visibility::Private)?;
@@ -118,18 +116,19 @@ pub fn begun(state: &Path) -> Result<(), KeystoreError> {
     }
 }
 
-fn key(path: &Path, comment: &str, may_create: bool) -> Result<PrivateKey, KeystoreError> {
-    let bad = |source| KeystoreError::Key { path: path.to_owned(), source };
+fn key(files: &KeyFiles, name: &str, may_create: bool) -> Result<PrivateKey, KeystoreError> {
+    let path = files.directory().join(name);
+    let bad = |source| KeystoreError::Key { path: path.clone(), source };
     if !path.exists() {
         if !may_create {
-            return Err(KeystoreError::Missing(path.to_owned()));
+            return Err(KeystoreError::Missing(path));
         }
         let seed = zeroize::Zeroizing::new(random::bytes::<32>()?);
-        let text = PrivateKey::from_seed(&seed).to_openssh(comment).map_err(bad)?;
-        secret_file::write(path, text.as_bytes(), Existing::Refuse)?;
+        let text = PrivateKey::from_seed(&seed).to_openssh(&format!("agentd {name}")).map_err(bad)?;
+        files.write(&path, text.as_bytes(), Existing::Refuse)?;
     }
-    let secret = secret_file::read(path, MAX_KEY_FILE)?;
+    let secret = files.read(&path)?;
     // Bytes that are no text are no key either: the reader of the text says so.
-    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
+    let text = std::str::from_utf8(&secret).unwrap_or_default();
     PrivateKey::from_openssh(text).map_err(bad)
 }

@@ -5,6 +5,8 @@
 pub mod agent_keys;
 pub mod challenge;
 pub mod decoy;
+pub mod kek;
+pub mod key_files;
 pub mod keystore;
 mod shares;
 pub mod token;
@@ -13,5 +15,7 @@ pub mod trust_domain;
 pub use agent_keys::AgentKeys;
 pub use challenge::Challenges;
 pub use decoy::Decoys;
+pub use kek::Keks;
+pub use key_files::KeyFiles;
 pub use keystore::HostKeys;
 pub use token::Tokens;

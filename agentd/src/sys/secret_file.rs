@@ -109,10 +109,38 @@ pub enum Existing {
     Refuse,
     /// Put the new secret in its place.
     Replace,
+    /// The same, and overwrite the bytes of the old file where nothing else holds it. A file system that copies on write
+    /// and a disk that moves its blocks may keep them all the same.
+    ReplaceAndWipe,
+}
+
+/// Whose file passes for a secret.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// Of this process's user, closed to all others.
+    Ours(u32),
+    /// Ours or root's, and closed to the world. An access list shows as a group that may read.
+    HandedOver(u32),
+    /// Whoever's.
+    Anybodys,
 }
 
 /// Reads a secret of at most `limit_bytes`.
 pub fn read(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> {
+    read_whose(path, limit_bytes, Whose::Ours(rustix::process::geteuid().as_raw()))
+}
+
+/// Reads a credential of at most `limit_bytes` that the service manager, who is root or the same user, handed over.
+pub fn read_credential(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> {
+    read_whose(path, limit_bytes, Whose::HandedOver(rustix::process::geteuid().as_raw()))
+}
+
+/// Reads a regular file of at most `limit_bytes`, whoever owns it: for who only looks at how it begins.
+pub fn read_of_anybody(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> {
+    read_whose(path, limit_bytes, Whose::Anybodys)
+}
+
+fn read_whose(path: &Path, limit_bytes: usize, whose: Whose) -> Result<Secret, SecretFileError> {
     // Not blocking, so that a FIFO in the file's place is an error and not a wait.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -125,7 +153,7 @@ pub fn read(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> 
         }
         Err(errno) => return Err(failed("open", path)(errno.into())),
     };
-    let size = checked_size(&file, path, rustix::process::geteuid().as_raw())?;
+    let size = checked_size(&file, path, whose)?;
     let too_large = || SecretFileError::TooLarge { path: path.to_owned(), limit_bytes };
     let size = usize::try_from(size).ok().filter(|size| *size <= limit_bytes).ok_or_else(too_large)?;
     // Allocated once, and one byte larger: growing would leave copies behind in freed memory.
@@ -141,18 +169,24 @@ pub fn read(path: &Path, limit_bytes: usize) -> Result<Secret, SecretFileError> 
     Ok(Secret(buffer))
 }
 
-/// The size of a file that passes for a secret: regular, ours, closed to others.
-fn checked_size(file: &File, path: &Path, euid: u32) -> Result<u64, SecretFileError> {
+/// The size of a file that passes for a secret: regular, of whom it may be, closed to others.
+fn checked_size(file: &File, path: &Path, whose: Whose) -> Result<u64, SecretFileError> {
     let metadata = file.metadata().map_err(failed("inspect", path))?;
     let path = || path.to_owned();
     if !metadata.is_file() {
         return Err(SecretFileError::NotRegular { path: path() });
     }
-    if metadata.uid() != euid {
-        return Err(SecretFileError::WrongOwner { path: path(), owner: metadata.uid(), euid });
+    let owner = metadata.uid();
+    let (euid, is_owner, closed) = match whose {
+        Whose::Ours(euid) => (euid, owner == euid, 0o077),
+        Whose::HandedOver(euid) => (euid, owner == euid || owner == 0, 0o037),
+        Whose::Anybodys => return Ok(metadata.len()),
+    };
+    if !is_owner {
+        return Err(SecretFileError::WrongOwner { path: path(), owner, euid });
     }
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    if mode & closed != 0 {
         return Err(SecretFileError::TooOpen { path: path(), mode });
     }
     Ok(metadata.len())
@@ -183,6 +217,10 @@ pub fn write(path: &Path, secret: &[u8], existing: Existing) -> Result<(), Secre
     };
     let directory = directory::open_fd(parent).map_err(|errno| failed("open the directory of", path)(errno.into()))?;
     let unfinished = unfinished_name(name)?;
+    let old = match existing {
+        Existing::ReplaceAndWipe => open_to_wipe(&directory, name).map_err(failed("open", path))?,
+        Existing::Refuse | Existing::Replace => None,
+    };
     let written = write_unfinished(&directory, &unfinished, secret)
         .map_err(failed("write", path))
         .and_then(|()| publish(&directory, &unfinished, name, existing, path));
@@ -191,14 +229,72 @@ pub fn write(path: &Path, secret: &[u8], existing: Existing) -> Result<(), Secre
         let _ = rustix::fs::unlinkat(&directory, &unfinished, AtFlags::empty());
     }
     written?;
-    rustix::fs::fsync(&directory).map_err(|errno| failed("sync the directory of", path)(errno.into()))
+    rustix::fs::fsync(&directory).map_err(|errno| failed("sync the directory of", path)(errno.into()))?;
+    if let Some(old) = old {
+        failpoint::hit("secret.wipe");
+        wipe(&old).map_err(failed("overwrite the old bytes of", path))?;
+    }
+    Ok(())
+}
+
+/// Overwrites and removes what interrupted writes of files of these names have left in a directory; nobody may be writing
+/// them.
+pub fn remove_unfinished(directory: &Path, of: &dyn Fn(&str) -> bool) -> Result<(), SecretFileError> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("list the directory of", directory)(error)),
+    };
+    let fd = directory::open_fd(directory).map_err(|errno| failed("open the directory of", directory)(errno.into()))?;
+    for entry in entries {
+        let name = entry.map_err(failed("list the directory of", directory))?.file_name();
+        if !unfinished_of(&name).is_some_and(of) {
+            continue;
+        }
+        let path = directory.join(&name);
+        let old = open_to_wipe(&fd, &name).map_err(failed("open", &path))?;
+        rustix::fs::unlinkat(&fd, &name, AtFlags::empty()).map_err(|errno| failed("remove", &path)(errno.into()))?;
+        if let Some(old) = old {
+            wipe(&old).map_err(failed("overwrite the old bytes of", &path))?;
+        }
+    }
+    rustix::fs::fsync(&fd).map_err(|errno| failed("sync the directory of", directory)(errno.into()))
+}
+
+/// A file whose name is about to go; none where there is nothing that could be overwritten.
+fn open_to_wipe(directory: &OwnedFd, name: &OsStr) -> io::Result<Option<File>> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd.into())),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::ACCESS) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Overwrites a file that has no name any more. Another name means that somebody keeps it on purpose.
+fn wipe(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() > 0 {
+        return Ok(());
+    }
+    io::copy(&mut io::repeat(0).take(metadata.len()), &mut &*file)?;
+    file.sync_all()
+}
+
+/// What stands behind the name in that of an unfinished file.
+const UNFINISHED: &str = ".new-";
+
+/// The name that an unfinished file was to have.
+fn unfinished_of(name: &OsStr) -> Option<&str> {
+    let (name, digits) = name.to_str()?.strip_prefix('.')?.rsplit_once(UNFINISHED)?;
+    (digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(name)
 }
 
 /// A name that no other writer uses at the same time.
 fn unfinished_name(name: &OsStr) -> Result<OsString, RandomError> {
     let mut unfinished = OsString::from(".");
     unfinished.push(name);
-    unfinished.push(format!(".new-{:016x}", random::u64()?));
+    unfinished.push(format!("{UNFINISHED}{:016x}", random::u64()?));
     Ok(unfinished)
 }
 
@@ -221,7 +317,7 @@ fn publish(
 ) -> Result<(), SecretFileError> {
     failpoint::check("secret.publish").map_err(failed("name", path))?;
     let renamed = match existing {
-        Existing::Replace => rustix::fs::renameat(directory, unfinished, directory, name),
+        Existing::Replace | Existing::ReplaceAndWipe => rustix::fs::renameat(directory, unfinished, directory, name),
         Existing::Refuse => {
             let flags = RenameFlags::NOREPLACE;
             match rustix::fs::renameat_with(directory, unfinished, directory, name, flags) {
@@ -328,12 +424,62 @@ mod tests {
         write(&path, b"secret", Existing::Refuse).unwrap();
         let file = File::open(&path).unwrap();
         let ours = rustix::process::geteuid().as_raw();
-        assert_eq!(checked_size(&file, &path, ours).unwrap(), 6);
-        let error = checked_size(&file, &path, ours + 1).unwrap_err();
+        assert_eq!(checked_size(&file, &path, Whose::Ours(ours)).unwrap(), 6);
+        let error = checked_size(&file, &path, Whose::Ours(ours + 1)).unwrap_err();
         assert!(
             matches!(error, SecretFileError::WrongOwner { owner, euid, .. } if (owner, euid) == (ours, ours + 1)),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn a_credential_may_be_roots_and_have_an_access_list_and_is_closed_to_the_world() {
+        let scratch = Scratch::new();
+        let path = scratch.join("agentd.kek");
+        write(&path, b"secret", Existing::Refuse).unwrap();
+        let ours = rustix::process::geteuid().as_raw();
+        for (mode, fine) in [(0o400, true), (0o440, true), (0o600, true), (0o460, false), (0o404, false)] {
+            set_mode(&path, mode);
+            assert_eq!(read_credential(&path, LIMIT).is_ok(), fine, "{mode:o}");
+        }
+        set_mode(&path, 0o400);
+        let file = File::open(&path).unwrap();
+        let by = |euid| checked_size(&file, &path, Whose::HandedOver(euid)).is_ok();
+        assert_eq!((by(ours), by(ours + 1)), (true, ours == 0), "another's is no credential, root's is");
+    }
+
+    #[test]
+    fn a_secret_that_is_replaced_for_good_is_overwritten_unless_it_has_another_name() {
+        let scratch = Scratch::new();
+        let (path, kept) = (scratch.join("key"), scratch.join("kept"));
+        write(&path, b"first", Existing::Refuse).unwrap();
+        let mut old = File::open(&path).unwrap();
+        write(&path, b"second", Existing::ReplaceAndWipe).unwrap();
+        let mut left = Vec::new();
+        old.read_to_end(&mut left).unwrap();
+        assert_eq!((left.as_slice(), read(&path, LIMIT).unwrap().expose()), ([0; 5].as_slice(), b"second".as_slice()));
+        fs::hard_link(&path, &kept).unwrap();
+        write(&path, b"third", Existing::ReplaceAndWipe).unwrap();
+        assert_eq!(read(&kept, LIMIT).unwrap().expose(), b"second");
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_goes_and_nothing_else() {
+        let scratch = Scratch::new();
+        let left = unfinished_name(OsStr::new("key")).unwrap();
+        fs::write(scratch.path().join(&left), b"secret").unwrap();
+        let mut old = File::open(scratch.path().join(&left)).unwrap();
+        for other in [".key.new-1", "key.new-0123456789abcdef", ".hidden", "key"] {
+            fs::write(scratch.join(other), b"other").unwrap();
+        }
+        remove_unfinished(scratch.path(), &|name| name == "other").unwrap();
+        assert!(names(scratch.path()).contains(&left));
+        remove_unfinished(scratch.path(), &|name| name == "key").unwrap();
+        assert_eq!(names(scratch.path()), [".hidden", ".key.new-1", "key", "key.new-0123456789abcdef"]);
+        let mut bytes = Vec::new();
+        old.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, [0; 6]);
+        remove_unfinished(&scratch.join("absent"), &|_| true).unwrap();
     }
 
     #[test]

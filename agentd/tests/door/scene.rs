@@ -94,6 +94,7 @@ impl Scene {
             trust_domain: None,
             zone: jiff::tz::TimeZone::UTC,
             defaults: Arc::new(Defaults::default()),
+            keks: Arc::default(),
             runs: None,
         };
         let engine = engine::start(settings).await.unwrap();

@@ -20,7 +20,7 @@ use super::door::Door;
 use super::{agents, host, ledger, objectives, schedules, works};
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
-use crate::engine::Engine;
+use crate::engine::{Engine, message_ids};
 use crate::policy::Caller;
 use crate::sys::groups::groups_of_uid;
 use crate::sys::peer::Peer;
@@ -116,7 +116,7 @@ pub async fn serve_bus(
 /// Keeps the connection; calls that are being answered at the end get their answer first.
 async fn until(connection: Connection, door: Arc<Door>, bus: Bus, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        () = connection.closed() => tracing::error!("the {bus} is gone; the other doors stay open"),
+        () = connection.closed() => tracing::error!(MESSAGE_ID = message_ids::BUS_LOST, "the {bus} is gone; the other doors stay open"),
         () = stopped(&mut stop) => {
             door.followers.end();
             // The interfaces know the bus, so they would hold their own connection open.

@@ -8,6 +8,7 @@ use agentd_schemas::unit::name::Slug;
 
 use super::Supervisor;
 use super::job::Obstacle;
+use crate::engine::message_ids;
 
 /// While the host is too weak for a run that waits, it is tried again: so long after the first try, then at twice the
 /// distance, and at most so far apart. What was installed is noticed without a restart.
@@ -54,7 +55,8 @@ impl Supervisor {
                 let words = obstacle.problem.to_string();
                 let before = held.insert(agent.clone(), obstacle);
                 if before.as_ref().is_none_or(|before| before.problem.to_string() != words) {
-                    tracing::warn!("works of agent {agent} wait: {words}");
+                    let message_id = message_ids::RUN_REFUSED;
+                    tracing::warn!(MESSAGE_ID = message_id, AGENT_ID = %agent, "works of agent {agent} wait: {words}");
                 }
                 return;
             }
@@ -116,7 +118,10 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
     match &found {
         _ if before.as_ref() == Some(&found) => {}
         Ok(level) => tracing::info!("runs are confined at level {}", level.as_str()),
-        Err(reason) => tracing::warn!("no run can be started: {reason}; see agentctl doctor"),
+        Err(reason) => {
+            let message_id = message_ids::RUNS_IMPOSSIBLE;
+            tracing::warn!(MESSAGE_ID = message_id, "no run can be started: {reason}; see agentctl doctor");
+        }
     }
     supervisor.level.send_replace(Some(found));
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::Supervisor;
 use super::confined::{self, Tries};
 use super::course;
-use crate::engine::Engine;
+use crate::engine::{Engine, message_ids};
 use crate::ledger::load;
 use crate::policy::Caller;
 use crate::runner;
@@ -105,7 +105,11 @@ fn check_disk(engine: &Engine) {
             }
         });
     if supervisor.full.swap(full, Ordering::Relaxed) != full && full {
-        tracing::warn!("less than {least} % of the disk is free: no run begins until there is more");
+        let message_id = message_ids::DISK_LOW;
+        tracing::warn!(
+            MESSAGE_ID = message_id,
+            "less than {least} % of the disk is free: no run begins until there is more"
+        );
     }
 }
 

@@ -119,9 +119,9 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Nothing is under way.
-    pub(crate) fn new(runs: Runs) -> Self {
+    pub(crate) fn new(runs: Runs, keys: AgentKeys) -> Self {
         Self {
-            keys: AgentKeys::of(&runs.state),
+            keys,
             runs,
             wake: Notify::new(),
             under_way: Mutex::default(),

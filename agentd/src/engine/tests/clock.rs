@@ -57,6 +57,7 @@ async fn started(folder: &Folder) -> Engine {
         trust_domain: None,
         zone: TimeZone::UTC,
         defaults: Arc::new(Defaults::default()),
+        keks: Arc::default(),
         runs: None,
     };
     start(settings).await.unwrap()

@@ -41,6 +41,8 @@ pub const POINTS: &[Point] = &[
     point("shim.ended", false, "nothing of the run is left, no outcome.json says so"),
     point("shim.told", false, "the outcome is on disk, the shim has not ended"),
     point("secret.publish", true, "a secret is durable under no name yet"),
+    point("secret.wipe", false, "a secret is in the place of another, whose bytes are still on the disk"),
+    point("credentials.rotate", false, "the key is the previous one too, and no new one is made"),
 ];
 
 /// The variable asks for something that does not exist. Nothing is armed; the daemon should not start.
