@@ -29,6 +29,8 @@ pub struct Host {
     pub artefacts: PathBuf,
     /// The program `agentd-launch`.
     pub launch: PathBuf,
+    /// Socket of the launcher's service, where it is asked in place of the program.
+    pub launch_socket: Option<PathBuf>,
     /// The program `agentd-shim`.
     pub shim: PathBuf,
     /// Places that no run may see, nor anything above or below them.

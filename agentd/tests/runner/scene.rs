@@ -58,6 +58,7 @@ impl Scene {
             content: root.join("content"),
             artefacts: root.join("artefacts"),
             launch: "/nonexistent".into(),
+            launch_socket: None,
             shim: root.join("own/agentd-shim"),
             keep_out: Vec::new(),
             profiles: BTreeMap::new(),
