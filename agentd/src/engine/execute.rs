@@ -49,7 +49,8 @@ impl Engine {
             let Allowed { decided, resource, action, on } = self.authorize(caller, &command, expected)?;
             let request =
                 Request { caller: caller.clone(), command: command.clone(), decided, resource, key: key.clone() };
-            match self.0.mailbox()?.send(request).await? {
+            // In a box: a course of a run has many commands on its way, and would carry the room of each.
+            match Box::pin(self.0.mailbox()?.send(request)).await? {
                 Answer::Committed(events) => return Ok(Done { events, repeated: false }),
                 Answer::Repeated(events) => return Ok(Done { events, repeated: true }),
                 Answer::Refused(problem) => {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use agentd_tests::harness::skip;
 
 use crate::manager::Managed;
+use crate::reload::reload;
 
 /// A group that every Debian has, in the place of `agentd`, and another one that nobody here is in.
 const USERS: u32 = 100;
@@ -93,4 +94,16 @@ fn two_members_of_the_group_never_learn_of_each_others_work_and_one_who_leaves_i
     let auditor = by(&managed, 3004, 60, &["work", "show", &id]);
     assert!(said(&auditor).contains("A secret plan"), "an auditor is in one of the groups: {}", said(&auditor));
     assert!(!by(&managed, 3004, 60, &["cancel", &id, "--reason", "x"]).status.success());
+}
+
+#[test]
+fn another_group_of_users_counts_from_the_next_connection_on() {
+    let Some(mut managed) = host() else { return };
+    // `mail`, on every Debian.
+    let submit = |managed: &Managed| by(managed, 3005, 8, &["submit", "By mail", "-q"]);
+    assert!(!submit(&managed).status.success());
+    reload(&mut managed, "[groups]\nusers = \"mail\"\noperators = \"nogroup\"\nauditors = \"games\"\n");
+    let submitted = submit(&managed);
+    assert!(submitted.status.success(), "{}", said(&submitted));
+    assert!(!by(&managed, 3002, USERS, &["submit", "No more", "-q"]).status.success());
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::manager::Managed;
 
 /// Has the daemon read another file, and waits until it says that it did.
-fn reload(managed: &mut Managed, config: &str) {
+pub(crate) fn reload(managed: &mut Managed, config: &str) {
     fs::write(managed.scratch.join("etc/agentd.toml"), config).unwrap();
     while managed.told().is_some() {}
     let pid = Pid::from_raw(i32::try_from(managed.daemon.pid()).unwrap()).unwrap();
