@@ -154,8 +154,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     }
     let world = world::reader(clock, settings.zone, defaults);
     let store = Box::new(SqliteStore::new(conn, appender));
-    let mailbox = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
-    let _ = inner.mailbox.set(mailbox);
+    let _ = inner.mailbox.set(writer::start(store, world, inner.clone()).map_err(|error| system(&error))?);
     let engine = Engine(inner);
     engine.first_commands(settings.configuration, recovered, voided.lost, jumped).await?;
     Ok(engine)
