@@ -38,3 +38,12 @@ pub(crate) fn find() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("agentd")).filter(|path| path.is_file());
     beside.unwrap_or_else(|| PathBuf::from("agentd"))
 }
+
+/// A program of agentd's own, which nobody calls by its name: beside `agentd`, else where an installed one has it.
+pub(crate) fn helper(name: &str) -> PathBuf {
+    let daemon = find();
+    let beside = daemon.with_file_name(name);
+    let prefix = daemon.parent().filter(|folder| folder.is_absolute()).and_then(std::path::Path::parent);
+    let installed = prefix.map(|prefix| prefix.join("libexec/agentd").join(name));
+    installed.filter(|path| !beside.is_file() && path.is_file()).unwrap_or(beside)
+}

@@ -13,7 +13,7 @@ struct Bus {
     mode: &'static str,
     child: Child,
     address: String,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 /// Everybody may do everything, as on the bus of a session.
@@ -55,15 +55,25 @@ impl Bus {
 <busconfig><type>{mode}</type><listen>{listen}</listen>{policies}</busconfig>"#
         );
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new("dbus-daemon")
-            .args(["--nofork", "--print-address=1", "--config-file"])
-            .arg(&config)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Some(Self { mode, child, address: address.trim().to_owned(), _scratch: scratch })
+        let (child, address) = begin(&config);
+        Some(Self { mode, child, address, scratch })
+    }
+
+    /// The bus dies, with all who are on it.
+    fn dies(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// It comes back, at the same path and under another id.
+    fn comes_back(&mut self) {
+        let _ = std::fs::remove_file(self.scratch.join("bus"));
+        (self.child, self.address) = begin(&self.scratch.join("bus.conf"));
+    }
+
+    /// Its address for who outlives it: no id of one of its lives is in it.
+    fn lasting_address(&self) -> String {
+        format!("unix:path={}", self.scratch.join("bus").display())
     }
 
     fn settings(&self) -> Settings {
@@ -74,9 +84,18 @@ impl Bus {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.dies();
     }
+}
+
+/// Starts the bus of a configuration, and has its address.
+fn begin(config: &Path) -> (Child, String) {
+    let mut command = Command::new("dbus-daemon");
+    command.args(["--nofork", "--print-address=1", "--config-file"]).arg(config);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    (child, address.trim().to_owned())
 }
 
 /// A daemon that has its name on the bus.
@@ -175,4 +194,56 @@ fn a_bus_that_is_not_there_is_named() {
     daemon.spawn();
     assert!(!daemon.wait().success());
     assert!(daemon.log().contains("session bus"), "{}", daemon.log());
+}
+
+/// The health lines about the bus, as the private socket tells them.
+fn complaints(daemon: &Daemon) -> Vec<String> {
+    let status: Value = serde_json::from_str(&daemon.told(&["status", "--json"])).unwrap();
+    let lines: Vec<String> = serde_json::from_value(status["health"].clone()).unwrap();
+    lines.into_iter().filter(|line| line.contains("system bus")).collect()
+}
+
+/// Waits until the daemon has its name on the bus, and asks it there.
+fn serves(bus: &Bus, title: &str) -> String {
+    let operator = Operator::on_bus(&bus.address);
+    agentd_tests::harness::eventually("the name on the bus", || operator.owns_name().then_some(()));
+    operator.submit(&json!({ "title": title }))
+}
+
+#[test]
+fn a_system_bus_that_is_absent_dies_and_comes_back_is_served_whenever_it_is_there() {
+    let Some(mut bus) = Bus::system() else { return };
+    bus.dies();
+    let settings = Settings { config: Some("mode = \"system\"\n".to_owned()), ..Settings::default() };
+    let daemon = Daemon::with(settings.env("DBUS_SYSTEM_BUS_ADDRESS", bus.lasting_address()));
+    agentd_tests::harness::eventually("a complaint", || (!complaints(&daemon).is_empty()).then_some(()));
+    let absent = complaints(&daemon);
+    assert!(absent[0].contains("is not served and is tried again, the sockets are open: "), "{absent:?}");
+    for life in ["its first life", "its second life", "its third life"] {
+        bus.comes_back();
+        let id = serves(&bus, life);
+        assert_eq!(daemon.operator().state(&id), "parked", "{life}");
+        assert_eq!(complaints(&daemon), Vec::<String>::new(), "{life}");
+        bus.dies();
+        agentd_tests::harness::eventually("a complaint", || (!complaints(&daemon).is_empty()).then_some(()));
+        daemon.operator().submit(&json!({"title": "while there is no bus"}));
+    }
+}
+
+#[test]
+fn a_system_bus_that_is_full_is_tried_until_it_has_room() {
+    let limit = format!(
+        "{SYSTEM}<policy context=\"default\"><allow own=\"*\"/><allow send_destination=\"org.agentd1\"/></policy>\
+        <limit name=\"max_completed_connections\">1</limit>"
+    );
+    let Some(bus) = Bus::of("system", &limit) else { return };
+    // Whoever is first has the only place.
+    let first = Operator::on_bus(&bus.address);
+    let settings = Settings { config: Some("mode = \"system\"\n".to_owned()), ..Settings::default() };
+    let mut daemon = Daemon::prepared(settings.env("DBUS_SYSTEM_BUS_ADDRESS", bus.lasting_address()));
+    daemon.spawn();
+    agentd_tests::harness::eventually("the sockets", || daemon.control_socket().exists().then_some(()));
+    agentd_tests::harness::eventually("a complaint", || (!complaints(&daemon).is_empty()).then_some(()));
+    drop(first);
+    agentd_tests::harness::eventually("the bus", || complaints(&daemon).is_empty().then_some(()));
 }

@@ -54,6 +54,17 @@ fn host(data: &EventData) -> Option<String> {
             let after = if e.recovered { ", recovered after a crash" } else { "" };
             format!("agentd {} started{after}", e.agentd)
         }
+        EventData::ConfigurationReloaded(e) => {
+            let pending = if e.pending.is_empty() {
+                String::new()
+            } else {
+                format!(", at the next start: {}", e.pending.join(", "))
+            };
+            format!(
+                "configuration read again: {}{pending}",
+                if e.changed.is_empty() { "nothing new counts".to_owned() } else { e.changed.join(", ") }
+            )
+        }
         EventData::DaemonStopped(e) => format!("agentd stopped: {}", e.reason),
         EventData::AccessDenied(e) => format!("denied {} on {} (rule {})", e.action, e.resource, e.rule),
         EventData::AuthenticationFailed(e) => format!("{} did not prove itself: {}", e.claimed, spaced(&e.reason)),

@@ -1,15 +1,28 @@
-//! Who is at a door: the uid that the kernel named, and the groups that give it more than its own.
+//! Who is at a door: the uid that the kernel named, and the groups that let it in and give it more than its own.
+
+use std::sync::Arc;
 
 use crate::policy::Caller;
 use crate::sys::peer::Peer;
 
-/// The ids that make a caller an operator or an auditor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The group whose members are users of a host that serves all its users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Users {
+    /// Its id; `None` when the host has no such group, and then nobody is in it.
+    pub gid: Option<u32>,
+    /// Its name, for who is told that it is not in it.
+    pub group: Arc<str>,
+}
+
+/// The ids that make a caller a user, an operator or an auditor.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callers {
     /// Group of the operators; `None` when the host has none.
     pub operator_gid: Option<u32>,
     /// Group of the auditors; `None` when the host has none.
     pub auditor_gid: Option<u32>,
+    /// Who is a user at all; `None` where everybody is who reaches the daemon.
+    pub users: Option<Users>,
     /// The uid that the daemon runs as.
     pub own_uid: u32,
 }
@@ -27,16 +40,22 @@ impl Callers {
 
     fn person(&self, uid: u32, is_in: impl Fn(u32) -> bool) -> Caller {
         let operator = uid == 0 || uid == self.own_uid || self.operator_gid.is_some_and(&is_in);
-        Caller::person(uid, operator, self.auditor_gid.is_some_and(&is_in))
+        let caller = Caller::person(uid, operator, self.auditor_gid.is_some_and(&is_in));
+        match &self.users {
+            Some(users) if !caller.operator && !caller.auditor && !users.gid.is_some_and(is_in) => {
+                caller.outside_of(users.group.clone())
+            }
+            _ => caller,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Callers;
+    use super::{Callers, Users};
     use crate::sys::peer::Peer;
 
-    const HOST: Callers = Callers { operator_gid: Some(50), auditor_gid: Some(60), own_uid: 990 };
+    const HOST: Callers = Callers { operator_gid: Some(50), auditor_gid: Some(60), users: None, own_uid: 990 };
 
     #[test]
     fn root_the_daemons_own_user_and_the_operators_group_are_operators() {
@@ -56,9 +75,30 @@ mod tests {
 
     #[test]
     fn a_host_without_groups_has_no_operators_by_group() {
-        let host = Callers { operator_gid: None, auditor_gid: None, own_uid: 990 };
+        let host = Callers { operator_gid: None, auditor_gid: None, users: None, own_uid: 990 };
         let caller = host.of_groups(1000, &[0, 50, 60, u32::MAX]);
         assert!(!caller.operator && !caller.auditor);
+    }
+
+    #[test]
+    fn who_is_in_none_of_the_groups_of_a_host_that_serves_all_is_outside() {
+        let mut host = Callers { users: Some(Users { gid: Some(40), group: "agentd".into() }), ..HOST };
+        for (uid, groups, is_outside) in [
+            (0, [].as_slice(), false),
+            (990, &[], false),
+            (1000, &[], true),
+            (1000, &[100, 41], true),
+            (1000, &[40], false),
+            (1000, &[50], false),
+            (1000, &[60], false),
+            (40, &[], true),
+        ] {
+            let caller = host.of_groups(uid, groups);
+            assert_eq!(caller.outside.as_deref(), is_outside.then_some("agentd"), "{uid} {groups:?}");
+        }
+        host.users = Some(Users { gid: None, group: "agentd".into() });
+        assert!(host.of_groups(1000, &[40]).outside.is_some(), "nobody is in a group that is not there");
+        assert!(host.of_groups(1000, &[50]).outside.is_none() && HOST.of_groups(1000, &[]).outside.is_none());
     }
 
     #[test]

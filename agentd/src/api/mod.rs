@@ -17,4 +17,4 @@ mod places;
 pub mod run;
 mod stop;
 
-pub use callers::Callers;
+pub use callers::{Callers, Users};

@@ -14,6 +14,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
     after_help = "Example: agentd --state /tmp/agentd-try\n         agentctl --address /tmp/agentd-try/run/control.sock status"
 )]
 pub struct Args {
+    /// Serve the whole host as a system service, whoever runs it: mode system, and the places that the service manager
+    /// names [STATE_DIRECTORY, RUNTIME_DIRECTORY, CONFIGURATION_DIRECTORY], else those of root
+    #[arg(long, global = true)]
+    pub system: bool,
     /// State directory [default: /var/lib/agentd as root, else ~/.local/state/agentd]
     #[arg(long, global = true, env = "AGENTD_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -85,11 +85,14 @@ pub struct Groups {
     pub operators: String,
     /// Members may see everything.
     pub auditors: String,
+    /// Members may use agentd where it serves the whole host; in the other modes everybody who reaches it may.
+    pub users: String,
 }
 
 impl Default for Groups {
     fn default() -> Self {
-        Self { operators: "agentd-operators".to_owned(), auditors: "agentd-auditors".to_owned() }
+        let name = |name: &str| name.to_owned();
+        Self { operators: name("agentd-operator"), auditors: name("agentd-audit"), users: name("agentd") }
     }
 }
 

@@ -12,6 +12,9 @@ use crate::engine::database;
 use crate::ledger::open::open_reader;
 use crate::ledger::query;
 
+/// Sources that the file does not overrule.
+const SETTLED: [&str; 2] = ["the ledger", "--system"];
+
 /// Prints the configuration in force.
 pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     let file = paths::config_file(args)?;
@@ -20,6 +23,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     let mut config = given.clone();
     config.sockets.control = Some(paths.control);
     config.sockets.agents = Some(paths.agents);
+    config.runs.launch_socket = config.runs.launch_socket.or(paths.launch);
     let system_zone = || jiff::tz::TimeZone::system().iana_name().map(str::to_owned);
     config.time_zone = given.time_zone.clone().or_else(system_zone);
     // The ledger has the last word: the option counts at the first start alone.
@@ -33,8 +37,12 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     let mut elsewhere = BTreeMap::from([
         ("sockets.control", "in the runtime directory"),
         ("sockets.agents", "in the runtime directory"),
+        ("runs.launch_socket", "in the runtime directory"),
         ("time_zone", "the system's"),
     ]);
+    if args.system {
+        elsewhere.insert("mode", "--system");
+    }
     if from_ledger {
         elsewhere.insert("trust_domain", "the ledger");
     }
@@ -58,7 +66,7 @@ fn trust_domain(database: &Path) -> Option<String> {
 /// Every option on a line, with its source: the file, what `elsewhere` says, or the default.
 fn lines(config: &Table, written: &Table, elsewhere: &BTreeMap<&str, &str>) -> String {
     let source = |path: &str, is_written: bool| match elsewhere.get(path) {
-        Some(source) if !is_written || *source == "the ledger" => (*source).to_owned(),
+        Some(source) if !is_written || SETTLED.contains(source) => (*source).to_owned(),
         _ if is_written => "the file".to_owned(),
         _ => "default".to_owned(),
     };

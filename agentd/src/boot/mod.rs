@@ -3,10 +3,14 @@
 pub mod args;
 pub mod config;
 mod credentials;
+mod doors;
 mod effective;
+mod groups;
 mod paths;
+mod reload;
 mod runs;
 mod serve;
+mod status;
 mod telemetry;
 mod tools;
 

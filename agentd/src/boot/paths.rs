@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use super::args::Args;
-use super::config::Config;
+use super::config::{Config, Mode};
 use crate::sys::{env, process};
 
 /// The places of one daemon.
@@ -18,6 +18,8 @@ pub(super) struct Paths {
     pub(super) control: PathBuf,
     /// Agents' door.
     pub(super) agents: PathBuf,
+    /// The launcher's socket, where there is one by default.
+    pub(super) launch: Option<PathBuf>,
 }
 
 fn home() -> anyhow::Result<PathBuf> {
@@ -27,12 +29,33 @@ fn home() -> anyhow::Result<PathBuf> {
     }
 }
 
+/// A directory that the service manager made for a system service. Of several the first is ours.
+fn managed(args: &Args, variable: &str) -> anyhow::Result<Option<PathBuf>> {
+    if !args.system {
+        return Ok(None);
+    }
+    let named = env::var(variable)?.unwrap_or_default();
+    match named.split(':').next() {
+        None | Some("") => Ok(None),
+        Some(first) if first.starts_with('/') => Ok(Some(first.into())),
+        Some(first) => bail!("{variable} names {first:?}, which is no absolute path"),
+    }
+}
+
+/// Whether the places of the host are meant, and not those of a user.
+fn of_host(args: &Args) -> bool {
+    args.system || process::effective_uid() == 0
+}
+
 /// The state directory.
 pub(super) fn state(args: &Args) -> anyhow::Result<PathBuf> {
     if let Some(state) = &args.state {
         return std::path::absolute(state).with_context(|| format!("state directory {}", state.display()));
     }
-    if process::effective_uid() == 0 {
+    if let Some(state) = managed(args, "STATE_DIRECTORY")? {
+        return Ok(state);
+    }
+    if of_host(args) {
         return Ok("/var/lib/agentd".into());
     }
     match env::var("XDG_STATE_HOME")? {
@@ -43,7 +66,11 @@ pub(super) fn state(args: &Args) -> anyhow::Result<PathBuf> {
 
 /// The configuration in force.
 pub(super) fn config(args: &Args) -> anyhow::Result<Config> {
-    config_file(args)?.map_or_else(|| Ok(Config::default()), |path| Config::read(&path))
+    let mut config = config_file(args)?.map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
+    if args.system {
+        config.mode = Mode::System;
+    }
+    Ok(config)
 }
 
 /// The file that the configuration comes from, where there is one.
@@ -51,7 +78,9 @@ pub(super) fn config_file(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     if let Some(path) = &args.config {
         return Ok(Some(path.clone()));
     }
-    let path = if process::effective_uid() == 0 {
+    let path = if let Some(folder) = managed(args, "CONFIGURATION_DIRECTORY")? {
+        folder.join("agentd.toml")
+    } else if of_host(args) {
         PathBuf::from("/etc/agentd/agentd.toml")
     } else {
         match env::var("XDG_CONFIG_HOME")? {
@@ -62,19 +91,23 @@ pub(super) fn config_file(args: &Args) -> anyhow::Result<Option<PathBuf>> {
             },
         }
     };
-    Ok(path.exists().then_some(path))
+    // One that is there and out of reach is no file that is missing.
+    let exists = path.try_exists().with_context(|| format!("configuration {} cannot be reached", path.display()))?;
+    Ok(exists.then_some(path))
 }
 
 /// All places. A state directory that was named has its sockets inside, so that two daemons never share one.
 pub(super) fn paths(args: &Args, config: &Config) -> anyhow::Result<Paths> {
     let state = state(args)?;
-    let runtime = match env::var("XDG_RUNTIME_DIR")? {
+    let runtime = match (managed(args, "RUNTIME_DIRECTORY")?, env::var("XDG_RUNTIME_DIR")?) {
+        (Some(managed), _) => managed,
         _ if args.state.is_some() => state.join("run"),
-        _ if process::effective_uid() == 0 => PathBuf::from("/run/agentd"),
-        Some(base) if base.starts_with('/') => PathBuf::from(base).join("agentd"),
+        _ if of_host(args) => PathBuf::from("/run/agentd"),
+        (None, Some(base)) if base.starts_with('/') => PathBuf::from(base).join("agentd"),
         _ => state.join("run"),
     };
     let control = config.sockets.control.clone().unwrap_or_else(|| runtime.join("control.sock"));
     let agents = config.sockets.agents.clone().unwrap_or_else(|| runtime.join("agents.sock"));
-    Ok(Paths { state, runtime, control, agents })
+    let launch = args.system.then(|| runtime.join("launch.sock"));
+    Ok(Paths { state, runtime, control, agents, launch })
 }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::paths::Paths;
-use crate::engine::supervise::Runs;
+use crate::engine::supervise::{Bounds, Runs};
 use crate::runner::{self, Step};
 use crate::sys::{env, process};
 
@@ -105,13 +105,13 @@ pub struct RunsConfig {
     /// Where runs have their folders; `runs` in the state directory by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
-    /// The socket of the launcher, where it is a service that starts runs in the daemon's place.
+    /// Socket of the launcher's service; `launch.sock` in the runtime directory with `--system`, none otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_socket: Option<PathBuf>,
-    /// The launcher; `agentd-launch` beside the daemon by default.
+    /// The launcher; `agentd-launch` beside the daemon or in `../libexec/agentd` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launcher: Option<PathBuf>,
-    /// The shim; `agentd-shim` beside the daemon by default.
+    /// The shim; `agentd-shim`, looked for in the same places.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shim: Option<PathBuf>,
     /// Toolchains and caches that agents may name.
@@ -203,41 +203,41 @@ impl RunsConfig {
     /// The section, put together for the engine.
     pub(super) fn runs(&self, paths: &Paths) -> anyhow::Result<Runs> {
         let own = std::env::current_exe().context("the daemon's own program cannot be found")?;
-        let beside = |given: &Option<PathBuf>, name: &str| match given {
-            Some(path) => path.clone(),
-            None => own.with_file_name(name),
-        };
-        let processors =
-            std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2));
-        let most = self.max.unwrap_or(processors.saturating_mul(2));
+        let found = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| program_of(&own, name));
+        let launcher = self.launch_socket.clone().or_else(|| paths.launch.clone());
         // Whoever starts runs as root gives each a user of its own.
-        let has_root = process::effective_uid() == 0 || self.launch_socket.is_some();
+        let has_root = process::effective_uid() == 0 || launcher.is_some();
         let host = runner::Host {
             runs: self.directory.clone().unwrap_or_else(|| paths.state.join("runs")),
             content: paths.state.join("content"),
             artefacts: paths.state.join("artefacts"),
-            launch: beside(&self.launcher, "agentd-launch"),
-            launcher: self.launch_socket.clone().map(runner::Launcher::at),
-            shim: beside(&self.shim, "agentd-shim"),
+            launch: found(&self.launcher, "agentd-launch"),
+            launcher: launcher.map(runner::Launcher::at),
+            shim: found(&self.shim, "agentd-shim"),
             keep_out: keep_out(paths)?,
             profiles: self.profiles.iter().map(|(name, profile)| (name.clone(), profile.profile())).collect(),
             defaults: self.defaults(),
             uids: has_root.then(runner::UidRange::of_runs),
         };
         check_sockets(&host.runs)?;
-        Ok(Runs {
-            host,
-            state: paths.state.clone(),
+        Ok(Runs { host, state: paths.state.clone(), min_free_percent: self.min_free_percent, bounds: self.bounds() })
+    }
+
+    /// What of it may change while the daemon runs.
+    pub(super) fn bounds(&self) -> Bounds {
+        let processors =
+            std::thread::available_parallelism().map_or(2, |count| u32::try_from(count.get()).unwrap_or(2));
+        let most = self.max.unwrap_or(processors.saturating_mul(2));
+        Bounds {
             most,
             most_per_owner: self.max_per_owner.unwrap_or(most),
-            min_free_percent: self.min_free_percent,
             max_upload_bytes: self.max_upload.as_bytes(),
             timeout_ms: self.timeout.as_ms(),
             least_level: self.least_level,
             keep_workspaces_ms: self.keep_workspaces.as_ms(),
             keep_uploads_ms: self.keep_uploads.as_ms(),
             keep_artefacts_ms: self.keep_artefacts.as_ms(),
-        })
+        }
     }
 
     fn defaults(&self) -> runner::RunDefaults {
@@ -258,6 +258,16 @@ impl RunsConfig {
 impl ProfileConfig {
     fn profile(&self) -> runner::Profile {
         runner::Profile { read_only_paths: self.read_only_paths.clone(), environment: self.environment.clone() }
+    }
+}
+
+/// Where a program of the daemon's own is: beside it, or where an installed one has them.
+fn program_of(daemon: &Path, name: &str) -> PathBuf {
+    let beside = daemon.with_file_name(name);
+    let installed = daemon.parent().and_then(Path::parent).map(|prefix| prefix.join("libexec/agentd").join(name));
+    match installed {
+        Some(installed) if !beside.exists() && installed.exists() => installed,
+        _ => beside,
     }
 }
 
@@ -291,6 +301,21 @@ fn keep_out(paths: &Paths) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_beside_the_daemon_or_where_an_installed_one_has_it() {
+        let scratch = crate::sys::scratch::Scratch::new();
+        let (bin, libexec) = (scratch.join("usr/bin"), scratch.join("usr/libexec/agentd"));
+        for folder in [&bin, &libexec] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let found = || program_of(&bin.join("agentd"), "agentd-shim");
+        assert_eq!(found(), bin.join("agentd-shim"), "none is there: the name that is told");
+        std::fs::write(libexec.join("agentd-shim"), "").unwrap();
+        assert_eq!(found(), libexec.join("agentd-shim"));
+        std::fs::write(bin.join("agentd-shim"), "").unwrap();
+        assert_eq!(found(), bin.join("agentd-shim"), "one beside it goes first");
+    }
 
     #[test]
     fn a_folder_of_runs_is_short_enough_for_the_sockets_below_it_or_refused_with_the_way_out() {

@@ -8,15 +8,28 @@ use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 use super::config::{Log, LogTarget};
 use crate::sys::env;
 
+/// What the log tells: it may change while the daemon runs.
+pub(super) struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Tells more or less from now on.
+    pub(super) fn set(&self, level: &str) -> anyhow::Result<()> {
+        self.0.reload(filter(level)?).context("the log cannot be told otherwise")
+    }
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(level).with_context(|| format!("log.level {level:?} is not a filter"))
+}
+
 /// Starts it.
-pub(super) fn start(log: &Log) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&log.level).with_context(|| format!("log.level {:?} is not a filter", log.level))?;
+pub(super) fn start(log: &Log) -> anyhow::Result<Filter> {
+    let (filter, handle) = reload::Layer::new(filter(&log.level)?);
     let journal = match log.to {
         LogTarget::Journal => true,
         LogTarget::Stderr => false,
@@ -45,7 +58,7 @@ pub(super) fn start(log: &Log) -> anyhow::Result<()> {
             .log_internal_errors(false);
         registry.with(layer.with_filter(filter)).init();
     }
-    Ok(())
+    Ok(Filter(handle))
 }
 
 /// Writes one field of a line for people, who have no use for the id of a message.

@@ -2,8 +2,8 @@
 
 use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{
-    AccessDenied, AuthenticationFailed, ClockAccepted, ClockJumped, ContentRedacted, DaemonStarted, DaemonStopped,
-    DenialsSummarised, Frozen, Subject, Thawed,
+    AccessDenied, AuthenticationFailed, ClockAccepted, ClockJumped, ConfigurationReloaded, ContentRedacted,
+    DaemonStarted, DaemonStopped, DenialsSummarised, Frozen, Subject, Thawed,
 };
 use agentd_schemas::problem::{Code, Problem};
 
@@ -109,8 +109,15 @@ pub fn redact(facts: RedactFacts, event: u64, slot: u8, reason: &str) -> Decisio
 }
 
 /// The daemon serves.
-pub fn record_start(agentd: &str, recovered: bool) -> Decision {
-    Ok(vec![host(DaemonStarted { agentd: agentd.to_owned(), recovered }).by_host()])
+pub fn record_start(agentd: &str, recovered: bool, configuration: Option<&String>) -> Decision {
+    let configuration = configuration.cloned();
+    Ok(vec![host(DaemonStarted { agentd: agentd.to_owned(), recovered, configuration }).by_host()])
+}
+
+/// The configuration was read again.
+pub fn record_reload(configuration: &str, changed: &[String], pending: &[String]) -> Decision {
+    let (changed, pending) = (changed.to_vec(), pending.to_vec());
+    Ok(vec![host(ConfigurationReloaded { configuration: configuration.to_owned(), changed, pending }).by_host()])
 }
 
 /// The daemon stops.

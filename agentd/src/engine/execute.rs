@@ -49,7 +49,8 @@ impl Engine {
             let Allowed { decided, resource, action, on } = self.authorize(caller, &command, expected)?;
             let request =
                 Request { caller: caller.clone(), command: command.clone(), decided, resource, key: key.clone() };
-            match self.0.mailbox()?.send(request).await? {
+            // In a box: a course of a run has many commands on its way, and would carry the room of each.
+            match Box::pin(self.0.mailbox()?.send(request)).await? {
                 Answer::Committed(events) => return Ok(Done { events, repeated: false }),
                 Answer::Repeated(events) => return Ok(Done { events, repeated: true }),
                 Answer::Refused(problem) => {
@@ -85,6 +86,10 @@ impl Engine {
 
     /// Asks policy; a denial is recorded, and who may not see the thing does not learn that it exists.
     fn authorize(&self, caller: &Caller, command: &Command, expected: Option<Resource>) -> Result<Allowed, Problem> {
+        self.is_let_in(caller, || {
+            let name = unchanging(command).map_or_else(|| named(command), |resource| resource.name);
+            (action(command, &Resource::host()), name)
+        })?;
         let (resource, recheck) = if caller.actor == Actor::Host {
             (Resource::host(), false)
         } else if let Some(resource) = unchanging(command) {
@@ -100,6 +105,16 @@ impl Engine {
         let decided = Decided { rules: vec![rule.to_owned()], set: policy::set_digest().to_owned() };
         let on = resource.name.clone();
         Ok(Allowed { decided, resource: recheck.then_some(resource), action, on })
+    }
+
+    /// Tells who is in none of the host's groups so before anything is looked up: what is there and what is not has the same
+    /// answer.
+    pub(super) fn is_let_in(&self, caller: &Caller, asks: impl FnOnce() -> (Action, String)) -> Result<(), Problem> {
+        if caller.outside.is_none() {
+            return Ok(());
+        }
+        let (action, name) = asks();
+        self.uncounted(caller, action, &Resource { name, ..Resource::host() }).map(drop)
     }
 
     /// Asks policy about a query or a command; `Err` is what the caller is told, and the denial is on record. A read is
@@ -141,9 +156,16 @@ impl Engine {
     }
 }
 
+/// What lets somebody in who is in none of the host's groups.
+fn let_in(caller: &Caller) -> String {
+    let (group, uid) = (caller.outside.as_deref().unwrap_or_default(), caller.uid);
+    format!("members of the group {group} may; let root run: usermod -aG {group} \"$(id -un {uid})\", and log in anew")
+}
+
 fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Problem {
     let says = policy::RULES.iter().find(|each| each.id == rule).map(|each| each.says);
     let hint = match says {
+        _ if caller.outside.is_some() => let_in(caller),
         Some(says) => format!("rule {rule}: {says}"),
         None => {
             "an operator of this host may (root, the daemon's own user, or a member of the operators' group)".to_owned()

@@ -3,9 +3,12 @@
 //! Doors hold an [`Engine`] and nothing else. What is kept in memory here (leases, waiting agents, tokens) is either
 //! rebuilt from the ledger at start or can be lost without a lie.
 
+pub mod current;
 mod denials;
 pub mod doors;
 mod execute;
+pub mod health;
+mod heart;
 mod jobs;
 mod journal;
 mod live;
@@ -70,7 +73,7 @@ pub struct Host {
 /// Everything that the doors and the loops share.
 pub struct Inner {
     pub(crate) host: Host,
-    pub(crate) defaults: Arc<Defaults>,
+    pub(crate) defaults: Arc<current::Current<Defaults>>,
     pub(crate) zone: jiff::tz::TimeZone,
     pub(crate) clock: Clock,
     pub(crate) boot: BootId,
@@ -96,6 +99,8 @@ pub struct Inner {
     pub(crate) agents_changed: AtomicU64,
     /// The sockets of runs that agentd started.
     pub(crate) doors: doors::Doors,
+    pub(crate) complaints: health::Complaints,
+    pub(crate) heart: heart::Heart,
 }
 
 /// The engine, as doors hold it.

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
+use super::current::Current;
 use super::live::LiveRuns;
 use super::operations::sessions::KnownAgents;
 use super::put_back::{self, Now};
@@ -79,6 +80,8 @@ pub struct Settings {
     pub trust_domain: Option<String>,
     /// The host's zone.
     pub zone: TimeZone,
+    /// SHA-256 (hex) of the configuration in force, for the record.
+    pub configuration: Option<String>,
     /// Configured defaults and bounds.
     pub defaults: Arc<Defaults>,
     /// What its secret files are encrypted under.
@@ -120,10 +123,11 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let now = Now { boot: boot.to_string(), boot_ms: clock.boot_ms(), slept_ms: clock.suspended_ms() };
     let voided = put_back::put_back(&conn, &now, appender.incarnation())?;
     let size = appender.size();
+    let defaults = Arc::new(Current::new(settings.defaults));
     let inner = Arc::new(Inner {
         readers: Readers::open(&database)?,
         host,
-        defaults: settings.defaults.clone(),
+        defaults: defaults.clone(),
         zone: settings.zone.clone(),
         clock,
         boot,
@@ -145,16 +149,17 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
         doors: super::doors::Doors::default(),
+        complaints: super::health::Complaints::default(),
+        heart: super::heart::Heart::default(),
     });
     for run in voided.living {
         inner.live.insert(run);
     }
-    let world = world::reader(clock, settings.zone, settings.defaults);
+    let world = world::reader(clock, settings.zone, defaults);
     let store = Box::new(SqliteStore::new(conn, appender));
-    let mailbox = writer::start(store, world, inner.clone()).map_err(|error| system(&error))?;
-    let _ = inner.mailbox.set(mailbox);
+    let _ = inner.mailbox.set(writer::start(store, world, inner.clone()).map_err(|error| system(&error))?);
     let engine = Engine(inner);
-    engine.first_commands(recovered, voided.lost, jumped).await?;
+    engine.first_commands(settings.configuration, recovered, voided.lost, jumped).await?;
     Ok(engine)
 }
 
@@ -269,6 +274,7 @@ fn wall_jump(conn: &Connection, clock: Clock, boot: BootId) -> rusqlite::Result<
 impl Engine {
     async fn first_commands(
         &self,
+        configuration: Option<String>,
         recovered: bool,
         lost: Vec<(RunRef, &'static str)>,
         jumped: Option<i64>,
@@ -290,7 +296,7 @@ impl Engine {
             self.execute(&host, Command::NoticeClock { by_ms }, None).await.map_err(failed)?;
         }
         let agentd = env!("CARGO_PKG_VERSION").to_owned();
-        self.execute(&host, Command::RecordStart { agentd, recovered }, None).await.map_err(failed)?;
+        self.execute(&host, Command::RecordStart { agentd, recovered, configuration }, None).await.map_err(failed)?;
         for (run, because) in lost {
             self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }

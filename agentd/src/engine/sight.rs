@@ -34,6 +34,7 @@ impl Engine {
 
     /// Lets a caller act on what it names; without an action, read it.
     pub(crate) fn reach(&self, caller: &Caller, action: Option<Action>, named: Named<'_>) -> Result<Resource, Problem> {
+        self.is_let_in(caller, || (action.unwrap_or_else(|| reads(&named)), words(&named)))?;
         let found = self.0.readers.with(|conn| look(conn, caller, named))?;
         match found {
             Found::Seen(Target { resource, read }) => {
@@ -52,6 +53,27 @@ impl Engine {
             }
             Found::Missing(problem) => Err(problem),
         }
+    }
+}
+
+/// What who only wants to read it asks for.
+const fn reads(named: &Named<'_>) -> Action {
+    match named {
+        Named::Work(_) => Action::WorkRead,
+        Named::Agent(_) => Action::AgentRead,
+        Named::Schedule(_) => Action::ScheduleRead,
+        Named::Subject(..) | Named::Event(_) | Named::Content(..) => Action::LedgerReadOwn,
+    }
+}
+
+/// It, in the words of who named it.
+fn words(named: &Named<'_>) -> String {
+    match named {
+        Named::Work(text) => format!("work {text}"),
+        Named::Agent(name) => format!("agent {name}"),
+        Named::Schedule(text) => format!("schedule {text}"),
+        Named::Subject(_, id) => format!("subject {id}"),
+        Named::Event(index) | Named::Content(index, _) => format!("event {index}"),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::domain::Command;
 use crate::ledger::load::{self, Loaded};
 use crate::policy::Caller;
 use crate::sys::clock::{Discontinuity, JumpDetector, Moment, WALL_JUMP_LIMIT_MS};
+use crate::sys::failpoint;
 
 /// Commands of one look, at most; the next look follows at once.
 const MAX_DUE: i64 = 256;
@@ -34,6 +35,8 @@ pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let mut looking = Looking::default();
     let mut pace = Pace::default();
     while !*stopped.borrow() {
+        failpoint::hit("timers.round");
+        let longest = engine.timers_came_round();
         let moment = clock.moment();
         notice_clock(&engine, &mut detector, moment).await;
         let (due, next) = looking.due(&engine, moment);
@@ -41,7 +44,7 @@ pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
         let changed = fire(&engine, due).await;
         record_denials(&engine, moment.boot_ms).await;
         let next = next.map_or(LONGEST_MS, |next| next.saturating_sub(moment.boot_ms));
-        let pause = pace.pause(any, changed, next);
+        let pause = pace.pause(any, changed, next).min(longest);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             () = engine.0.timer.notified() => {}

@@ -28,6 +28,7 @@ pub(crate) async fn engine_with(defaults: Defaults) -> (Engine, Scratch) {
         agents_socket: state.join("agents.sock"),
         trust_domain: None,
         zone: TimeZone::UTC,
+        configuration: None,
         defaults: Arc::new(defaults),
         keks: Arc::default(),
         runs: None,

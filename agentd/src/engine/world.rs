@@ -5,12 +5,17 @@ use std::sync::{Arc, Mutex};
 use agentd_schemas::unit::time::WallMs;
 use jiff::tz::TimeZone;
 
+use super::current::Current;
 use crate::domain::Defaults;
 use crate::ledger::store::World;
 use crate::sys::clock::Clock;
 
 /// Reads the world; the names of day and month are computed once a second.
-pub(super) fn reader(clock: Clock, zone: TimeZone, defaults: Arc<Defaults>) -> impl Fn() -> World + Send + 'static {
+pub(super) fn reader(
+    clock: Clock,
+    zone: TimeZone,
+    defaults: Arc<Current<Defaults>>,
+) -> impl Fn() -> World + Send + 'static {
     let known: Mutex<(i64, String, String)> = Mutex::new((i64::MIN, String::new(), String::new()));
     move || {
         let moment = clock.moment();
@@ -25,7 +30,7 @@ pub(super) fn reader(clock: Clock, zone: TimeZone, defaults: Arc<Defaults>) -> i
             }
             Err(_) => names(moment.wall_ms, &zone),
         };
-        World { wall_ms: moment.wall_ms, boot_ms: moment.boot_ms, day, month, defaults: defaults.clone() }
+        World { wall_ms: moment.wall_ms, boot_ms: moment.boot_ms, day, month, defaults: defaults.get() }
     }
 }
 

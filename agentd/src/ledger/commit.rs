@@ -355,7 +355,12 @@ fn decide_host(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         Command::Redact { event, slot, reason } => {
             host::redact(load::host::redact(tx, *event, *slot)?, *event, *slot, reason)?
         }
-        Command::RecordStart { agentd, recovered } => host::record_start(agentd, *recovered)?,
+        Command::RecordStart { agentd, recovered, configuration } => {
+            host::record_start(agentd, *recovered, configuration.as_ref())?
+        }
+        Command::RecordReload { configuration, changed, pending } => {
+            host::record_reload(configuration, changed, pending)?
+        }
         Command::RecordStop { reason } => host::record_stop(reason)?,
         Command::RecordDenial { action, resource, rule } => host::record_denial(action, resource, rule)?,
         Command::RecordAuthenticationFailure { claimed, reason } => {

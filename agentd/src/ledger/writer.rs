@@ -32,6 +32,8 @@ pub enum Mail {
     Command(Box<Letter>),
     /// Keep the newest checkpoint, because it is given out.
     Keep(oneshot::Sender<Result<(), Problem>>),
+    /// Nothing: whether the writer comes round.
+    Ping(oneshot::Sender<()>),
 }
 
 /// Hears of every durable batch, in order.
@@ -57,6 +59,13 @@ impl Mailbox {
         let (reply, answer) = oneshot::channel();
         self.0.send(Mail::Keep(reply)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
+    }
+
+    /// Goes to the writer and back, and does nothing there.
+    pub async fn ping(&self) -> Result<(), Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Mail::Ping(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
     }
 }
 
@@ -87,13 +96,14 @@ fn run(
 ) {
     let mut requests = Vec::with_capacity(MAX_BATCH);
     let mut replies = Vec::with_capacity(MAX_BATCH);
-    let mut keeps = Vec::new();
+    let (mut keeps, mut pings) = (Vec::new(), Vec::new());
     let mut failing = Failing::default();
     while let Some(first) = receiver.blocking_recv() {
         let mut next = Some(first);
         while let Some(mail) = next {
             match mail {
                 Mail::Keep(reply) => keeps.push(reply),
+                Mail::Ping(reply) => pings.push(reply),
                 Mail::Command(letter) => {
                     requests.push(letter.request);
                     replies.push(letter.reply);
@@ -109,6 +119,9 @@ fn run(
         for keep in keeps.drain(..) {
             let kept = store.keep_checkpoint().map_err(|error| problem(&error));
             let _ = keep.send(kept);
+        }
+        for ping in pings.drain(..) {
+            let _ = ping.send(());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who asks, as the door learned it from the kernel and from proofs.
 
+use std::sync::Arc;
+
 use agentd_schemas::event::{Actor, Assurance};
 use agentd_schemas::id::RunId;
 use agentd_schemas::unit::name::Slug;
@@ -19,24 +21,40 @@ pub struct Caller {
     pub assurance: Assurance,
     /// The run that speaks, at its own socket, and nobody else for it.
     pub run: Option<RunId>,
+    /// On a host that serves all its users, who is in none of agentd's groups: the group that it would have to be in.
+    pub outside: Option<Arc<str>>,
 }
 
 impl Caller {
     /// The daemon itself: timers, recovery, effects.
     pub const fn host() -> Self {
         let (operator, auditor) = (false, false);
-        Self { actor: Actor::Host, uid: u32::MAX, operator, auditor, assurance: Assurance::Internal, run: None }
+        Self {
+            actor: Actor::Host,
+            uid: u32::MAX,
+            operator,
+            auditor,
+            assurance: Assurance::Internal,
+            run: None,
+            outside: None,
+        }
     }
 
     /// A person or a program of theirs.
     pub const fn person(uid: u32, operator: bool, auditor: bool) -> Self {
-        Self { actor: Actor::Uid(uid), uid, operator, auditor, assurance: Assurance::Session, run: None }
+        Self { actor: Actor::Uid(uid), uid, operator, auditor, assurance: Assurance::Session, run: None, outside: None }
+    }
+
+    /// The same person, who is in none of agentd's groups and would have to be in this one.
+    #[must_use]
+    pub fn outside_of(self, group: Arc<str>) -> Self {
+        Self { outside: Some(group), ..self }
     }
 
     /// An agent that proved possession of its key.
     pub const fn agent(name: Slug, uid: u32) -> Self {
         let (operator, auditor) = (false, false);
-        Self { actor: Actor::Agent(name), uid, operator, auditor, assurance: Assurance::Key, run: None }
+        Self { actor: Actor::Agent(name), uid, operator, auditor, assurance: Assurance::Key, run: None, outside: None }
     }
 
     /// A run that agentd started, for its agent. The kernel says that it is the run; no key was proved.

@@ -24,6 +24,12 @@ const HOST_ACTS: &str = "host.acts_by_rule";
 /// The set.
 pub const RULES: &[Rule] = &[
     Rule {
+        id: "person.is_in_a_group",
+        says: "on a host that agentd serves as a whole, who is in none of its groups may see its status and nothing else",
+        permit: false,
+        applies: |caller, action, _| caller.outside.is_some() && action != Action::HostRead,
+    },
+    Rule {
         id: "agent.never_governs",
         says: "an agent may only claim, act in its own runs, submit parts of its work and read what it works on",
         permit: false,
@@ -218,6 +224,21 @@ mod tests {
         let work = Resource::owned("work", 1000);
         for action in [Action::WorkRead, Action::WorkManage, Action::WorkJudge, Action::FreezeOwn] {
             assert_eq!(authorize(&stranger, action, &work), Decision::Deny("no_rule"), "{}", action.as_str());
+        }
+    }
+
+    #[test]
+    fn who_is_in_no_group_sees_the_status_and_reaches_nothing_of_its_own() {
+        let outsider = Caller::person(1001, false, false).outside_of("agentd".into());
+        for action in Action::ALL {
+            for resource in [Resource::owned("work", 1001), Resource::owned("work", 1000), Resource::host()] {
+                let decided = authorize(&outsider, *action, &resource);
+                let expected = match action {
+                    Action::HostRead => Decision::Allow("person.looks_around"),
+                    _ => Decision::Deny("person.is_in_a_group"),
+                };
+                assert_eq!(decided, expected, "{} on {resource:?}", action.as_str());
+            }
         }
     }
 

@@ -22,6 +22,7 @@ pub mod groups;
 pub mod lineage;
 pub mod lock;
 pub mod outlet;
+pub mod passed;
 pub mod peer;
 mod proc_file;
 pub mod process;

@@ -10,6 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 const VARIABLE: &str = "NOTIFY_SOCKET";
+const WATCHDOG: &str = "WATCHDOG_USEC";
+const WATCHED: &str = "WATCHDOG_PID";
 /// Most bytes of a status line.
 const STATUS_LIMIT_BYTES: usize = 256;
 /// A manager that does not empty its queue for this long is not waited for.
@@ -26,6 +28,12 @@ pub enum NotifyError {
     Address {
         /// What it holds.
         address: String,
+    },
+    /// The time of the watchdog is no number.
+    #[error("{WATCHDOG} is {value:?}: it has to be a number of microseconds above 0")]
+    Watchdog {
+        /// What it holds.
+        value: String,
     },
     /// The manager did not take the message.
     #[error("cannot notify the service manager")]
@@ -80,6 +88,24 @@ impl Notifier {
         self.send(&format!("STATUS={}", one_line(text)))
     }
 
+    /// Everything moves: the watchdog's time begins anew.
+    pub fn alive(&self) -> Result<(), NotifyError> {
+        self.send("WATCHDOG=1")
+    }
+
+    /// How often the manager wants to hear that this process is alive; none where it does not ask.
+    pub fn watchdog(&self) -> Result<Option<Duration>, NotifyError> {
+        let Some(value) = env::var(WATCHDOG)?.filter(|_| self.is_managed()) else { return Ok(None) };
+        // Without a process id, or with ours, it is asked of us.
+        if env::var(WATCHED)?.is_some_and(|watched| watched != std::process::id().to_string()) {
+            return Ok(None);
+        }
+        match value.parse() {
+            Ok(micros) if micros > 0 => Ok(Some(Duration::from_micros(micros))),
+            _ => Err(NotifyError::Watchdog { value }),
+        }
+    }
+
     fn send(&self, message: &str) -> Result<(), NotifyError> {
         let Some(address) = &self.0 else {
             return Ok(());
@@ -128,6 +154,8 @@ mod tests {
         assert_eq!(receive(&manager), "READY=1");
         notifier.stopping().unwrap();
         assert_eq!(receive(&manager), "STOPPING=1");
+        notifier.alive().unwrap();
+        assert_eq!(receive(&manager), "WATCHDOG=1");
         notifier.status("3 works\nREADY=1\u{7}").unwrap();
         assert_eq!(receive(&manager), "STATUS=3 works READY=1 ");
 
@@ -163,6 +191,44 @@ mod tests {
     #[ignore = "the second process of `the_variable_decides_who_is_told`"]
     fn child_is_ready() {
         Notifier::from_environment().unwrap().ready().unwrap();
+    }
+
+    #[test]
+    fn the_watchdog_is_asked_of_the_process_that_is_named() {
+        let scratch = Scratch::new();
+        let path = scratch.join("notify");
+        let _manager = UnixDatagram::bind(&path).unwrap();
+        let child = |name: &str| {
+            let mut child = scratch::child(&format!("sys::sd_notify::tests::{name}"));
+            child.env(VARIABLE, &path).env_remove(WATCHED).env_remove(WATCHDOG);
+            child
+        };
+        assert!(scratch::passes(child("child_is_watched").env(WATCHDOG, "3000000")));
+        assert!(scratch::passes(child("child_is_not_watched").env(WATCHDOG, "3000000").env(WATCHED, "1")));
+        assert!(scratch::passes(child("child_is_not_watched").env(WATCHDOG, "3000000").env(VARIABLE, "")));
+        assert!(scratch::passes(&mut child("child_is_not_watched")));
+        for wrong in ["0", "-1", "soon"] {
+            assert!(scratch::passes(child("child_is_watched_wrongly").env(WATCHDOG, wrong)), "{wrong}");
+        }
+    }
+
+    #[test]
+    #[ignore = "a second process of `the_watchdog_is_asked_of_the_process_that_is_named`"]
+    fn child_is_watched() {
+        assert_eq!(Notifier::from_environment().unwrap().watchdog().unwrap(), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    #[ignore = "a second process of `the_watchdog_is_asked_of_the_process_that_is_named`"]
+    fn child_is_not_watched() {
+        assert_eq!(Notifier::from_environment().unwrap().watchdog().unwrap(), None);
+    }
+
+    #[test]
+    #[ignore = "a second process of `the_watchdog_is_asked_of_the_process_that_is_named`"]
+    fn child_is_watched_wrongly() {
+        let error = Notifier::from_environment().unwrap().watchdog().unwrap_err();
+        assert!(matches!(error, NotifyError::Watchdog { .. }), "{error:?}");
     }
 
     #[test]

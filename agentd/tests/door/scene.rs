@@ -93,6 +93,7 @@ impl Scene {
             agents_socket: state.0.join("agents.sock"),
             trust_domain: None,
             zone: jiff::tz::TimeZone::UTC,
+            configuration: None,
             defaults: Arc::new(Defaults::default()),
             keks: Arc::default(),
             runs: None,

@@ -47,7 +47,7 @@ macro_rules! events {
 }
 
 events! {
-    LogStarted IncarnationStarted DaemonStarted DaemonStopped
+    LogStarted IncarnationStarted DaemonStarted DaemonStopped ConfigurationReloaded
     AccessDenied AuthenticationFailed DenialsSummarised
     Frozen Thawed ClockJumped ClockAccepted
     ContentRedacted HoldPlaced HoldLifted EffectFinished

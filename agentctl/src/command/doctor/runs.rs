@@ -10,7 +10,7 @@ const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
 /// Tries what this host can do.
 pub(super) fn checks() -> Vec<Check> {
-    let program = daemon_program::find().with_file_name("agentd-launch");
+    let program = daemon_program::helper("agentd-launch");
     let ran = std::process::Command::new(&program).arg("probe").output();
     let shown = program.display();
     let Ok(output) = ran else {

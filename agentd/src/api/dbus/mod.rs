@@ -13,6 +13,7 @@ mod bus;
 mod door;
 mod follow;
 mod host;
+mod keep;
 mod ledger;
 mod objectives;
 mod private;
@@ -29,6 +30,7 @@ use agentd_schemas::dbus::OBJECT_PATH;
 use zbus::connection::Builder;
 
 pub use bus::{Bus, BusError, serve_bus};
+pub use keep::keep_bus;
 pub use private::serve_private;
 
 use door::Door;

@@ -38,7 +38,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve_private(
     engine: Engine,
     listener: StdUnixListener,
-    callers: Callers,
+    callers: watch::Receiver<Callers>,
     mut stop: watch::Receiver<bool>,
 ) {
     let listener = match UnixListener::from_std(listener) {
@@ -70,7 +70,7 @@ pub async fn serve_private(
                 continue;
             }
         };
-        let caller = callers.of_peer(&peer);
+        let caller = callers.borrow().of_peer(&peer);
         let Some(place) = places.take(caller.uid, caller.operator) else {
             tracing::debug!("a connection of uid {} was closed: too many are open", caller.uid);
             continue;

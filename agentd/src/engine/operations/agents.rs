@@ -96,7 +96,7 @@ impl Engine {
     pub fn agent(&self, caller: &Caller, name: &str) -> Result<AgentView, Problem> {
         self.read(caller, Named::Agent(name))?;
         let (day, _) = self.today();
-        self.0.readers.with(|conn| Ok(query::agents::show(conn, &caller.viewer(), name, &day, &self.0.defaults)?))
+        self.0.readers.with(|conn| Ok(query::agents::show(conn, &caller.viewer(), name, &day, &self.0.defaults.get())?))
     }
 
     pub(super) fn today(&self) -> (String, String) {

@@ -26,7 +26,7 @@ impl Engine {
                 format!("wait_s {} is outside 0 to {MAX_POLL_S} seconds", request.wait_s),
             ));
         }
-        let lease_ms = request.lease_s.map_or(self.0.defaults.lease_ms, |seconds| u64::from(seconds) * 1000);
+        let lease_ms = request.lease_s.map_or(self.0.defaults.get().lease_ms, |seconds| u64::from(seconds) * 1000);
         let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
         let command = || Command::ClaimWork { agent: agent.clone(), lease_ms };
         let asked = serde_json::to_vec(&request.lease_s).map_err(Problem::internal)?;

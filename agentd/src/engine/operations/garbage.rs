@@ -28,11 +28,11 @@ impl Engine {
         let Some(supervisor) = self.0.supervisor.clone() else {
             return Err(Problem::new(Code::WrongState, "this agentd starts no agents: there is nothing to clear up"));
         };
-        let runs = supervisor.runs.clone();
+        let (runs, bounds) = (supervisor.runs.clone(), supervisor.bounds.get());
         let living = self.living(&supervisor);
         let database = self.host().state.join("ledger.db");
         let now_s = u64::try_from(self.0.clock.wall_ms() / 1000).unwrap_or(0);
-        let kept_ms = i64::try_from(runs.keep_workspaces_ms).unwrap_or(i64::MAX);
+        let kept_ms = i64::try_from(bounds.keep_workspaces_ms).unwrap_or(i64::MAX);
         let retried_since = WallMs::saturating(self.0.clock.wall_ms().saturating_sub(kept_ms));
         let cleared = tokio::task::spawn_blocking(move || {
             let conn = open_reader(&database).map_err(Problem::internal)?;
@@ -41,9 +41,9 @@ impl Engine {
                 runs: living,
                 content,
                 artefacts,
-                runs_s: runs.keep_workspaces_ms / 1000,
-                content_s: runs.keep_uploads_ms / 1000,
-                artefacts_s: runs.keep_artefacts_ms / 1000,
+                runs_s: bounds.keep_workspaces_ms / 1000,
+                content_s: bounds.keep_uploads_ms / 1000,
+                artefacts_s: bounds.keep_artefacts_ms / 1000,
             };
             let mut found = garbage::find(&runs.host, &keep, now_s).map_err(Problem::internal)?;
             also(&mut found, erased(&conn, &runs.host, &keep.runs)?);

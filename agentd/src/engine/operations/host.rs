@@ -51,6 +51,7 @@ impl Engine {
                     .to_owned(),
             );
         }
+        health.extend(self.0.complaints.lines());
         if let Some(supervisor) = &self.0.supervisor {
             health.extend(supervisor.complaints());
         }
@@ -149,7 +150,7 @@ impl Engine {
         let (day, month) = self.today();
         self.0.readers.with(|conn| {
             let today = query::host::Today { day: &day, month: &month };
-            Ok(query::host::accounts(conn, &caller.viewer(), &self.0.defaults, today)?)
+            Ok(query::host::accounts(conn, &caller.viewer(), &self.0.defaults.get(), today)?)
         })
     }
 

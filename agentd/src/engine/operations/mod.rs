@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod artefacts;
+pub mod brief;
 pub mod claims;
 pub mod costs;
 pub mod custody;
@@ -13,6 +14,7 @@ pub mod outputs;
 pub mod parked;
 pub mod plans;
 pub mod programs;
+pub mod reload;
 pub mod runs;
 pub mod sessions;
 pub mod speaking;

@@ -31,7 +31,7 @@ impl Engine {
             Problem::new(Code::InvalidDocument, format!("{kind:?} is no kind of content")).hint("git or tar")
         })?;
         let supervisor = self.starts_agents()?;
-        let (host, most, uid) = (supervisor.runs.host.clone(), supervisor.runs.max_upload_bytes, caller.uid);
+        let (host, most, uid) = (supervisor.runs.host.clone(), supervisor.bounds.get().max_upload_bytes, caller.uid);
         let place = self.0.readers.upload(uid)?;
         let stored = tokio::task::spawn_blocking(move || {
             let stored = runner::content::store(&host, uid, File::from(from), most);

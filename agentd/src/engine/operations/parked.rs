@@ -37,7 +37,7 @@ impl Inner {
         {
             return Ok(known.ids.clone());
         }
-        let ids = Arc::new(query::parked::parked_queues(conn, &self.defaults)?);
+        let ids = Arc::new(query::parked::parked_queues(conn, &self.defaults.get())?);
         *last = Some(Parked { agents, ready, ids: ids.clone() });
         Ok(ids)
     }

@@ -75,7 +75,7 @@ impl Engine {
         let id = self.schedule_id(caller, Action::ScheduleRead, text)?;
         let now = self.now();
         self.0.readers.with(|conn| {
-            let facts = load::plans::schedule(conn, id, false, &self.0.defaults).map_err(Problem::internal)?;
+            let facts = load::plans::schedule(conn, id, false, &self.0.defaults.get()).map_err(Problem::internal)?;
             let facts = facts.ok_or_else(|| Problem::new(Code::NotFound, format!("no schedule {text}")))?;
             facts.upcoming(now, count as usize)
         })

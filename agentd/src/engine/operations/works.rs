@@ -56,7 +56,7 @@ impl Engine {
             let facts = load::submit::submit_facts(conn, caller.uid, &works, &Submitter::Person);
             let facts = facts.map_err(Problem::internal)?;
             let drafts = work::submit::submit(&facts, caller.uid, &works, &Submitter::Person, &env)?;
-            let unserved = Unserved::of(conn, drafts.iter().map(|draft| &draft.data), &self.0.defaults)?;
+            let unserved = Unserved::of(conn, drafts.iter().map(|draft| &draft.data), &self.0.defaults.get())?;
             Ok::<_, Problem>((drafts, unserved))
         })?;
         let works = drafts.iter().filter_map(|draft| match (&draft.subject, &draft.data) {
@@ -87,14 +87,14 @@ impl Engine {
         let refers = documents.iter().any(|each| !each.depends_on.is_empty() || each.parent.is_some());
         if !refers {
             let none = &mut |text: &str| Err(Problem::new(Code::NotFound, format!("no work {text}")));
-            return work::prepare(documents, &self.0.defaults, none);
+            return work::prepare(documents, &self.0.defaults.get(), none);
         }
-        work::prepare(documents, &self.0.defaults, &mut |text| self.resolve(caller, Action::WorkRead, text))
+        work::prepare(documents, &self.0.defaults.get(), &mut |text| self.resolve(caller, Action::WorkRead, text))
     }
 
     /// The list of works that are in the ledger already. What they refer to there matters no more.
     pub(super) fn listed(&self, documents: Vec<WorkDocument>) -> Result<Vec<NewWork>, Problem> {
-        work::prepare(documents, &self.0.defaults, &mut |_| Ok(WorkId::from_bytes([0; ID_BYTES])))
+        work::prepare(documents, &self.0.defaults.get(), &mut |_| Ok(WorkId::from_bytes([0; ID_BYTES])))
     }
 
     /// The world as a dry run sees it.
@@ -110,7 +110,7 @@ impl Engine {
             day,
             month,
             ids: Ids::new(crate::sys::random::bytes().map_err(Problem::internal)?),
-            defaults: self.0.defaults.clone(),
+            defaults: self.0.defaults.get(),
         })
     }
 
@@ -123,7 +123,7 @@ impl Engine {
         skills: &[Vec<Skill>],
     ) -> Result<SubmittedView, Problem> {
         let works = self.0.readers.with(|conn| {
-            let unserved = Unserved::of(conn, done.events.iter().map(|event| &event.data), &self.0.defaults)?;
+            let unserved = Unserved::of(conn, done.events.iter().map(|event| &event.data), &self.0.defaults.get())?;
             let each = done.events.iter().filter_map(|event| match (&event.envelope.subject, &event.data) {
                 (Subject::Work(id), EventData::WorkSubmitted(spec)) => Some((*id, spec)),
                 _ => None,

@@ -116,7 +116,7 @@ impl Course {
 
     pub(super) fn steps<'a>(&'a self, told: &Told, folder: &'a Folder) -> Steps<'a> {
         let lease_ms =
-            self.engine.0.live.get(self.run.work).map_or(self.engine.0.defaults.lease_ms, |run| run.lease_ms);
+            self.engine.0.live.get(self.run.work).map_or(self.engine.0.defaults.get().lease_ms, |run| run.lease_ms);
         Steps {
             engine: &self.engine,
             host: &self.supervisor.runs.host,

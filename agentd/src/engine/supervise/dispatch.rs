@@ -12,10 +12,12 @@ use tokio::task::JoinSet;
 use super::Supervisor;
 use super::confined::{self, Tries};
 use super::course;
+use crate::engine::heart::Part;
 use crate::engine::{Engine, message_ids};
 use crate::ledger::load;
 use crate::policy::Caller;
 use crate::runner;
+use crate::sys::failpoint;
 
 /// How often it is looked for work when nothing happens: a disk that has room again tells nobody.
 const LOOK: Duration = Duration::from_secs(15);
@@ -35,6 +37,8 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
     let mut tries = Tries::new(engine.0.clock.boot_ms());
     let mut clear_at = engine.0.clock.boot_ms() + FIRST_CLEARING_MS;
     while !*stopped.borrow() {
+        failpoint::hit("dispatch.round");
+        engine.came_round(Part::Dispatch);
         check_disk(&engine);
         if engine.0.clock.boot_ms() >= clear_at {
             clear_at = engine.0.clock.boot_ms() + CLEARING_MS;

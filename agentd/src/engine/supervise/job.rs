@@ -19,7 +19,7 @@ impl Supervisor {
     /// How confined a run of a program is: as strongly as the host can, which must be enough for the program and the host's
     /// rules.
     fn level_for(&self, asked: Option<Level>) -> Result<Level, Problem> {
-        let least = asked.unwrap_or(Level::Strict).max(self.runs.least_level);
+        let least = asked.unwrap_or(Level::Strict).max(self.bounds.get().least_level);
         let asks = format!("the run asks for a sandbox of level {}", least.as_str());
         match self.level() {
             Some(Ok(level)) if level >= least => Ok(level),
@@ -81,7 +81,7 @@ impl Engine {
             agent: agent.clone(),
             level: supervisor.level_for(runtime.sandbox.level)?,
             run_as: supervisor.runs.host.uids.map(|uids| uids.of_run(claim.fence.n)),
-            timeout_ms: work.spec.timeout_ms.unwrap_or(supervisor.runs.timeout_ms),
+            timeout_ms: work.spec.timeout_ms.unwrap_or(supervisor.bounds.get().timeout_ms),
             uid_owner: work.spec.owner,
             runtime,
             files,

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod base;
+mod bounds;
 mod confined;
 mod course;
 mod criteria;
@@ -34,10 +35,12 @@ use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::RunsView;
 use tokio::sync::{Notify, watch};
 
+pub use bounds::Bounds;
 pub(super) use dispatch::run;
 
 use self::job::Obstacle;
 use crate::engine::Engine;
+use crate::engine::current::Current;
 use crate::identity::AgentKeys;
 use crate::runner;
 
@@ -51,24 +54,10 @@ pub struct Runs {
     pub host: runner::Host,
     /// The state directory, which has the keys of agents.
     pub state: PathBuf,
-    /// Runs at a time, on the whole host.
-    pub most: u32,
-    /// Those of one owner.
-    pub most_per_owner: u32,
     /// Percent of the disk that must be free for a run to start.
     pub min_free_percent: u32,
-    /// Bytes of one upload.
-    pub max_upload_bytes: u64,
-    /// Running time of a work that does not say so.
-    pub timeout_ms: u64,
-    /// No run is less confined.
-    pub least_level: Level,
-    /// How long the folder of a run stays that did not complete its work.
-    pub keep_workspaces_ms: u64,
-    /// How long content stays that no open work names.
-    pub keep_uploads_ms: u64,
-    /// How long artefacts stay.
-    pub keep_artefacts_ms: u64,
+    /// What is looked at for each decision, as it is at the start.
+    pub bounds: Bounds,
 }
 
 /// What a course is doing, as people read it.
@@ -105,6 +94,8 @@ struct UnderWay {
 /// Everything about runs that the daemon starts.
 pub(crate) struct Supervisor {
     pub(crate) runs: Runs,
+    /// What counts now of what may change.
+    pub(crate) bounds: Current<Bounds>,
     keys: AgentKeys,
     /// There may be work, or room for some.
     wake: Notify,
@@ -122,6 +113,7 @@ impl Supervisor {
     pub(crate) fn new(runs: Runs, keys: AgentKeys) -> Self {
         Self {
             keys,
+            bounds: Current::new(Arc::new(runs.bounds)),
             runs,
             wake: Notify::new(),
             under_way: Mutex::default(),
@@ -133,6 +125,11 @@ impl Supervisor {
 
     pub(crate) fn keys(&self) -> &AgentKeys {
         &self.keys
+    }
+
+    /// Has the loop that gives out runs come round once more.
+    pub(crate) fn look_round(&self) {
+        self.wake.notify_one();
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut BTreeMap<RunId, UnderWay>) -> T) -> T {
@@ -151,7 +148,7 @@ impl Supervisor {
 
     /// How runs stand, on the whole host.
     pub(crate) fn view(&self) -> RunsView {
-        let mut view = RunsView { max: self.runs.most, ..RunsView::default() };
+        let mut view = RunsView { max: self.bounds.get().most, ..RunsView::default() };
         view.level = self.level().and_then(Result::ok);
         self.with(|runs| {
             for run in runs.values() {

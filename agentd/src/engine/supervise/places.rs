@@ -47,13 +47,13 @@ impl Supervisor {
     /// How many more runs may begin, on the whole host.
     pub(super) fn room(&self) -> u32 {
         let under_way = u32::try_from(self.with(|runs| runs.len())).unwrap_or(u32::MAX);
-        self.runs.most.saturating_sub(under_way)
+        self.bounds.get().most.saturating_sub(under_way)
     }
 
     /// Whether one more run of an owner may begin.
     pub(super) fn has_room(&self, owner: u32) -> bool {
         let own = self.with(|runs| runs.values().filter(|run| run.owner == owner).count());
-        u32::try_from(own).unwrap_or(u32::MAX) < self.runs.most_per_owner
+        u32::try_from(own).unwrap_or(u32::MAX) < self.bounds.get().most_per_owner
     }
 
     /// Takes a place for a run; none when it has one already.

@@ -56,6 +56,7 @@ async fn started(folder: &Folder) -> Engine {
         agents_socket: folder.0.join("agents.sock"),
         trust_domain: None,
         zone: TimeZone::UTC,
+        configuration: None,
         defaults: Arc::new(Defaults::default()),
         keks: Arc::default(),
         runs: None,

@@ -24,6 +24,7 @@ pub(super) fn project(tx: &Connection, event: &Event) -> Result<()> {
         EventData::EffectFinished(data) => exec(tx, "DELETE FROM outbox WHERE effect = ?1", [data.effect]),
         EventData::DaemonStarted(_)
         | EventData::DaemonStopped(_)
+        | EventData::ConfigurationReloaded(_)
         | EventData::AccessDenied(_)
         | EventData::AuthenticationFailed(_)
         | EventData::DenialsSummarised(_) => Ok(()),

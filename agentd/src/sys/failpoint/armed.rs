@@ -21,6 +21,7 @@ struct Plan {
 enum Action {
     Kill,
     Error,
+    Stall,
 }
 
 pub(super) fn arm_from_environment() -> Result<(), FailpointError> {
@@ -39,6 +40,9 @@ pub(super) fn reach(name: &'static str, can_fail: bool) -> io::Result<()> {
         None => Ok(()),
         Some(Action::Error) => Err(rustix::io::Errno::NOSPC.into()),
         Some(Action::Kill) => kill(),
+        Some(Action::Stall) => loop {
+            std::thread::park();
+        },
     }
 }
 
@@ -61,6 +65,7 @@ fn parse(text: &str) -> Result<Plan, FailpointError> {
     let (target, action) = match text.split_once('=') {
         None => (text, Action::Kill),
         Some((target, "error")) => (target, Action::Error),
+        Some((target, "stall")) => (target, Action::Stall),
         Some((_, action)) => {
             return Err(FailpointError::Action { action: action.to_owned() });
         }
@@ -98,6 +103,7 @@ mod tests {
             ("commit.before", "commit.before", 1, Action::Kill),
             ("commit.after:3", "commit.after", 3, Action::Kill),
             ("secret.publish=error", "secret.publish", 1, Action::Error),
+            ("commit.after:2=stall", "commit.after", 2, Action::Stall),
             ("secret.publish:4294967295=error", "secret.publish", u32::MAX, Action::Error),
         ];
         for (text, name, count, action) in table {

@@ -8,7 +8,8 @@ mod armed;
 
 use std::io;
 
-/// The variable: `NAME`, `NAME:COUNT` (the COUNT-th time it is reached, from 1), `NAME=error` or `NAME:COUNT=error`.
+/// The variable: `NAME`, `NAME:COUNT` (the COUNT-th time it is reached, from 1), and behind either `=error` to fail there
+/// in place of dying, or `=stall` to stand still there for good.
 pub const VARIABLE: &str = "AGENTD_FAILPOINT";
 
 /// One place in the code.
@@ -32,6 +33,8 @@ pub const POINTS: &[Point] = &[
     point("commit.before", true, "events, projections and checkpoint are written, COMMIT is not issued"),
     point("commit.after", false, "COMMIT has returned, no caller is answered"),
     point("outbox.before", false, "the commit is durable, neither memory nor callers know of it"),
+    point("timers.round", false, "the timers come round once more, nothing is looked at yet"),
+    point("dispatch.round", false, "the giving out of runs comes round once more, nothing is looked at yet"),
     point("launch.recorded", true, "the record and the folders are made, and still the launcher's own user's"),
     point("launch.exec", false, "the launcher has the run's user and becomes the shim next"),
     point("step.patience", true, "a launcher was started, and nothing is seen of its step yet"),
@@ -61,13 +64,13 @@ pub enum FailpointError {
         count: String,
     },
     /// The action is none of ours.
-    #[error("{VARIABLE} asks for action {action:?}; there is `error`, and no action to kill")]
+    #[error("{VARIABLE} asks for action {action:?}; there are `error` and `stall`, and no action to kill")]
     Action {
         /// What stood after the equals sign.
         action: String,
     },
     /// The code at that point cannot take an error.
-    #[error("failpoint {name} can only kill; leave `=error` away")]
+    #[error("failpoint {name} can only kill; leave `=error` away, or make it stall")]
     CannotFail {
         /// The point.
         name: &'static str,

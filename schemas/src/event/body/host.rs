@@ -66,6 +66,21 @@ pub struct DaemonStarted {
     pub agentd: String,
     /// Whether the run before ended without `DaemonStopped`.
     pub recovered: bool,
+    /// SHA-256 (hex) of the configuration in force: every option, as `name = value` on a line, sorted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+}
+
+/// The daemon read its configuration again, and something in it was different.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigurationReloaded {
+    /// SHA-256 (hex) of the configuration in force from now on, as in `DaemonStarted`.
+    pub configuration: String,
+    /// The options that count from now on, cut to 64.
+    pub changed: Vec<String>,
+    /// Those that count from the next start, cut to 64.
+    pub pending: Vec<String>,
 }
 
 /// The daemon was asked to stop and did.

@@ -126,7 +126,7 @@ fn a_finished_effect_leaves_the_outbox() {
 fn notes_about_the_daemon_and_refusals_change_nothing_but_the_version() {
     let mut told = Told::new();
     let text = || "x".to_owned();
-    told.tell(Subject::Host, DaemonStarted { agentd: text(), recovered: false });
+    told.tell(Subject::Host, DaemonStarted { agentd: text(), recovered: false, configuration: None });
     told.tell(Subject::Host, AccessDenied { action: text(), resource: text(), rule: text() });
     told.tell(Subject::Host, AuthenticationFailed { claimed: text(), reason: text() });
     told.tell(Subject::Host, DenialsSummarised { principal: text(), count: 3, period_ms: 1 });

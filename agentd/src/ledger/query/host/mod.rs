@@ -8,6 +8,7 @@ mod waiting;
 pub use accounts::{Today, accounts};
 pub use attention::attention;
 pub use digest::{Window, digest, first_at};
+pub use waiting::{MAX_WAITING, waiting};
 
 use std::collections::BTreeMap;
 
@@ -82,7 +83,7 @@ pub fn status(
         database_bytes: running.database_bytes,
         disk_free_percent: running.disk_free_percent,
         today: moneys(conn, viewer, day, day)?,
-        waiting: waiting::waiting(conn, viewer)?,
+        waiting: waiting(conn, viewer)?,
         frozen: frozen(conn, viewer)?,
         clock_held_ms: held,
         // One more or one less would tell whether what somebody tried is there.

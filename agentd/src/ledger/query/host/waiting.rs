@@ -11,12 +11,12 @@ use crate::ledger::query::{QueryError, read, resolve};
 use crate::policy::Viewer;
 
 /// Things that are listed, at most.
-const MAX_WAITING: usize = 50;
+pub const MAX_WAITING: usize = 50;
 /// Waiting runs that are looked at, at most: those that stand still under a freeze ask nobody.
 const MAX_RUNS: usize = 200;
 
 /// Results to judge, then runs that wait for budget or for an answer; the newest works first.
-pub(super) fn waiting(conn: &Connection, viewer: &Viewer) -> Result<Vec<WaitingForPerson>, QueryError> {
+pub fn waiting(conn: &Connection, viewer: &Viewer) -> Result<Vec<WaitingForPerson>, QueryError> {
     let mut waiting = Vec::new();
     if viewer.agent.is_some() && !viewer.all {
         return Ok(waiting);

@@ -1,0 +1,87 @@
+//! The sockets of the doors: those that the service manager passed, else our own.
+
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use super::config::{Config, Mode};
+use super::paths::Paths;
+use crate::sys::directory::{Directory, Visibility};
+use crate::sys::passed::{self, Passed, PassedError};
+use crate::sys::socket::{Access, listen};
+
+/// Names of the sockets that a manager may pass.
+const NAMES: &[&str] = &["control", "agents", "metrics"];
+
+/// What the service manager passed, until each is taken by its door. What nobody takes stays open, and the manager's.
+pub(super) struct FromManager(Vec<Passed>);
+
+impl FromManager {
+    /// Takes it over, before anything else is opened in this process.
+    pub(super) fn take() -> Result<Self, PassedError> {
+        passed::take(NAMES).map(Self)
+    }
+
+    /// Where a passed socket listens.
+    fn path(&self, name: &str) -> Option<&Path> {
+        self.0.iter().find(|passed| passed.name == name).map(|passed| passed.path.as_path())
+    }
+
+    /// The doors are where the manager has put them.
+    pub(super) fn correct(&self, paths: &mut Paths) {
+        for (name, path) in [("control", &mut paths.control), ("agents", &mut paths.agents)] {
+            if let Some(passed) = self.path(name) {
+                passed.clone_into(path);
+            }
+        }
+    }
+
+    /// Takes one of them.
+    fn socket(&mut self, name: &str) -> Option<UnixListener> {
+        let at = self.0.iter().position(|passed| passed.name == name)?;
+        Some(self.0.swap_remove(at).listener)
+    }
+}
+
+/// The listeners of both doors.
+pub(super) struct Listeners {
+    /// Operators' door.
+    pub(super) control: UnixListener,
+    /// Agents' door.
+    pub(super) agents: UnixListener,
+    /// What is removed at the end.
+    pub(super) own: Own,
+}
+
+/// Sockets that we opened, which are removed at the end. A manager's outlive us: who connects starts us again.
+pub(super) struct Own(Vec<std::path::PathBuf>);
+
+impl Own {
+    /// Whoever comes now hears that nobody is there, and does not wait at a socket without a listener.
+    pub(super) fn remove(&self) {
+        for socket in &self.0 {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+}
+
+impl Listeners {
+    /// Opens what was not passed.
+    pub(super) fn open(config: &Config, paths: &Paths, passed: &mut FromManager) -> anyhow::Result<Self> {
+        let (access, visibility) = match config.mode {
+            Mode::System => (Access::Everyone, Visibility::Traversable),
+            Mode::Private | Mode::Session => (Access::Owner, Visibility::Private),
+        };
+        let mut own = Own(Vec::new());
+        let mut open = |name: &str, path: &Path| -> anyhow::Result<UnixListener> {
+            if let Some(listener) = passed.socket(name) {
+                return Ok(listener);
+            }
+            Directory::ensure(&paths.runtime, visibility)?;
+            let listener = listen(path, access)?;
+            own.0.push(path.to_owned());
+            Ok(listener)
+        };
+        let (control, agents) = (open("control", &paths.control)?, open("agents", &paths.agents)?);
+        Ok(Self { control, agents, own })
+    }
+}

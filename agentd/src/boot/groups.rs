@@ -1,0 +1,35 @@
+//! The groups of the host that decide who may do what.
+
+use std::sync::Arc;
+
+use super::config::{Config, Mode};
+use crate::api::{Callers, Users};
+use crate::engine::Engine;
+use crate::engine::health::About;
+use crate::sys::{groups, process};
+
+/// Looks the configured groups up. One that is missing makes nobody more than a user; that the one is missing whose members
+/// are users at all, is a complaint.
+pub(super) fn callers(config: &Config, engine: &Engine) -> anyhow::Result<Callers> {
+    let of_users = match config.mode {
+        Mode::System => Some(Users {
+            gid: groups::gid_of_group(&config.groups.users)?,
+            group: Arc::from(config.groups.users.as_str()),
+        }),
+        Mode::Private | Mode::Session => None,
+    };
+    let callers = Callers {
+        operator_gid: groups::gid_of_group(&config.groups.operators)?,
+        auditor_gid: groups::gid_of_group(&config.groups.auditors)?,
+        users: of_users,
+        own_uid: process::effective_uid(),
+    };
+    match &callers.users {
+        Some(Users { gid: None, group }) => engine.complain(
+            About::Groups,
+            format!("there is no group {group}, so only root and operators may use agentd (groupadd --system {group})"),
+        ),
+        _ => engine.is_well(About::Groups),
+    }
+    Ok(callers)
+}
