@@ -120,6 +120,7 @@ async fn open_doors(
         operator_gid: groups::gid_of_group(&config.groups.operators)?,
         auditor_gid: groups::gid_of_group(&config.groups.auditors)?,
         own_uid: process::effective_uid(),
+        asks_polkit: config.mode == Mode::System,
     };
     let (access, visibility) = match config.mode {
         Mode::System => (Access::Everyone, Visibility::Traversable),

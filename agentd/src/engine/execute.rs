@@ -7,12 +7,13 @@ use agentd_schemas::event::{Actor, Decided, Event};
 use agentd_schemas::problem::{Code, Problem};
 
 use super::reads::read;
+use super::witness::Proved;
 use super::{Engine, Inner};
 use crate::domain::Command;
 use crate::domain::command::Submitter;
 use crate::ledger::load::resource;
 use crate::ledger::store::{Answer, Request};
-use crate::policy::{self, Action, Caller, Decision, Resource};
+use crate::policy::{self, Action, Caller, Decision, Presence, Resource};
 
 /// How often a decision is made anew when what it rested on changed.
 const MAX_STALE: usize = 3;
@@ -25,6 +26,8 @@ struct Allowed {
     action: Action,
     /// The name of what is acted on.
     on: String,
+    /// What the caller has to prove besides.
+    owed: Option<Presence>,
 }
 
 /// What became of a command.
@@ -44,11 +47,13 @@ impl Engine {
         command: Command,
         key: Option<(String, String)>,
     ) -> Result<Done, Problem> {
+        let mut proved = Proved::default();
         for attempt in 0..MAX_STALE {
             let expected = if attempt == 0 { self.expected(caller, &command) } else { None };
-            let Allowed { decided, resource, action, on } = self.authorize(caller, &command, expected)?;
-            let request =
-                Request { caller: caller.clone(), command: command.clone(), decided, resource, key: key.clone() };
+            let Allowed { mut decided, resource, action, on, owed } = self.authorize(caller, &command, expected)?;
+            let assurance = self.witnessed(caller, (action, &on, owed), &mut decided, &mut proved).await?;
+            let asked = Caller { assurance, ..caller.clone() };
+            let request = Request { caller: asked, command: command.clone(), decided, resource, key: key.clone() };
             match self.0.mailbox()?.send(request).await? {
                 Answer::Committed(events) => return Ok(Done { events, repeated: false }),
                 Answer::Repeated(events) => return Ok(Done { events, repeated: true }),
@@ -98,8 +103,8 @@ impl Engine {
         let action = action(command, &resource);
         let rule = self.permit(caller, action, &resource)?;
         let decided = Decided { rules: vec![rule.to_owned()], set: policy::set_digest().to_owned() };
-        let on = resource.name.clone();
-        Ok(Allowed { decided, resource: recheck.then_some(resource), action, on })
+        let (on, owed) = (resource.name.clone(), Presence::owed(caller, action, &resource));
+        Ok(Allowed { decided, resource: recheck.then_some(resource), action, on, owed })
     }
 
     /// Asks policy about a query or a command; `Err` is what the caller is told, and the denial is on record. A read is

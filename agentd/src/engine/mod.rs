@@ -23,6 +23,7 @@ mod timers;
 #[cfg(test)]
 pub(crate) mod trial;
 mod waiters;
+mod witness;
 mod world;
 
 use std::path::PathBuf;

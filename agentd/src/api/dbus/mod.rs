@@ -15,6 +15,7 @@ mod follow;
 mod host;
 mod ledger;
 mod objectives;
+mod polkit;
 mod private;
 mod refusal;
 mod schedules;

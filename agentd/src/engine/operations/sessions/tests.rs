@@ -148,3 +148,12 @@ async fn challenges_need_no_key_files_once_the_daemon_runs() {
     std::fs::remove_dir_all(state.join("keys")).unwrap();
     assert_eq!(key_in(&challenge(&engine, 1000, "ghost")), before);
 }
+
+#[test]
+fn the_user_of_a_unit_is_that_of_one_agent() {
+    let fixer: Slug = "fixer".parse().unwrap();
+    assert!(is_user_of("agent-fixer", &fixer));
+    for other in ["fixer", "agent-fixer2", "agent-", "agent-agent-fixer", "alice"] {
+        assert!(!is_user_of(other, &fixer), "{other}");
+    }
+}
