@@ -14,6 +14,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
     after_help = "Example: agentd --state /tmp/agentd-try\n         agentctl --address /tmp/agentd-try/run/control.sock status"
 )]
 pub struct Args {
+    /// Serve one person as a service of theirs: mode session, whatever the configuration says
+    #[arg(long, global = true)]
+    pub session: bool,
     /// State directory [default: /var/lib/agentd as root, else ~/.local/state/agentd]
     #[arg(long, global = true, env = "AGENTD_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use super::args::Args;
-use super::config::Config;
+use super::config::{Config, Mode};
 use crate::sys::{env, process};
 
 /// The places of one daemon.
@@ -43,7 +43,11 @@ pub(super) fn state(args: &Args) -> anyhow::Result<PathBuf> {
 
 /// The configuration in force.
 pub(super) fn config(args: &Args) -> anyhow::Result<Config> {
-    config_file(args)?.map_or_else(|| Ok(Config::default()), |path| Config::read(&path))
+    let mut config = config_file(args)?.map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
+    if args.session {
+        config.mode = Mode::Session;
+    }
+    Ok(config)
 }
 
 /// The file that the configuration comes from, where there is one.

@@ -143,6 +143,9 @@ async fn open_doors(
         let connected = api::dbus::serve_bus(engine.clone(), bus, callers, stopped.clone()).await;
         let connected = connected.context("the bus cannot be served").inspect_err(|_| remove_sockets(paths));
         doors.push(connected?);
+        if config.runs.inhibit_sleep {
+            doors.push(tokio::spawn(super::awake::keep(engine.clone(), stopped.clone())));
+        }
     }
     Ok(doors)
 }

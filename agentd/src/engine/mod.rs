@@ -113,6 +113,12 @@ impl Engine {
         self.0.size.subscribe()
     }
 
+    /// How many runs live, and how many of them work: one that waits or stands still does not.
+    pub fn runs_under_way(&self) -> (usize, usize) {
+        let living = self.0.live.all();
+        (living.len(), living.iter().filter(|run| run.works()).count())
+    }
+
     /// Wall time.
     pub fn now(&self) -> WallMs {
         WallMs::saturating(self.0.clock.wall_ms())

@@ -23,6 +23,7 @@ pub mod lineage;
 pub mod lock;
 pub mod outlet;
 pub mod peer;
+pub mod power;
 mod proc_file;
 pub mod process;
 pub mod random;
