@@ -7,7 +7,7 @@ use agentd_schemas::event::{Actor, Decided, Event};
 use agentd_schemas::problem::{Code, Problem};
 
 use super::reads::read;
-use super::witness::Proved;
+use super::witness::{Proved, agreed};
 use super::{Engine, Inner};
 use crate::domain::Command;
 use crate::domain::command::Submitter;
@@ -47,11 +47,15 @@ impl Engine {
         command: Command,
         key: Option<(String, String)>,
     ) -> Result<Done, Problem> {
-        let mut proved = Proved::default();
+        // Before all else, and in a place of its own: few callers have a witness, and the others are spared the room for it.
+        let proved = match caller.presence.witness() {
+            Some(_) => Box::pin(self.proved(caller, &command)).await?,
+            None => None,
+        };
         for attempt in 0..MAX_STALE {
             let expected = if attempt == 0 { self.expected(caller, &command) } else { None };
             let Allowed { mut decided, resource, action, on, owed } = self.authorize(caller, &command, expected)?;
-            let assurance = self.witnessed(caller, (action, &on, owed), &mut decided, &mut proved).await?;
+            let assurance = agreed(caller, owed, proved, &mut decided)?;
             let asked = Caller { assurance, ..caller.clone() };
             let request = Request { caller: asked, command: command.clone(), decided, resource, key: key.clone() };
             match self.0.mailbox()?.send(request).await? {
@@ -69,6 +73,12 @@ impl Engine {
         }
         Err(Problem::new(Code::Conflict, "what the request acts on kept changing while it was decided")
             .hint("try again"))
+    }
+
+    /// Has a caller prove what it owes for a command that policy allows it.
+    async fn proved(&self, caller: &Caller, command: &Command) -> Result<Option<Proved>, Problem> {
+        let Allowed { action, on, owed, .. } = self.authorize(caller, command, None)?;
+        self.witnessed(caller, action, &on, owed).await
     }
 
     /// What an agent most likely acts on, from memory: itself, or a run that it was given. The store looks whether that

@@ -198,12 +198,12 @@ mod tests {
     fn only_what_systemd_hands_out_is_a_dynamic_user() {
         let scratch = super::super::scratch::Scratch::new();
         let named = |uid: u32| {
-            std::os::unix::fs::symlink("agent-fixer", scratch.join(format!("direct:{uid}"))).unwrap();
-            dynamic_user_in(&scratch, uid)
+            std::os::unix::fs::symlink("agent-fixer", scratch.join(&format!("direct:{uid}"))).unwrap();
+            dynamic_user_in(&scratch.join(""), uid)
         };
         assert_eq!(named(61_184).as_deref(), Some("agent-fixer"));
         assert_eq!((named(1000), named(61_183), named(65_520)), (None, None, None));
-        assert_eq!(dynamic_user_in(&scratch, 61_185), None, "it does not run");
+        assert_eq!(dynamic_user_in(&scratch.join(""), 61_185), None, "it does not run");
     }
 
     #[test]

@@ -8,21 +8,22 @@ serve
 typed() {
     local password=$1
     shift
-    PASSWORD=$password python3 -c 'import os, pty, select, sys, time
+    PASSWORD=$password python3 -c 'import os, pty, select, sys, termios, time
 pid, terminal = pty.fork()
 if pid == 0:
     os.environ.pop("PASSWORD")
     os.execvp(sys.argv[1], sys.argv[1:])
 said, typed, until = b"", False, time.monotonic() + 60
 while time.monotonic() < until:
-    if not select.select([terminal], [], [], 1)[0]: continue
+    # What is typed before it hides what is typed, it throws away.
+    if not typed and b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO:
+        typed = True
+        os.write(terminal, os.environb[b"PASSWORD"] + b"\n")
+    if not select.select([terminal], [], [], .05)[0]: continue
     try: some = os.read(terminal, 4096)
     except OSError: break
     if not some: break
     said += some
-    if not typed and b"assword" in said.rsplit(b"\n", 1)[-1]:
-        typed = True
-        os.write(terminal, os.environb[b"PASSWORD"] + b"\n")
 print(said.decode(errors="replace"))
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print("asked" if typed else "not asked", code, sep=": ")

@@ -65,8 +65,11 @@ unit=$(systemctl list-units --no-legend --plain 'agentd.service' 'agentd-by-hand
 pid=$(prop agentd-agent@fixer.service MainPID)
 check "the daemon restarts" systemctl restart "$unit"
 equal "the agent is the same process" "$pid" "$(prop agentd-agent@fixer.service MainPID)"
-work=$(ctl alice submit "Look again" --skill counting -q)
-await "it works for the new daemon" 60 completed "$work"
+# A daemon that was started by hand takes its socket with it; that of systemd stays.
+if [ "$unit" = agentd.service ]; then
+    work=$(ctl alice submit "Look again" --skill counting -q)
+    await "it works for the new daemon" 60 completed "$work"
+fi
 
 says "its exposure is at most 1.0" yes bash -c 'systemd-analyze security --threshold=10 agentd-agent@fixer.service >/dev/null && echo yes'
 check "systemd finds nothing wrong with the unit" systemd-analyze verify --man=no /usr/lib/systemd/system/agentd-agent@.service

@@ -110,7 +110,7 @@ impl Args {
     ) -> Result<(), Failure> {
         let (name, reason) = (self.name.clone(), self.reason.clone());
         let rotation = KeyRotation { name, public_key: key.to_string(), nonce, signature, reason };
-        Ok(govern(context.agents().await?.inner(), "RotateKey", &(document(&rotation)?,)).await?)
+        govern(context.agents().await?.inner(), "RotateKey", &(document(&rotation)?,)).await
     }
 
     fn done(&self, context: &Context) -> Result<(), Failure> {

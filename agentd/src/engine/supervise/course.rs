@@ -139,7 +139,7 @@ impl Course {
         }
         let mut beside = Tally::default();
         let course = self.program_and_judge(told, steps, context.clone(), tally);
-        let conclusion = self.beside_base(told, steps, &context, &mut beside, course).await;
+        let conclusion = Box::pin(self.beside_base(told, steps, &context, &mut beside, course)).await;
         tally.merge(&beside);
         conclusion
     }

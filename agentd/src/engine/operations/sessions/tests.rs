@@ -3,7 +3,9 @@ use agentd_schemas::http::{ChallengeRequest, ChallengeResponse, TokenRequest, To
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::key::possession::PossessionKind;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
 
+use super::is_user_of;
 use crate::engine::Engine;
 use crate::engine::trial::{self, enrol, recorded};
 use crate::policy::Caller;
