@@ -68,12 +68,18 @@ pub(crate) fn discard(path: &Path) {
     }
 }
 
+/// The bits of a mode by which others could read a key. A credential of a unit is root's, with an access control list for
+/// the user of the unit, and what looks like the bit of the group is the most that the list gives anybody.
+fn others(path: &Path, credentials: Option<&Path>) -> u32 {
+    if credentials.is_some_and(|folder| path.starts_with(folder)) { 0o037 } else { 0o077 }
+}
+
 /// Reads a private key that is its owner's alone.
 pub(crate) fn load(path: &Path) -> Result<PrivateKey, Failure> {
     let failed = |error: std::io::Error| Failure::file(path, "read", &error);
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode();
-    if mode & 0o077 != 0 {
+    if mode & others(path, ambient::var("CREDENTIALS_DIRECTORY").as_deref().map(Path::new)) != 0 {
         return Err(Failure::local(format!("{} can be read by others (mode {:o})", path.display(), mode & 0o777))
             .hint(format!("chmod 600 {}", crate::output::shell_word(&path.display().to_string()))));
     }
@@ -126,6 +132,16 @@ mod tests {
     fn scratch() -> PathBuf {
         let random = data_encoding::HEXLOWER.encode(&ambient::random::<8>().unwrap());
         std::env::temp_dir().join(format!("agentctl-key-{random}"))
+    }
+
+    #[test]
+    fn the_bit_of_the_group_is_that_of_a_list_on_credentials_alone() {
+        let credentials = Some(Path::new("/run/credentials/agentd-agent@fixer.service"));
+        let file = |folder: &str| Path::new(folder).join("key");
+        assert_eq!(others(&file("/run/credentials/agentd-agent@fixer.service"), credentials) & 0o440, 0);
+        for (path, credentials) in [(file("/home/alice"), credentials), (file("/run/credentials"), None)] {
+            assert_eq!(others(&path, credentials) & 0o440, 0o040, "{}", path.display());
+        }
     }
 
     #[test]

@@ -168,6 +168,11 @@ impl Failure {
         self.0.broken
     }
 
+    /// Whether a fact for programs has this text.
+    pub(crate) fn has_detail(&self, key: &str, value: &str) -> bool {
+        self.0.details.get(key).is_some_and(|found| found == value)
+    }
+
     /// What goes to stderr, with its newline; empty when nothing is to be said.
     pub(crate) fn told(&self, json: bool) -> String {
         if self.0.silent {

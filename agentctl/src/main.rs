@@ -30,6 +30,7 @@ mod moment;
 mod new_file;
 mod output;
 mod owner_key;
+mod presence;
 mod program_output;
 mod scope;
 mod serve;

@@ -1,5 +1,6 @@
 //! `agentctl doctor`
 
+mod people;
 mod runs;
 
 use std::os::unix::fs::MetadataExt;
@@ -132,6 +133,10 @@ async fn with_daemon(context: &Context, door: &Door) -> Vec<Check> {
     }
     checks.push(socket("agents' socket", Path::new(&agents)));
     checks.extend(state_directory(Path::new(&state)));
+    if status.mode == "system" {
+        checks.push(people::polkit().await);
+    }
+    checks.extend(people::lingering(&status.mode));
     checks
 }
 

@@ -9,6 +9,7 @@ use crate::command;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::{count, plain};
+use crate::presence::govern;
 use crate::scope::Target;
 use crate::story;
 
@@ -42,7 +43,8 @@ impl Args {
         let scope = self.target.scope(context).await?;
         let text = document(&scope)?;
         let host = context.host().await?;
-        let mut report: FreezeReport = read(&host.freeze(&text, &self.reason).await?)?;
+        let mut report: FreezeReport =
+            read(&govern::<_, String>(host.inner(), "Freeze", &(&text, &self.reason)).await?)?;
         // What is frozen stays frozen, whatever becomes of this wait.
         let begun = tokio::time::Instant::now();
         let deadline = begun + Duration::from(self.timeout);

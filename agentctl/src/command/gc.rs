@@ -6,6 +6,7 @@ use agentd_schemas::view::GarbageView;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::output::{Cell, Output, Table, bytes, count};
+use crate::presence::govern;
 
 /// Remove workspaces, artefacts and handed-in content whose time is over
 ///
@@ -23,7 +24,14 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         // Large workspaces take their time.
         let reached = context.anew(None).await?;
-        let view: GarbageView = read(&HostProxy::new(&reached.connection).await?.collect_garbage(self.dry_run).await?)?;
+        let view: GarbageView = read(
+            &govern::<_, String>(
+                HostProxy::new(&reached.connection).await?.inner(),
+                "CollectGarbage",
+                &(self.dry_run,),
+            )
+            .await?,
+        )?;
         let names: Vec<String> = view.removed.iter().map(|row| row.what.clone()).collect();
         context.out.show(&view, &names, |out| words(out, &view))?;
         for failed in &view.failed {

@@ -2,6 +2,7 @@
 
 use crate::context::{Context, document};
 use crate::error::Failure;
+use crate::presence::govern;
 use crate::scope::Target;
 use crate::story;
 
@@ -17,7 +18,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let scope = self.target.scope(context).await?;
-        context.host().await?.thaw(&document(&scope)?).await?;
+        govern::<_, ()>(context.host().await?.inner(), "Thaw", &(document(&scope)?,)).await?;
         let what = story::scope(&scope);
         context.out.done("thawed", &what, &format!("thawed: {what}"))
     }

@@ -25,6 +25,8 @@ pub struct Callers {
     pub users: Option<Users>,
     /// The uid that the daemon runs as.
     pub own_uid: u32,
+    /// Whether operators prove to polkit that they are there: on a host of many users.
+    pub asks_polkit: bool,
 }
 
 impl Callers {
@@ -36,6 +38,12 @@ impl Callers {
     /// The caller with this uid and these groups, in any order.
     pub fn of_groups(&self, uid: u32, groups: &[u32]) -> Caller {
         self.person(uid, |gid| groups.contains(&gid))
+    }
+
+    /// Whether a caller has to prove that it is there, for what only operators may do. Root could grant itself the proof,
+    /// and who is the daemon is nobody else.
+    pub fn must_prove(&self, caller: &Caller) -> bool {
+        self.asks_polkit && caller.operator && caller.uid != 0 && caller.uid != self.own_uid
     }
 
     fn person(&self, uid: u32, is_in: impl Fn(u32) -> bool) -> Caller {
@@ -55,7 +63,8 @@ mod tests {
     use super::{Callers, Users};
     use crate::sys::peer::Peer;
 
-    const HOST: Callers = Callers { operator_gid: Some(50), auditor_gid: Some(60), users: None, own_uid: 990 };
+    const HOST: Callers =
+        Callers { operator_gid: Some(50), auditor_gid: Some(60), users: None, own_uid: 990, asks_polkit: true };
 
     #[test]
     fn root_the_daemons_own_user_and_the_operators_group_are_operators() {
@@ -74,8 +83,16 @@ mod tests {
     }
 
     #[test]
+    fn operators_by_group_prove_that_they_are_there_and_nobody_else() {
+        let proves = |uid, groups: &[u32]| HOST.must_prove(&HOST.of_groups(uid, groups));
+        assert!(proves(1000, &[50]));
+        assert!(!proves(0, &[50]) && !proves(990, &[50]) && !proves(1000, &[60]));
+        assert!(!Callers { asks_polkit: false, ..HOST }.must_prove(&HOST.of_groups(1000, &[50])));
+    }
+
+    #[test]
     fn a_host_without_groups_has_no_operators_by_group() {
-        let host = Callers { operator_gid: None, auditor_gid: None, users: None, own_uid: 990 };
+        let host = Callers { operator_gid: None, auditor_gid: None, users: None, own_uid: 990, asks_polkit: false };
         let caller = host.of_groups(1000, &[0, 50, 60, u32::MAX]);
         assert!(!caller.operator && !caller.auditor);
     }

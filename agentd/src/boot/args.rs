@@ -16,8 +16,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub struct Args {
     /// Serve the whole host as a system service, whoever runs it: mode system, and the places that the service manager
     /// names [STATE_DIRECTORY, RUNTIME_DIRECTORY, CONFIGURATION_DIRECTORY], else those of root
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "session")]
     pub system: bool,
+    /// Serve one person as a service of theirs: mode session, whatever the configuration says
+    #[arg(long, global = true)]
+    pub session: bool,
     /// State directory [default: /var/lib/agentd as root, else ~/.local/state/agentd]
     #[arg(long, global = true, env = "AGENTD_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -23,6 +23,7 @@ pub(super) fn callers(config: &Config, engine: &Engine) -> anyhow::Result<Caller
         auditor_gid: groups::gid_of_group(&config.groups.auditors)?,
         users: of_users,
         own_uid: process::effective_uid(),
+        asks_polkit: config.mode == Mode::System,
     };
     match &callers.users {
         Some(Users { gid: None, group }) => engine.complain(

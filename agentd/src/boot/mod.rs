@@ -1,6 +1,7 @@
 //! Assembly: arguments, configuration, telemetry, start, and an orderly end. The one place that may say `anyhow`.
 
 pub mod args;
+mod awake;
 pub mod config;
 mod credentials;
 mod doors;

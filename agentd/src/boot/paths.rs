@@ -70,6 +70,9 @@ pub(super) fn config(args: &Args) -> anyhow::Result<Config> {
     if args.system {
         config.mode = Mode::System;
     }
+    if args.session {
+        config.mode = Mode::Session;
+    }
     Ok(config)
 }
 

@@ -13,7 +13,7 @@ use super::config::Config;
 use super::paths;
 use super::telemetry::Filter;
 use crate::api::Callers;
-use crate::engine::Engine;
+use crate::engine::{Engine, message_ids};
 use crate::engine::health::About;
 use crate::sys::sd_notify::{Notifier, NotifyError};
 

@@ -102,6 +102,8 @@ pub struct RunsConfig {
     pub keep_uploads: Span,
     /// How long artefacts stay.
     pub keep_artefacts: Span,
+    /// The machine does not go to sleep by itself while runs work and it is fed from outside.
+    pub inhibit_sleep: bool,
     /// Where runs have their folders; `runs` in the state directory by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
@@ -153,6 +155,7 @@ impl Default for RunsConfig {
             keep_workspaces: span(7 * 86_400_000),
             keep_uploads: span(86_400_000),
             keep_artefacts: span(190 * 86_400_000),
+            inhibit_sleep: true,
             directory: None,
             launch_socket: None,
             launcher: None,

@@ -138,7 +138,7 @@ async fn open_doors(
         tokio::spawn(api::http::serve(engine.clone(), agents, own_uid, stopped.clone())),
         tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
-    let (of_bus, stopped) = (engine.clone(), stopped.clone());
+    let (of_bus, stopped, stopping) = (engine.clone(), stopped.clone(), stopped.clone());
     let connected = match config.mode {
         Mode::Private => None,
         Mode::Session => Some(api::dbus::serve_bus(of_bus, api::dbus::Bus::Session, callers, stopped).await),
@@ -146,6 +146,9 @@ async fn open_doors(
     };
     if let Some(connected) = connected {
         doors.push(connected.context("the bus cannot be served").inspect_err(|_| own.remove())?);
+        if config.runs.inhibit_sleep {
+            doors.push(tokio::spawn(super::awake::keep(engine.clone(), stopping)));
+        }
     }
     Ok((doors, own))
 }

@@ -7,12 +7,13 @@ use agentd_schemas::event::{Actor, Decided, Event};
 use agentd_schemas::problem::{Code, Problem};
 
 use super::reads::read;
+use super::witness::{Proved, agreed};
 use super::{Engine, Inner};
 use crate::domain::Command;
 use crate::domain::command::Submitter;
 use crate::ledger::load::resource;
 use crate::ledger::store::{Answer, Request};
-use crate::policy::{self, Action, Caller, Decision, Resource};
+use crate::policy::{self, Action, Caller, Decision, Presence, Resource};
 
 /// How often a decision is made anew when what it rested on changed.
 const MAX_STALE: usize = 3;
@@ -25,6 +26,8 @@ struct Allowed {
     action: Action,
     /// The name of what is acted on.
     on: String,
+    /// What the caller has to prove besides.
+    owed: Option<Presence>,
 }
 
 /// What became of a command.
@@ -44,11 +47,17 @@ impl Engine {
         command: Command,
         key: Option<(String, String)>,
     ) -> Result<Done, Problem> {
+        // Before all else, and in a place of its own: few callers have a witness, and the others are spared the room for it.
+        let proved = match caller.presence.witness() {
+            Some(_) => Box::pin(self.proved(caller, &command)).await?,
+            None => None,
+        };
         for attempt in 0..MAX_STALE {
             let expected = if attempt == 0 { self.expected(caller, &command) } else { None };
-            let Allowed { decided, resource, action, on } = self.authorize(caller, &command, expected)?;
-            let request =
-                Request { caller: caller.clone(), command: command.clone(), decided, resource, key: key.clone() };
+            let Allowed { mut decided, resource, action, on, owed } = self.authorize(caller, &command, expected)?;
+            let assurance = agreed(caller, owed, proved, &mut decided)?;
+            let asked = Caller { assurance, ..caller.clone() };
+            let request = Request { caller: asked, command: command.clone(), decided, resource, key: key.clone() };
             // In a box: a course of a run has many commands on its way, and would carry the room of each.
             match Box::pin(self.0.mailbox()?.send(request)).await? {
                 Answer::Committed(events) => return Ok(Done { events, repeated: false }),
@@ -65,6 +74,12 @@ impl Engine {
         }
         Err(Problem::new(Code::Conflict, "what the request acts on kept changing while it was decided")
             .hint("try again"))
+    }
+
+    /// Has a caller prove what it owes for a command that policy allows it.
+    async fn proved(&self, caller: &Caller, command: &Command) -> Result<Option<Proved>, Problem> {
+        let Allowed { action, on, owed, .. } = self.authorize(caller, command, None)?;
+        self.witnessed(caller, action, &on, owed).await
     }
 
     /// What an agent most likely acts on, from memory: itself, or a run that it was given. The store looks whether that
@@ -103,8 +118,8 @@ impl Engine {
         let action = action(command, &resource);
         let rule = self.permit(caller, action, &resource)?;
         let decided = Decided { rules: vec![rule.to_owned()], set: policy::set_digest().to_owned() };
-        let on = resource.name.clone();
-        Ok(Allowed { decided, resource: recheck.then_some(resource), action, on })
+        let (on, owed) = (resource.name.clone(), Presence::owed(caller, action, &resource));
+        Ok(Allowed { decided, resource: recheck.then_some(resource), action, on, owed })
     }
 
     /// Tells who is in none of the host's groups so before anything is looked up: what is there and what is not has the same

@@ -55,6 +55,11 @@ impl LiveRun {
         now.saturating_sub(self.since).saturating_sub(self.paused_ms).saturating_sub(paused_now)
     }
 
+    /// Whether it does anything: it waits for nobody and does not stand still.
+    pub(crate) fn works(&self) -> bool {
+        !self.ending && !self.frozen && self.waiting.is_none()
+    }
+
     /// Whether its lease holds.
     pub(crate) fn holds(&self, now: u64) -> bool {
         !self.ending && self.lease_until > now

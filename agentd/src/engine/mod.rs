@@ -27,6 +27,7 @@ mod timers;
 #[cfg(test)]
 pub(crate) mod trial;
 mod waiters;
+mod witness;
 mod world;
 
 use std::path::PathBuf;
@@ -116,6 +117,12 @@ impl Engine {
     /// Events in the log, as it grows: a hint for those who follow.
     pub fn size(&self) -> watch::Receiver<u64> {
         self.0.size.subscribe()
+    }
+
+    /// How many runs live, and how many of them work: one that waits or stands still does not.
+    pub fn runs_under_way(&self) -> (usize, usize) {
+        let living = self.0.live.all();
+        (living.len(), living.iter().filter(|run| run.works()).count())
     }
 
     /// Wall time.

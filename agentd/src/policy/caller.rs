@@ -6,6 +6,8 @@ use agentd_schemas::event::{Actor, Assurance};
 use agentd_schemas::id::RunId;
 use agentd_schemas::unit::name::Slug;
 
+use super::Witnessed;
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -23,26 +25,24 @@ pub struct Caller {
     pub run: Option<RunId>,
     /// On a host that serves all its users, who is in none of agentd's groups: the group that it would have to be in.
     pub outside: Option<Arc<str>>,
+    /// Who proves that it is there, where an operator has to.
+    pub presence: Witnessed,
 }
 
 impl Caller {
     /// The daemon itself: timers, recovery, effects.
     pub const fn host() -> Self {
         let (operator, auditor) = (false, false);
-        Self {
-            actor: Actor::Host,
-            uid: u32::MAX,
-            operator,
-            auditor,
-            assurance: Assurance::Internal,
-            run: None,
-            outside: None,
-        }
+        Self::of(Actor::Host, u32::MAX, operator, auditor, Assurance::Internal)
+    }
+
+    const fn of(actor: Actor, uid: u32, operator: bool, auditor: bool, assurance: Assurance) -> Self {
+        Self { actor, uid, operator, auditor, assurance, run: None, outside: None, presence: Witnessed::nobody() }
     }
 
     /// A person or a program of theirs.
     pub const fn person(uid: u32, operator: bool, auditor: bool) -> Self {
-        Self { actor: Actor::Uid(uid), uid, operator, auditor, assurance: Assurance::Session, run: None, outside: None }
+        Self::of(Actor::Uid(uid), uid, operator, auditor, Assurance::Session)
     }
 
     /// The same person, who is in none of agentd's groups and would have to be in this one.
@@ -54,7 +54,7 @@ impl Caller {
     /// An agent that proved possession of its key.
     pub const fn agent(name: Slug, uid: u32) -> Self {
         let (operator, auditor) = (false, false);
-        Self { actor: Actor::Agent(name), uid, operator, auditor, assurance: Assurance::Key, run: None, outside: None }
+        Self::of(Actor::Agent(name), uid, operator, auditor, Assurance::Key)
     }
 
     /// A run that agentd started, for its agent. The kernel says that it is the run; no key was proved.

@@ -6,10 +6,12 @@
 
 mod action;
 mod caller;
+mod presence;
 mod rules;
 
 pub use action::Action;
 pub use caller::{Caller, Viewer};
+pub use presence::{Presence, Proving, Witness, Witnessed};
 pub use rules::{RULES, authorize, by_host, set_digest};
 
 use agentd_schemas::unit::name::Slug;

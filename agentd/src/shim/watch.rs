@@ -43,14 +43,14 @@ pub(super) fn run(folder: &Path, mut groups: Groups) -> Result<(), ShimError> {
     // Whoever made these files has started the run: nothing runs twice.
     let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
     let clock = Clock::system();
-    let (began, before) = (clock.boot_ms(), children::children_usage().unwrap_or_default());
+    let (began, before) = (clock.monotonic_ms(), children::children_usage().unwrap_or_default());
     let outcome = |groups: &Groups, ending| Outcome {
         version: LAUNCH_VERSION,
         run: spec.run,
         ending,
         stopped: None,
         at: now(clock),
-        usage: account::usage(before, groups, clock.boot_ms() - began),
+        usage: account::usage(before, groups, clock.monotonic_ms() - began),
         oom_killed: groups.usage().oom_killed,
         stdout: Stream::default(),
         stderr: Stream::default(),
@@ -126,7 +126,7 @@ struct Watch<'a> {
     child: Pid,
     tree: Tree<'a>,
     grace_ms: u64,
-    /// When its running time is over, on the boot clock.
+    /// When its running time is over, on the monotonic clock: the sleep of the machine is no running time.
     deadline: u64,
     /// Whether it stands still.
     frozen: bool,
@@ -202,7 +202,7 @@ impl<'a> Watch<'a> {
                 polled.len() - 1
             })
         });
-        let timeout = self.next_moment().map(|moment| millis(moment.saturating_sub(self.clock.boot_ms())));
+        let timeout = self.next_moment().map(|moment| millis(moment.saturating_sub(self.clock.monotonic_ms())));
         match rustix::event::poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(system("wait")(errno)),
@@ -254,7 +254,7 @@ impl<'a> Watch<'a> {
 
     /// Running time counts while the program runs and waits for nobody.
     fn keep_time(&mut self) {
-        let now = self.clock.boot_ms();
+        let now = self.clock.monotonic_ms();
         if self.frozen || self.paused {
             self.off.get_or_insert(now);
         } else if let Some(since) = self.off.take() {
@@ -274,14 +274,14 @@ impl<'a> Watch<'a> {
             return;
         }
         self.stopped = Some(cause);
-        self.kill_at = Some(self.clock.boot_ms().saturating_add(self.grace_ms));
+        self.kill_at = Some(self.clock.monotonic_ms().saturating_add(self.grace_ms));
         // Who stands still hears of it when it goes on. Whatever fails here, the kill comes.
         let _ = self.tree.signal(Signal::TERM);
         let _ = self.thaw();
     }
 
     fn look_at_the_clock(&mut self) {
-        let now = self.clock.boot_ms();
+        let now = self.clock.monotonic_ms();
         if self.off.is_none() && self.stopped.is_none() && now >= self.deadline {
             self.stop(StopCause::Timeout);
         }
@@ -295,7 +295,7 @@ impl<'a> Watch<'a> {
         if let Err(error) = self.tree.kill() {
             say(format_args!("warning: cannot kill the run, and try again: {error}"));
         }
-        self.kill_at = Some(self.clock.boot_ms() + KILL_AGAIN_MS);
+        self.kill_at = Some(self.clock.monotonic_ms() + KILL_AGAIN_MS);
     }
 
     /// Waits for who ended. Once the program did, whoever it left behind is killed.

@@ -6,6 +6,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::ptr;
 
 /// Memory for one entry at first.
@@ -94,6 +95,21 @@ pub fn groups_of_uid(uid: u32) -> Result<Option<Vec<u32>>, AccountError> {
     Ok(Some(groups))
 }
 
+/// uids that systemd gives to units with `DynamicUser=`; nobody else hands them out.
+const DYNAMIC_UIDS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
+/// Where systemd keeps which of them has which name: a folder that only root writes to, read by its own NSS module too.
+const DYNAMIC_USERS: &str = "/run/systemd/dynamic-uid";
+
+/// The name of the user that systemd made for a running unit, and for no longer than it runs. No name service is asked.
+pub fn dynamic_user(uid: u32) -> Option<String> {
+    dynamic_user_in(Path::new(DYNAMIC_USERS), uid)
+}
+
+fn dynamic_user_in(folder: &Path, uid: u32) -> Option<String> {
+    let link = DYNAMIC_UIDS.contains(&uid).then(|| folder.join(format!("direct:{uid}")))?;
+    std::fs::read_link(link).ok()?.into_os_string().into_string().ok()
+}
+
 fn subject_of(uid: u32) -> String {
     format!("uid {uid}")
 }
@@ -176,6 +192,18 @@ mod tests {
         let output = Command::new(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{program} {arguments:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn only_what_systemd_hands_out_is_a_dynamic_user() {
+        let scratch = super::super::scratch::Scratch::new();
+        let named = |uid: u32| {
+            std::os::unix::fs::symlink("agent-fixer", scratch.join(&format!("direct:{uid}"))).unwrap();
+            dynamic_user_in(&scratch.join(""), uid)
+        };
+        assert_eq!(named(61_184).as_deref(), Some("agent-fixer"));
+        assert_eq!((named(1000), named(61_183), named(65_520)), (None, None, None));
+        assert_eq!(dynamic_user_in(&scratch.join(""), 61_185), None, "it does not run");
     }
 
     #[test]

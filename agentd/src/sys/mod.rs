@@ -24,6 +24,7 @@ pub mod lock;
 pub mod outlet;
 pub mod passed;
 pub mod peer;
+pub mod power;
 mod proc_file;
 pub mod process;
 pub mod random;

@@ -4,8 +4,11 @@
 //! one, still names that process and no other.
 
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::children::Held;
 
 /// Supplementary groups asked for at first; few users have more.
 const GROUPS_GUESS: usize = 32;
@@ -58,6 +61,12 @@ impl Peer {
         let (pid, uid, gid) = credentials(socket)?;
         let (pidfd, gone) = pidfd(socket)?;
         Ok(Self { uid, gid, pid, groups: groups(socket)?, pidfd, gone })
+    }
+
+    /// Holds the process that connected, where the kernel gave a descriptor of it.
+    pub fn held(&self) -> Option<Held> {
+        let pid = self.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw)?;
+        Some(Held::with(pid, self.pidfd.as_ref()?.try_clone().ok()?))
     }
 
     /// Whether the peer is in a group, by its effective or a supplementary group.

@@ -10,6 +10,7 @@ use agentd_schemas::view::AgentView;
 use crate::context::{Context, read};
 use crate::error::Failure;
 use crate::output::{Output, shell_word};
+use crate::presence::govern;
 use crate::{command, input, owner_key};
 
 /// Certify the key of an agent that is in its owner's custody, for 30 days at most
@@ -58,7 +59,8 @@ impl Args {
             (None, Some(with)) => owner_key::certify(with, &view.public_key, &arguments)?,
             (None, None) => return self.ask(context, &view.public_key, authority, &arguments),
         };
-        let view: AgentView = read(&agents.certify(self.name.as_str(), certificate.trim()).await?)?;
+        let view: AgentView =
+            read(&govern::<_, String>(agents.inner(), "Certify", &(self.name.as_str(), certificate.trim())).await?)?;
         let until = view.certified_until.map(|until| context.out.time(until)).unwrap_or_default();
         context.out.done("agent", self.name.as_str(), &format!("agent {} is certified until {until}", self.name))
     }

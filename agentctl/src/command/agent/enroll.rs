@@ -19,6 +19,7 @@ use crate::command::model;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::Output;
+use crate::presence::govern;
 use crate::{agent_key, input, owner_key};
 
 /// Bytes of an `agent.toml`, at most.
@@ -166,7 +167,7 @@ impl Args {
             None => None,
         };
         let enrolment = program::enrolment(agent, self.file.as_deref(), owner)?;
-        let view: AgentView = read(&agents.enroll_program(&enrolment).await?)?;
+        let view: AgentView = read(&govern::<_, String>(agents.inner(), "EnrollProgram", &(&enrolment,)).await?)?;
         context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
         if view.authority.is_some() {
             let with = self.owner_key.as_deref().map_or("OWNER_KEY", |file| file.strip_suffix(".pub").unwrap_or(file));
@@ -231,7 +232,8 @@ async fn enrol(
     path: Option<&Path>,
 ) -> Result<(), Failure> {
     let enrolment = Enrolment { agent, public_key: key.to_string(), nonce, signature };
-    let view: AgentView = read(&context.agents().await?.enroll(&document(&enrolment)?).await?)?;
+    let view: AgentView =
+        read(&govern::<_, String>(context.agents().await?.inner(), "Enroll", &(document(&enrolment)?,)).await?)?;
     context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
     if let Some(path) = path {
         context.out.note(format!("its key is in {}", path.display()));

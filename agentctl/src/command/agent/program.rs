@@ -18,6 +18,7 @@ use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::{bytes, shell_word};
 use crate::owner_key::Proven;
+use crate::presence::govern;
 use crate::{ambient, command, input};
 
 /// Give an agent that agentd starts another program
@@ -49,7 +50,9 @@ impl Args {
                 .hint("command = [\"./program\", \"{{ task_file }}\"]"));
         }
         let enrolment = enrolment(agent, Some(&self.file), None)?;
-        let view: AgentView = read(&context.agents().await?.set_program(&enrolment, &self.reason).await?)?;
+        let view: AgentView = read(
+            &govern::<_, String>(context.agents().await?.inner(), "SetProgram", &(&enrolment, &self.reason)).await?,
+        )?;
         context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))
     }
 }

@@ -5,6 +5,7 @@ use agentd_schemas::unit::name::Slug;
 use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Give a paused or suspended agent work again
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,8 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.agents().await?.set_state(self.name.as_str(), "resume", &self.reason).await?;
+        govern::<_, ()>(context.agents().await?.inner(), "SetState", &(self.name.as_str(), "resume", &self.reason))
+            .await?;
         context.out.done("agent", self.name.as_str(), &format!("agent {} is resumed", self.name))
     }
 }

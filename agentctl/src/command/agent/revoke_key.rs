@@ -5,6 +5,7 @@ use agentd_schemas::unit::name::Slug;
 use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Revoke the key of an agent; it needs a new one to go on
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.agents().await?.revoke_key(self.name.as_str(), &self.reason).await?;
+        govern::<_, ()>(context.agents().await?.inner(), "RevokeKey", &(self.name.as_str(), &self.reason)).await?;
         context.out.done("agent", self.name.as_str(), &format!("the key of agent {} is revoked", self.name))?;
         context.out.hint(format!("agentctl agent rotate-key {} --reason …", self.name));
         Ok(())

@@ -11,6 +11,7 @@ use agentd_schemas::view::AgentView;
 use super::enroll::{Elsewhere, ask_to_sign};
 use crate::context::{Context, document, read};
 use crate::error::Failure;
+use crate::presence::govern;
 use crate::{agent_key, command};
 
 /// Give an agent a new key; the old one is not valid from then on
@@ -90,7 +91,7 @@ impl Args {
         let (name, reason) = (self.name.clone(), self.reason.clone());
         let (public_key, nonce, signature) = Default::default();
         let rotation = KeyRotation { name, public_key, nonce, signature, reason };
-        context.agents().await?.rotate_key(&document(&rotation)?).await?;
+        govern::<_, ()>(context.agents().await?.inner(), "RotateKey", &(document(&rotation)?,)).await?;
         self.done(context)?;
         if view.authority.is_some() {
             context
@@ -109,7 +110,7 @@ impl Args {
     ) -> Result<(), Failure> {
         let (name, reason) = (self.name.clone(), self.reason.clone());
         let rotation = KeyRotation { name, public_key: key.to_string(), nonce, signature, reason };
-        Ok(context.agents().await?.rotate_key(&document(&rotation)?).await?)
+        govern(context.agents().await?.inner(), "RotateKey", &(document(&rotation)?,)).await
     }
 
     fn done(&self, context: &Context) -> Result<(), Failure> {

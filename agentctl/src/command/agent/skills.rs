@@ -6,6 +6,7 @@ use agentd_schemas::view::AgentView;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::{Cell, Output, Table};
+use crate::presence::govern;
 
 /// Show or set the skills of an agent
 ///
@@ -28,7 +29,7 @@ impl Args {
             let skills = list.split(',').map(str::trim).filter(|skill| !skill.is_empty());
             let skills = skills.map(str::parse).collect::<Result<Vec<Skill>, _>>();
             let skills = skills.map_err(|error| Failure::usage(format!("--set {list:?}: {error}")))?;
-            agents.declare_skills(self.name.as_str(), &document(&skills)?).await?;
+            govern::<_, ()>(agents.inner(), "DeclareSkills", &(self.name.as_str(), document(&skills)?)).await?;
         }
         let view: AgentView = read(&agents.show(self.name.as_str()).await?)?;
         let skills: Vec<String> = view.row.skills.iter().map(Skill::to_string).collect();

@@ -7,6 +7,7 @@ use clap::ArgGroup;
 use crate::command::word;
 use crate::context::{Context, document};
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Set the limits of an account
 ///
@@ -42,7 +43,7 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let Self { account, per: period, max_cost, max_tokens, no_max_cost, no_max_tokens } = self;
         let limit = AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens };
-        context.host().await?.set_account_limit(&document(&limit)?).await?;
+        govern::<_, ()>(context.host().await?.inner(), "SetAccountLimit", &(document(&limit)?,)).await?;
         context.out.done("account", &limit.account, &format!("the limits of {} are set", limit.account))
     }
 }

@@ -3,6 +3,7 @@
 use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Let what the clock triggers go on after a jump
 ///
@@ -19,7 +20,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.host().await?.accept_clock(&self.reason).await?;
+        govern::<_, ()>(context.host().await?.inner(), "AcceptClock", &(&self.reason,)).await?;
         context.out.done("clock", "accepted", "the clock is accepted; what it triggers goes on")
     }
 }

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::new_file::NewFile;
 use crate::output::{bytes, count, shell_word};
+use crate::presence::govern;
 
 /// Write a consistent copy of the database
 ///
@@ -32,7 +33,7 @@ impl Args {
         let reached = context.anew(None).await?;
         let ledger = LedgerProxy::new(&reached.connection).await?;
         let file = NewFile::create(&self.file, self.force)?;
-        let events = ledger.backup(Fd::from(file.file().as_fd())).await?;
+        let events: u64 = govern(ledger.inner(), "Backup", &(Fd::from(file.file().as_fd()),)).await?;
         let size = file.keep()?;
         let name = self.file.display().to_string();
         let view = serde_json::json!({ "file": name, "events": events, "bytes": size });

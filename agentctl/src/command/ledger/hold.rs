@@ -4,6 +4,7 @@ use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Keep the content of a work from redaction and retention, or no longer
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
-        context.ledger().await?.hold(&work, !self.lift, &self.reason).await?;
+        govern::<_, ()>(context.ledger().await?.inner(), "Hold", &(&work, !self.lift, &self.reason)).await?;
         let words = if self.lift { "may be erased again" } else { "is kept" };
         context.out.done("work", &work, &format!("content of {work} {words}"))
     }

@@ -9,6 +9,7 @@ use agentd_schemas::view::PageOfEvents;
 use crate::command;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
+use crate::presence::govern;
 use crate::story::{self, Told};
 
 /// Erase one piece of content for ever; the log goes on to prove the rest
@@ -35,7 +36,7 @@ impl Args {
         let ledger = context.ledger().await?;
         let erasures = erasures(&ledger, self.event).await?;
         let before = erasures.iter().find(|erased| erased.slot == self.slot);
-        ledger.redact(self.event, self.slot, &self.reason).await?;
+        govern::<_, ()>(ledger.inner(), "Redact", &(self.event, self.slot, &self.reason)).await?;
         let content = format!("content {} of event {}", self.slot, self.event);
         let words = match before {
             Some(Erased { by: index, time: Some(time), .. }) => {

@@ -7,6 +7,7 @@ use crate::command::{self, word};
 use crate::context::{Context, document};
 use crate::error::Failure;
 use crate::input;
+use crate::presence::govern;
 
 /// Bytes of a binding, at most.
 const MAX_DOCUMENT_BYTES: usize = 64 << 10;
@@ -57,7 +58,7 @@ impl Args {
         let (name, reason) = (self.name.clone(), self.reason.clone());
         let binding = self.binding()?;
         let text = binding.as_ref().map_or_else(|| Ok(String::new()), document)?;
-        let epoch = context.agents().await?.set_model(name.as_str(), &text, &reason).await?;
+        let epoch: u32 = govern(context.agents().await?.inner(), "SetModel", &(name.as_str(), &text, &reason)).await?;
         let model = binding.map_or_else(|| "no model".to_owned(), |to| format!("{}/{}", to.provider, to.name));
         let view = serde_json::json!({ "agent": name, "epoch": epoch });
         let words = format!("agent {name} is bound to {model}, epoch {epoch}");

@@ -3,6 +3,7 @@
 use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Skip the ticks of a schedule until it is resumed
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.schedules().await?.pause(&self.schedule, &self.reason).await?;
+        govern::<_, ()>(context.schedules().await?.inner(), "Pause", &(&self.schedule, &self.reason)).await?;
         context.out.done("schedule", &self.schedule, &format!("schedule {} is paused", self.schedule))
     }
 }

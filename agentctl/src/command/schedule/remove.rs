@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Remove a schedule; its works stay
 #[derive(Debug, clap::Args)]
@@ -14,7 +15,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.schedules().await?.remove(&self.schedule).await?;
+        govern::<_, ()>(context.schedules().await?.inner(), "Remove", &(&self.schedule,)).await?;
         context.out.done("schedule", &self.schedule, &format!("schedule {} is removed", self.schedule))
     }
 }

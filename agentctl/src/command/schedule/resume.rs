@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Let a paused schedule go on
 #[derive(Debug, clap::Args)]
@@ -14,7 +15,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.schedules().await?.resume(&self.schedule).await?;
+        govern::<_, ()>(context.schedules().await?.inner(), "Resume", &(&self.schedule,)).await?;
         context.out.done("schedule", &self.schedule, &format!("schedule {} goes on", self.schedule))
     }
 }

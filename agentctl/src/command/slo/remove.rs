@@ -4,6 +4,7 @@ use agentd_schemas::unit::name::Slug;
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::presence::govern;
 
 /// Remove an objective
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        context.objectives().await?.remove(self.name.as_str()).await?;
+        govern::<_, ()>(context.objectives().await?.inner(), "Remove", &(self.name.as_str(),)).await?;
         context.out.done("objective", self.name.as_str(), &format!("objective {} is removed", self.name))
     }
 }

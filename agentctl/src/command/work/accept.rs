@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Accept a result that waits for a person
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
-        let id = context.works().await?.accept(&work, &self.note).await?;
+        let id: String = govern(context.works().await?.inner(), "Accept", &(&work, &self.note)).await?;
         context.out.done("work", &id, &format!("accepted {id}"))
     }
 }

@@ -4,6 +4,7 @@ use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Call a work off
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
-        let id = context.works().await?.cancel(&work, &self.reason).await?;
+        let id: String = govern(context.works().await?.inner(), "Cancel", &(&work, &self.reason)).await?;
         context.out.done("work", &id, &format!("cancelled {id}"))
     }
 }

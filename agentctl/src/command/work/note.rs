@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Add a note to a work
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
-        let id = context.works().await?.note(&work, &self.text).await?;
+        let id: String = govern(context.works().await?.inner(), "Note", &(&work, &self.text)).await?;
         context.out.done("work", &id, &format!("noted on {id}"))
     }
 }

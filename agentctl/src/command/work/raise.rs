@@ -8,6 +8,7 @@ use clap::ArgGroup;
 use crate::context::{Context, document};
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Raise the limits of a work; a run that waits for budget goes on
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
         let raise = Raise { max_cost: self.max_cost, max_tokens: self.max_tokens, max_attempts: self.max_attempts };
-        let id = context.works().await?.raise(&work, &document(&raise)?).await?;
+        let id: String = govern(context.works().await?.inner(), "Raise", &(&work, document(&raise)?)).await?;
         context.out.done("work", &id, &format!("raised the limits of {id}"))
     }
 }

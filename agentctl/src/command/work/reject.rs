@@ -4,6 +4,7 @@ use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Refuse a result that waits for a person; the next attempt is told why
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
-        let id = context.works().await?.reject(&work, &self.reason).await?;
+        let id: String = govern(context.works().await?.inner(), "Reject", &(&work, &self.reason)).await?;
         context.out.done("work", &id, &format!("rejected {id}"))
     }
 }

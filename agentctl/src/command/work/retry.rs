@@ -4,6 +4,7 @@ use crate::command;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::latest;
+use crate::presence::govern;
 
 /// Give a work that failed, expired or was cancelled one more attempt
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::named(&self.work)?;
-        let id = context.works().await?.retry(&work, &self.reason).await?;
+        let id: String = govern(context.works().await?.inner(), "Retry", &(&work, &self.reason)).await?;
         context.out.done("work", &id, &format!("retried {id}"))
     }
 }

@@ -17,6 +17,7 @@ use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName, UniqueName};
 
 use super::door::Door;
+use super::polkit::Subject;
 use super::{agents, host, ledger, objectives, schedules, works};
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
@@ -269,6 +270,12 @@ impl BusCallers {
         let known = inside::outside(engine, peer(caller.uid, found), "the bus").await.map(|()| caller);
         self.remember(&callers, sender, &known);
         known
+    }
+
+    /// What polkit is asked about where the sender has to prove that it is there.
+    pub(super) fn proved_as(&self, caller: &Caller, header: &Header<'_>) -> Option<Subject> {
+        let sender = header.sender().filter(|_| self.callers.borrow().must_prove(caller))?;
+        Some(Subject::BusName(sender.to_string()))
     }
 
     /// What was found out, unless other groups count by now.

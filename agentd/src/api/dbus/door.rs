@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use agentd_schemas::problem::Problem;
 use tokio::sync::OwnedSemaphorePermit;
-use zbus::message::Header;
+use zbus::message::{Flags, Header};
 
 use super::bus::BusCallers;
 use super::follow::Followers;
+use super::polkit::{Sender, Subject};
 use super::refusal::Result;
 use crate::engine::Engine;
-use crate::policy::Caller;
+use crate::policy::{Caller, Witnessed};
 
 /// One connection's view of the engine.
 pub(super) struct Door {
@@ -24,8 +25,9 @@ pub(super) struct Door {
 
 /// Who says who calls.
 enum Source {
-    /// The kernel, when the connection was accepted: one caller for the whole connection.
-    Peer(Arc<Caller>),
+    /// The kernel, when the connection was accepted: one caller for the whole connection, and what polkit is asked about
+    /// where it has to prove that it is there.
+    Peer(Arc<Caller>, Option<Subject>),
     /// The same, of somebody who is not heard here: each call gets the reason.
     TurnedAway(Problem),
     /// The bus, for each sender.
@@ -34,8 +36,8 @@ enum Source {
 
 impl Door {
     /// A connection from one process.
-    pub(super) fn of_peer(engine: Engine, caller: Caller) -> Self {
-        Self { engine, followers: Followers::default(), source: Source::Peer(Arc::new(caller)) }
+    pub(super) fn of_peer(engine: Engine, caller: Caller, proved_as: Option<Subject>) -> Self {
+        Self { engine, followers: Followers::default(), source: Source::Peer(Arc::new(caller), proved_as) }
     }
 
     /// A connection from a process that is not heard.
@@ -51,12 +53,15 @@ impl Door {
     /// Lets a call in. It counts as open until the answer of this function is dropped.
     pub(super) async fn enter(&self, header: &Header<'_>) -> Result<Entered> {
         match &self.source {
-            Source::Peer(caller) => Ok(Entered { caller: caller.clone(), _permit: None }),
+            Source::Peer(caller, proved_as) => {
+                Ok(Entered { caller: witnessed(caller.clone(), proved_as.clone(), header), _permit: None })
+            }
             Source::TurnedAway(why) => Err(why.clone().into()),
             Source::Bus(callers) => {
                 let permit = callers.permit()?;
                 let caller = callers.caller(&self.engine, header).await?;
-                Ok(Entered { caller, _permit: Some(permit) })
+                let proved_as = callers.proved_as(&caller, header);
+                Ok(Entered { caller: witnessed(caller, proved_as, header), _permit: Some(permit) })
             }
         }
     }
@@ -65,6 +70,14 @@ impl Door {
     pub(super) fn is_bus(&self) -> bool {
         matches!(self.source, Source::Bus(_))
     }
+}
+
+/// The caller of one message, with who can say that it is there.
+fn witnessed(caller: Arc<Caller>, subject: Option<Subject>, header: &Header<'_>) -> Arc<Caller> {
+    let Some(subject) = subject else { return caller };
+    let interactive = header.primary().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
+    let presence = Witnessed::by(Arc::new(Sender { subject, interactive }));
+    Arc::new(Caller { presence, ..Caller::clone(&caller) })
 }
 
 /// A call that was let in.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::bus::{Bus, BusError, Joined, join};
 use crate::api::Callers;
 use crate::api::stop::stopped;
-use crate::engine::Engine;
+use crate::engine::{Engine, message_ids};
 use crate::engine::health::About;
 
 /// The pause before the bus is tried again, and what it grows to.

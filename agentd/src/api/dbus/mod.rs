@@ -16,6 +16,7 @@ mod host;
 mod keep;
 mod ledger;
 mod objectives;
+mod polkit;
 mod private;
 mod refusal;
 mod schedules;

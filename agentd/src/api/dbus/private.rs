@@ -11,6 +11,7 @@ use zbus::connection::Builder;
 use zbus::{Connection, Guid};
 
 use super::door::Door;
+use super::polkit::Subject;
 use super::serve;
 use super::socket::Socket;
 use crate::api::places::Places;
@@ -71,6 +72,8 @@ pub async fn serve_private(
             }
         };
         let caller = callers.borrow().of_peer(&peer);
+        let held = peer.held().map(Arc::new);
+        let proved_as = callers.borrow().must_prove(&caller).then_some(Subject::Process(held, caller.uid));
         let Some(place) = places.take(caller.uid, caller.operator) else {
             tracing::debug!("a connection of uid {} was closed: too many are open", caller.uid);
             continue;
@@ -78,7 +81,7 @@ pub async fn serve_private(
         let (engine, turned_away, stop) = (engine.clone(), turned_away.clone(), stop.clone());
         open.spawn(async move {
             let ended = match inside::outside(&engine, peer, "the operators' door").await {
-                Ok(()) => connection(stream, Arc::new(Door::of_peer(engine, caller)), stop).await,
+                Ok(()) => connection(stream, Arc::new(Door::of_peer(engine, caller, proved_as)), stop).await,
                 Err(why) => {
                     // Those who are heard keep their places.
                     drop(place);

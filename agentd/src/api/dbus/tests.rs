@@ -29,7 +29,7 @@ async fn serve() -> Served {
     let (engine, state) = trial::engine().await;
     let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
     let uid = rustix::process::geteuid().as_raw();
-    let door = Arc::new(Door::of_peer(engine.clone(), Caller::person(uid, true, false)));
+    let door = Arc::new(Door::of_peer(engine.clone(), Caller::person(uid, true, false), None));
     let client = Builder::unix_stream(theirs.into_std().unwrap()).p2p();
     let (server, client) = tokio::join!(greet(ours, door.clone()), client.build());
     Served { client: client.unwrap(), server: server.unwrap(), engine, door, _state: state }

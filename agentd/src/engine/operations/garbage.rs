@@ -19,7 +19,7 @@ use crate::runner::{self, Folder, Host};
 impl Engine {
     /// Removes what is over its time, or says what that is.
     pub async fn collect_garbage(&self, caller: &Caller, dry_run: bool) -> Result<GarbageView, Problem> {
-        self.permit(caller, Action::HostManage, &Resource::host())?;
+        self.permit_witnessed(caller, Action::HostManage, &Resource::host()).await?;
         self.clear_up(dry_run).await
     }
 

@@ -89,7 +89,7 @@ impl Engine {
 
     /// Writes a consistent copy of the database into a file of the caller's.
     pub async fn backup(&self, caller: &Caller, into: OwnedFd) -> Result<u64, Problem> {
-        self.permit(caller, Action::LedgerBackup, &Resource::host())?;
+        self.permit_witnessed(caller, Action::LedgerBackup, &Resource::host()).await?;
         let outlet = outlet(into)?;
         let place = self.0.readers.long(caller.uid)?;
         self.0.mailbox()?.keep_checkpoint().await?;

@@ -15,6 +15,10 @@ use crate::engine::Engine;
 use crate::identity::Decoys;
 use crate::identity::token::{Bearer, TOKEN_LIFE_MS, TokenError};
 use crate::policy::Caller;
+use crate::sys::groups::dynamic_user;
+
+/// What the name of the user of an agent's unit begins with: `User=agent-%i`.
+const UNIT_USER: &str = "agent-";
 
 /// What authentication needs to know of an agent.
 pub(crate) struct Known {
@@ -109,11 +113,18 @@ impl Engine {
         Ok(Some(Known { public_key, owner, agent_id, shut_out }))
     }
 
+    /// Whether a uid may prove to be an agent: its owner's, and where the daemon serves the host, that of the unit
+    /// `agentd-agent@NAME.service`, whose user systemd made and named for it.
+    fn may_be(&self, uid: u32, name: &Slug, known: &Known) -> bool {
+        known.owner == uid
+            || self.host().mode == "system" && dynamic_user(uid).is_some_and(|user| is_user_of(&user, name))
+    }
+
     /// The key that a uid has to prove for a name: the agent's, or one that nobody has where there is no such agent of
     /// this uid.
     fn asked_key(&self, uid: u32, name: &Slug, known: Option<&Known>) -> PublicKey {
         let decoy = self.0.known.decoys.key(name);
-        known.filter(|known| known.owner == uid).map_or(decoy, |known| known.public_key)
+        known.filter(|known| self.may_be(uid, name, known)).map_or(decoy, |known| known.public_key)
     }
 
     /// Gives an agent a nonce, and the text to sign. Whether the agent exists does not show: where it does not, or is
@@ -159,11 +170,11 @@ impl Engine {
         let key = self.asked_key(uid, name, known.as_deref());
         let proven = self.possession(PossessionKind::Authenticate, name, &request.nonce, &key).verify(&signature);
         let known = match (known, proven) {
-            (Some(known), Ok(())) if known.owner == uid => known,
+            (Some(known), Ok(())) if self.may_be(uid, name, &known) => known,
             (known, _) => {
                 let word = match known {
                     None => "unknown_agent",
-                    Some(known) if known.owner != uid => "wrong_uid",
+                    Some(known) if !self.may_be(uid, name, &known) => "wrong_uid",
                     Some(_) => "bad_signature",
                 };
                 return Err(self.not_possessed(uid, name, word));
@@ -226,8 +237,11 @@ impl Engine {
         };
         let error = match found {
             // Looked at each time: a key may be rotated between the proof and the token too.
-            Ok(bearer) if self.has_key(&bearer)? => return Ok(Caller::agent(bearer.agent, uid)),
-            Ok(bearer) => TokenError::Void(bearer.agent),
+            Ok(bearer) => match self.holder(&bearer)? {
+                // The owner answers for it, whichever user proved the key.
+                Some(known) => return Ok(Caller::agent(bearer.agent, known.owner)),
+                None => TokenError::Void(bearer.agent),
+            },
             Err(error) => error,
         };
         match &error {
@@ -241,10 +255,10 @@ impl Engine {
             .hint("prove possession again: POST /v1/challenge, then POST /v1/token"))
     }
 
-    /// Whether the key that a token was given for is its agent's, and lets it in.
-    fn has_key(&self, bearer: &Bearer) -> Result<bool, Problem> {
+    /// The agent of a token, where the key that the token was given for is its own and lets it in.
+    fn holder(&self, bearer: &Bearer) -> Result<Option<Arc<Known>>, Problem> {
         let known = self.known(&bearer.agent)?;
-        Ok(known.is_some_and(|known| known.public_key == bearer.key && known.shut_out.is_none()))
+        Ok(known.filter(|known| known.public_key == bearer.key && known.shut_out.is_none()))
     }
 
     /// Puts on record that somebody else was at the socket of a run.
@@ -263,6 +277,11 @@ impl Engine {
     pub fn no_bearer(&self, uid: u32, word: &str) {
         self.record_failure(uid, "bearer", word);
     }
+}
+
+/// Whether a user has the name that the unit of an agent gives it.
+fn is_user_of(user: &str, agent: &Slug) -> bool {
+    user.strip_prefix(UNIT_USER) == Some(agent.as_str())
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@ use agentd_schemas::http::{ChallengeRequest, ChallengeResponse, TokenRequest, To
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::key::possession::PossessionKind;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
 
+use super::is_user_of;
 use crate::engine::Engine;
 use crate::engine::trial::{self, enrol, recorded};
 use crate::policy::Caller;
@@ -147,4 +149,13 @@ async fn challenges_need_no_key_files_once_the_daemon_runs() {
     let before = key_in(&challenge(&engine, 1000, "ghost"));
     std::fs::remove_dir_all(state.join("keys")).unwrap();
     assert_eq!(key_in(&challenge(&engine, 1000, "ghost")), before);
+}
+
+#[test]
+fn the_user_of_a_unit_is_that_of_one_agent() {
+    let fixer: Slug = "fixer".parse().unwrap();
+    assert!(is_user_of("agent-fixer", &fixer));
+    for other in ["fixer", "agent-fixer2", "agent-", "agent-agent-fixer", "alice"] {
+        assert!(!is_user_of(other, &fixer), "{other}");
+    }
 }

@@ -1,0 +1,105 @@
+#!/bin/bash
+# polkit proves that an operator is there, and policy authorizes: both must agree, over the bus and the private socket.
+. /agentd/boot/lib.sh
+serve
+
+# typed PASSWORD COMMAND…: with a terminal, at which somebody types the password when one is asked for. At the end it says
+# whether it was, and the exit code.
+typed() {
+    local password=$1
+    shift
+    PASSWORD=$password python3 -c 'import os, pty, select, sys, termios, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ.pop("PASSWORD")
+    os.execvp(sys.argv[1], sys.argv[1:])
+said, typed, until = b"", False, time.monotonic() + 60
+while time.monotonic() < until:
+    # What is typed before it hides what is typed, it throws away.
+    if not typed and b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO:
+        typed = True
+        os.write(terminal, os.environb[b"PASSWORD"] + b"\n")
+    if not select.select([terminal], [], [], .05)[0]: continue
+    try: some = os.read(terminal, 4096)
+    except OSError: break
+    if not some: break
+    said += some
+print(said.decode(errors="replace"))
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print("asked" if typed else "not asked", code, sep=": ")
+sys.exit(code)' "$@"
+}
+# asked PASSWORD ARGUMENT…: agentctl of olga at a terminal.
+asked() {
+    local password=$1
+    shift
+    typed "$password" setpriv --reuid olga --regid olga --init-groups --inh-caps=-all -- env -i -C /home/olga \
+        PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 TERM=dumb USER=olga HOME=/home/olga \
+        /usr/bin/agentctl --address "$door" "$@"
+}
+olga() { as_user olga /usr/bin/agentctl --address "$door" "$@"; }
+# rule USER RESULT: what polkit answers about a user, before the rules of the package; it sees a new file by itself, a moment later.
+rule() {
+    printf 'polkit.addRule(function(action, subject) {
+    if (action.id.indexOf("org.agentd1.") === 0 && subject.user === "%s") return polkit.Result.%s;
+});\n' "$1" "$2" >/etc/polkit-1/rules.d/10-scene.rules
+}
+root() { /usr/bin/agentctl --address system "$@"; }
+# refuses TEXT COMMAND…: what the command says has the text in it.
+refuses() {
+    local text=$1
+    shift
+    [[ $("$@" 2>&1 </dev/null) == *"$text"* ]]
+}
+# The newest note: what is on record of who made it, and of what agreed.
+note() { root ledger log --json --type NoteAdded -n 1 | json "$1"; }
+
+echo olga:olga-word | chpasswd
+work=$(ctl alice submit "Alice counts" -q) || no "alice submits" "$work"
+
+rule bob YES
+says "a yes of polkit alone allows nothing" "may not host.manage" ctl bob freeze --all --reason scene
+check "what is one's own needs no proof" ctl alice work note "$work" mine
+check "root needs no polkit" root work note "$work" "of root"
+
+for door in system unix:path=/run/agentd/control.sock; do
+    over="over ${door%%:*}"
+    rm -f /etc/polkit-1/rules.d/10-scene.rules
+    wait_until "without a terminal an operator is told the way out, $over" 10 \
+        refuses "lets it ask nobody" olga work note "$work" x
+    own=$(olga submit "Olga counts" -q) || no "an operator submits, $over" "$own"
+    check "an operator's own works need no proof, $over" olga work note "$own" mine
+    says "the wrong password is a refusal, $over" "nobody proved to polkit" asked wrong-word work note "$work" x
+    says "at a terminal the person is asked, $over" "asked: 0" asked olga-word work note "$work" "of olga"
+    equal "it is on record that the person was asked, $over" reauth "$(note 'it["assurance"]')"
+    equal "policy and polkit agreed, $over" "operator.manages_the_host org.agentd1.manage-works" "$(note '" ".join(it["decided"]["rules"])')"
+    says "reading needs no proof, $over" "Alice counts" olga work show "$work"
+
+    rule olga YES
+    wait_until "a rule lets a program without a person act, $over" 10 olga work note "$work" "of a program"
+    equal "nobody was asked, and that is on record, $over" session "$(note 'it["assurance"]')"
+    for command in "freeze --all --reason x" "thaw --all" "budget set host --per day --max-cost 5usd" "ledger backup /home/olga/copy-${door%%:*}"; do
+        check "with polkit's yes: $command, $over" olga $command
+    done
+    rule olga NO
+    for command in "work note $work x" "freeze --all --reason x" "thaw --all" "budget set host --per day --max-cost 6usd" \
+        "ledger backup /home/olga/refused" "ledger hold $work --reason x" "gc"; do
+        wait_until "polkit's no counts: $command, $over" 10 refuses "polkit does not allow it" olga $command
+    done
+    refute "a refused copy leaves nothing, $over" test -e /home/olga/refused
+done
+says "a refusal is on record" presence.not_proved root ledger log --json --type AccessDenied -n 1
+
+# polkit that stands still, that is away, and that never heard of agentd.
+pid=$(prop polkit.service MainPID)
+kill -STOP "$pid"
+says "a polkit that does not answer is a no" "did not answer within 5 seconds" olga work note "$work" x
+kill -CONT "$pid"
+systemctl mask --now --runtime polkit.service >/dev/null 2>&1
+says "a polkit that is away is a no, with a way out" "systemctl status polkit" olga work note "$work" x
+says "doctor says that polkit is away" "polkit" as_user olga /usr/bin/agentctl doctor
+check "root needs no polkit that is away" root work note "$work" "of root"
+systemctl unmask --runtime polkit.service >/dev/null 2>&1
+check "polkit comes back by itself" bash -c "rm /etc/polkit-1/rules.d/10-scene.rules; systemctl restart polkit.service"
+says "and the person is asked again" "asked: 0" asked olga-word work note "$work" "of olga"
+end
