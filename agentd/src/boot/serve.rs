@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentd_schemas::unit::owner::Owner;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -110,6 +111,16 @@ fn remove_sockets(paths: &Paths) {
 
 type Door = tokio::task::JoinHandle<()>;
 
+/// The uids of automations. One that the host does not know is no automation's, so it is a mistake.
+fn automation(users: &[Owner]) -> anyhow::Result<Arc<[u32]>> {
+    let uid = |user: &Owner| match user {
+        Owner::Uid(uid) => Ok(*uid),
+        Owner::Name(name) => groups::uid_of_user(name)?
+            .with_context(|| format!("automation_users: the host has no user {name:?}; see: getent passwd")),
+    };
+    users.iter().map(uid).collect()
+}
+
 async fn open_doors(
     config: &Config,
     paths: &Paths,
@@ -120,6 +131,7 @@ async fn open_doors(
         operator_gid: groups::gid_of_group(&config.groups.operators)?,
         auditor_gid: groups::gid_of_group(&config.groups.auditors)?,
         own_uid: process::effective_uid(),
+        automation: automation(&config.automation_users)?,
     };
     let (access, visibility) = match config.mode {
         Mode::System => (Access::Everyone, Visibility::Traversable),
@@ -129,7 +141,7 @@ async fn open_doors(
     let control = listen(&paths.control, access)?;
     let agents = listen(&paths.agents, access)?;
     let mut doors = vec![
-        tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers, stopped.clone())),
+        tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers.clone(), stopped.clone())),
         tokio::spawn(api::http::serve(engine.clone(), agents, callers.own_uid, stopped.clone())),
         tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];

@@ -232,8 +232,9 @@ fn action(command: &Command, resource: &Resource) -> Action {
         Command::CancelWork { .. }
         | Command::RetryWork { .. }
         | Command::RaiseLimits { .. }
-        | Command::AddNote { .. }
-        | Command::AnswerRun { .. } => Action::WorkManage,
+        | Command::AddNote { .. } => Action::WorkManage,
+        Command::AnswerRun { .. } => Action::WorkAnswer,
+        Command::ActivateAgent { .. } => Action::AgentActivate,
         Command::StartRun { .. }
         | Command::ReserveCost { .. }
         | Command::SettleCost { .. }
@@ -244,8 +245,7 @@ fn action(command: &Command, resource: &Resource) -> Action {
         Command::EnrolAgent { agent } if agent.document.shared => Action::AgentEnrolShared,
         Command::EnrolAgent { .. } => Action::AgentEnrol,
         Command::ResumeAgent { .. } if resource.suspended => Action::AgentReinstate,
-        Command::ActivateAgent { .. }
-        | Command::PauseAgent { .. }
+        Command::PauseAgent { .. }
         | Command::ResumeAgent { .. }
         | Command::SuspendAgent { .. }
         | Command::RetireAgent { .. }

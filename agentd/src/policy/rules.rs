@@ -1,6 +1,6 @@
 //! The built-in rules, in the order in which they are tried: prohibitions first.
 
-use agentd_schemas::event::{Actor, Decided};
+use agentd_schemas::event::{Actor, Assurance, Decided};
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Caller, Decision, Resource};
@@ -50,6 +50,18 @@ pub const RULES: &[Rule] = &[
                 !matches!(action, Action::RunAct | Action::WorkSubmit | Action::WorkRead)
                     || resource.name.strip_prefix("work ") != Some(&run.work.to_string())
             })
+        },
+    },
+    Rule {
+        id: "automation.never_judges",
+        says: "an automation's uid may change what is declared, and judge, answer, activate and reinstate nothing",
+        permit: false,
+        applies: |caller, action, _| {
+            caller.assurance == Assurance::Unattended
+                && matches!(
+                    action,
+                    Action::WorkJudge | Action::WorkAnswer | Action::AgentActivate | Action::AgentReinstate
+                )
         },
     },
     Rule {
@@ -125,7 +137,9 @@ const fn is_owners(action: Action) -> bool {
         Action::WorkSubmit
             | Action::WorkRead
             | Action::WorkManage
+            | Action::WorkAnswer
             | Action::WorkJudge
+            | Action::AgentActivate
             | Action::AgentEnrol
             | Action::AgentRead
             | Action::AgentManage
@@ -203,6 +217,21 @@ mod tests {
                 let may = own && matches!(action, Action::RunAct | Action::WorkSubmit | Action::WorkRead);
                 assert_eq!(allowed, may, "{} on {name}", action.as_str());
             }
+        }
+    }
+
+    #[test]
+    fn an_automation_manages_and_judges_nothing_even_as_root() {
+        let person = Caller::person(0, true, false);
+        let automation = person.clone().unattended();
+        for action in Action::ALL {
+            let allowed =
+                |caller: &Caller| matches!(authorize(caller, *action, &Resource::owned("work", 0)), Decision::Allow(_));
+            let judges = matches!(
+                action,
+                Action::WorkJudge | Action::WorkAnswer | Action::AgentActivate | Action::AgentReinstate
+            );
+            assert_eq!(allowed(&automation), allowed(&person) && !judges, "{}", action.as_str());
         }
     }
 

@@ -153,6 +153,9 @@ pub struct AccountView {
     pub reserved_tokens: u64,
     /// `set` once a limit of it was set, else `default`.
     pub limit_source: String,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// `agentctl digest`.
