@@ -11,6 +11,9 @@
 //! | 7 | the work that was waited for failed |
 //! | 130 | Ctrl-C detached from a wait |
 //! | 255 | a defect |
+//!
+//! Two commands have their own: of `config diff` 1 is a difference, and `status --check` has the codes of monitoring
+//! plugins.
 
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::strict::DocumentError;
