@@ -79,6 +79,9 @@ pub struct Sockets {
     /// Agents' door; `agents.sock` in the runtime directory by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agents: Option<PathBuf>,
+    /// Metrics for Prometheus; `metrics.sock` in the runtime directory in mode `system`, none in others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<PathBuf>,
 }
 
 /// Groups of the host that are more than users.

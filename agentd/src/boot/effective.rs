@@ -20,6 +20,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     let mut config = given.clone();
     config.sockets.control = Some(paths.control);
     config.sockets.agents = Some(paths.agents);
+    config.sockets.metrics = paths.metrics;
     let system_zone = || jiff::tz::TimeZone::system().iana_name().map(str::to_owned);
     config.time_zone = given.time_zone.clone().or_else(system_zone);
     // The ledger has the last word: the option counts at the first start alone.
@@ -33,6 +34,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     let mut elsewhere = BTreeMap::from([
         ("sockets.control", "in the runtime directory"),
         ("sockets.agents", "in the runtime directory"),
+        ("sockets.metrics", "in the runtime directory"),
         ("time_zone", "the system's"),
     ]);
     if from_ledger {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 
 use super::args::Args;
-use super::config::Config;
+use super::config::{Config, Mode};
 use crate::sys::{env, process};
 
 /// The places of one daemon.
@@ -18,6 +18,8 @@ pub(super) struct Paths {
     pub(super) control: PathBuf,
     /// Agents' door.
     pub(super) agents: PathBuf,
+    /// Socket of metrics; none where it is not asked for and not every user's.
+    pub(super) metrics: Option<PathBuf>,
 }
 
 fn home() -> anyhow::Result<PathBuf> {
@@ -76,5 +78,7 @@ pub(super) fn paths(args: &Args, config: &Config) -> anyhow::Result<Paths> {
     };
     let control = config.sockets.control.clone().unwrap_or_else(|| runtime.join("control.sock"));
     let agents = config.sockets.agents.clone().unwrap_or_else(|| runtime.join("agents.sock"));
-    Ok(Paths { state, runtime, control, agents })
+    let of_the_host = (config.mode == Mode::System).then(|| runtime.join("metrics.sock"));
+    let metrics = config.sockets.metrics.clone().or(of_the_host);
+    Ok(Paths { state, runtime, control, agents, metrics })
 }

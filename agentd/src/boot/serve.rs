@@ -104,7 +104,7 @@ async fn start_engine(config: &Config, paths: &Paths) -> anyhow::Result<Engine> 
 
 /// Whoever comes now hears that nobody is there, and does not wait at a socket without a listener.
 fn remove_sockets(paths: &Paths) {
-    for socket in [&paths.control, &paths.agents] {
+    for socket in [&paths.control, &paths.agents].into_iter().chain(&paths.metrics) {
         let _ = std::fs::remove_file(socket);
     }
 }
@@ -138,6 +138,7 @@ async fn open_doors(
         Mode::Private | Mode::Session => (Access::Owner, Visibility::Private),
     };
     Directory::ensure(&paths.runtime, visibility)?;
+    let metrics = paths.metrics.as_ref().map(|path| listen(path, access)).transpose()?;
     let control = listen(&paths.control, access)?;
     let agents = listen(&paths.agents, access)?;
     let mut doors = vec![
@@ -145,6 +146,9 @@ async fn open_doors(
         tokio::spawn(api::http::serve(engine.clone(), agents, callers.own_uid, stopped.clone())),
         tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
+    if let Some(metrics) = metrics {
+        doors.push(tokio::spawn(api::metrics::serve(engine.clone(), metrics, callers.clone(), stopped.clone())));
+    }
     let bus = match config.mode {
         Mode::Private => None,
         Mode::Session => Some(api::dbus::Bus::Session),

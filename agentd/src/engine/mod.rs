@@ -9,6 +9,7 @@ mod execute;
 mod jobs;
 mod journal;
 mod live;
+pub mod meters;
 pub mod operations;
 mod pace;
 mod put_back;
@@ -95,6 +96,7 @@ pub struct Inner {
     pub(crate) agents_changed: AtomicU64,
     /// The sockets of runs that agentd started.
     pub(crate) doors: doors::Doors,
+    pub(crate) meters: meters::Meters,
 }
 
 /// The engine, as doors hold it.
@@ -110,6 +112,11 @@ impl Engine {
     /// Events in the log, as it grows: a hint for those who follow.
     pub fn size(&self) -> watch::Receiver<u64> {
         self.0.size.subscribe()
+    }
+
+    /// What is counted since the start.
+    pub fn meters(&self) -> &meters::Meters {
+        &self.0.meters
     }
 
     /// Wall time.
@@ -131,6 +138,7 @@ impl Observer for Inner {
                 supervisor.observe(event);
             }
             journal::write(event);
+            self.meters.observe(&event.data);
             timer |= sets_a_timer(&event.data);
             if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {
                 self.limits_changed.store(true, Ordering::Relaxed);
@@ -143,6 +151,10 @@ impl Observer for Inner {
         if timer {
             self.timer.notify_one();
         }
+    }
+
+    fn took(&self, micros: u64, committed: bool) {
+        self.meters.took(micros, committed);
     }
 }
 

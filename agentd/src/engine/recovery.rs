@@ -142,6 +142,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
         doors: super::doors::Doors::default(),
+        meters: super::meters::Meters::default(),
     });
     for run in voided.living {
         inner.live.insert(run);

@@ -34,6 +34,7 @@ pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let mut pace = Pace::default();
     while !*stopped.borrow() {
         let moment = clock.moment();
+        engine.0.meters.beat(moment.wall_ms);
         notice_clock(&engine, &mut detector, moment).await;
         let (due, next) = looking.due(&engine, moment);
         let any = !due.is_empty();

@@ -57,6 +57,8 @@ actions! {
     AccountManage = "account.manage";
     /// See status and accounts.
     HostRead = "host.read";
+    /// See what the host measures of everybody's works.
+    HostMeasure = "host.measure";
     /// Freeze and thaw one's own work or agent.
     FreezeOwn = "host.freeze_own";
     /// Freeze and thaw the whole host; accept the clock.

@@ -125,6 +125,7 @@ const fn is_reading(action: Action) -> bool {
             | Action::AgentRead
             | Action::ScheduleRead
             | Action::ObjectiveRead
+            | Action::HostMeasure
             | Action::HostRead
             | Action::LedgerReadAll
             | Action::LedgerReadOwn
@@ -259,6 +260,9 @@ mod tests {
             authorize(&auditor, Action::LedgerReadAll, &Resource::host()),
             Decision::Allow("auditor.reads_everything")
         );
+        let measure = |caller| authorize(&caller, Action::HostMeasure, &Resource::host());
+        assert_eq!(measure(auditor.clone()), Decision::Allow("auditor.reads_everything"));
+        assert_eq!(measure(Caller::person(1001, false, false)), Decision::Deny("no_rule"));
         assert_eq!(authorize(&auditor, Action::WorkManage, &work), Decision::Deny("no_rule"));
         assert_eq!(authorize(&auditor, Action::LedgerBackup, &Resource::host()), Decision::Deny("no_rule"));
     }

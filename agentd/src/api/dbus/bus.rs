@@ -21,6 +21,7 @@ use super::{agents, host, ledger, objectives, schedules, works};
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
 use crate::engine::Engine;
+use crate::engine::meters::BusState;
 use crate::policy::Caller;
 use crate::sys::groups::groups_of_uid;
 use crate::sys::peer::Peer;
@@ -104,19 +105,26 @@ pub async fn serve_bus(
     let connect = |source| BusError::Connect { bus: bus.clone(), source };
     let connection = bus.builder().build().await.map_err(connect)?;
     let proxy = DBusProxy::new(&connection).await.map_err(connect)?;
+    let served = engine.clone();
     let door = Arc::new(Door::of_bus(engine, BusCallers::new(callers, proxy.clone())));
     offer(&connection, &door).await.map_err(connect)?;
     match connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DO_NOT_QUEUE).await {
-        Ok(_) => Ok(tokio::spawn(until(connection, door, bus, stop))),
+        Ok(_) => {
+            served.meters().bus(BusState::Connected);
+            Ok(tokio::spawn(until(served, connection, door, bus, stop)))
+        }
         Err(zbus::Error::NameTaken) => Err(BusError::NameTaken { bus, holder: holder(&proxy).await }),
         Err(source) => Err(BusError::NameRefused { bus, source }),
     }
 }
 
 /// Keeps the connection; calls that are being answered at the end get their answer first.
-async fn until(connection: Connection, door: Arc<Door>, bus: Bus, mut stop: watch::Receiver<bool>) {
+async fn until(engine: Engine, connection: Connection, door: Arc<Door>, bus: Bus, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        () = connection.closed() => tracing::error!("the {bus} is gone; the other doors stay open"),
+        () = connection.closed() => {
+            engine.meters().bus(BusState::Lost);
+            tracing::error!("the {bus} is gone; the other doors stay open");
+        }
         () = stopped(&mut stop) => {
             door.followers.end();
             // The interfaces know the bus, so they would hold their own connection open.
