@@ -1,5 +1,6 @@
 //! Metrics on a unix socket: who gets them, what they say, and whether Prometheus reads them and the alerts.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
+#![allow(clippy::float_cmp, reason = "counts are whole numbers, which floats hold exactly")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -34,7 +35,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
             assert!(help.ends_with('.') && families.insert(name.to_owned(), String::new()).is_none(), "{line}");
-            last = name.to_owned();
+            name.clone_into(&mut last);
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             assert!(name == last && ["counter", "gauge", "histogram"].contains(&kind), "{line}");
