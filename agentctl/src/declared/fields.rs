@@ -12,6 +12,7 @@ pub(super) type Fields = BTreeMap<String, Value>;
 
 /// One field that differs: what is, and what is declared; absent where there is nothing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names of its JSON form")]
 pub(crate) struct Field {
     /// Its path.
     pub(crate) field: String,

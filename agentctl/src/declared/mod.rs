@@ -87,7 +87,7 @@ pub(crate) fn read(folder: &Path, own: u32) -> Result<Declared, Failure> {
 fn documents<T: DeserializeOwned>(folder: &Path, part: &str, limit: usize) -> Result<Vec<File<T>>, Failure> {
     let mut found = Vec::new();
     for name in names(folder, part)? {
-        if !name.ends_with(".toml") {
+        if Path::new(&name).extension().is_none_or(|extension| extension != "toml") {
             continue;
         }
         if found.len() == MAX_FILES {

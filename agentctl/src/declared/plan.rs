@@ -47,6 +47,7 @@ pub(crate) enum What {
 
 /// One difference, and what makes it none.
 #[derive(Debug, Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names of its JSON form")]
 pub(crate) struct Change {
     pub(crate) change: Kind,
     pub(crate) kind: What,
