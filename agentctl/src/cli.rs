@@ -24,7 +24,8 @@ const MAX_SHOWN_BYTES: usize = 120;
     max_term_width = 110,
     infer_long_args = false,
     after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage, 4 agentd unreachable, 5 denied, \
-                  6 not found, 7 the work waited for failed, 255 a defect\n\n\
+                  6 not found, 7 the work waited for failed, 255 a defect\n\
+                  Of config diff, 1 is a difference; of status --check: 0 well, 1 warning, 2 critical, 3 unknown\n\n\
                   Example:\n  agentctl submit 'Summarise the open issues' --skill triage --wait"
 )]
 pub(crate) struct Cli {

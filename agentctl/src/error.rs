@@ -11,6 +11,9 @@
 //! | 7 | the work that was waited for failed |
 //! | 130 | Ctrl-C detached from a wait |
 //! | 255 | a defect |
+//!
+//! Two commands have their own: of `config diff` 1 is a difference, and `status --check` has the codes of monitoring
+//! plugins.
 
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::strict::DocumentError;
@@ -21,6 +24,8 @@ use serde_json::{Map, Value};
 pub(crate) const UNREACHABLE: u8 = 4;
 /// Exit code when the work that was waited for failed.
 pub(crate) const WORK_FAILED: u8 = 7;
+/// Exit code of a comparison that found differences, as diff has it.
+pub(crate) const DIFFERS: u8 = 1;
 /// Exit code after Ctrl-C, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -61,6 +66,11 @@ impl Failure {
     /// The arguments make no sense.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new("usage", 2, message)
+    }
+
+    /// What files declare cannot be.
+    pub(crate) fn unfit(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidDocument.as_str(), 2, message)
     }
 
     /// The thing does not exist.
@@ -141,6 +151,29 @@ impl Failure {
     pub(crate) fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.details.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// Says what it is about, before what is wrong.
+    #[must_use]
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
+    /// The same, with the file that is to blame; of what this machine or the daemon said of it, the exit code is that of a
+    /// malformed file.
+    #[must_use]
+    pub(crate) fn unfit_about(self, file: &str) -> Self {
+        let mut failure = self.about(file);
+        if failure.0.exit == 1 {
+            failure.0.exit = 2;
+        }
+        failure
+    }
+
+    /// Two states differ: told already, and a fixed exit code for who asked.
+    pub(crate) fn differs() -> Self {
+        Self::silent(DIFFERS)
     }
 
     /// The exit code.

@@ -80,7 +80,11 @@ pub(crate) fn document<T: DeserializeOwned>(name: &str, limit: usize) -> Result<
 
 /// Reads the documents of a file: one in TOML or JSON, many in a JSON list or JSON Lines.
 pub(crate) fn documents<T: DeserializeOwned>(name: &str, limit: usize, most: usize) -> Result<Vec<T>, Failure> {
-    let mut bytes = read(name, limit)?;
+    parsed(name, read(name, limit)?, most)
+}
+
+/// Reads the documents in what a file of this name held.
+pub(crate) fn parsed<T: DeserializeOwned>(name: &str, mut bytes: Vec<u8>, most: usize) -> Result<Vec<T>, Failure> {
     // Some editors begin UTF-8 with a mark; in a file it is harmless whatever the format.
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);

@@ -113,6 +113,9 @@ pub trait Agents {
     /// [`ProgramEnrolment`](crate::document::request::ProgramEnrolment) of which command, files, program, sandbox and resources
     /// count. Answer: [`AgentView`](crate::view::AgentView).
     fn set_program(&self, enrolment: &str, reason: &str) -> zbus::Result<String>;
+    /// Whether an enrolment with a program would be taken: a
+    /// [`ProgramEnrolment`](crate::document::request::ProgramEnrolment). Nothing is written.
+    fn check(&self, enrolment: &str) -> zbus::Result<()>;
     /// A list of [`AgentRow`](crate::view::AgentRow).
     fn list(&self) -> zbus::Result<String>;
     /// [`AgentView`](crate::view::AgentView).
@@ -141,6 +144,10 @@ pub trait Agents {
 pub trait Schedules {
     /// Argument: [`ScheduleDocument`](crate::document::ScheduleDocument). Answer: [`ScheduleView`](crate::view::ScheduleView).
     fn add(&self, document: &str, key: &str) -> zbus::Result<String>;
+    /// As `add`, for a schedule that the file of this name declares: `schedules.d/nightly.toml`.
+    fn declare(&self, document: &str, file: &str, key: &str) -> zbus::Result<String>;
+    /// Whether a [`ScheduleDocument`](crate::document::ScheduleDocument) would be taken. Nothing is written.
+    fn check(&self, document: &str) -> zbus::Result<()>;
     /// A list of [`ScheduleView`](crate::view::ScheduleView).
     fn list(&self) -> zbus::Result<String>;
     /// The next ticks as a list of RFC 3339 times; `schedule` is a name or an id.

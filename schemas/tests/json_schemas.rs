@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use agentd_schemas::document::{AgentDocument, ObjectiveDocument, ScheduleDocument, WorkDocument, schema::SCHEMAS};
+use agentd_schemas::document::{
+    AgentDocument, BudgetDocument, ObjectiveDocument, ScheduleDocument, WorkDocument, schema::SCHEMAS,
+};
 use schemars::{JsonSchema, schema_for};
 
 /// The schema of a type as it is checked in: indented, with a newline at the end.
@@ -13,12 +15,13 @@ fn generated<T: JsonSchema>() -> String {
     serde_json::to_string_pretty(&schema_for!(T)).unwrap() + "\n"
 }
 
-fn all() -> [(&'static str, String); 4] {
+fn all() -> [(&'static str, String); 5] {
     [
         ("work", generated::<WorkDocument>()),
         ("agent", generated::<AgentDocument>()),
         ("schedule", generated::<ScheduleDocument>()),
         ("objective", generated::<ObjectiveDocument>()),
+        ("budget", generated::<BudgetDocument>()),
     ]
 }
 

@@ -24,6 +24,7 @@ mod budget;
 mod clock;
 mod complete;
 mod completions;
+mod config;
 mod cost;
 mod digest;
 mod doctor;
@@ -36,7 +37,7 @@ mod man;
 pub(crate) mod model;
 pub(crate) mod remote;
 pub(crate) mod run;
-mod schedule;
+pub(crate) mod schedule;
 mod slo;
 mod status;
 pub(crate) mod submit;
@@ -99,6 +100,9 @@ pub(crate) enum Command {
     /// Budgets: what the host, owners and agents may spend
     #[command(subcommand)]
     Budget(budget::Command),
+    /// A declared host: what files say it should be
+    #[command(subcommand)]
+    Config(config::Command),
     /// The ledger: read it, verify it, prove from it, take it away
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -118,7 +122,7 @@ pub(crate) enum Command {
 
 dispatch!(Command {
     Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Cost Gc Freeze Thaw
-    Work Agent Model Schedule Run Slo Budget Ledger Clock Explain Completions Complete Man
+    Work Agent Model Schedule Run Slo Budget Config Ledger Clock Explain Completions Complete Man
 });
 
 /// A parser of how many, which is some.

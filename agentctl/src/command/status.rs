@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use agentd_schemas::document::request::Scope;
 use agentd_schemas::view::host::Moneys;
 use agentd_schemas::view::{RunsView, StatusView, WaitingForPerson};
+use serde::Serialize;
 
 use crate::ambient;
 use crate::command::work::why;
@@ -17,9 +19,10 @@ const MAX_QUESTIONS: usize = 10;
 
 /// Show the host: daemon, agents, works, money today, what waits for a person
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  agentctl status\n  agentctl status --check || echo 'agentd wants attention'")]
+#[command(after_help = "Example:\n  agentctl status\n  agentctl status --check || echo 'agentd wants attention'\n\n\
+                  With --check the exit codes are those of monitoring plugins: 0 well, 1 a warning, 2 critical, 3 unknown")]
 pub(crate) struct Args {
-    /// For monitoring: one line, exit 0 when healthy, 1 when not, 4 when agentd is unreachable
+    /// For monitoring: one line, exit 0 when well, 1 for a warning, 2 when critical, 3 when agentd is unreachable
     #[arg(long)]
     check: bool,
 }
@@ -27,17 +30,50 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let status: StatusView = read(&context.host().await?.status().await?)?;
+        if self.check {
+            let checked = Checked::of(asked(context).await);
+            context.out.show(&checked, &[checked.status.to_owned()], |out| {
+                out.line(format!("{}: {}", checked.status.to_uppercase(), plain(&checked.told.join("; "))))
+            })?;
+            return if checked.exit == 0 { Ok(()) } else { Err(Failure::silent(checked.exit)) };
+        }
+        let status = asked(context).await?;
         let wrong = wrong(&status);
-        if !self.check {
-            let door = context.reached().await?.door.to_string();
-            context.out.show(&status, &[], |out| words(out, &status, &door, &wrong))?;
-            return questions(context, &status.waiting).await;
+        let door = context.reached().await?.door.to_string();
+        context.out.show(&status, &[], |out| words(out, &status, &door, &wrong))?;
+        questions(context, &status.waiting).await
+    }
+}
+
+async fn asked(context: &Context) -> Result<StatusView, Failure> {
+    read(&context.host().await?.status().await?)
+}
+
+/// What monitoring is told, in the words and exit codes of monitoring plugins.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Checked {
+    status: &'static str,
+    exit: u8,
+    /// What is wrong, the worst first; or who is well.
+    told: Vec<String>,
+}
+
+impl Checked {
+    fn of(asked: Result<StatusView, Failure>) -> Self {
+        let status = match asked {
+            Ok(status) => status,
+            Err(failure) => return Self { status: "unknown", exit: 3, told: vec![failure.message().to_owned()] },
+        };
+        let mut told = status.critical.clone();
+        told.extend(wrong(&status).into_iter().filter(|word| !status.critical.contains(word)));
+        if status.frozen.contains(&Scope::All) {
+            told.push("the whole host is frozen".to_owned());
         }
-        if wrong.is_empty() {
-            return context.out.show(&status, &[], |out| out.line(format!("ok: agentd {}", plain(&status.version))));
+        match (status.critical.is_empty(), told.is_empty()) {
+            (false, _) => Self { status: "critical", exit: 2, told },
+            (true, false) => Self { status: "warning", exit: 1, told },
+            (true, true) => Self { status: "ok", exit: 0, told: vec![format!("agentd {}", status.version)] },
         }
-        Err(Failure::local(format!("agentd wants attention: {}", wrong.join("; "))).hint("agentctl status"))
     }
 }
 
@@ -137,4 +173,36 @@ pub(crate) fn waiting(out: &Output, waiting: &[WaitingForPerson]) -> Result<(), 
     }
     out.line("")?;
     out.table(&table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(health: &[&str], critical: &[&str], frozen: &[&str]) -> (&'static str, u8, String) {
+        let status = serde_json::json!({
+            "version": "1.2", "since": "2026-11-22T08:00:00Z", "trust_domain": "t", "origin": "o", "incarnation": 1,
+            "events": 1, "mode": "private", "health": health, "critical": critical, "works": {}, "agents": {},
+            "memory_bytes": 1, "database_bytes": 1, "disk_free_percent": 50, "waiting": [], "frozen": frozen,
+            "today": { "spent": "0 USD", "tokens": 0, "unpriced_calls": 0, "by_source": [] },
+            "denials": { "denied": 0, "unauthenticated": 0 },
+        });
+        let Checked { status, exit, told } = Checked::of(Ok(serde_json::from_value(status).unwrap()));
+        (status, exit, told.join("; "))
+    }
+
+    #[test]
+    fn monitoring_is_told_the_worst_with_the_codes_that_it_knows() {
+        for (health, critical, frozen, expected) in [
+            (&["ok"][..], &[][..], &[][..], ("ok", 0, "agentd 1.2")),
+            (&["agent a was paused"], &[], &[], ("warning", 1, "agent a was paused")),
+            (&["ok"], &[], &["all"], ("warning", 1, "the whole host is frozen")),
+            (&["paused", "disk"], &["disk"], &[], ("critical", 2, "disk; paused")),
+        ] {
+            let (status, exit, told) = checked(health, critical, frozen);
+            assert_eq!((status, exit, told.as_str()), expected);
+        }
+        let Checked { status, exit, told } = Checked::of(Err(Failure::unreachable("cannot reach agentd")));
+        assert_eq!((status, exit, told.join("")), ("unknown", 3, "cannot reach agentd".to_owned()));
+    }
 }

@@ -5,7 +5,7 @@ pub(crate) mod base;
 mod folder;
 mod ignored;
 pub(crate) mod keep;
-mod secrets;
+pub(crate) mod secrets;
 pub(crate) mod sink;
 #[cfg(test)]
 mod tests;

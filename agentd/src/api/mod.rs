@@ -13,6 +13,7 @@ mod document;
 pub mod http;
 mod inside;
 mod internal;
+pub mod metrics;
 mod places;
 pub mod run;
 mod stop;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use agentd_schemas::strict;
 use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::money::Usd;
+use agentd_schemas::unit::owner::Owner;
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct Config {
     pub time_zone: Option<String>,
     /// Where the doors are.
     pub sockets: Sockets,
+    /// Users, by name or uid, where nobody sits: what they do is `unattended` in the ledger, and they judge nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub automation_users: Vec<Owner>,
     /// Who is more than a user.
     pub groups: Groups,
     /// Bounds and defaults of work, agents and money.
@@ -75,6 +79,9 @@ pub struct Sockets {
     /// Agents' door; `agents.sock` in the runtime directory by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agents: Option<PathBuf>,
+    /// Metrics for Prometheus; `metrics.sock` in the runtime directory in mode `system`, none in others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<PathBuf>,
 }
 
 /// Groups of the host that are more than users.

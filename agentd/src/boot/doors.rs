@@ -33,6 +33,7 @@ impl FromManager {
                 passed.clone_into(path);
             }
         }
+        paths.metrics = self.path("metrics").map(Path::to_owned).or(paths.metrics.take());
     }
 
     /// Takes one of them.
@@ -42,12 +43,14 @@ impl FromManager {
     }
 }
 
-/// The listeners of both doors.
+/// The listeners of the doors.
 pub(super) struct Listeners {
     /// Operators' door.
     pub(super) control: UnixListener,
     /// Agents' door.
     pub(super) agents: UnixListener,
+    /// Metrics, where they are asked for.
+    pub(super) metrics: Option<UnixListener>,
     /// What is removed at the end.
     pub(super) own: Own,
 }
@@ -81,7 +84,9 @@ impl Listeners {
             own.0.push(path.to_owned());
             Ok(listener)
         };
+        // First: who finds the doors open finds the metrics too.
+        let metrics = paths.metrics.as_ref().map(|path| open("metrics", path)).transpose()?;
         let (control, agents) = (open("control", &paths.control)?, open("agents", &paths.agents)?);
-        Ok(Self { control, agents, own })
+        Ok(Self { control, agents, metrics, own })
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     config.sockets.control = Some(paths.control);
     config.sockets.agents = Some(paths.agents);
     config.runs.launch_socket = config.runs.launch_socket.or(paths.launch);
+    config.sockets.metrics = paths.metrics;
     let system_zone = || jiff::tz::TimeZone::system().iana_name().map(str::to_owned);
     config.time_zone = given.time_zone.clone().or_else(system_zone);
     // The ledger has the last word: the option counts at the first start alone.
@@ -38,6 +39,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
         ("sockets.control", "in the runtime directory"),
         ("sockets.agents", "in the runtime directory"),
         ("runs.launch_socket", "in the runtime directory"),
+        ("sockets.metrics", "in the runtime directory"),
         ("time_zone", "the system's"),
     ]);
     if args.system {

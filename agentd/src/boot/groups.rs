@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use agentd_schemas::unit::owner::Owner;
+use anyhow::Context as _;
+
 use super::config::{Config, Mode};
 use crate::api::{Callers, Users};
 use crate::engine::Engine;
@@ -24,6 +27,7 @@ pub(super) fn callers(config: &Config, engine: &Engine) -> anyhow::Result<Caller
         users: of_users,
         own_uid: process::effective_uid(),
         asks_polkit: config.mode == Mode::System,
+        automation: automation(&config.automation_users)?,
     };
     match &callers.users {
         Some(Users { gid: None, group }) => engine.complain(
@@ -33,4 +37,14 @@ pub(super) fn callers(config: &Config, engine: &Engine) -> anyhow::Result<Caller
         _ => engine.is_well(About::Groups),
     }
     Ok(callers)
+}
+
+/// The uids of automations. One that the host does not know is no automation's, so it is a mistake.
+fn automation(users: &[Owner]) -> anyhow::Result<Arc<[u32]>> {
+    let uid = |user: &Owner| match user {
+        Owner::Uid(uid) => Ok(*uid),
+        Owner::Name(name) => groups::uid_of_user(name)?
+            .with_context(|| format!("automation_users: the host has no user {name:?}; see: getent passwd")),
+    };
+    users.iter().map(uid).collect()
 }

@@ -20,6 +20,8 @@ pub(super) struct Paths {
     pub(super) agents: PathBuf,
     /// The launcher's socket, where there is one by default.
     pub(super) launch: Option<PathBuf>,
+    /// Socket of metrics; none where it is not asked for and not every user's.
+    pub(super) metrics: Option<PathBuf>,
 }
 
 fn home() -> anyhow::Result<PathBuf> {
@@ -112,5 +114,7 @@ pub(super) fn paths(args: &Args, config: &Config) -> anyhow::Result<Paths> {
     let control = config.sockets.control.clone().unwrap_or_else(|| runtime.join("control.sock"));
     let agents = config.sockets.agents.clone().unwrap_or_else(|| runtime.join("agents.sock"));
     let launch = args.system.then(|| runtime.join("launch.sock"));
-    Ok(Paths { state, runtime, control, agents, launch })
+    let of_the_host = (config.mode == Mode::System).then(|| runtime.join("metrics.sock"));
+    let metrics = config.sockets.metrics.clone().or(of_the_host);
+    Ok(Paths { state, runtime, control, agents, launch, metrics })
 }

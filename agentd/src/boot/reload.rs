@@ -13,8 +13,8 @@ use super::config::Config;
 use super::paths;
 use super::telemetry::Filter;
 use crate::api::Callers;
-use crate::engine::{Engine, message_ids};
 use crate::engine::health::About;
+use crate::engine::{Engine, message_ids};
 use crate::sys::sd_notify::{Notifier, NotifyError};
 
 /// Options, and sections with a dot behind them, that count as soon as they are read.
@@ -153,10 +153,17 @@ impl Reload<'_> {
         let named = |names: &[String]| names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>();
         let (changed, pending) = (named(&difference.live), named(&difference.pending));
         if changed.is_empty() && pending.is_empty() {
-            return tracing::info!(MESSAGE_ID = message_ids::DAEMON_RELOADED, "the configuration was read again: nothing in it is different");
+            return tracing::info!(
+                MESSAGE_ID = message_ids::DAEMON_RELOADED,
+                "the configuration was read again: nothing in it is different"
+            );
         }
         if !changed.is_empty() {
-            tracing::info!(MESSAGE_ID = message_ids::DAEMON_RELOADED, "the configuration was read again, this counts from now on: {}", changed.join(", "));
+            tracing::info!(
+                MESSAGE_ID = message_ids::DAEMON_RELOADED,
+                "the configuration was read again, this counts from now on: {}",
+                changed.join(", ")
+            );
         }
         if !pending.is_empty() {
             tracing::warn!("this counts from the next start, restart agentd: {}", pending.join(", "));

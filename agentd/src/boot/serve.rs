@@ -132,12 +132,15 @@ async fn open_doors(
     stopped: &watch::Receiver<bool>,
 ) -> anyhow::Result<(Vec<Door>, Own)> {
     let (own_uid, callers) = (callers.borrow().own_uid, callers.clone());
-    let Listeners { control, agents, own } = Listeners::open(config, paths, passed)?;
+    let Listeners { control, agents, metrics, own } = Listeners::open(config, paths, passed)?;
     let mut doors = vec![
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers.clone(), stopped.clone())),
         tokio::spawn(api::http::serve(engine.clone(), agents, own_uid, stopped.clone())),
         tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
+    if let Some(metrics) = metrics {
+        doors.push(tokio::spawn(api::metrics::serve(engine.clone(), metrics, callers.clone(), stopped.clone())));
+    }
     let (of_bus, stopped, stopping) = (engine.clone(), stopped.clone(), stopped.clone());
     let connected = match config.mode {
         Mode::Private => None,

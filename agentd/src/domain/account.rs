@@ -8,6 +8,7 @@ use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::money::MicroUsd;
 
+use super::agent::check_declared;
 use super::{Decision, Draft, Rejection};
 
 /// Micro-USD, or tokens, of one limit, one amount and one sum, at most: a billion dollars, or as many millions of
@@ -164,8 +165,9 @@ impl Limit {
 }
 
 /// Sets or removes limits of an account. What was spent in the period stays.
-pub fn set_limit(account: &str, period: Period, micro_usd: Limit, tokens: Limit) -> Decision {
+pub fn set_limit(account: &str, period: Period, micro_usd: Limit, tokens: Limit, declared: Option<&str>) -> Decision {
     parse_scope(account)?;
+    check_declared(declared)?;
     if (micro_usd, tokens) == (Limit::Same, Limit::Same) {
         return Err(Problem::new(Code::InvalidDocument, format!("no limit of {account} was given"))
             .hint("give max_cost, max_tokens, no_max_cost or no_max_tokens"));
@@ -183,6 +185,7 @@ pub fn set_limit(account: &str, period: Period, micro_usd: Limit, tokens: Limit)
         max_tokens: tokens.most(),
         no_max_cost: micro_usd == Limit::Gone,
         no_max_tokens: tokens == Limit::Gone,
+        declared: declared.map(str::to_owned),
     };
     Ok(vec![Draft::new(subject, set)])
 }
@@ -215,13 +218,13 @@ mod tests {
     #[test]
     fn a_limit_that_no_table_takes_is_refused() {
         for (micro_usd, tokens) in [(Limit::Same, Limit::Most(MAX_AMOUNT + 1)), (Limit::Most(u64::MAX), Limit::Same)] {
-            let problem = set_limit("host", Period::Day, micro_usd, tokens).unwrap_err();
+            let problem = set_limit("host", Period::Day, micro_usd, tokens, None).unwrap_err();
             assert_eq!(problem.code, Code::OutOfBounds, "{}", problem.message);
         }
-        assert!(set_limit("host", Period::Day, Limit::Most(MAX_AMOUNT), Limit::Most(MAX_AMOUNT)).is_ok());
-        let nothing = set_limit("host", Period::Day, Limit::Same, Limit::Same).unwrap_err();
+        assert!(set_limit("host", Period::Day, Limit::Most(MAX_AMOUNT), Limit::Most(MAX_AMOUNT), None).is_ok());
+        let nothing = set_limit("host", Period::Day, Limit::Same, Limit::Same, None).unwrap_err();
         assert_eq!(nothing.code, Code::InvalidDocument);
-        assert!(set_limit("host", Period::Day, Limit::Same, Limit::Gone).is_ok());
+        assert!(set_limit("host", Period::Day, Limit::Same, Limit::Gone, None).is_ok());
         assert_eq!(Limit::asked("max_cost", Some(1), true).unwrap_err().code, Code::InvalidDocument);
     }
 

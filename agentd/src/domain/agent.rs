@@ -54,6 +54,7 @@ pub struct EnrolFacts {
 pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
     let document = &new.document;
     check_document(document)?;
+    check_declared(new.declared.as_deref())?;
     let name = &document.name;
     if facts.name_taken {
         return Err(Problem::new(Code::NameTaken, format!("the agent name {name} is taken: names are never reused"))
@@ -87,6 +88,7 @@ pub fn enrol(facts: &EnrolFacts, new: &NewAgent, env: &Env) -> Decision {
         model: document.model.clone(),
         runtime: new.runtime.clone(),
         authority: new.authority.clone(),
+        declared: new.declared.clone(),
     };
     let mut drafts = vec![with_files(enrolled_draft(document, enrolled), &new.files)];
     drafts.extend(limits(document));
@@ -126,7 +128,7 @@ fn limits(document: &AgentDocument) -> Option<Draft> {
     let account = format!("agent:{}", document.name);
     let micro_usd = limits.max_cost_per_day.map_or(Limit::Same, |cost| Limit::Most(cost.0.as_micro()));
     let tokens = limits.max_tokens_per_day.map_or(Limit::Same, Limit::Most);
-    let set = set_limit(&account, agentd_schemas::document::request::Period::Day, micro_usd, tokens);
+    let set = set_limit(&account, agentd_schemas::document::request::Period::Day, micro_usd, tokens, None);
     set.ok()?.pop()
 }
 
@@ -209,6 +211,11 @@ pub fn check_reason(what: &str, text: &str, may_be_empty: bool) -> Result<(), Re
             .hint("say why: it stands in the ledger for those who read it later"));
     }
     Ok(())
+}
+
+/// The name of a declaring file is part of the ledger: bounded, without controls, and there.
+pub fn check_declared(file: Option<&str>) -> Result<(), Rejection> {
+    file.map_or(Ok(()), |file| check_reason("the name of the declaring file", file, false))
 }
 
 impl AgentFacts {

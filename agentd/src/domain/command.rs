@@ -72,7 +72,7 @@ pub enum Command {
     TickSchedule { schedule: ScheduleId },
     SetObjective { owner: u32, objective: ObjectiveDocument },
     RemoveObjective { owner: u32, name: Slug },
-    SetAccountLimit { account: String, period: Period, micro_usd: Limit, tokens: Limit },
+    SetAccountLimit { account: String, period: Period, micro_usd: Limit, tokens: Limit, declared: Option<String> },
     // Host.
     Freeze { scope: Scope, reason: String },
     Thaw { scope: Scope },
@@ -171,7 +171,7 @@ pub struct ProgramEnd {
 pub struct NewAgent {
     /// Its document, checked.
     pub document: AgentDocument,
-    /// Owner, from the kernel.
+    /// Owner: who enrols it, or whom an operator names.
     pub owner: u32,
     /// `spiffe://…`.
     pub agent_id: String,
@@ -189,4 +189,6 @@ pub struct NewAgent {
     pub runtime: Option<Runtime>,
     /// The files that come with it, in the order of the runtime's.
     pub files: Vec<Vec<u8>>,
+    /// The file that declares it.
+    pub declared: Option<String>,
 }

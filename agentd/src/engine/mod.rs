@@ -13,6 +13,7 @@ mod jobs;
 mod journal;
 mod live;
 pub mod message_ids;
+pub mod meters;
 pub mod operations;
 mod pace;
 mod put_back;
@@ -102,6 +103,7 @@ pub struct Inner {
     pub(crate) doors: doors::Doors,
     pub(crate) complaints: health::Complaints,
     pub(crate) heart: heart::Heart,
+    pub(crate) meters: meters::Meters,
 }
 
 /// The engine, as doors hold it.
@@ -125,6 +127,11 @@ impl Engine {
         (living.len(), living.iter().filter(|run| run.works()).count())
     }
 
+    /// What is counted since the start.
+    pub fn meters(&self) -> &meters::Meters {
+        &self.0.meters
+    }
+
     /// Wall time.
     pub fn now(&self) -> WallMs {
         WallMs::saturating(self.0.clock.wall_ms())
@@ -144,6 +151,7 @@ impl Observer for Inner {
                 supervisor.observe(event);
             }
             journal::write(event);
+            self.meters.observe(&event.data);
             timer |= sets_a_timer(&event.data);
             if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {
                 self.limits_changed.store(true, Ordering::Relaxed);
@@ -156,6 +164,10 @@ impl Observer for Inner {
         if timer {
             self.timer.notify_one();
         }
+    }
+
+    fn took(&self, micros: u64, committed: bool) {
+        self.meters.took(micros, committed);
     }
 }
 

@@ -151,6 +151,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         doors: super::doors::Doors::default(),
         complaints: super::health::Complaints::default(),
         heart: super::heart::Heart::default(),
+        meters: super::meters::Meters::default(),
     });
     for run in voided.living {
         inner.live.insert(run);

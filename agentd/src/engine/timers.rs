@@ -38,6 +38,7 @@ pub(super) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
         failpoint::hit("timers.round");
         let longest = engine.timers_came_round();
         let moment = clock.moment();
+        engine.0.meters.beat(moment.wall_ms);
         notice_clock(&engine, &mut detector, moment).await;
         let (due, next) = looking.due(&engine, moment);
         let any = !due.is_empty();

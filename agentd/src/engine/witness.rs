@@ -23,7 +23,8 @@ pub(super) fn agreed(
     match proved {
         Some((before, assurance)) if before == owed => {
             decided.rules.push(owed.id().to_owned());
-            Ok(assurance)
+            // That nobody sits there stays true, whatever polkit allows.
+            Ok(if caller.assurance == Assurance::Unattended { caller.assurance } else { assurance })
         }
         // What is acted on became another's after polkit was asked.
         _ => {

@@ -338,13 +338,13 @@ fn decide_host(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         Command::RemoveObjective { owner, name } => {
             objective::remove(&load::plans::objective(tx, *owner, name)?, *owner, name)?
         }
-        Command::SetAccountLimit { account, period, micro_usd, tokens } => {
+        Command::SetAccountLimit { account, period, micro_usd, tokens, declared } => {
             if let account::AccountScope::Agent(name) = account::parse_scope(account)?
                 && load::agents::candidate(tx, &name)?.is_none()
             {
                 return Err(no_agent(&name));
             }
-            account::set_limit(account, *period, *micro_usd, *tokens)?
+            account::set_limit(account, *period, *micro_usd, *tokens, declared.as_deref())?
         }
         Command::Freeze { scope, reason } => {
             host::freeze(&load::host::facts(tx, Some(scope))?, scope, reason, operator)?

@@ -14,8 +14,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 /// Marks the file as a ledger: `agnt` in ASCII.
 pub const APPLICATION_ID: i32 = 0x6167_6e74;
 /// Migrations in their order; `user_version` says how many a database has had.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 /// Pages in the WAL from which on a commit folds what the thread that folds has left over, so that the WAL begins anew:
 /// 8 MiB. Without it a WAL under steady load would grow for ever.
 const RESTART_PAGES: u32 = 2048;

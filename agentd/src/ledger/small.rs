@@ -191,6 +191,7 @@ impl Small {
             model: None,
             runtime: None,
             authority: None,
+            declared: None,
         };
         let paused = AgentPaused { reason: "lunch".into() };
         let resumed = AgentResumed { to: AgentState::Probation, reason: "fed".into() };

@@ -11,6 +11,7 @@ use agentd_schemas::problem::{Code, Problem};
 use tokio::sync::{mpsc, oneshot};
 
 use super::store::{Answer, Request, Store, StoreError, World};
+use crate::sys::clock::monotonic_us;
 use crate::sys::failpoint;
 
 /// Commands that wait for the writer, at most.
@@ -40,6 +41,9 @@ pub enum Mail {
 pub trait Observer: Send + Sync {
     /// Events that are durable now.
     fn committed(&self, events: &[Arc<[Event]>], size: u64);
+
+    /// How long one commit took, and whether it was one.
+    fn took(&self, _micros: u64, _committed: bool) {}
 }
 
 /// The queue into the writer.
@@ -52,6 +56,11 @@ impl Mailbox {
         let (reply, answer) = oneshot::channel();
         self.0.send(Mail::Command(Box::new(Letter { request, reply }))).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())
+    }
+
+    /// Commands that wait, as near as can be said while they come and go.
+    pub fn depth(&self) -> usize {
+        MAILBOX.saturating_sub(self.0.capacity())
     }
 
     /// Keeps the newest checkpoint.
@@ -112,7 +121,9 @@ fn run(
             next = if requests.len() < MAX_BATCH { receiver.try_recv().ok() } else { None };
         }
         if !requests.is_empty() {
-            let outcome = store.commit(&requests, &world());
+            let (world, began) = (world(), monotonic_us());
+            let outcome = store.commit(&requests, &world);
+            observer.took(monotonic_us().saturating_sub(began), outcome.is_ok());
             answer(outcome, &mut replies, observer, store.size(), &mut failing);
             requests.clear();
         }

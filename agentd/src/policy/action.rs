@@ -23,8 +23,10 @@ actions! {
     WorkSubmit = "work.submit";
     /// See a work.
     WorkRead = "work.read";
-    /// Cancel, retry, raise, note, answer.
+    /// Cancel, retry, raise, note.
     WorkManage = "work.manage";
+    /// Answer what a run asks.
+    WorkAnswer = "work.answer";
     /// Take or refuse a result.
     WorkJudge = "work.judge";
     /// Take work from the ledger.
@@ -39,6 +41,8 @@ actions! {
     AgentRead = "agent.read";
     /// Pause, resume, retire, rotate, declare skills, bind a model.
     AgentManage = "agent.manage";
+    /// End a probation by a person's word.
+    AgentActivate = "agent.activate";
     /// Resume an agent that is suspended.
     AgentReinstate = "agent.reinstate";
     /// Schedules of one's own.
@@ -53,6 +57,8 @@ actions! {
     AccountManage = "account.manage";
     /// See status and accounts.
     HostRead = "host.read";
+    /// See what the host measures of everybody's works.
+    HostMeasure = "host.measure";
     /// Freeze and thaw one's own work or agent.
     FreezeOwn = "host.freeze_own";
     /// Freeze and thaw the whole host; accept the clock.

@@ -51,6 +51,12 @@ impl Caller {
         Self { outside: Some(group), ..self }
     }
 
+    /// The same uid, where nobody sits: a named automation's.
+    #[must_use]
+    pub fn unattended(self) -> Self {
+        Self { assurance: Assurance::Unattended, ..self }
+    }
+
     /// An agent that proved possession of its key.
     pub const fn agent(name: Slug, uid: u32) -> Self {
         let (operator, auditor) = (false, false);

@@ -57,11 +57,14 @@ impl Presence {
             Action::HostManage | Action::LedgerBackup => Some(Self::ManageHost),
             Action::ContentManage => Some(Self::EraseContent),
             Action::AccountManage => Some(Self::ManageBudgets),
-            Action::AgentEnrol | Action::AgentEnrolShared | Action::AgentManage | Action::AgentReinstate => {
-                Some(Self::ManageAgents)
-            }
+            Action::AgentEnrol
+            | Action::AgentEnrolShared
+            | Action::AgentManage
+            | Action::AgentActivate
+            | Action::AgentReinstate => Some(Self::ManageAgents),
             Action::WorkSubmit
             | Action::WorkManage
+            | Action::WorkAnswer
             | Action::WorkJudge
             | Action::ScheduleManage
             | Action::ObjectiveManage
@@ -74,6 +77,7 @@ impl Presence {
             | Action::ScheduleRead
             | Action::ObjectiveRead
             | Action::HostRead
+            | Action::HostMeasure
             | Action::LedgerReadAll
             | Action::LedgerReadOwn => None,
         }

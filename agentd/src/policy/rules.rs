@@ -1,6 +1,6 @@
 //! The built-in rules, in the order in which they are tried: prohibitions first.
 
-use agentd_schemas::event::{Actor, Decided};
+use agentd_schemas::event::{Actor, Assurance, Decided};
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Caller, Decision, Resource};
@@ -25,9 +25,11 @@ const HOST_ACTS: &str = "host.acts_by_rule";
 pub const RULES: &[Rule] = &[
     Rule {
         id: "person.is_in_a_group",
-        says: "on a host that agentd serves as a whole, who is in none of its groups may see its status and nothing else",
+        says: "on a host that agentd serves as a whole, who is not in its group of users may see the host's status, an auditor everything, and change nothing",
         permit: false,
-        applies: |caller, action, _| caller.outside.is_some() && action != Action::HostRead,
+        applies: |caller, action, _| {
+            caller.outside.is_some() && action != Action::HostRead && !(caller.auditor && is_reading(action))
+        },
     },
     Rule {
         id: "agent.never_governs",
@@ -56,6 +58,18 @@ pub const RULES: &[Rule] = &[
                 !matches!(action, Action::RunAct | Action::WorkSubmit | Action::WorkRead)
                     || resource.name.strip_prefix("work ") != Some(&run.work.to_string())
             })
+        },
+    },
+    Rule {
+        id: "automation.never_judges",
+        says: "an automation's uid may change what is declared, and judge, answer, activate and reinstate nothing",
+        permit: false,
+        applies: |caller, action, _| {
+            caller.assurance == Assurance::Unattended
+                && matches!(
+                    action,
+                    Action::WorkJudge | Action::WorkAnswer | Action::AgentActivate | Action::AgentReinstate
+                )
         },
     },
     Rule {
@@ -119,6 +133,7 @@ const fn is_reading(action: Action) -> bool {
             | Action::AgentRead
             | Action::ScheduleRead
             | Action::ObjectiveRead
+            | Action::HostMeasure
             | Action::HostRead
             | Action::LedgerReadAll
             | Action::LedgerReadOwn
@@ -131,7 +146,9 @@ const fn is_owners(action: Action) -> bool {
         Action::WorkSubmit
             | Action::WorkRead
             | Action::WorkManage
+            | Action::WorkAnswer
             | Action::WorkJudge
+            | Action::AgentActivate
             | Action::AgentEnrol
             | Action::AgentRead
             | Action::AgentManage
@@ -213,6 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn an_automation_manages_and_judges_nothing_even_as_root() {
+        let person = Caller::person(0, true, false);
+        let automation = person.clone().unattended();
+        for action in Action::ALL {
+            let allowed =
+                |caller: &Caller| matches!(authorize(caller, *action, &Resource::owned("work", 0)), Decision::Allow(_));
+            let judges = matches!(
+                action,
+                Action::WorkJudge | Action::WorkAnswer | Action::AgentActivate | Action::AgentReinstate
+            );
+            assert_eq!(allowed(&automation), allowed(&person) && !judges, "{}", action.as_str());
+        }
+    }
+
+    #[test]
     fn an_agent_may_not_speak_for_the_run_of_another() {
         let other = Resource { agent: Some("other".parse().unwrap()), ..Resource::owned("work", 1000) };
         assert_eq!(authorize(&agent(1000), Action::RunAct, &other), Decision::Deny("no_rule"));
@@ -243,6 +275,15 @@ mod tests {
     }
 
     #[test]
+    fn an_auditor_who_is_no_user_changes_nothing_of_its_own_either() {
+        let auditor = Caller::person(1001, false, true).outside_of("agentd".into());
+        for action in Action::ALL {
+            let decided = authorize(&auditor, *action, &Resource::owned("work", 1001));
+            assert_eq!(matches!(decided, Decision::Allow(_)), is_reading(*action), "{}", action.as_str());
+        }
+    }
+
+    #[test]
     fn an_auditor_sees_everything_and_changes_nothing() {
         let auditor = Caller::person(1001, false, true);
         let work = Resource::owned("work", 1000);
@@ -251,6 +292,9 @@ mod tests {
             authorize(&auditor, Action::LedgerReadAll, &Resource::host()),
             Decision::Allow("auditor.reads_everything")
         );
+        let measure = |caller| authorize(&caller, Action::HostMeasure, &Resource::host());
+        assert_eq!(measure(auditor.clone()), Decision::Allow("auditor.reads_everything"));
+        assert_eq!(measure(Caller::person(1001, false, false)), Decision::Deny("no_rule"));
         assert_eq!(authorize(&auditor, Action::WorkManage, &work), Decision::Deny("no_rule"));
         assert_eq!(authorize(&auditor, Action::LedgerBackup, &Resource::host()), Decision::Deny("no_rule"));
     }

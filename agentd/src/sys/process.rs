@@ -30,6 +30,42 @@ pub fn resident_bytes() -> Result<u64, ProcFileError> {
     parse_resident(&status).ok_or_else(|| ProcFileError::Malformed { path: STATUS_FILE.to_owned(), expected })
 }
 
+/// What this process uses, and may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of memory that are resident.
+    pub resident_bytes: u64,
+    /// Bytes of addresses.
+    pub virtual_bytes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Processor time of all threads, in microseconds.
+    pub cpu_us: u64,
+    /// Open files, at most; `None` for no limit.
+    pub max_open_files: Option<u64>,
+}
+
+/// What this process uses now. How many files are open is not in it: of a process that is not dumpable the kernel tells
+/// root alone.
+pub fn usage() -> Result<Usage, ProcFileError> {
+    let status = proc_file::read(STATUS_FILE)?;
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let kib = |name| line(name)?.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024);
+    let (resident, size) = (parse_resident(&status), kib("VmSize:"));
+    let threads = line("Threads:").and_then(|number| number.parse().ok());
+    let expected = "lines VmRSS and VmSize in kB, and Threads";
+    let malformed = || ProcFileError::Malformed { path: STATUS_FILE.to_owned(), expected };
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu_us = cpu.tv_sec.unsigned_abs().saturating_mul(1_000_000) + cpu.tv_nsec.unsigned_abs() / 1000;
+    Ok(Usage {
+        resident_bytes: resident.ok_or_else(malformed)?,
+        virtual_bytes: size.ok_or_else(malformed)?,
+        threads: threads.ok_or_else(malformed)?,
+        cpu_us,
+        max_open_files: rustix::process::getrlimit(Resource::Nofile).current,
+    })
+}
+
 /// The line is `VmRSS:` and a number of KiB, which the kernel calls kB. Unlike `statm` it needs no page size.
 fn parse_resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -107,6 +143,15 @@ mod tests {
     fn output(program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn what_the_process_uses_is_what_the_kernel_says_of_it() {
+        let before = usage().unwrap();
+        std::hint::black_box((0..20_000_000_u64).fold(0, |sum: u64, n| std::hint::black_box(sum ^ n)));
+        let after = usage().unwrap();
+        assert!(after.cpu_us > before.cpu_us);
+        assert!(after.threads >= 1 && after.virtual_bytes >= after.resident_bytes && after.resident_bytes > 0);
     }
 
     #[test]

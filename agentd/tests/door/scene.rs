@@ -301,7 +301,7 @@ async fn enrol(engine: &Engine, nth: u8) -> Slug {
         Possession { kind: PossessionKind::Enroll, trust_domain, name, nonce: &nonce, public_key: &public_key };
     let signature = data_encoding::BASE64.encode(&key.sign(&possession.message().unwrap()));
     let agent = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
-    let enrolment = Enrolment { agent, public_key: public_key.to_string(), nonce, signature };
+    let enrolment = Enrolment { agent, public_key: public_key.to_string(), nonce, signature, declared: None };
     engine.enrol(&owner(), enrolment).await.unwrap();
     name.parse().unwrap()
 }

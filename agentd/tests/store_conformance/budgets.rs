@@ -31,7 +31,13 @@ pub(crate) fn an_amount_beyond_every_table_is_refused_by_name(ground: &dyn Groun
         (agent(Command::SettleCost { run, cost: settled }), "not_found"),
         (person(Command::RaiseLimits { work: run.work, raise }), "out_of_bounds"),
         (
-            person(Command::SetAccountLimit { account, period, micro_usd: Limit::Same, tokens: Limit::Most(u64::MAX) }),
+            person(Command::SetAccountLimit {
+                account,
+                period,
+                micro_usd: Limit::Same,
+                tokens: Limit::Most(u64::MAX),
+                declared: None,
+            }),
             "out_of_bounds",
         ),
         (person(Command::EnrolAgent { agent: Box::new(second) }), "out_of_bounds"),
@@ -52,7 +58,7 @@ pub(crate) fn running(store: &mut dyn Store) -> RunRef {
 
 pub(crate) fn limit(account: &str, period: Period, micro_usd: Option<u64>, tokens: Option<u64>) -> Request {
     let [micro_usd, tokens] = [micro_usd, tokens].map(|most| most.map_or(Limit::Same, Limit::Most));
-    person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens })
+    person(Command::SetAccountLimit { account: account.to_owned(), period, micro_usd, tokens, declared: None })
 }
 
 pub(crate) fn reserve(run: RunRef, micro_usd: u64, tokens: u64) -> Request {

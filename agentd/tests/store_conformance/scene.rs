@@ -92,6 +92,7 @@ pub(crate) fn worker(name: &str, seed: u8) -> NewAgent {
         runtime: None,
         authority: None,
         files: Vec::new(),
+        declared: None,
     }
 }
 

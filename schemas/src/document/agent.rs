@@ -6,6 +6,7 @@ use super::program::{Program, Resources, Sandbox};
 use crate::event::Custody;
 use crate::unit::money::Usd;
 use crate::unit::name::{Skill, Slug};
+use crate::unit::owner::Owner;
 
 /// Skills of one agent, at most.
 pub const MAX_AGENT_SKILLS: usize = 128;
@@ -29,6 +30,9 @@ pub struct AgentDocument {
     /// What it says it can do. These are claims until five judged works show more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<Skill>,
+    /// Who answers for it: a user by name or uid; who hands it in by default. Only an operator may name another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// Takes works of every owner, not only of its own. Only an operator may set it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
@@ -46,6 +50,9 @@ pub struct AgentDocument {
     /// owner's that certifies one of the host's for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custody: Option<Custody>,
+    /// `ssh-ed25519 AAAA…`: the public half of its key, of an agent that comes by itself and whose key is kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
     /// How the program is spoken to.
     #[serde(default, skip_serializing_if = "is_default")]
     pub program: Program,

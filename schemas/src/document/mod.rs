@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod agent;
+pub mod budget;
 pub mod objective;
 pub mod program;
 pub mod request;
@@ -12,6 +13,7 @@ pub mod workspace;
 
 pub use acceptance::{Acceptance, PersonAcceptance};
 pub use agent::{AgentDocument, ModelBinding, OnMismatch};
+pub use budget::BudgetDocument;
 pub use objective::{Indicator, ObjectiveDocument};
 pub use program::Runtime;
 pub use schedule::ScheduleDocument;

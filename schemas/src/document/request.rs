@@ -63,6 +63,9 @@ pub struct Enrolment {
     pub nonce: String,
     /// Raw Ed25519 signature in base64, or an armored SSH signature, over the possession message.
     pub signature: String,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// Enrolment of an agent that agentd starts: its document, and the files that come with it.
@@ -83,6 +86,9 @@ pub struct ProgramEnrolment {
     /// With `owner_key`: made with it, over the possession message of kind `authority`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// One file that comes with an agent.
@@ -151,6 +157,9 @@ pub struct AccountLimit {
     /// Removes the limit of tokens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_max_tokens: bool,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// The period of an account, in the host's zone.

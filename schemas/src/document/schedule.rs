@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::work::WorkDocument;
 use crate::unit::name::Slug;
+use crate::unit::owner::Owner;
 
 /// Ticks that `missed = "all"` catches up with, at most.
 pub const MAX_CATCH_UP: u32 = 100;
@@ -17,6 +18,9 @@ pub const MAX_QUEUED: u32 = 100;
 pub struct ScheduleDocument {
     /// `[a-z0-9._-]`, unique per owner among schedules that exist.
     pub name: Slug,
+    /// Whose works it submits: a user by name or uid; who hands it in by default. Only an operator may name another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// Five fields as in cron(5), `@daily` and such, or `@every 15min`.
     pub cron: String,
     /// IANA name of the zone; the host's by default.

@@ -119,6 +119,8 @@ pub enum Assurance {
     Internal,
     /// The kernel named the uid of the connection.
     Session,
+    /// The same, and the uid is a named automation's: no person was there.
+    Unattended,
     /// A key was proved on this connection or token, and the uid fits it.
     Key,
     /// The person was asked again.

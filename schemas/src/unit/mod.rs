@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod money;
 pub mod name;
+pub mod owner;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod size;

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::duration::Span;
 use super::money::{MicroUsd, Usd};
 use super::name::{LabelKey, LabelValue, MAX_LABEL_VALUE_BYTES, Skill, Slug};
+use super::owner::Owner;
 use super::size::Size;
 use super::time::WallMs;
 
@@ -24,6 +25,16 @@ macro_rules! text_schema {
             }
         }
     };
+}
+
+impl JsonSchema for Owner {
+    fn schema_name() -> Cow<'static, str> {
+        "Owner".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "minimum": 0, "description": "A uid, or the name of a user." })
+    }
 }
 
 text_schema!(

@@ -37,6 +37,9 @@ pub struct AgentRow {
     pub enrolled_at: WallMs,
     /// Whether it takes works of every owner.
     pub shared: bool,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// One agent in full.

@@ -31,6 +31,9 @@ pub struct StatusView {
     pub mode: String,
     /// `ok`, or what is wrong.
     pub health: Vec<String>,
+    /// Those of them for which work stands still on the whole host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub critical: Vec<String>,
     /// Works by state, those the caller may see; zero counts left out. `parked` counts as its own state.
     pub works: BTreeMap<String, u64>,
     /// Agents by state.
@@ -153,6 +156,9 @@ pub struct AccountView {
     pub reserved_tokens: u64,
     /// `set` once a limit of it was set, else `default`.
     pub limit_source: String,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// `agentctl digest`.

@@ -38,6 +38,9 @@ pub struct ScheduleView {
     pub submitted: u64,
     /// Ticks that did not.
     pub skipped: u64,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// One tick that came.

@@ -20,10 +20,10 @@ use crate::context::{Context, document, read};
 use crate::error::Failure;
 use crate::output::Output;
 use crate::presence::govern;
-use crate::{agent_key, input, owner_key};
+use crate::{agent_key, input, owner, owner_key};
 
 /// Bytes of an `agent.toml`, at most.
-pub(super) const MAX_DOCUMENT_BYTES: usize = 256 << 10;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 
 /// Enrol an agent: make its key, prove that it is held, and register it
 ///
@@ -117,7 +117,10 @@ impl Args {
         if let Some(file) = &self.elsewhere.public_key {
             let key = agent_key::load_public(file)?;
             return match self.elsewhere.proof()? {
-                Some((nonce, signature)) => enrol(context, agent, &key, nonce, signature, None).await,
+                Some((nonce, signature)) => {
+                    let view = hand_in(context, agent, &key, nonce, signature, None).await?;
+                    show_enrolled(context, &view, None)
+                }
                 None => ask_to_sign(context, PossessionKind::Enroll, &agent.name, &key, file).await,
             };
         }
@@ -125,34 +128,8 @@ impl Args {
             Some(path) => (path.clone(), false),
             None => (agent_key::path(&agent.name, self.key_dir.as_deref())?, true),
         };
-        // The daemon first: without one no key is made.
-        let (agents, host) = (context.agents().await?, context.host().await?);
-        // And the name: nothing is to be done with a key for one that is taken.
-        if agents.show(agent.name.as_str()).await.is_ok() {
-            let taken = format!("the agent name {} is taken: names are never reused", agent.name);
-            return Err(Problem::new(Code::NameTaken, taken).hint("choose another name").into());
-        }
-        let key = if made { agent_key::generate()? } else { agent_key::load(&path)? };
-        if made {
-            agent_key::save(&key, &agent.name, &path)?;
-        }
-        let public = key.public_key();
-        let enrolled = async {
-            let challenge = agent_key::challenge(&agents, &host, PossessionKind::Enroll, &agent.name, &public).await?;
-            let signature = agent_key::sign(&key, &challenge.message);
-            enrol(context, agent, &public, challenge.nonce, signature, Some(&path)).await
-        };
-        let enrolled = enrolled.await;
-        if let Err(failure) = &enrolled {
-            match failure.is_broken() {
-                true => context
-                    .out
-                    .note(format!("whether it is enrolled is not known; the key stays in {}", path.display())),
-                false if made => agent_key::discard(&path),
-                false => {}
-            }
-        }
-        enrolled
+        let view = with_key(context, agent, &path, made, None).await?;
+        show_enrolled(context, &view, Some(&path))
     }
 
     /// An agent that agentd starts: its files are read here, its key is made there.
@@ -166,7 +143,7 @@ impl Args {
             Some(file) => Some(owner_key::prove(&agents, &host, &agent.name, file).await?),
             None => None,
         };
-        let enrolment = program::enrolment(agent, self.file.as_deref(), owner)?;
+        let enrolment = program::enrolment(agent, self.file.as_deref(), owner, None)?;
         let view: AgentView = read(&govern::<_, String>(agents.inner(), "EnrollProgram", &(&enrolment,)).await?)?;
         context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
         if view.authority.is_some() {
@@ -184,7 +161,9 @@ impl Args {
 
     fn agent(&mut self) -> Result<AgentDocument, Failure> {
         if let Some(file) = &self.file {
-            return input::document(file, MAX_DOCUMENT_BYTES);
+            let mut agent: AgentDocument = input::document(file, MAX_DOCUMENT_BYTES)?;
+            agent.owner = agent.owner.as_ref().map(owner::found).transpose()?;
+            return Ok(agent);
         }
         let name = self.name.take().ok_or_else(|| Failure::usage("an agent needs a name"))?;
         let limits = AgentLimits {
@@ -197,6 +176,8 @@ impl Args {
             name,
             description,
             skills,
+            owner: None,
+            public_key: None,
             shared: self.shared,
             model: self.model.take(),
             command: std::mem::take(&mut self.command),
@@ -223,18 +204,55 @@ impl Elsewhere {
     }
 }
 
-async fn enrol(
+/// Takes in an agent that comes by itself, with the key at `path`, which is made there where it is to be.
+pub(crate) async fn with_key(
+    context: &Context,
+    agent: AgentDocument,
+    path: &Path,
+    made: bool,
+    declared: Option<String>,
+) -> Result<AgentView, Failure> {
+    // The daemon first: without one no key is made.
+    let (agents, host) = (context.agents().await?, context.host().await?);
+    // And the name: nothing is to be done with a key for one that is taken.
+    if agents.show(agent.name.as_str()).await.is_ok() {
+        let taken = format!("the agent name {} is taken: names are never reused", agent.name);
+        return Err(Problem::new(Code::NameTaken, taken).hint("choose another name").into());
+    }
+    let key = if made { agent_key::generate()? } else { agent_key::load(path)? };
+    if made {
+        agent_key::save(&key, &agent.name, path)?;
+    }
+    let public = key.public_key();
+    let enrolled = async {
+        let challenge = agent_key::challenge(&agents, &host, PossessionKind::Enroll, &agent.name, &public).await?;
+        let signature = agent_key::sign(&key, &challenge.message);
+        hand_in(context, agent, &public, challenge.nonce, signature, declared).await
+    };
+    enrolled.await.inspect_err(|failure| match failure.is_broken() {
+        true => {
+            context.out.note(format!("whether it is enrolled is not known; the key stays in {}", path.display()));
+        }
+        false if made => agent_key::discard(path),
+        false => {}
+    })
+}
+
+async fn hand_in(
     context: &Context,
     agent: AgentDocument,
     key: &PublicKey,
     nonce: String,
     signature: String,
-    path: Option<&Path>,
-) -> Result<(), Failure> {
-    let enrolment = Enrolment { agent, public_key: key.to_string(), nonce, signature };
-    let view: AgentView =
-        read(&govern::<_, String>(context.agents().await?.inner(), "Enroll", &(document(&enrolment)?,)).await?)?;
-    context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
+    declared: Option<String>,
+) -> Result<AgentView, Failure> {
+    let enrolment = Enrolment { agent, public_key: key.to_string(), nonce, signature, declared };
+    let agents = context.agents().await?;
+    read(&govern::<_, String>(agents.inner(), "Enroll", &(document(&enrolment)?,)).await?)
+}
+
+fn show_enrolled(context: &Context, view: &AgentView, path: Option<&Path>) -> Result<(), Failure> {
+    context.out.show(view, &[view.row.name.to_string()], |out| show::words(out, view))?;
     if let Some(path) = path {
         context.out.note(format!("its key is in {}", path.display()));
     }

@@ -49,7 +49,7 @@ impl Args {
             return Err(Failure::usage(format!("{} has no command", self.file))
                 .hint("command = [\"./program\", \"{{ task_file }}\"]"));
         }
-        let enrolment = enrolment(agent, Some(&self.file), None)?;
+        let enrolment = enrolment(agent, Some(&self.file), None, None)?;
         let view: AgentView = read(
             &govern::<_, String>(context.agents().await?.inner(), "SetProgram", &(&enrolment, &self.reason)).await?,
         )?;
@@ -58,25 +58,21 @@ impl Args {
 }
 
 /// The document of an agent that agentd starts, with its files; these are beside `file`, or in the current folder.
-pub(super) fn enrolment(
+pub(crate) fn enrolment(
     mut agent: AgentDocument,
     file: Option<&str>,
     owner: Option<Proven>,
+    declared: Option<String>,
 ) -> Result<String, Failure> {
     let beside = file.filter(|file| *file != "-").and_then(|file| Path::new(file).parent());
     let beside = beside.filter(|beside| !beside.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let contents = contents(&agent, beside)?;
-    for path in &mut agent.sandbox.read_only_paths {
-        if let Some(rest) = path.strip_prefix("~/") {
-            let home = ambient::text("HOME").ok_or_else(|| Failure::local("HOME is not set").hint("set HOME"))?;
-            *path = format!("{}/{rest}", home.trim_end_matches('/'));
-        }
-    }
+    write_out_home(&mut agent)?;
     let (owner_key, (nonce, signature)) = match owner {
         Some(Proven { key, nonce, signature }) => (Some(key.to_string()), (Some(nonce), Some(signature))),
         None => (None, (None, None)),
     };
-    let enrolment = document(&ProgramEnrolment { agent, contents, owner_key, nonce, signature })?;
+    let enrolment = document(&ProgramEnrolment { agent, contents, owner_key, nonce, signature, declared })?;
     if enrolment.len() + 1024 > MAX_MESSAGE_BYTES {
         let size = bytes(enrolment.len() as u64);
         return Err(Failure::usage(format!("the program and its files are too large together: {size}"))
@@ -85,8 +81,19 @@ pub(super) fn enrolment(
     Ok(enrolment)
 }
 
+/// Paths below `~/` are those of who hands the document in.
+pub(crate) fn write_out_home(agent: &mut AgentDocument) -> Result<(), Failure> {
+    for path in &mut agent.sandbox.read_only_paths {
+        if let Some(rest) = path.strip_prefix("~/") {
+            let home = ambient::text("HOME").ok_or_else(|| Failure::local("HOME is not set").hint("set HOME"))?;
+            *path = format!("{}/{rest}", home.trim_end_matches('/'));
+        }
+    }
+    Ok(())
+}
+
 /// The files that a document names: the program, where it begins with `./`, and what it needs.
-fn contents(agent: &AgentDocument, beside: &Path) -> Result<Vec<FileContent>, Failure> {
+pub(crate) fn contents(agent: &AgentDocument, beside: &Path) -> Result<Vec<FileContent>, Failure> {
     let program = agent.command.first().filter(|word| word.starts_with("./"));
     let mut names: Vec<&str> = program.into_iter().chain(&agent.files).map(|name| plain_name(name)).collect();
     let mut seen = std::collections::BTreeSet::new();
@@ -194,6 +201,7 @@ mod tests {
     fn a_place_in_the_home_is_written_out() {
         let text = enrolment(
             agent("command = [\"/bin/true\"]\n[sandbox]\nread_only_paths = [\"~/.rustup\", \"/opt\"]\n"),
+            None,
             None,
             None,
         );

@@ -42,7 +42,7 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let Self { account, per: period, max_cost, max_tokens, no_max_cost, no_max_tokens } = self;
-        let limit = AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens };
+        let limit = AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens, declared: None };
         govern::<_, ()>(context.host().await?.inner(), "SetAccountLimit", &(document(&limit)?,)).await?;
         context.out.done("account", &limit.account, &format!("the limits of {} are set", limit.account))
     }

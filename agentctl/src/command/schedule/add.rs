@@ -9,10 +9,10 @@ use crate::command::submit::flags::WorkFlags;
 use crate::command::word;
 use crate::context::{Context, document, read};
 use crate::error::Failure;
-use crate::{ambient, input};
+use crate::{ambient, input, owner};
 
 /// Bytes of a schedule, at most.
-const MAX_DOCUMENT_BYTES: usize = 8 << 20;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 
 /// Add a schedule: a cron expression and the work that each tick submits
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,11 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let schedule = match &self.file {
-            Some(file) => input::document(file, MAX_DOCUMENT_BYTES)?,
+            Some(file) => {
+                let mut schedule: ScheduleDocument = input::document(file, MAX_DOCUMENT_BYTES)?;
+                schedule.owner = schedule.owner.as_ref().map(owner::found).transpose()?;
+                schedule
+            }
             None => self.schedule(context).await?,
         };
         let key = data_encoding::HEXLOWER.encode(&ambient::random::<16>()?);
@@ -70,6 +74,6 @@ impl Args {
         };
         let work = self.work.document(context, self.text).await?;
         let (missed, overlap) = (self.missed.unwrap_or_default(), self.overlap.unwrap_or_default());
-        Ok(ScheduleDocument { name, cron, time_zone: self.time_zone, missed, overlap, work })
+        Ok(ScheduleDocument { name, owner: None, cron, time_zone: self.time_zone, missed, overlap, work })
     }
 }

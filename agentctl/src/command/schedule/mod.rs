@@ -1,6 +1,6 @@
 //! Schedules.
 
-mod add;
+pub(crate) mod add;
 mod list;
 mod next;
 mod pause;

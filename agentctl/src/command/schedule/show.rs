@@ -78,7 +78,7 @@ async fn named(context: &Context, text: &str) -> Result<ScheduleView, Failure> {
 }
 
 /// The newest event of this type about the schedule.
-async fn newest(context: &Context, id: &str, kind: &str) -> Result<Option<Event>, Failure> {
+pub(crate) async fn newest(context: &Context, id: &str, kind: &str) -> Result<Option<Event>, Failure> {
     let filter = EventFilter {
         subject: Some("schedule".to_owned()),
         id: Some(id.to_owned()),
@@ -92,7 +92,7 @@ async fn newest(context: &Context, id: &str, kind: &str) -> Result<Option<Event>
 }
 
 /// The document of the works, kept beside the event that added the schedule; nothing where it was erased.
-async fn work(context: &Context, added: &Event) -> Result<Option<WorkDocument>, Failure> {
+pub(crate) async fn work(context: &Context, added: &Event) -> Result<Option<WorkDocument>, Failure> {
     match context.works().await?.content(added.envelope.index, 0).await.map_err(Failure::from) {
         Ok(bytes) => read(&String::from_utf8_lossy(&bytes)).map(Some),
         Err(failure) if failure.code() == Code::Redacted.as_str() => Ok(None),

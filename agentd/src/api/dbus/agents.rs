@@ -38,6 +38,12 @@ impl Agents {
         json(&self.0.engine.set_program(&caller, read(enrolment)?, reason).await?)
     }
 
+    /// Whether a `ProgramEnrolment` would be taken.
+    async fn check(&self, enrolment: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let caller = self.0.enter(&header).await?;
+        Ok(self.0.engine.check_program(&caller, read(enrolment)?)?)
+    }
+
     /// A list of `AgentRow`.
     async fn list(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;

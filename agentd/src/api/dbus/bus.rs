@@ -21,6 +21,7 @@ use super::polkit::Subject;
 use super::{agents, host, ledger, objectives, schedules, works};
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
+use crate::engine::meters::BusState;
 use crate::engine::{Engine, message_ids};
 use crate::policy::Caller;
 use crate::sys::groups::groups_of_uid;
@@ -131,6 +132,7 @@ pub async fn serve_bus(
 
 /// A bus on which we have our name.
 pub(super) struct Joined {
+    engine: Engine,
     connection: Connection,
     door: Arc<Door>,
 }
@@ -144,9 +146,12 @@ pub(super) async fn join(engine: &Engine, bus: &Bus, callers: &watch::Receiver<C
         let door = Arc::new(Door::of_bus(engine.clone(), BusCallers::new(callers.clone(), proxy.clone())));
         offer(&connection, &door).await.map_err(connect)?;
         let taken = connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DO_NOT_QUEUE).await;
-        let joined = Joined { connection, door };
+        let joined = Joined { engine: engine.clone(), connection, door };
         match taken {
-            Ok(_) => Ok(joined),
+            Ok(_) => {
+                engine.meters().bus(BusState::Connected);
+                Ok(joined)
+            }
             Err(zbus::Error::NameTaken) => {
                 let holder = holder(&proxy).await;
                 joined.leave(bus, false).await;
@@ -171,6 +176,7 @@ impl Joined {
             () = stopped(&mut stop) => false,
         };
         if is_gone {
+            self.engine.meters().bus(BusState::Lost);
             tracing::error!(MESSAGE_ID = message_ids::BUS_LOST, "the {bus} is gone; the other doors stay open");
         }
         self.door.followers.end();

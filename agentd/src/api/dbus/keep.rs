@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use super::bus::{Bus, BusError, Joined, join};
 use crate::api::Callers;
 use crate::api::stop::stopped;
-use crate::engine::{Engine, message_ids};
 use crate::engine::health::About;
+use crate::engine::{Engine, message_ids};
 
 /// The pause before the bus is tried again, and what it grows to.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -67,7 +67,10 @@ async fn keep(
         };
         match again {
             Ok(again) => {
-                tracing::info!(MESSAGE_ID = message_ids::BUS_BACK, "the {bus} is served: agentd has the name {BUS_NAME}");
+                tracing::info!(
+                    MESSAGE_ID = message_ids::BUS_BACK,
+                    "the {bus} is served: agentd has the name {BUS_NAME}"
+                );
                 joined = Some(again);
             }
             Err(error) => {

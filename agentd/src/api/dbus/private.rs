@@ -18,6 +18,7 @@ use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
 use crate::engine::Engine;
+use crate::engine::meters::Doorway;
 use crate::sys::peer::Peer;
 
 /// Connections of everybody at a time, at most.
@@ -81,7 +82,10 @@ pub async fn serve_private(
         let (engine, turned_away, stop) = (engine.clone(), turned_away.clone(), stop.clone());
         open.spawn(async move {
             let ended = match inside::outside(&engine, peer, "the operators' door").await {
-                Ok(()) => connection(stream, Arc::new(Door::of_peer(engine, caller, proved_as)), stop).await,
+                Ok(()) => {
+                    let _inside = engine.meters().enter(Doorway::Control);
+                    connection(stream, Arc::new(Door::of_peer(engine.clone(), caller, proved_as)), stop).await
+                }
                 Err(why) => {
                     // Those who are heard keep their places.
                     drop(place);

@@ -18,7 +18,26 @@ impl Schedules {
     async fn add(&self, document: &str, key: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;
         let schedule = read(document)?;
-        json(&self.0.engine.add_schedule(&caller, schedule, optional(key), document.as_bytes()).await?)
+        json(&self.0.engine.add_schedule(&caller, schedule, None, optional(key), document.as_bytes()).await?)
+    }
+
+    /// Adds a `ScheduleDocument` that a file declares. Answers with a `ScheduleView`.
+    async fn declare(
+        &self,
+        document: &str,
+        file: &str,
+        key: &str,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        let (schedule, body) = (read(document)?, document.as_bytes());
+        json(&self.0.engine.add_schedule(&caller, schedule, Some(file), optional(key), body).await?)
+    }
+
+    /// Whether a `ScheduleDocument` would be taken.
+    async fn check(&self, document: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let caller = self.0.enter(&header).await?;
+        Ok(self.0.engine.check_schedule(&caller, read(document)?).await?)
     }
 
     /// A list of `ScheduleView`.

@@ -23,6 +23,7 @@ use crate::api::inside;
 use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::engine::Engine;
+use crate::engine::meters::Doorway;
 use crate::sys::peer::Peer;
 
 /// Connections at a time, at most.
@@ -86,6 +87,7 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut 
         open.spawn(async move {
             match inside::outside(&engine, peer, "the agents' door").await {
                 Ok(()) => {
+                    let _inside = engine.meters().enter(Doorway::Agents);
                     connection(stream, PeerUid(uid), router, stop).await;
                     drop(place);
                 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Expression, OnTick, Overlap, Timetable, on_tick};
-use crate::domain::agent::check_reason;
+use crate::domain::agent::{check_declared, check_reason};
 use crate::domain::command::Submitter;
 use crate::domain::work::spend::settle_open;
 use crate::domain::work::submit::{SubmitFacts, check_repeated, submit};
@@ -35,6 +35,8 @@ pub struct NewSchedule {
     pub zone: TimeZone,
     /// The work of a tick, checked.
     pub work: NewWork,
+    /// The file that declares it.
+    pub declared: Option<String>,
 }
 
 /// Checks the parts of a schedule document that need no facts.
@@ -45,7 +47,7 @@ pub fn prepare(
     work: NewWork,
 ) -> Result<NewSchedule, Rejection> {
     parse(&document.cron)?;
-    Ok(NewSchedule { owner, document, zone, work })
+    Ok(NewSchedule { owner, document, zone, work, declared: None })
 }
 
 fn parse(cron: &str) -> Result<Expression, Rejection> {
@@ -71,6 +73,7 @@ pub struct AddFacts {
 /// Adds a schedule.
 pub fn add(facts: &AddFacts, new: &NewSchedule, env: &Env) -> Decision {
     let document = &new.document;
+    check_declared(new.declared.as_deref())?;
     let name = &document.name;
     if facts.name_taken {
         return Err(Problem::new(Code::NameTaken, format!("a schedule is named {name} already"))
@@ -96,6 +99,7 @@ pub fn add(facts: &AddFacts, new: &NewSchedule, env: &Env) -> Decision {
         missed: document.missed,
         overlap: document.overlap,
         next: timetable.next_after(start).map(wall),
+        declared: new.declared.clone(),
     };
     let work = serde_json::to_vec(&document.work).map_err(Problem::internal)?;
     let id = ScheduleId::from_bytes(env.ids.id(0));

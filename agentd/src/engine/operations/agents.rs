@@ -7,6 +7,7 @@ use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::key::possession::{PossessionKind, PossessionSignature};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::{Skill, Slug};
+use agentd_schemas::unit::owner::Owner;
 use agentd_schemas::view::{AgentRow, AgentView, EpochView, HistoryRow};
 
 use crate::domain::Command;
@@ -23,7 +24,31 @@ pub(super) fn slug(name: &str) -> Result<Slug, Problem> {
     })
 }
 
+/// Whether two lines name one key, whatever their comments say.
+fn same_key(one: &str, other: &str) -> bool {
+    match (one.parse::<PublicKey>(), other.parse::<PublicKey>()) {
+        (Ok(one), Ok(other)) => one.to_string() == other.to_string(),
+        _ => false,
+    }
+}
+
 impl Engine {
+    /// Who is to own what a document describes: who hands it in, or whom an operator names.
+    pub(super) fn owner(&self, caller: &Caller, named: Option<&Owner>) -> Result<u32, Problem> {
+        match named {
+            None => Ok(caller.uid),
+            Some(Owner::Uid(uid)) if *uid == caller.uid => Ok(*uid),
+            Some(Owner::Uid(uid)) => {
+                self.permit(caller, Action::HostManage, &Resource::host())?;
+                Ok(*uid)
+            }
+            Some(Owner::Name(name)) => {
+                Err(Problem::new(Code::InvalidDocument, format!("owner {name:?} is a name, and this door takes a uid"))
+                    .hint(format!("agentctl looks names up; else see: id -u {name}")))
+            }
+        }
+    }
+
     /// A nonce for a proof of possession of this name's key.
     pub fn challenge(&self, caller: &Caller, name: &str) -> Result<String, Problem> {
         let name = slug(name)?;
@@ -33,9 +58,17 @@ impl Engine {
         challenges.issue(caller.uid, &name, now).map_err(Problem::internal)
     }
 
-    /// Takes an agent in. The owner is the uid that the kernel named.
+    /// Takes an agent in. The owner is the uid that the kernel named, unless an operator names another.
     pub async fn enrol(&self, caller: &Caller, enrolment: Enrolment) -> Result<AgentView, Problem> {
         let name = enrolment.agent.name.clone();
+        let owner = self.owner(caller, enrolment.agent.owner.as_ref())?;
+        if enrolment.agent.public_key.as_ref().is_some_and(|key| !same_key(key, &enrolment.public_key)) {
+            return Err(Problem::new(
+                Code::InvalidDocument,
+                format!("agent {name} is to have the public key of its document, and another one is proved"),
+            )
+            .hint("prove the key of the document, or leave public_key out of it"));
+        }
         let kind = PossessionKind::Enroll;
         let key =
             self.prove_possession(caller, kind, &name, &enrolment.public_key, &enrolment.nonce, &enrolment.signature)?;
@@ -44,7 +77,7 @@ impl Engine {
         let agent_id = trust_domain::agent_id(&host.trust_domain, name.as_str(), self.0.clock.wall_ms(), random);
         let agent = NewAgent {
             document: enrolment.agent,
-            owner: caller.uid,
+            owner,
             agent_id,
             public_key: key.to_string(),
             custody: Custody::Resident,
@@ -53,6 +86,7 @@ impl Engine {
             runtime: None,
             authority: None,
             files: Vec::new(),
+            declared: enrolment.declared,
         };
         self.execute(caller, Command::EnrolAgent { agent: Box::new(agent) }, None).await?;
         self.agent(caller, name.as_str())

@@ -156,10 +156,10 @@ impl Engine {
 
     /// Sets the limits of an account.
     pub async fn set_account_limit(&self, caller: &Caller, limit: AccountLimit) -> Result<(), Problem> {
-        let AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens } = limit;
+        let AccountLimit { account, period, max_cost, max_tokens, no_max_cost, no_max_tokens, declared } = limit;
         let micro_usd = Limit::asked("max_cost", max_cost.map(|cost| cost.0.as_micro()), no_max_cost)?;
         let tokens = Limit::asked("max_tokens", max_tokens, no_max_tokens)?;
-        let command = Command::SetAccountLimit { account, period, micro_usd, tokens };
+        let command = Command::SetAccountLimit { account, period, micro_usd, tokens, declared };
         self.execute(caller, command, None).await.map(drop)
     }
 }

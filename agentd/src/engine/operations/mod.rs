@@ -10,6 +10,7 @@ pub mod garbage;
 pub mod host;
 pub mod judge;
 pub mod ledger;
+pub mod measures;
 pub mod outputs;
 pub mod parked;
 pub mod plans;

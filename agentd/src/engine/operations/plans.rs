@@ -8,21 +8,23 @@ use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{ObjectiveView, ScheduleView};
 use jiff::tz::TimeZone;
 
+use crate::domain::schedule::NewSchedule;
 use crate::domain::{Command, schedule};
 use crate::engine::{Done, Engine};
 use crate::ledger::query::named::Named;
 use crate::ledger::{load, query};
-use crate::policy::{Action, Caller};
+use crate::policy::{Action, Caller, Resource};
 
 /// Ticks that are shown ahead, at most.
 pub const MAX_TICKS: u32 = 1000;
 
 impl Engine {
-    /// Adds a schedule.
+    /// Adds a schedule; `file` is the name of the one that declares it.
     pub async fn add_schedule(
         &self,
         caller: &Caller,
-        mut document: ScheduleDocument,
+        document: ScheduleDocument,
+        file: Option<&str>,
         key: Option<&str>,
         body: &[u8],
     ) -> Result<ScheduleView, Problem> {
@@ -30,6 +32,21 @@ impl Engine {
         if let Some(done) = self.before(caller, key.as_ref())? {
             return self.added(caller, &done);
         }
+        let mut new = self.new_schedule(caller, document).await?;
+        new.declared = file.map(str::to_owned);
+        let done = self.execute(caller, Command::AddSchedule { schedule: Box::new(new) }, key).await?;
+        self.added(caller, &done)
+    }
+
+    /// Whether a schedule would be taken, its name apart. Nothing is written.
+    pub async fn check_schedule(&self, caller: &Caller, document: ScheduleDocument) -> Result<(), Problem> {
+        let owner = self.owner(caller, document.owner.as_ref())?;
+        self.permit(caller, Action::ScheduleManage, &Resource::owned("schedules of one's own", owner))?;
+        self.new_schedule(caller, document).await.map(drop)
+    }
+
+    async fn new_schedule(&self, caller: &Caller, mut document: ScheduleDocument) -> Result<NewSchedule, Problem> {
+        let owner = self.owner(caller, document.owner.as_ref())?;
         let name = document.time_zone.clone().unwrap_or_else(|| self.host().time_zone.clone());
         let zone = TimeZone::get(&name).map_err(|_| {
             Problem::new(Code::InvalidDocument, format!("no time zone is named {name:?}"))
@@ -38,9 +55,7 @@ impl Engine {
         document.time_zone = Some(name);
         let work = self.prepare(caller, vec![document.work.clone()]).await?.pop();
         let work = work.ok_or_else(|| Problem::internal("a schedule without a work"))?;
-        let new = schedule::prepare(caller.uid, document, zone, work)?;
-        let done = self.execute(caller, Command::AddSchedule { schedule: Box::new(new) }, key).await?;
-        self.added(caller, &done)
+        schedule::prepare(owner, document, zone, work)
     }
 
     fn added(&self, caller: &Caller, done: &Done) -> Result<ScheduleView, Problem> {

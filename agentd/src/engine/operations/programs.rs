@@ -9,6 +9,7 @@ use agentd_schemas::view::AgentView;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::Command;
+use crate::domain::agent::check_document;
 use crate::domain::command::NewAgent;
 use crate::domain::runtime::check_runtime;
 use crate::engine::Engine;
@@ -27,13 +28,11 @@ impl Engine {
 
     /// Takes in an agent with a program. The daemon makes its key, proves to itself that it has it, and keeps it.
     pub async fn enrol_program(&self, caller: &Caller, enrolment: ProgramEnrolment) -> Result<AgentView, Problem> {
-        let ProgramEnrolment { agent: document, contents, owner_key, nonce, signature } = enrolment;
+        let ProgramEnrolment { agent: document, contents, owner_key, nonce, signature, declared } = enrolment;
         let name = document.name.clone();
         let custody = custody_of(&document, owner_key.is_some())?;
         // Before a key is made: who may not enrol, or not under this name, leaves nothing behind.
-        let action = if document.shared { Action::AgentEnrolShared } else { Action::AgentEnrol };
-        self.permit(caller, action, &Resource::owned(format!("agent {name}"), caller.uid))?;
-        let supervisor = self.supervisor()?;
+        let (owner, supervisor) = self.may_start(caller, &document)?;
         let (runtime, files) = runtime(&document, contents)?;
         can_start(supervisor, &runtime)?;
         if self.known(&name)?.is_some() {
@@ -65,7 +64,7 @@ impl Engine {
         let random = crate::sys::random::bytes().map_err(Problem::internal)?;
         let agent = NewAgent {
             agent_id: trust_domain::agent_id(trust_domain, name.as_str(), self.0.clock.wall_ms(), random),
-            owner: caller.uid,
+            owner,
             public_key: public_key.to_string(),
             custody,
             nonce,
@@ -74,9 +73,33 @@ impl Engine {
             runtime: Some(runtime),
             files,
             document,
+            declared,
         };
         self.execute(caller, Command::EnrolAgent { agent: Box::new(agent) }, None).await?;
         self.agent(caller, name.as_str())
+    }
+
+    /// Who is to own an agent that this caller may enrol, and what is to start it.
+    fn may_start(&self, caller: &Caller, document: &AgentDocument) -> Result<(u32, &Supervisor), Problem> {
+        let name = &document.name;
+        let owner = self.owner(caller, document.owner.as_ref())?;
+        if document.public_key.is_some() {
+            return Err(Problem::new(Code::InvalidDocument, format!("agent {name} has a command and a public key"))
+                .hint("agentd makes the key of what it starts: leave public_key out"));
+        }
+        let action = if document.shared { Action::AgentEnrolShared } else { Action::AgentEnrol };
+        self.permit(caller, action, &Resource::owned(format!("agent {name}"), owner))?;
+        Ok((owner, self.supervisor()?))
+    }
+
+    /// Whether an agent with a program would be taken in, its name apart. Nothing is written.
+    pub fn check_program(&self, caller: &Caller, enrolment: ProgramEnrolment) -> Result<(), Problem> {
+        let ProgramEnrolment { agent: document, contents, owner_key, .. } = enrolment;
+        custody_of(&document, owner_key.is_some())?;
+        let (_, supervisor) = self.may_start(caller, &document)?;
+        check_document(&document)?;
+        let (runtime, _) = runtime(&document, contents)?;
+        can_start(supervisor, &runtime)
     }
 
     /// Gives an agent another program, for runs from now on.

@@ -114,12 +114,12 @@ async fn one_owner_has_a_share_of_agents_and_schedules() {
     let plan = |name: &str| {
         serde_json::from_value(json!({"name": name, "cron": "0 3 * * *", "work": {"title": "sweep"}})).unwrap()
     };
-    engine.add_schedule(&OWNER, plan("a"), None, b"").await.unwrap();
-    engine.add_schedule(&Caller::person(1001, false, false), plan("a"), None, b"").await.unwrap();
-    let full = engine.add_schedule(&OWNER, plan("b"), None, b"").await.unwrap_err();
+    engine.add_schedule(&OWNER, plan("a"), None, None, b"").await.unwrap();
+    engine.add_schedule(&Caller::person(1001, false, false), plan("a"), None, None, b"").await.unwrap();
+    let full = engine.add_schedule(&OWNER, plan("b"), None, None, b"").await.unwrap_err();
     assert!(full.code == Code::Busy && full.hint.unwrap().contains("limits.max_schedules_per_owner"));
     engine.remove_schedule(&OWNER, "a").await.unwrap();
-    engine.add_schedule(&OWNER, plan("b"), None, b"").await.unwrap();
+    engine.add_schedule(&OWNER, plan("b"), None, None, b"").await.unwrap();
 }
 
 #[tokio::test]
@@ -129,8 +129,8 @@ async fn a_schedule_that_was_added_under_a_key_is_shown_again() {
         let plan = json!({"name": "nightly", "cron": "0 3 * * *", "time_zone": zone, "work": {"title": "sweep"}});
         serde_json::from_value(plan).unwrap()
     };
-    let first = engine.add_schedule(&OWNER, add("UTC"), Some("k"), b"b").await.unwrap();
+    let first = engine.add_schedule(&OWNER, add("UTC"), None, Some("k"), b"b").await.unwrap();
     engine.remove_schedule(&OWNER, "nightly").await.unwrap();
-    let again = engine.add_schedule(&OWNER, add("No/Where"), Some("k"), b"b").await.unwrap();
+    let again = engine.add_schedule(&OWNER, add("No/Where"), None, Some("k"), b"b").await.unwrap();
     assert_eq!(first.id, again.id);
 }

@@ -62,7 +62,7 @@ async fn a_strangers_attempt_at_an_agent_a_schedule_an_event_or_content_is_recor
     enrol(&engine, &OWNER, "fixer", 1).await;
     let document = json!({"name": "nightly", "cron": "0 3 * * *", "work": {"title": "sweep"}});
     let document: ScheduleDocument = serde_json::from_value(document).unwrap();
-    let schedule = engine.add_schedule(&OWNER, document, None, b"").await.unwrap();
+    let schedule = engine.add_schedule(&OWNER, document, None, None, b"").await.unwrap();
     submit(&engine, &OWNER, json!({"title": "private"})).await;
     let submitted = *engine.size().borrow() - 1;
     let all = |agent: &str, schedule: &str, event: u64| {

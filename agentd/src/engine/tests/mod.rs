@@ -101,6 +101,7 @@ impl Scene {
             runtime: None,
             authority: None,
             files: Vec::new(),
+            declared: None,
         };
         self.run(Command::EnrolAgent { agent: Box::new(new) });
     }

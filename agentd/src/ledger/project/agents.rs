@@ -38,8 +38,8 @@ pub(super) fn project(tx: &Connection, event: &Event, name: &Slug) -> Result<()>
 fn enrolled(tx: &Connection, event: &Event, name: &Slug, data: &AgentEnrolled) -> Result<()> {
     let envelope = &event.envelope;
     let sql = "INSERT INTO agents (key, name, version, state, state_before, owner, shared, agent_id, custody,
-                   public_key, skills, max_concurrency, model, epoch, enrolled_ms, program, authority)
-               VALUES (?1, ?2, ?3, 'probation', 'probation', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14)";
+                   public_key, skills, max_concurrency, model, epoch, enrolled_ms, program, authority, declared)
+               VALUES (?1, ?2, ?3, 'probation', 'probation', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?13, ?14, ?15)";
     let row = params![
         envelope.index,
         name.as_str(),
@@ -55,6 +55,7 @@ fn enrolled(tx: &Connection, event: &Event, name: &Slug, data: &AgentEnrolled) -
         envelope.time.as_ms(),
         data.runtime.as_ref().map(|_| envelope.index),
         data.authority.as_ref().map(|authority| &authority.public_key),
+        data.declared,
     ];
     exec(tx, sql, row)?;
     key_begins(tx, event, name, &data.public_key)?;

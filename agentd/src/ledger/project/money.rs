@@ -10,11 +10,15 @@ use crate::domain::account::MAX_AMOUNT;
 /// Limits of an account; `id` is its family: `owner:1000/day`. One that is not given stays; a family without any has no row.
 pub(super) fn project_limit(tx: &Connection, event: &Event, id: &str) -> Result<()> {
     let EventData::AccountLimitSet(data) = &event.data else { return Err(misplaced(&event.data)) };
-    let sql = "INSERT INTO account_limits (family, max_cost, max_tokens) VALUES (?1, ?2, ?3)
-               ON CONFLICT (family) DO UPDATE SET
+    let sql = "INSERT INTO account_limits (family, max_cost, max_tokens, declared) VALUES (?1, ?2, ?3, ?6)
+               ON CONFLICT (family) DO UPDATE SET declared = coalesce(excluded.declared, declared),
                  max_cost = CASE WHEN ?4 THEN NULL ELSE coalesce(excluded.max_cost, max_cost) END,
                  max_tokens = CASE WHEN ?5 THEN NULL ELSE coalesce(excluded.max_tokens, max_tokens) END";
-    exec(tx, sql, params![id, data.max_cost_micro_usd, data.max_tokens, data.no_max_cost, data.no_max_tokens])?;
+    exec(
+        tx,
+        sql,
+        params![id, data.max_cost_micro_usd, data.max_tokens, data.no_max_cost, data.no_max_tokens, data.declared],
+    )?;
     exec(tx, "DELETE FROM account_limits WHERE family = ?1 AND max_cost IS NULL AND max_tokens IS NULL", [id])
 }
 

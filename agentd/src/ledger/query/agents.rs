@@ -27,7 +27,8 @@ const MAX_EXAMINED: usize = 10_000;
 /// Rows of a history that does not say how many.
 const PAGE: u32 = 50;
 
-const ROW: &str = "key, name, state, owner, skills, live, completed, failed, model, epoch, enrolled_ms, shared";
+const ROW: &str =
+    "key, name, state, owner, skills, live, completed, failed, model, epoch, enrolled_ms, shared, declared";
 
 /// The key of an agent that the viewer may see.
 pub(super) fn key(conn: &Connection, viewer: &Viewer, name: &str) -> Result<i64, QueryError> {
@@ -62,6 +63,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
         epoch: row.get("epoch")?,
         enrolled_at: read::wall(row, "enrolled_ms")?,
         shared: row.get("shared")?,
+        declared: row.get("declared")?,
     })
 }
 

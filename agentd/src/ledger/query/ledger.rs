@@ -35,6 +35,11 @@ pub struct LogIdentity {
     pub log_key: String,
 }
 
+/// Events below the signed checkpoint.
+pub fn signed_size(conn: &Connection) -> Result<u64, QueryError> {
+    Ok(read::count(read::one(conn, "SELECT size FROM head WHERE id = 1", [])?.unwrap_or(0)))
+}
+
 /// Whose log it is.
 pub fn identity(conn: &Connection) -> Result<LogIdentity, QueryError> {
     let meta = |key: &str| -> Result<String, QueryError> {

@@ -78,6 +78,7 @@ fn complete(conn: &Connection, stored: &Stored) -> Loaded<ScheduleView> {
         last: stored.last_by.map(|event| tick(conn, stored.key, event)).transpose()?,
         submitted: stored.submitted,
         skipped: stored.skipped,
+        declared: added.declared,
     })
 }
 

@@ -76,7 +76,7 @@ impl Clock {
 }
 
 /// Microseconds of `CLOCK_MONOTONIC`, the unit that the service manager's protocol asks for.
-pub(super) fn monotonic_us() -> u64 {
+pub fn monotonic_us() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);

@@ -51,6 +51,9 @@ pub struct AgentEnrolled {
     /// In the owner's custody: whose certificates let the key sign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<Authority>,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// The owner's key, which certifies that of the agent, and the proof that its owner held it at the enrolment.

@@ -27,6 +27,9 @@ pub struct ScheduleAdded {
     pub overlap: Overlap,
     /// The first tick.
     pub next: Option<WallMs>,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 /// Ticks are skipped until resumed.
@@ -111,4 +114,7 @@ pub struct AccountLimitSet {
     /// The limit of tokens is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_max_tokens: bool,
+    /// The file that declares it, where one does: `agents.d/fixer.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }

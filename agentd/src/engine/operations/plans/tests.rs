@@ -10,7 +10,7 @@ const OWNER: Caller = Caller::person(1000, true, false);
 
 async fn add(engine: &Engine, name: &str, work: Value) -> Result<(), Problem> {
     let document = json!({"name": name, "cron": "0 4 * * *", "time_zone": "UTC", "work": work});
-    engine.add_schedule(&OWNER, serde_json::from_value(document).unwrap(), None, b"").await.map(drop)
+    engine.add_schedule(&OWNER, serde_json::from_value(document).unwrap(), None, None, b"").await.map(drop)
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ fn enrol_agent(told: &mut Told, name: &str, owner: u32, shared: bool) {
         model: Some(model()),
         runtime: None,
         authority: None,
+        declared: None,
     };
     told.tell(Subject::Agent(slug(name)), enrolled);
 }
@@ -51,6 +52,7 @@ fn new_agent(name: &str, key: &str) -> NewAgent {
         runtime: None,
         authority: None,
         files: Vec::new(),
+        declared: None,
     }
 }
 

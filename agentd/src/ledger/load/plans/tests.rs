@@ -23,6 +23,7 @@ fn added(name: &str, owner: u32) -> ScheduleAdded {
         missed: Missed::Once,
         overlap: Overlap::Skip,
         next: None,
+        declared: None,
     }
 }
 

@@ -26,6 +26,7 @@ fn enrolled() -> AgentEnrolled {
             nonce: "n".to_owned(),
             signature: "s".to_owned(),
         }),
+        declared: None,
     }
 }
 

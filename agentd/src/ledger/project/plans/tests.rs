@@ -25,6 +25,7 @@ fn added() -> ScheduleAdded {
         missed: Missed::Once,
         overlap: Overlap::Skip,
         next: Some(at(500)),
+        declared: None,
     }
 }
 

@@ -99,8 +99,8 @@ fn one(
         Period::Month => ("month", today.month),
     };
     let family = format!("{account}/{word}");
-    let sql = "SELECT max_cost, max_tokens FROM account_limits WHERE family = ?1";
-    let limits = |row: &Row<'_>| Ok((read::limit(row, 0)?, read::limit(row, 1)?));
+    let sql = "SELECT max_cost, max_tokens, declared FROM account_limits WHERE family = ?1";
+    let limits = |row: &Row<'_>| Ok((read::limit(row, 0)?, read::limit(row, 1)?, row.get(2)?));
     let set = conn.prepare_cached(sql)?.query_row([&family], limits).optional()?;
     let default = match (account.split_once(':'), period) {
         (None, Period::Day) => Some(defaults.host_day_micro_usd),
@@ -108,7 +108,8 @@ fn one(
         (Some(("owner", _)), Period::Month) => Some(defaults.owner_month_micro_usd),
         _ => None,
     };
-    let (max_cost, max_tokens) = set.unwrap_or_default();
+    let is_set = set.is_some();
+    let (max_cost, max_tokens, declared) = set.unwrap_or_default();
     let max_cost = max_cost.or(default);
     let sql = "SELECT spent, reserved, tokens, reserved_tokens FROM accounts WHERE name = ?1";
     let amounts = |row: &Row<'_>| {
@@ -126,6 +127,7 @@ fn one(
         reserved: read::money(reserved),
         tokens,
         reserved_tokens,
-        limit_source: if set.is_some() { "set" } else { "default" }.to_owned(),
+        limit_source: if is_set { "set" } else { "default" }.to_owned(),
+        declared,
     })
 }

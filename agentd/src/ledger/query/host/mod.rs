@@ -65,6 +65,7 @@ pub fn status(
 ) -> Result<StatusView, QueryError> {
     let identity = identity(conn)?;
     let held: Option<i64> = read::one(conn, "SELECT held_ms FROM clock WHERE id = 1", [])?;
+    let critical = running.health.clone();
     let mut health = running.health;
     health.extend(attention(conn, viewer, running.now)?);
     let health = if health.is_empty() { vec!["ok".to_owned()] } else { health };
@@ -77,6 +78,7 @@ pub fn status(
         events: read::count(read::size(conn)?),
         mode: running.mode,
         health,
+        critical,
         works: works(conn, viewer, parked)?,
         agents: agents(conn, viewer)?,
         memory_bytes: running.memory_bytes,

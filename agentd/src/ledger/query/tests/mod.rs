@@ -56,6 +56,7 @@ fn no_limit() -> AccountLimitSet {
         max_tokens: None,
         no_max_cost: false,
         no_max_tokens: false,
+        declared: None,
     }
 }
 
@@ -141,6 +142,7 @@ impl Log {
             model: Some(model("large")),
             runtime: None,
             authority: None,
+            declared: None,
         };
         let mut draft = Draft::new(Subject::Agent(name.parse().unwrap()), enrolled);
         draft.epoch = Some(1);

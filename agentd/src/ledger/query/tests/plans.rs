@@ -18,6 +18,7 @@ fn add(log: &mut Log, owner: u32, name: &str, id: u8) -> Subject {
         missed: Missed::Once,
         overlap: Overlap::Queue,
         next: Some(at(100)),
+        declared: None,
     };
     log.tell(subject.clone(), added);
     subject

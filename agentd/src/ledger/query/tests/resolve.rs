@@ -96,6 +96,7 @@ fn schedule(log: &mut Log, owner: u32, name: &str, id: [u8; 10]) -> Subject {
         missed: Missed::Once,
         overlap: Overlap::Skip,
         next: None,
+        declared: None,
     };
     log.tell(subject.clone(), added);
     subject

@@ -64,6 +64,7 @@ impl Agent {
             public_key: public_key.to_string(),
             signature: proof(PossessionKind::Enroll, &nonce)?,
             nonce,
+            declared: None,
         };
         proxy.enroll(&serde_json::to_string(&enrolment)?).await?;
         let mut door = connect(agents).await?;

@@ -49,6 +49,7 @@ fn in_custody_of(authority: Option<&PrivateKey>) -> Small {
         model: None,
         runtime: None,
         authority,
+        declared: None,
     };
     told(&mut small, enrolled);
     small

@@ -1,0 +1,67 @@
+//! `agentctl config apply`
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::declared::{self, Change, FOLDER, Kind};
+use crate::error::Failure;
+
+/// Make agents, schedules and budgets what the files declare
+///
+/// Every file is checked first, and nothing is done where one is malformed. A second apply does nothing. What is no longer
+/// declared stays, unless --prune is given.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  agentctl config apply\n  agentctl config apply --dir ./host --prune")]
+pub(crate) struct Args {
+    /// The folder with agents.d, schedules.d and budgets.d
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    dir: PathBuf,
+    /// Retire agents, remove schedules and lift limits that were declared and are no longer
+    #[arg(long)]
+    prune: bool,
+}
+
+/// What was done, and what was left alone.
+#[derive(Serialize)]
+struct Applied<'a> {
+    applied: &'a [Change],
+    left: &'a [Change],
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let declared = declared::read(&self.dir, rustix::process::geteuid().as_raw())?;
+        let plan = declared::plan(context, &declared).await?;
+        let (left, to_do): (Vec<Change>, Vec<Change>) =
+            plan.changes.into_iter().partition(|change| change.change == Kind::Undeclared && !self.prune);
+        let mut done = 0;
+        let mut failed = None;
+        for change in &to_do {
+            if let Err(failure) = declared::apply(context, change).await {
+                failed = Some(failure);
+                break;
+            }
+            done += 1;
+        }
+        let applied = to_do.get(..done).unwrap_or_default();
+        let names: Vec<String> = applied.iter().map(|change| change.name.clone()).collect();
+        context.out.show(&Applied { applied, left: &left }, &names, |out| {
+            applied.iter().try_for_each(|change| super::told(out, change, ""))?;
+            if to_do.is_empty() { out.line("nothing to do: all is as declared") } else { Ok(()) }
+        })?;
+        for change in &left {
+            context.out.note(format!("{} ({}) is no longer declared, and stays", change.name, change.file));
+        }
+        if !left.is_empty() {
+            context.out.hint("agentctl config apply --prune retires, removes and lifts what is no longer declared");
+        }
+        match failed {
+            None => Ok(()),
+            Some(failure) if done == 0 => Err(failure),
+            Some(failure) => Err(failure.hint_too("what stands above is done; another apply goes on from here")),
+        }
+    }
+}
