@@ -66,6 +66,26 @@ scenes! {
     restart = "restart";
     /// Names of agents that would break the name of a unit.
     names = "names";
+    /// As installed, an ordinary user's first call starts the daemon, by each of its sockets and by the bus.
+    activation = "activation";
+    /// Who is in none of the groups, an auditor, and two users who learn nothing of each other.
+    outsiders = "outsiders";
+    /// A run is a unit of its own, which operators see, stop and kill.
+    units = "units";
+    /// With the daemon dead, every run ends with their slice.
+    slice = "slice";
+    /// The launcher is killed, hangs, and is asked by strangers.
+    launcher = "launcher";
+    /// A daemon that stands still is killed by the watchdog, and its runs go on.
+    watchdog = "watchdog";
+    /// The bus is gone and comes back; polkit is missing; a unit cannot be started.
+    faults = "faults";
+    /// polkit proves that an operator is there, and policy allows.
+    polkit = "polkit";
+    /// A resident agent is a unit.
+    resident = "resident";
+    /// A daemon of one user, below that user's own service manager.
+    user = "user";
     /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
     credentials = "credentials";
     /// Lines of the journal are found by their fields, and the catalog explains them.

@@ -41,7 +41,7 @@ async fn perform(context: &Context, step: &Step, file: &str) -> Result<(), Failu
             context.agents().await?.declare_skills(agent.as_str(), &document(skills)?).await?;
         }
         Step::SetLimit(limit) => {
-            govern::<_, ()>(context.host().await?.inner(), "SetAccountLimit", &(document(limit)?,)).await?
+            govern::<_, ()>(context.host().await?.inner(), "SetAccountLimit", &(document(limit)?,)).await?;
         }
         Step::AddSchedule(schedule) => {
             let key = data_encoding::HEXLOWER.encode(&ambient::random::<16>()?);
