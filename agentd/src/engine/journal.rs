@@ -36,6 +36,8 @@ fn message_id(data: &EventData) -> Option<&'static str> {
     Some(match data {
         EventData::AttemptFailed(failed) if failed.reason == FailureReason::OutcomeUnknown => message_ids::RUN_LOST,
         EventData::AttemptFailed(_) => message_ids::ATTEMPT_FAILED,
+        EventData::RunStarted(started) if started.confinement.is_some() => message_ids::RUN_STARTED,
+        EventData::RunEnded(_) => message_ids::RUN_ENDED,
         EventData::WorkFailed(_) => message_ids::WORK_FAILED,
         EventData::WorkExpired(_) => message_ids::WORK_EXPIRED,
         EventData::RunWaiting(_) => message_ids::RUN_WAITING,

@@ -17,8 +17,6 @@ message_ids! {
     DAEMON_STOPPING = "aac3c0d2f331492aa4bfbc1358cdf68e",
     /// agentd has read its configuration anew.
     DAEMON_RELOADED = "e873cf79812b4bd3a29f9a2b761e4064",
-    /// agentd makes no progress.
-    WATCHDOG_LATE = "d85a6ffe845c4ab2b5d825ef6cf2f650",
     /// Keys are encrypted under a key-encryption key.
     KEYS_ENCRYPTED = "f8846e7c6cfc41f48b7d2c18b224a3bb",
     /// agentd lost the bus.
@@ -33,6 +31,10 @@ message_ids! {
     RUNS_IMPOSSIBLE = "f52123b5705a415a92ad11877290ca3d",
     /// Works of agent … wait for the host.
     RUN_REFUSED = "bfef971fa8e0438ea68eb3e4536fe041",
+    /// The program of run … began.
+    RUN_STARTED = "5c0ad8c2f2b84c0e9a7b0e8a2cf0d6f1",
+    /// The program of run … ended.
+    RUN_ENDED = "e2d1c64aa6a1476fb6c04c3e5b2b4f9d",
     /// Nobody saw how run … ended.
     RUN_LOST = "5e2749facb44492c91e1bd709ca31d87",
     /// The lease of run … is void.

@@ -160,7 +160,12 @@ pub fn why_lost(host: &Host, folder: &Folder, step: Step) -> Option<String> {
     let launcher = host.launcher.as_ref()?;
     match launcher.ask(&Request::Unit { run: folder.run(), step: step.name() }, None) {
         Ok((Answer::Unit(Some(UnitState { name, result, status, .. })), _)) if result != "success" => {
-            Some(format!("systemd ended {name} with result {result}, status {status}"))
+            let how = match result.as_str() {
+                "signal" | "core-dump" => format!("signal {status}"),
+                "exit-code" => format!("exit code {status}"),
+                result => result.to_owned(),
+            };
+            Some(format!("systemd says of {name}: {how}"))
         }
         Ok((Answer::Unit(_), _)) => None,
         Ok((answer, _)) => Some(launcher.unexpected(answer).to_string()),

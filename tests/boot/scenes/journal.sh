@@ -6,7 +6,7 @@ need "the catalog is taken" journalctl --update-catalog
 enrol alice fixer true
 work=$(submit alice fixer --accept-by-person)
 await "its run is over" 60 sh -c "journalctl --sync && journalctl -q AGENT_ID=fixer WORK_ID=$work | grep -q ."
-ctl olga agent pause fixer --reason "canary-reason" >/dev/null
+ctl root agent pause fixer --reason "canary-reason" >/dev/null
 ctl alice submit "canary-title" --agent fixer -q >/dev/null
 journalctl --sync
 

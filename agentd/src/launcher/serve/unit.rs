@@ -23,8 +23,10 @@ const OWN_TASKS: u64 = 16;
 const OWN_GRACE_MS: u64 = 10_000;
 /// `MS_REC` of mount(2): what is mounted below comes along.
 const RECURSIVE: u64 = 0x4000;
-/// capabilities(7): to make a run's folders for its user, to go where the daemon's folders are, and to become that user.
-const CAPABILITIES: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 6 | 1 << 7;
+/// capabilities(7): to make a run's folders for its user and its record for the daemon's group too (`CAP_CHOWN`,
+/// `CAP_FOWNER`, `CAP_FSETID`), to go where the daemon's folders are (`CAP_DAC_OVERRIDE`), and to become that user (`CAP_SETGID`,
+/// `CAP_SETUID`).
+const CAPABILITIES: u64 = 1 << 0 | 1 << 3 | 1 << 4 | 1 << 1 | 1 << 6 | 1 << 7;
 /// What no program of a run needs, nor what holds it. The program itself has a filter of its own, which names what it may.
 const DENIED_CALLS: &[&str] =
     &["@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io", "@reboot", "@swap"];
