@@ -9,34 +9,39 @@ use std::process::Command;
 use agentd_tests::harness::{Booted, Cgroup, Root, Scratch, eventually, skip};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// One test for each scene and mode, on the machine's own systemd and on the one of the tree.
+/// One test for each scene and mode, on one root or more.
 macro_rules! scenes {
-    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {$(
+    ($roots:tt $($(#[$doc:meta])* $name:ident = $file:literal;)*) => {$(
         $(#[$doc])*
         mod $name {
             use super::*;
-
-            #[test]
-            fn hybrid() {
-                run(Root::Machine, Cgroup::Hybrid, $file);
-            }
-
-            #[test]
-            fn unified() {
-                run(Root::Machine, Cgroup::Unified, $file);
-            }
-
-            #[test]
-            fn hybrid_in_the_tree() {
-                run(Root::Tree, Cgroup::Hybrid, $file);
-            }
-
-            #[test]
-            fn unified_in_the_tree() {
-                run(Root::Tree, Cgroup::Unified, $file);
-            }
+            scenes!(@roots $roots $file);
         }
     )*};
+    (@roots [machine] $file:literal) => {
+        #[test]
+        fn hybrid() {
+            run(Root::Machine, Cgroup::Hybrid, $file);
+        }
+
+        #[test]
+        fn unified() {
+            run(Root::Machine, Cgroup::Unified, $file);
+        }
+    };
+    (@roots [machine, tree] $file:literal) => {
+        scenes!(@roots [machine] $file);
+
+        #[test]
+        fn hybrid_in_the_tree() {
+            run(Root::Tree, Cgroup::Hybrid, $file);
+        }
+
+        #[test]
+        fn unified_in_the_tree() {
+            run(Root::Tree, Cgroup::Unified, $file);
+        }
+    };
 }
 
 fn run(root: Root, cgroup: Cgroup, scene: &str) {
@@ -45,51 +50,57 @@ fn run(root: Root, cgroup: Cgroup, scene: &str) {
     }
 }
 
-scenes! {
+// What a newer systemd may do otherwise is tried with the tree's too.
+scenes! { [machine, tree]
     /// systemd, bus, polkit, journal and users are as the other scenes take them.
     smoke = "smoke";
+    /// Nor out of the sandbox of a run that agentd starts.
+    probe = "probe";
+    /// No run ends with the daemon, none is lost, none is begun twice.
+    restart = "restart";
+    /// As installed, an ordinary user's first call starts the daemon, by each of its sockets and by the bus.
+    activation = "activation";
+    /// A run is a unit of its own, which operators see, stop and kill.
+    units = "units";
+    /// polkit proves that an operator is there, and policy allows.
+    polkit = "polkit";
+    /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
+    credentials = "credentials";
+    /// Lines of the journal are found by their fields, and the catalog explains them.
+    journal = "journal";
+}
+
+scenes! { [machine]
     /// People submit over the system bus, and learn nothing of each other.
     bus = "bus";
     /// Each method of each interface, called by somebody without rights.
     methods = "methods";
     /// What gets out without a sandbox does not get out of a hardened transient unit.
     escapes = "escapes";
-    /// Nor out of the sandbox of a run that agentd starts.
-    probe = "probe";
     /// An agent of a person is started, and its result comes back.
     runs = "runs";
     /// Memory, tasks, processor, time and output of a run end where its agent's document says.
     limits = "limits";
     /// A freeze stands, over restarts too, and a thaw lets the same processes go on.
     freeze = "freeze";
-    /// No run ends with the daemon, none is lost, none is begun twice.
-    restart = "restart";
     /// Names of agents that would break the name of a unit.
     names = "names";
-    /// As installed, an ordinary user's first call starts the daemon, by each of its sockets and by the bus.
-    activation = "activation";
     /// Who is in none of the groups, an auditor, and two users who learn nothing of each other.
     outsiders = "outsiders";
-    /// A run is a unit of its own, which operators see, stop and kill.
-    units = "units";
     /// With the daemon dead, every run ends with their slice.
     slice = "slice";
+    /// Who is in the daemon's place asks the launcher for what it must not give.
+    hostile = "hostile";
     /// The launcher is killed, hangs, and is asked by strangers.
     launcher = "launcher";
     /// A daemon that stands still is killed by the watchdog, and its runs go on.
     watchdog = "watchdog";
     /// The bus is gone and comes back; polkit is missing; a unit cannot be started.
     faults = "faults";
-    /// polkit proves that an operator is there, and policy allows.
-    polkit = "polkit";
     /// A resident agent is a unit.
     resident = "resident";
     /// A daemon of one user, below that user's own service manager.
     user = "user";
-    /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
-    credentials = "credentials";
-    /// Lines of the journal are found by their fields, and the catalog explains them.
-    journal = "journal";
 }
 
 /// A script that speaks as scenes do, outside of any systemd: whether it passes, and what it says.

@@ -35,10 +35,10 @@ fn tree() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd")
 }
 
-/// Whether systemd's tools are here. CI has them.
+/// Whether systemd's tools are here. Where nothing may be left out they are (`AGENTD_TEST_ALL`).
 fn systemd_is_here() -> bool {
     let here = Command::new("systemd-analyze").arg("--version").output().is_ok_and(|output| output.status.success());
-    assert!(here || std::env::var_os("CI").is_none(), "systemd-analyze is missing");
+    assert!(here || std::env::var_os("AGENTD_TEST_ALL").is_none(), "systemd-analyze is missing");
     if !here {
         eprintln!("left out: systemd-analyze is missing");
     }

@@ -83,7 +83,9 @@ fn a_bad_file_is_named_with_its_key_and_nothing_is_declared_twice() {
         (&[("policies.d/p.cedar", "permit(principal, action, resource);")], "reads no policies"),
     ] {
         let scratch = Scratch::new().unwrap();
-        files.iter().for_each(|(name, text)| drop(write(&scratch, name, text)));
+        for (name, text) in files {
+            write(&scratch, name, text);
+        }
         let failure = refused(&scratch);
         assert!(failure.message().contains(words), "{words}: {failure:?}");
     }

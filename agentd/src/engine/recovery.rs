@@ -96,10 +96,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let clock = Clock::system();
     let boot = clock.boot_id().map_err(|error| system(&error))?;
     let database = database(&settings.state);
-    // Before the database is opened: SQLite throws the WAL of an empty file away, and it may be all that is left.
-    if std::fs::metadata(&database).map_or(true, |meta| meta.len() == 0) {
-        keystore::begin(&settings.state, &database)?;
-    }
+    begin(&settings.state, &database)?;
     let files = key_files(&settings)?;
     let mut conn = open_writer(&database)?;
     // Before anything is committed: the next commit makes the present moment the one that counts.
@@ -162,6 +159,13 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let engine = Engine(inner);
     engine.first_commands(settings.configuration, recovered, voided.lost, jumped).await?;
     Ok(engine)
+}
+
+/// A state directory without a ledger gets its keys, before the database is opened: SQLite throws the WAL of an empty file
+/// away, and it may be all that is left.
+fn begin(state: &Path, database: &Path) -> Result<(), StartError> {
+    let is_new = std::fs::metadata(database).map_or(true, |meta| meta.len() == 0);
+    if is_new { Ok(keystore::begin(state, database)?) } else { Ok(()) }
 }
 
 /// The secret files, all of them under the key-encryption key where there is one.

@@ -28,6 +28,22 @@ impl Launcher {
         Self(socket)
     }
 
+    /// Whether anybody listens there. One that has no room at the moment does.
+    pub fn is_there(&self) -> io::Result<()> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        match rustix::net::connect(&socket, &SocketAddrUnix::new(&self.0)?) {
+            Ok(()) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+            Err(errno) => {
+                let error = io::Error::from(errno);
+                Err(io::Error::new(
+                    error.kind(),
+                    format!("the launcher at {} is not reached: {error}", self.0.display()),
+                ))
+            }
+        }
+    }
+
     /// Asks for something, and waits for the answer. A descriptor may go along, and another one come back.
     pub fn ask(&self, request: &Request, along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
         let named = |error: io::Error| {

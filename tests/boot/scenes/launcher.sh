@@ -11,8 +11,9 @@ first=$(submit alice first)
 await "a run works" 60 is alice "$first" running
 await "its program lives" 30 pgrep -fx 'sleep 600'
 pid=$(pids 'sleep 600')
+before=$(prop agentd-launch.service MainPID)
 systemctl kill --signal=KILL agentd-launch.service 2>/dev/null
-wait_until "the launcher is dead" 20 sh -c '! pgrep -x agentd-launch'
+wait_until "the launcher is dead" 20 sh -c "[ $before = 0 ] || [ ! -d /proc/$before ]"
 equal "the run goes on" "$pid" "$(pids 'sleep 600')"
 second=$(submit alice second)
 wait_until "the next one begins, by a new launcher" 60 is alice "$second" running

@@ -9,6 +9,7 @@ use agentd_schemas::unit::name::Slug;
 use super::Supervisor;
 use super::job::Obstacle;
 use crate::engine::message_ids;
+use crate::runner::Launcher;
 
 /// While the host is too weak for a run that waits, it is tried again: so long after the first try, then at twice the
 /// distance, and at most so far apart. What was installed is noticed without a restart.
@@ -90,6 +91,16 @@ impl Supervisor {
                 Some(format!("works wait: this host cannot start the programs of {n} agents (agentctl why WORK)"))
             }
         }
+    }
+}
+
+/// Without the launcher no run begins: works wait, and it is tried again.
+pub(super) fn look_for_launcher(supervisor: &Supervisor) {
+    let Some(Err(error)) = supervisor.runs.host.launcher.as_ref().map(Launcher::is_there) else { return };
+    let found = Err(error.to_string());
+    if supervisor.level().as_ref() != Some(&found) {
+        tracing::warn!(MESSAGE_ID = message_ids::RUNS_IMPOSSIBLE, "no run can be started: {error}");
+        supervisor.level.send_replace(Some(found));
     }
 }
 

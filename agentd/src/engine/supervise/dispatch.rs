@@ -123,6 +123,7 @@ async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) 
     if supervisor.is_full() {
         return Ok(false);
     }
+    confined::look_for_launcher(supervisor);
     let agents = engine.agents_with_programs()?;
     supervisor.forget_others(&agents.iter().flat_map(|(_, names)| names).collect::<Vec<_>>());
     let mut any = false;

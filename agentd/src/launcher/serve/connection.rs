@@ -20,7 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Reads one request, does it and answers.
 pub(super) async fn serve(service: &Service, stream: UnixStream) -> io::Result<()> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let (line, descriptor) = tokio::time::timeout(PATIENCE, read(&stream)).await.map_err(late)??;
+    let asked = tokio::time::timeout(PATIENCE, read(&stream)).await.map_err(late)??;
+    // Who says nothing has looked whether we are there.
+    let Some((line, descriptor)) = asked else { return Ok(()) };
     let (answer, file) = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => answer::answer(service, request, descriptor).await,
         Err(error) => (Answer::Refused(format!("not a request: {error}")), None),
@@ -28,11 +30,14 @@ pub(super) async fn serve(service: &Service, stream: UnixStream) -> io::Result<(
     tokio::time::timeout(PATIENCE, write(&stream, &answer, file.as_ref())).await.map_err(late)?
 }
 
-async fn read(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+async fn read(stream: &UnixStream) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
     let (mut line, mut descriptor) = (Vec::new(), None);
     let mut chunk = vec![0; 16 << 10];
     while !line.ends_with(b"\n") {
         let (length, came) = stream.async_io(Interest::READABLE, || receive(stream, &mut chunk)).await?;
+        if length == 0 && line.is_empty() {
+            return Ok(None);
+        }
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -42,7 +47,7 @@ async fn read(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
             return Err(io::Error::other(format!("a request of more than {MAX_REQUEST_BYTES} bytes")));
         }
     }
-    Ok((line, descriptor))
+    Ok(Some((line, descriptor)))
 }
 
 fn receive(stream: &UnixStream, chunk: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
