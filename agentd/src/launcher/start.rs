@@ -59,7 +59,7 @@ pub(super) fn start(order: &Order) -> LaunchError {
     process::set_private_umask();
     let mut made = Left::default();
     let error = match prepare(order, &mut made) {
-        Ok(ready) => become_shim(ready, &order.record, &mut made),
+        Ok(ready) => become_shim(ready, &order.record, order.in_unit.alone, &mut made),
         Err(error) => error,
     };
     made.undo();
@@ -257,7 +257,7 @@ fn make_folder(place: &Place, name: &CStr, path: &Path, user: User, made: &mut L
 }
 
 /// Gives up everything and becomes the shim. What fails after that is in the shim's log too.
-fn become_shim(ready: Ready, record: &Path, made: &mut Left) -> LaunchError {
+fn become_shim(ready: Ready, record: &Path, in_unit: bool, made: &mut Left) -> LaunchError {
     let Ready { spec, user, shim, record: record_fd, log, doors } = ready;
     let mut command = Command::new(&shim);
     command.arg("--record").arg(record).env_clear().current_dir("/");
@@ -284,6 +284,10 @@ fn become_shim(ready: Ready, record: &Path, made: &mut Left) -> LaunchError {
     let _ = rustix::process::setsid();
     if let Err(error) = become_user::become_user(user) {
         return system("give up privileges")(error);
+    }
+    if in_unit {
+        // Who had the unit made waits for a line. What fails from here on the record tells, which nobody ever takes.
+        let _ = std::io::stderr().write_all(b"\n");
     }
     failpoint::hit("launch.exec");
     let error = become_user::replace(command);

@@ -9,6 +9,7 @@ work=$(submit alice sleeper)
 run=$(run_unit "$work")
 await "a run works" 60 is alice "$work" running
 await "as the unit $run" 30 active "$run"
+wait_until "the launcher has answered, and waits for nothing" 10 sh -c '! grep -q " 0001 03 .*/launch.sock" /proc/net/unix'
 says "systemctl lists it" "$run" systemctl list-units --plain --no-legend 'agentd-run-*'
 equal "in the slice of its agent" agentd-runs-sleeper.slice "$(prop "$run" Slice)"
 says "systemd-cgtop and -cgls find it there" "/agentd.slice/agentd-runs.slice/agentd-runs-sleeper.slice/$run" prop "$run" ControlGroup

@@ -119,7 +119,8 @@ async fn start_unit(service: &Service, draft: &Draft<'_>, input: Option<OwnedFd>
     let started = service.systemd.start(&name, &properties).await;
     drop(properties);
     drop(complaints);
-    // The launcher in the unit becomes the shim, and closes its end with that; or it says why not.
+    // The launcher in the unit says an empty line when it becomes the shim, or why it does not. Its end tells nothing: systemd
+    // has the descriptor as long as the unit is there.
     let complaint = tokio::time::timeout(PATIENCE, complaint(said)).await;
     let reason = match (started, complaint) {
         (Ok(()), Ok(Ok(complaint))) if complaint.is_empty() => return told(service.systemd.main_pid(&name).await),
@@ -135,10 +136,10 @@ async fn start_unit(service: &Service, draft: &Draft<'_>, input: Option<OwnedFd>
 }
 
 async fn complaint(said: OwnedFd) -> io::Result<String> {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
     rustix::io::ioctl_fionbio(&said, true)?;
     let mut text = Vec::new();
-    pipe::Receiver::from_owned_fd(said)?.take(MAX_COMPLAINT).read_to_end(&mut text).await?;
+    BufReader::new(pipe::Receiver::from_owned_fd(said)?.take(MAX_COMPLAINT)).read_until(b'\n', &mut text).await?;
     let text = String::from_utf8_lossy(&text);
     Ok(text.trim().trim_start_matches("agentd-launch: error: ").replace('\n', "; "))
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
 #![allow(clippy::cast_precision_loss, reason = "figures are read by people")]
 
+mod booted;
 mod client;
 mod daemon;
 mod figures;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let rest: Vec<OsString> = args.collect();
     let outcome = match first.as_ref().and_then(|word| word.to_str()) {
         Some("session") => process::in_session(&rest),
+        Some("booted") => booted::main(&rest),
         Some("client") => client::main(&rest),
         Some("measure") => options::Options::parse(&rest).and_then(|options| measure::all(&options)),
         _ => process::again(first.into_iter().chain(rest)),

@@ -25,7 +25,7 @@ pub(crate) struct Options {
 }
 
 const USAGE: &str =
-    "usage: bench [--quick] [--works N] [--repetitions N] [--only submits,lives,runs,large,postgres,pueue]";
+    "usage: bench [--quick] [--works N] [--repetitions N] [--only submits,lives,runs,units,large,postgres,pueue]";
 
 impl Options {
     /// Reads the command line.

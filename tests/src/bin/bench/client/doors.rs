@@ -24,7 +24,7 @@ use zbus::Connection;
 use zbus::connection::Builder;
 
 /// A connection to the operators' door.
-pub(super) async fn operators(control: &Path) -> anyhow::Result<Connection> {
+pub(crate) async fn operators(control: &Path) -> anyhow::Result<Connection> {
     let stream = std::os::unix::net::UnixStream::connect(control).context("the operators' door")?;
     Builder::unix_stream(stream).p2p().build().await.context("the operators' door")
 }

@@ -1,9 +1,9 @@
 //! The clients: one process for each task, told by JSON on the command line, answering with JSON on standard output.
 
-mod doors;
+pub(crate) mod doors;
 mod lives;
 mod reads;
-mod submits;
+pub(crate) mod submits;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ use super::{Sample, doors};
 pub(super) const SKILL: &str = "bench";
 
 /// One work as JSON.
-pub(super) fn work(number: usize) -> String {
+pub(crate) fn work(number: usize) -> String {
     let document = serde_json::json!({
         "title": format!("Review change {number} of the payment service"),
         "instructions": "Read the change and the tests that it touches. Say what could go wrong in production, with \
@@ -33,7 +33,7 @@ pub(super) fn list(first: usize, works: usize) -> String {
 }
 
 /// A key that no other call of any run has.
-fn key(call: usize) -> String {
+pub(crate) fn key(call: usize) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos());
     format!("{now:x}-{:x}-{call:x}", std::process::id())
 }

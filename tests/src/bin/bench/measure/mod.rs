@@ -4,6 +4,7 @@ mod large;
 mod lives;
 mod runs;
 mod submits;
+mod units;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,6 +43,9 @@ fn stages(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     }
     if options.wants("runs") {
         runs::stage(options, figures).context("stage runs")?;
+    }
+    if options.wants("units") {
+        units::stage(options, figures).context("stage units")?;
     }
     if options.wants("large") {
         large::stage(options, figures).context("stage large")?;
