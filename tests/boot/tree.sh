@@ -7,7 +7,7 @@ set -euo pipefail
 
 SUITE=trixie
 # systemd, the buses of the system and of users, and what answers there; what agentd itself wants; what the scenes ask with.
-PACKAGES=systemd,dbus,dbus-user-session,polkitd,libpam-systemd,bubblewrap,git,procps,python3-minimal
+PACKAGES=systemd,dbus,dbus-user-session,polkitd,libpam-systemd,bubblewrap,git,procps,python3
 
 if [ $# -gt 0 ]; then
     tree=$1
