@@ -15,8 +15,8 @@ use rustix::net::{
     SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
-/// How long the service may take to answer. A start waits for systemd, a count for the disk.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long the service may take to answer. A start waits for systemd, a count for the disk; the daemon's watchdog waits longer.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The service, by its socket.
 #[derive(Debug, Clone, PartialEq, Eq)]

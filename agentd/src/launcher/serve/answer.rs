@@ -24,14 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of why it gave up, at most.
 const MAX_COMPLAINT: u64 = 4096;
 
+/// Whether the folder of runs is one, and the daemon's: no link that leads elsewhere.
+fn is_the_daemons(service: &Service) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = service.options.runs.symlink_metadata();
+    found.is_ok_and(|found| found.is_dir() && found.uid() == service.caller)
+}
+
 type Answered = (Answer, Option<OwnedFd>);
 
 /// Does what is asked for. Whatever goes wrong is an answer too.
 pub(super) async fn answer(service: &Service, request: Request, descriptor: Option<OwnedFd>) -> Answered {
     let done = match request {
+        _ if !is_the_daemons(service) => {
+            Err(LaunchError::Refused(format!("{} is no folder of the daemon's own", service.options.runs.display())))
+        }
         Request::Probe => trial::probe(service).await.map(|probe| (Answer::Probed(Box::new(probe)), None)),
         Request::Start { run, agent, step } => {
-            let step = Step { run, agent, name: step, least: Level::Strict };
+            let step = Step { runs: service.options.runs.clone(), run, agent, name: step, least: Level::Strict };
             start(service, &step, descriptor).await.map(|pid| (Answer::Started(pid), None))
         }
         Request::Kill { run, step } => kill(service, run, &step).await.map(|()| (Answer::Done, None)),
@@ -39,7 +49,10 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
             Ok(_) => told(service.systemd.state(&unit::name(run, &step)).await).map(|unit| (Answer::Unit(unit), None)),
             Err(error) => Err(error),
         },
-        Request::Remove { run, units_only } => remove(service, run, units_only).await.map(|()| (Answer::Done, None)),
+        Request::Remove { run, units_only } => {
+            let runs = service.options.runs.clone();
+            remove(service, runs, run, units_only).await.map(|()| (Answer::Done, None))
+        }
         Request::Open { run, path } => open(service, run, path).await.map(|file| match file {
             Some(file) => (Answer::Opened, Some(file)),
             None => (Answer::Absent, None),
@@ -57,6 +70,8 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
 
 /// A step that is to be started.
 pub(super) struct Step {
+    /// The folder that the folder of its run is in.
+    pub(super) runs: PathBuf,
     pub(super) run: RunId,
     pub(super) agent: Slug,
     pub(super) name: String,
@@ -79,22 +94,22 @@ async fn blocking<T: Send + 'static>(
 pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>) -> Result<u32, LaunchError> {
     let (options, least) = (&service.options, step.least);
     plain_name(&step.name)?;
-    let folder = options.runs.join(step.run.to_string());
+    let folder = step.runs.join(step.run.to_string());
     let (spec, record) = (folder.join(format!("{}.json", step.name)), folder.join(&step.name));
-    let (runs, uids, at) = (options.runs.clone(), options.uids, spec.clone());
+    let (runs, uids, at) = (step.runs.clone(), options.uids, spec.clone());
     let checked = blocking(move || bounds::check(&runs, &at, uids, least)).await?;
     let own = std::env::current_exe().map_err(system("find this program"))?;
     let word = |path: &PathBuf| path.to_string_lossy().into_owned();
     let Checked { spec: launch, sha256, mounted } = checked;
     if let Some(user) = launch.run_as {
-        service.users.claim(&options.runs, user.uid, step.run).map_err(|error| match error.kind() {
+        service.users.claim(user.uid, step.run).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => LaunchError::Refused(error.to_string()),
             _ => system("note whose user it is")(error),
         })?;
     }
     let mut command = vec![word(&own), "start".to_owned(), "--in-unit".to_owned()];
     for (name, value) in [
-        ("--runs", word(&options.runs)),
+        ("--runs", word(&step.runs)),
         ("--spec", word(&spec)),
         ("--record", word(&record)),
         ("--shim", word(&options.shim)),
@@ -106,8 +121,7 @@ pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>
     command.extend(mounted.iter().map(|seen| format!("--mounted={seen}")));
     let (run, agent, name) = (step.run, &step.agent, step.name.as_str());
     let programs = [own.parent(), options.shim.parent()].into_iter().flatten().map(PathBuf::from).collect();
-    let draft =
-        Draft { run, agent, step: name, spec: &launch, runs: &options.runs, folder: &folder, command, programs };
+    let draft = Draft { run, agent, step: name, spec: &launch, runs: &step.runs, folder: &folder, command, programs };
     start_unit(service, &draft, input).await
 }
 
@@ -150,10 +164,14 @@ async fn kill(service: &Service, run: RunId, step: &str) -> Result<(), LaunchErr
 }
 
 /// Removes what is left of a run, and has systemd forget its units.
-pub(super) async fn remove(service: &Service, run: RunId, units_only: bool) -> Result<(), LaunchError> {
-    let runs = service.options.runs.clone();
+pub(super) async fn remove(service: &Service, runs: PathBuf, run: RunId, units_only: bool) -> Result<(), LaunchError> {
     blocking(move || remove::remove(&runs, &run.to_string(), units_only)).await?;
-    told(service.systemd.clear(&unit::pattern(run)).await)
+    told(service.systemd.clear(&unit::pattern(run)).await)?;
+    if units_only {
+        return Ok(());
+    }
+    // Nothing of it lives, and its folder is gone.
+    service.users.release(run).map_err(system("give back the user of a run"))
 }
 
 async fn open(service: &Service, run: RunId, path: PathBuf) -> Result<Option<OwnedFd>, LaunchError> {

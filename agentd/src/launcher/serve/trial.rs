@@ -1,6 +1,8 @@
 //! What this host can do, found out by starting a trivial program as the service starts every other: as a unit.
+//!
+//! The run of a trial has its folder in one that only root can change: nothing is made as root in a folder of the daemon's.
 
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use super::answer::{self, Step};
 use super::{Service, say};
 use crate::sys::{confine, random};
 
+/// Where trials have their folders. The folder above it is the service's own (`RuntimeDirectory=`).
+const FOLDER: &str = "/run/agentd-launch/trials";
 /// The slice that trials are counted in.
 const AGENT: &str = "probe";
 /// Between two looks whether a trial is over.
@@ -27,6 +31,8 @@ const LOOKS: u32 = 4000;
 /// Tries each level with a trivial program.
 pub(super) async fn probe(service: &Service) -> Result<Probe, LaunchError> {
     let uid = service.options.uids.most;
+    clear_up(service).await;
+    service.users.clear(uid).map_err(system("take back the user of trials"))?;
     let mut levels = Vec::new();
     for level in [Level::Landlock, Level::Strict, Level::Unit] {
         levels.push(tried(service, level, uid).await?);
@@ -45,13 +51,24 @@ pub(super) async fn probe(service: &Service) -> Result<Probe, LaunchError> {
     })
 }
 
+/// Removes trials that did not come to their end, as when the service was killed.
+async fn clear_up(service: &Service) {
+    let Ok(left) = std::fs::read_dir(FOLDER) else { return };
+    for run in left.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        if let Err(error) = answer::remove(service, FOLDER.into(), run, false).await {
+            say(&format!("a trial is left behind: {error}"));
+        }
+    }
+}
+
 async fn tried(service: &Service, level: Level, uid: u32) -> Result<LevelProbe, LaunchError> {
     let agent: Slug = AGENT.parse().map_err(|_| LaunchError::Refused("no name for a trial".to_owned()))?;
     let bytes = random::bytes().map_err(|error| system("find a name")(std::io::Error::other(error)))?;
     let run = RunId { work: WorkId::from_bytes(bytes), attempt: 1 };
-    let folder = service.options.runs.join(run.to_string());
-    make(&service.options.runs, &folder, run, level, uid).map_err(system("make a folder for a trial"))?;
-    let step = Step { run, agent, name: "program".to_owned(), least: Level::Landlock };
+    let runs = Path::new(FOLDER);
+    let folder = runs.join(run.to_string());
+    make(runs, &folder, run, level, uid).map_err(system("make a folder for a trial"))?;
+    let step = Step { runs: runs.to_owned(), run, agent, name: "program".to_owned(), least: Level::Landlock };
     let refused = answer::start(service, &step, None).await.err().map(|error| error.to_string());
     let record = folder.join("program");
     let mut reason = refused.or_else(|| Some("a trivial program did not end".to_owned()));
@@ -79,26 +96,24 @@ async fn tried(service: &Service, level: Level, uid: u32) -> Result<LevelProbe, 
 /// Its shim may be about to end.
 async fn clear(service: &Service, run: RunId) -> Result<(), LaunchError> {
     for _ in 1..LOOKS {
-        match answer::remove(service, run, false).await {
+        match answer::remove(service, FOLDER.into(), run, false).await {
             Err(LaunchError::Refused(_)) => tokio::time::sleep(LOOK).await,
             done => return done,
         }
     }
-    answer::remove(service, run, false).await
+    answer::remove(service, FOLDER.into(), run, false).await
 }
 
-/// A run's folder as the daemon makes them.
+/// A run's folder, root's as all above it: its user goes through it to what is its own.
 fn make(runs: &Path, folder: &Path, run: RunId, level: Level, uid: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let owner = std::fs::metadata(runs)?;
-    std::fs::create_dir(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))?;
-    let spec = folder.join("program.json");
-    std::fs::write(&spec, serde_json::to_vec(&trial_spec(run, level, Some(uid)))?)?;
-    for path in [spec.as_path(), folder] {
-        chown(path, Some(owner.uid()), Some(owner.gid()))?;
+    let passable = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o711));
+    match std::fs::DirBuilder::new().mode(0o711).create(runs) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+        _ => passable(runs)?,
     }
-    Ok(())
+    std::fs::DirBuilder::new().mode(0o711).create(folder)?;
+    passable(folder)?;
+    std::fs::write(folder.join("program.json"), serde_json::to_vec(&trial_spec(run, level, Some(uid)))?)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
