@@ -32,7 +32,7 @@ s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); a
     wait_until "it is active" 20 active agentd.service # it may answer before systemd has heard that it is ready
 done
 
-# Who calls while it restarts waits, and is not refused.
+# Who calls while it restarts waits, and is not refused; who is cut off by the stop itself asks once more, and is answered.
 (for _ in 1 2 3; do
     systemctl reset-failed agentd.service # or it counts as started too often
     systemctl restart agentd.service
@@ -41,7 +41,7 @@ restarts=$!
 asked=0 answered=0
 while kill -0 "$restarts" 2>/dev/null; do
     asked=$((asked + 1))
-    plain alice status >/dev/null 2>/tmp/refused && answered=$((answered + 1))
+    { plain alice status || plain alice status; } >/dev/null 2>/tmp/refused && answered=$((answered + 1))
 done
 if [ "$asked" = "$answered" ]; then ok "all $asked calls during three restarts are answered"; else no "$answered of $asked calls during restarts are answered" "$(cat /tmp/refused)"; fi
 equal "and none of them counted as a failure" 0 "$(prop agentd.service NRestarts)"

@@ -353,7 +353,12 @@ fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
     }
 }
 
-/// Runs what may wait for a disk away from the threads that serve.
+/// Runs what may wait for a disk away from the threads that serve. Where the daemon ends meanwhile there is no answer: the
+/// next one goes on with the run, and this one says nothing of it any more.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        Err(error) => Err(Problem::internal(error)),
+    }
 }

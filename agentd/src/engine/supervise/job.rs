@@ -16,10 +16,15 @@ use crate::ledger::load;
 use crate::runner::{self, Job};
 
 impl Supervisor {
+    /// The least that a program and the host's rules ask for.
+    fn least(&self, asked: Option<Level>) -> Level {
+        asked.unwrap_or(Level::Strict).max(self.bounds.get().least_level)
+    }
+
     /// How confined a run of a program is: as strongly as the host can, which must be enough for the program and the host's
     /// rules.
     fn level_for(&self, asked: Option<Level>) -> Result<Level, Problem> {
-        let least = asked.unwrap_or(Level::Strict).max(self.bounds.get().least_level);
+        let least = self.least(asked);
         let asks = format!("the run asks for a sandbox of level {}", least.as_str());
         match self.level() {
             Some(Ok(level)) if level >= least => Ok(level),
@@ -79,7 +84,11 @@ impl Engine {
         let job = Job {
             run: claim.run,
             agent: agent.clone(),
-            level: supervisor.level_for(runtime.sandbox.level)?,
+            // A run that lives on is not ended for a host that cannot be tried at the moment: its next steps ask for the least
+            // that is allowed, and are refused where that does not hold.
+            level: supervisor
+                .level_for(runtime.sandbox.level)
+                .unwrap_or_else(|_| supervisor.least(runtime.sandbox.level)),
             run_as: supervisor.runs.host.uids.map(|uids| uids.of_run(claim.fence.n)),
             timeout_ms: work.spec.timeout_ms.unwrap_or(supervisor.bounds.get().timeout_ms),
             uid_owner: work.spec.owner,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use self::systemd::Systemd;
@@ -59,6 +59,8 @@ struct Service {
     caller: u32,
     systemd: Systemd,
     users: Users,
+    /// Held by the one who tries what the host can do: a daemon that was killed left its trial under way.
+    trial: Mutex<()>,
 }
 
 /// Serves the socket that systemd passes, until nobody comes any more.
@@ -79,7 +81,13 @@ pub(super) fn serve(options: Options) -> Result<(), LaunchError> {
     let runtime = runtime.map_err(system("start"))?;
     runtime.block_on(answer_all(
         listener,
-        Arc::new(Service { options, caller, systemd: Systemd::default(), users: Users::default() }),
+        Arc::new(Service {
+            options,
+            caller,
+            systemd: Systemd::default(),
+            users: Users::default(),
+            trial: Mutex::default(),
+        }),
     ))
 }
 

@@ -31,6 +31,7 @@ const LOOKS: u32 = 4000;
 /// Tries each level with a trivial program.
 pub(super) async fn probe(service: &Service) -> Result<Probe, LaunchError> {
     let uid = service.options.uids.most;
+    let _alone = service.trial.lock().await;
     clear_up(service).await;
     service.users.clear(uid).map_err(system("take back the user of trials"))?;
     let mut levels = Vec::new();
