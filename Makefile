@@ -26,7 +26,7 @@ quickstart-clean:
 
 test: lint
 	cargo build --locked --workspace --features $(FEATURES)
-	cargo test --locked --workspace --features $(FEATURES)
+	cargo test --locked --workspace --no-fail-fast --features $(FEATURES)
 
 lint:
 	cargo fmt --all --check

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use agentd_tests::harness::{Daemon, Scratch, Settings, binary, eventually, installed, is_root, skip};
+use agentd_tests::harness::{Daemon, Scratch, Settings, eventually, installed, is_root, lend, skip};
 use serde_json::Value;
 
 /// A daemon of an ordinary user, who has an SSH key.
@@ -33,7 +33,7 @@ impl Scene {
             chown(scene.path(folder), uid, uid).unwrap();
         }
         for name in ["agentd", "agentd-launch", "agentd-shim", "agentctl"] {
-            fs::copy(binary(name), scene.path("bin").join(name)).unwrap();
+            lend(name, &scene.path("bin").join(name));
         }
         let own = scene.path("own");
         let become_user = uid.map(|uid| format!("setpriv --reuid {uid} --regid {uid} --clear-groups -- "));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use agent::{Agent, key_of, statement};
 pub use booted::{Booted, Cgroup, Root};
-pub use daemon::{Daemon, Settings, binary};
+pub use daemon::{Daemon, Settings, binary, lend};
 pub use host::{Scratch, Tmpfs, faketime, installed, is_root, skip};
 pub use http::{Answer, Request, exchange};
 pub use operator::Operator;

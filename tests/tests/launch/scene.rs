@@ -13,7 +13,7 @@ use agentd_schemas::launch::{
     CONTROL_SOCKET, Input, LAUNCH_VERSION, LaunchSpec, Level, Mount, Network, OUTCOME_FILE, Outcome, Probe, RUN_UIDS,
     RunAs, RunLimits, STARTED_FILE, Started,
 };
-use agentd_tests::harness::{Scratch, binary, eventually, is_root, skip};
+use agentd_tests::harness::{Scratch, eventually, is_root, lend, skip};
 
 /// Whose rights the launcher has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +65,7 @@ impl Scene {
             scene.give_to_launcher(&folder);
         }
         for name in ["agentd-launch", "agentd-shim"] {
-            if fs::hard_link(binary(name), scene.own(name)).is_err() {
-                fs::copy(binary(name), scene.own(name)).unwrap();
-            }
+            lend(name, &scene.own(name));
         }
         scene
     }

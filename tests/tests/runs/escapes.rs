@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 
 use agentd_tests::escapes::{devices_of_the_host, is_allowed, namespaces_of_the_host};
-use agentd_tests::harness::{binary, skip};
+use agentd_tests::harness::{binary, lend, skip};
 use serde_json::Value;
 
 use super::scene::{Scene, Who, everybody};
@@ -71,7 +71,7 @@ fn probed(scene: &Scene, level: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     // Not in a folder of the daemon's programs, which no run may see.
     let probe = scene.path("probe/escape-probe");
     fs::create_dir(scene.path("probe")).unwrap();
-    fs::copy(binary("escape-probe"), &probe).unwrap();
+    lend("escape-probe", &probe);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let flags = [
         ("--secret", text(&secret)),

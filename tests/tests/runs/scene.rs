@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agentd_tests::harness::{Daemon, Operator, Scratch, Settings, binary, installed, is_root, skip};
+use agentd_tests::harness::{Daemon, Operator, Scratch, Settings, installed, is_root, lend, skip};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -86,10 +86,10 @@ impl Scene {
             scene.give(&scene.path(folder));
         }
         for name in ["agentd", "agentd-launch", "agentd-shim"] {
-            link(name, &scene.bin(name));
+            lend(name, &scene.bin(name));
         }
         // Apart from them: programs may see it, and never the folder of the shim.
-        link("agentctl", &scene.path("ctl/agentctl"));
+        lend("agentctl", &scene.path("ctl/agentctl"));
         let there = scene.path("own");
         let launcher = LAUNCHER.replace("THERE", there.to_str().unwrap());
         let launcher = launcher.replace("BIN", scene.path("bin").to_str().unwrap());
@@ -320,12 +320,6 @@ impl Drop for Scene {
                 }
             }
         }
-    }
-}
-
-fn link(name: &str, to: &Path) {
-    if fs::hard_link(binary(name), to).is_err() {
-        fs::copy(binary(name), to).unwrap();
     }
 }
 

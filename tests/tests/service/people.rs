@@ -1,12 +1,12 @@
 //! The group of users: on a host that agentd serves as a whole, who is in none of its groups sees the status alone.
 
 use std::os::unix::process::CommandExt as _;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use rustix::process::geteuid;
 use serde_json::Value;
 
-use agentd_tests::harness::skip;
+use agentd_tests::harness::{lend, skip};
 
 use crate::manager::Managed;
 use crate::reload::reload;
@@ -25,8 +25,13 @@ fn host() -> Option<Managed> {
 
 /// `agentctl` as somebody else.
 fn by(managed: &Managed, uid: u32, gid: u32, arguments: &[&str]) -> Output {
-    let mut command = managed.ctl_command();
-    for variable in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME", "AGENTD_STATE"] {
+    let own = managed.scratch.join("agentctl");
+    if !own.exists() {
+        lend("agentctl", &own);
+    }
+    let mut command = Command::new(own);
+    command.env("AGENTD_ADDRESS", managed.run("control.sock"));
+    for variable in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "AGENTD_STATE"] {
         command.env_remove(variable);
     }
     command.env("HOME", "/nonexistent").current_dir("/").args(arguments).uid(uid).gid(gid);

@@ -15,7 +15,7 @@ use agentd_schemas::launch::{
     Access, CONTROL_SOCKET, Ending, Input, LAUNCH_VERSION, LaunchSpec, Level, Mount, Network, OUTCOME_FILE, Outcome,
     RunLimits, SPEC_FILE, STARTED_FILE, Started,
 };
-use agentd_tests::harness::{Scratch, binary, eventually, is_root, skip};
+use agentd_tests::harness::{Scratch, eventually, is_root, lend, skip};
 
 /// A scene; every path in it is reachable by its user.
 pub(crate) struct Scene {
@@ -39,10 +39,7 @@ impl Scene {
             fs::create_dir(scene.scratch.join(name)).unwrap();
         }
         for (name, to) in [("agentd-shim", scene.shim_binary()), ("escape-probe", scene.bin("escape-probe"))] {
-            let from = binary(name);
-            if fs::hard_link(&from, &to).is_err() {
-                fs::copy(&from, &to).unwrap();
-            }
+            lend(name, &to);
         }
         for folder in [scene.work(""), scene.outside("")] {
             scene.give(&folder);
