@@ -64,9 +64,9 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
     let jobs = Jobs::start(&engine);
     let (stop, stopped) = watch::channel(false);
     let (callers, known) = watch::channel(groups::callers(config, &engine)?);
-    let (mut doors, own) = open_doors(config, &paths, &mut passed, &engine, &known, &stopped).await?;
-    // Before we are ready: a signal that comes now would end the process.
+    // Before anybody can know that we serve: one that comes while they are being set up is lost.
     let mut signals = Signals::listen()?;
+    let (mut doors, own) = open_doors(config, &paths, &mut passed, &engine, &known, &stopped).await?;
     tracing::info!(
         MESSAGE_ID = message_ids::DAEMON_STARTED,
         origin = engine.host().origin,

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{Operator, Scratch, eventually, faketime};
+use super::{Operator, PATIENCE, Scratch, eventually, faketime};
 
 /// A binary of this workspace, built beside the test: `target/debug/NAME`.
 pub fn binary(name: &str) -> PathBuf {
@@ -23,6 +24,14 @@ pub fn lend(name: &str, to: &Path) {
     if std::fs::hard_link(binary(name), to).is_err() {
         std::fs::copy(binary(name), to).unwrap();
     }
+}
+
+/// Where the threads of a process stand, and those of its children, for who looks why it does not end.
+fn threads(pid: u32) -> String {
+    let pid = pid.to_string();
+    let mut command = Command::new("ps");
+    command.args(["-L", "-o", "pid,ppid,tid,stat,wchan:32,args", "-p", &pid, "--ppid", &pid]);
+    command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 /// How a daemon is started.
@@ -116,7 +125,14 @@ impl Daemon {
 
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) -> ExitStatus {
-        let status = eventually("the daemon's end", || self.exited());
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.exited() {
+                break status;
+            }
+            assert!(Instant::now() < until, "the daemon does not end:\n{}\n{}", threads(self.pid()), self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        };
         self.child = None;
         status
     }
