@@ -65,7 +65,7 @@ impl Course {
                     }
                     break;
                 }
-                StepEnd::Refused(_) | StepEnd::Lost => continue,
+                StepEnd::Refused(_) | StepEnd::Away(_) | StepEnd::Lost => continue,
             };
             tally.count(&outcome);
             // Another daemon ended it with its run.

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::finish::Tally;
 use super::job::Told;
-use super::judged::Made;
+use super::judged::{self, Made};
 use super::living::Living;
 use super::places::Place;
 use super::step::{StepEnd, Steps};
@@ -37,6 +37,8 @@ pub(super) enum Conclusion {
     Made(Box<Made>),
     /// The attempt failed.
     Failed(FailureReason, String),
+    /// There was no attempt: nobody started its program, for this reason.
+    Away(String),
     /// The run was over before: nothing is to be said of it any more.
     Over,
 }
@@ -101,6 +103,10 @@ impl Course {
     }
 
     async fn go(&self, claim: Claim) -> Result<(), Problem> {
+        if runner::garbage::steps(&self.folder()).is_empty() {
+            // One that lives on keeps the level that it began with; for this one it has to be known.
+            self.engine.host_was_tried().await;
+        }
         let told = self.engine.job(&self.supervisor, &self.agent, claim)?;
         let (host, job) = (self.supervisor.runs.host.clone(), told.job.clone());
         let folder = blocking(move || runner::lay_out(&host, &job)).await?.map_err(|error| {
@@ -217,6 +223,7 @@ impl Course {
                     return Ok(Err(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
+                StepEnd::Away(reason) => return Ok(Err(Conclusion::Away(reason))),
                 StepEnd::Lost => {
                     let (host, folder) = (self.supervisor.runs.host.clone(), steps.folder.clone());
                     let told = blocking(move || runner::why_lost(&host, &folder, step)).await?;
@@ -234,7 +241,7 @@ impl Course {
             if !self.waits() && (handed_in || !self.waited_when(&outcome)?) {
                 return Ok(Ok(Ended { start, outcome }));
             }
-            let left = runner::result(&told.job, steps.folder, start, &outcome);
+            let left = judged::left(told, steps, start, &outcome).await?;
             context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
             if !self.until_it_goes_on(steps).await {
                 return Ok(Err(Conclusion::Over));

@@ -79,6 +79,7 @@ impl Tally {
                 return Err(Conclusion::Over);
             }
             StepEnd::Refused(why) => (FailureReason::NotStarted, why),
+            StepEnd::Away(why) => return Err(Conclusion::Away(why)),
             StepEnd::Lost => (unknown, "nobody saw how it ended".to_owned()),
         };
         Err(Conclusion::Failed(reason, format!("{what}: {why}")))
@@ -156,6 +157,16 @@ impl Course {
         }
     }
 
+    /// Gives the claim back: nothing of the program's began, for nobody started it. No attempt is used up.
+    async fn give_back(&self, reason: &str) {
+        let work = self.run.work;
+        tracing::warn!(%work, "the work waits, and no attempt of it is used up: {reason}");
+        let command = Command::VoidLease { run: self.run, because: "launcher_away" };
+        if let Err(problem) = self.record(&Caller::host(), command).await {
+            tracing::error!(%work, "that the run did not begin could not be recorded: {problem}");
+        }
+    }
+
     /// Tells the ledger how the run ended.
     pub(super) async fn conclude(
         &self,
@@ -178,6 +189,11 @@ impl Course {
             Conclusion::Failed(reason, message) => {
                 self.give_up(reason, message).await;
                 false
+            }
+            Conclusion::Away(reason) => {
+                self.give_back(&reason).await;
+                // Whoever would remove what is left of it is away, too.
+                return Ok(());
             }
             Conclusion::Over => false,
         };

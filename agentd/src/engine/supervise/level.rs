@@ -1,147 +1,136 @@
-//! What this host can do to confine a run, tried before the first one begins; and works that wait because it is too little.
+//! What this host can do to confine a run, tried before the first one begins; and whether its launcher is there.
 
 use std::process::{Command, Stdio};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use agentd_schemas::launch::{Answer, Level, LevelProbe, Probe, Request};
-use agentd_schemas::unit::name::Slug;
 
 use super::Supervisor;
-use super::job::Obstacle;
 use crate::engine::message_ids;
-use crate::runner::Launcher;
+use crate::runner::{Host, Launcher};
 
-/// While the host is too weak for a run that waits, it is tried again: so long after the first try, then at twice the
-/// distance, and at most so far apart. What was installed is noticed without a restart.
-const AGAIN_MS: (u64, u64) = (1_000, 60_000);
-
-/// When the host is tried again.
-pub(super) struct Tries {
-    next: u64,
-    pause: u64,
+/// Why no run can be started on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unable {
+    pub(crate) reason: String,
+    /// Whose state shows more of it.
+    blame: Blame,
 }
 
-impl Tries {
-    /// It was tried just now.
-    pub(super) fn new(now: u64) -> Self {
-        Self { next: now + AGAIN_MS.0, pause: AGAIN_MS.0 }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    /// The host has not what runs need.
+    Host,
+    /// The launcher does not do it.
+    Launcher,
+    /// Nobody is at the launcher's socket.
+    Socket,
+}
+
+impl Unable {
+    fn new(blame: Blame, reason: impl ToString) -> Self {
+        Self { reason: reason.to_string(), blame }
     }
 
-    /// Whether it is time for one more, where one is needed.
-    pub(super) fn is_due(&mut self, needed: bool, now: u64) -> bool {
-        if !needed {
-            *self = Self::new(now);
-            return false;
+    /// The command that helps on.
+    pub(crate) fn command(&self) -> &'static str {
+        match self.blame {
+            Blame::Host => "agentctl doctor",
+            Blame::Launcher => "systemctl status agentd-launch.service",
+            Blame::Socket => "systemctl status agentd-launch.socket",
         }
-        if now < self.next {
-            return false;
-        }
-        self.pause = (self.pause * 2).min(AGAIN_MS.1);
-        self.next = now + self.pause;
-        true
-    }
-
-    /// How long until then.
-    pub(super) fn in_ms(&self, now: u64) -> u64 {
-        self.next.saturating_sub(now)
     }
 }
 
 impl Supervisor {
-    /// Remembers that works of an agent wait for the host, or that they do not any more.
-    pub(super) fn hold_back(&self, agent: &Slug, obstacle: Option<Obstacle>) {
-        let mut held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match obstacle {
-            Some(obstacle) => {
-                let words = obstacle.problem.to_string();
-                let before = held.insert(agent.clone(), obstacle);
-                if before.as_ref().is_none_or(|before| before.problem.to_string() != words) {
-                    let message_id = message_ids::RUN_REFUSED;
-                    tracing::warn!(MESSAGE_ID = message_id, AGENT_ID = %agent, "works of agent {agent} wait: {words}");
-                }
-                return;
-            }
-            None => held.remove(agent),
-        };
-        if before.is_some() {
-            tracing::info!("works of agent {agent} wait for the host no more");
+    fn launcher(&self) -> Option<&Launcher> {
+        self.runs.host.launcher.as_ref()
+    }
+
+    /// Without the launcher's socket no run begins: works wait. The socket is looked at, and nobody wakes by that.
+    pub(super) fn look_for_launcher(&self) {
+        if let Some(Err(error)) = self.launcher().map(Launcher::has_socket) {
+            self.launcher_is_away(error);
         }
     }
 
-    /// Forgets agents that get no work for other reasons.
-    pub(super) fn forget_others(&self, names: &[&Slug]) {
-        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(&name));
-    }
-
-    /// Whether a try could let something begin that waits.
-    pub(super) fn is_too_weak(&self) -> bool {
-        let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
-        held.values().any(|obstacle| obstacle.is_level)
-    }
-
-    /// That works wait for the host, in words for everybody: no agent is named.
-    pub(super) fn why_held_back(&self) -> Option<String> {
-        let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
-        let weak = held.values().find(|obstacle| obstacle.is_level);
-        match (weak, held.len()) {
-            (Some(weak), _) => Some(format!("works wait: {} (agentctl doctor)", weak.problem.message)),
-            (None, 0) => None,
-            (None, 1) => Some("works wait: this host cannot start the program of one agent (agentctl why WORK)".into()),
-            (None, n) => {
-                Some(format!("works wait: this host cannot start the programs of {n} agents (agentctl why WORK)"))
-            }
+    /// The same for who has work for it, which may wake it.
+    pub(super) fn wake_launcher(&self) {
+        let can = matches!(self.level(), Some(Ok(_)));
+        if let Some(Err(error)) = self.launcher().filter(|_| can).map(Launcher::is_there) {
+            self.launcher_is_away(error);
         }
     }
-}
 
-/// Without the launcher no run begins: works wait, and it is tried again.
-pub(super) fn look_for_launcher(supervisor: &Supervisor) {
-    let Some(Err(error)) = supervisor.runs.host.launcher.as_ref().map(Launcher::is_there) else { return };
-    let found = Err(error.to_string());
-    if supervisor.level().as_ref() != Some(&found) {
-        tracing::warn!(MESSAGE_ID = message_ids::RUNS_IMPOSSIBLE, "no run can be started: {error}");
-        supervisor.level.send_replace(Some(found));
+    /// The launcher was asked and does not answer: until it does, no run begins.
+    pub(super) fn launcher_is_away(&self, error: impl ToString) {
+        self.is_able(Err(Unable::new(Blame::Socket, error)));
+    }
+
+    /// Whether the launcher may be back: its socket is, and nobody looked since.
+    pub(super) fn is_launcher_back(&self) -> bool {
+        let was_away = matches!(self.level(), Some(Err(unable)) if unable.blame == Blame::Socket);
+        was_away && self.launcher().is_some_and(|launcher| launcher.has_socket().is_ok())
+    }
+
+    fn is_able(&self, found: Result<Level, Unable>) {
+        match &found {
+            _ if self.level().as_ref() == Some(&found) => return,
+            Ok(level) => tracing::info!("runs are confined at level {}", level.as_str()),
+            Err(unable) => {
+                let (reason, command) = (&unable.reason, unable.command());
+                let message_id = message_ids::RUNS_IMPOSSIBLE;
+                tracing::warn!(MESSAGE_ID = message_id, "no run can be started: {reason}; see {command}");
+            }
+        }
+        self.level.send_replace(Some(found));
     }
 }
 
-/// Has the launcher try each level with a trivial program. Without a level that was tried no run begins.
+/// Has the launcher try each level with a trivial program. Without a level that was tried no run begins. One who tries is
+/// enough.
 pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
-    let host = supervisor.runs.host.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        if let Some(launcher) = &host.launcher {
-            return match launcher.ask(&Request::Probe, None) {
-                Ok((Answer::Probed(probe), _)) => best(&probe),
-                Ok((answer, _)) => Err(launcher.unexpected(answer).to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-        }
-        let mut command = Command::new(&host.launch);
-        command.arg("probe").arg("--shim").arg(&host.shim).env_clear().stdin(Stdio::null());
-        let answer = command.output().map_err(|error| format!("{} cannot be run: {error}", host.launch.display()))?;
-        let probe: Probe = serde_json::from_slice(&answer.stdout).map_err(|error| {
-            let said = String::from_utf8_lossy(&answer.stderr);
-            format!("{} gave no usable answer ({error}): {}", host.launch.display(), said.trim())
-        })?;
-        best(&probe)
-    });
-    let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
-    let before = supervisor.level();
-    match &found {
-        _ if before.as_ref() == Some(&found) => {}
-        Ok(level) => tracing::info!("runs are confined at level {}", level.as_str()),
-        Err(reason) => {
-            let message_id = message_ids::RUNS_IMPOSSIBLE;
-            tracing::warn!(MESSAGE_ID = message_id, "no run can be started: {reason}; see agentctl doctor");
-        }
+    if supervisor.trying.swap(true, Ordering::Relaxed) {
+        return;
     }
-    supervisor.level.send_replace(Some(found));
+    let host = supervisor.runs.host.clone();
+    let found = tokio::task::spawn_blocking(move || match &host.launcher {
+        Some(launcher) => ask(launcher),
+        None => try_out(&host),
+    });
+    let found = found.await.unwrap_or_else(|error| Err(Unable::new(Blame::Host, error)));
+    supervisor.trying.store(false, Ordering::Relaxed);
+    supervisor.is_able(found);
+    supervisor.look_round();
 }
 
-fn best(probe: &Probe) -> Result<Level, String> {
+fn ask(launcher: &Launcher) -> Result<Level, Unable> {
+    match launcher.ask(&Request::Probe, None) {
+        Ok((Answer::Probed(probe), _)) => best(&probe),
+        Ok((answer, _)) => Err(Unable::new(Blame::Launcher, launcher.unexpected(answer))),
+        Err(error) => Err(Unable::new(Blame::Socket, error)),
+    }
+}
+
+fn try_out(host: &Host) -> Result<Level, Unable> {
+    let unable = |reason: String| Unable::new(Blame::Host, reason);
+    let mut command = Command::new(&host.launch);
+    command.arg("probe").arg("--shim").arg(&host.shim).env_clear().stdin(Stdio::null());
+    let answer = command.output();
+    let answer = answer.map_err(|error| unable(format!("{} cannot be run: {error}", host.launch.display())))?;
+    let probe: Probe = serde_json::from_slice(&answer.stdout).map_err(|error| {
+        let said = String::from_utf8_lossy(&answer.stderr);
+        unable(format!("{} gave no usable answer ({error}): {}", host.launch.display(), said.trim()))
+    })?;
+    best(&probe)
+}
+
+fn best(probe: &Probe) -> Result<Level, Unable> {
     probe.strongest().ok_or_else(|| {
         let why = |tried: &LevelProbe| {
             format!("level {}: {}", tried.level.as_str(), tried.reason.as_deref().unwrap_or("unknown"))
         };
-        probe.levels.iter().map(why).collect::<Vec<_>>().join("; ")
+        Unable::new(Blame::Host, probe.levels.iter().map(why).collect::<Vec<_>>().join("; "))
     })
 }

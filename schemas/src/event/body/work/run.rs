@@ -130,10 +130,11 @@ pub struct RunResumed {
 #[serde(deny_unknown_fields)]
 pub struct NoteAdded {}
 
-/// The lease was lost through no fault of the agent (the host rebooted or was restored); no attempt is used up.
+/// The lease was lost through no fault of the agent (the host rebooted or was restored, or nobody started the program); no
+/// attempt is used up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseVoided {
-    /// `new_boot` or `new_incarnation`.
+    /// `new_boot`, `new_incarnation` or `launcher_away`.
     pub because: String,
 }
