@@ -36,6 +36,8 @@ struct Asked {
     launcher: Launcher,
     request: Request,
     kill: Request,
+    /// How the names of the run's units begin.
+    unit: String,
     input: Option<File>,
     answer: watch::Sender<Option<Said>>,
 }
@@ -115,6 +117,7 @@ impl Asked {
             launcher: launcher.clone(),
             request: Request::Start { run, agent: agent.clone(), step: name.clone() },
             kill: Request::Kill { run, step: name },
+            unit: format!("/agentd-run-{run}"),
             input,
             answer: watch::Sender::default(),
         }
@@ -128,7 +131,7 @@ impl Asked {
         }
         match self.launcher.ask(&self.request, self.input.as_ref().map(|file| file.as_fd())) {
             // The shim may be gone by now: then what it wrote tells.
-            Ok((Answer::Started(pid), _)) => Said::Began(held(pid)),
+            Ok((Answer::Started(pid), _)) => Said::Began(held(pid, &self.unit)),
             Ok((answer, _)) => Said::Refused(self.launcher.unexpected(answer).to_string()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Said::Refused(error.to_string()),
             Err(error) => {
@@ -146,9 +149,18 @@ fn ask(asked: &Arc<Asked>) {
     tokio::task::spawn_blocking(move || asks.answer.send_replace(Some(asks.start())));
 }
 
-fn held(pid: u32) -> Option<Held> {
+/// Holds a process that the service told of by its number. That may be another's by now: it has to be in a unit of the run.
+fn held(pid: u32, unit: &str) -> Option<Held> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    Held::open(pid).ok()
+    let held = Held::open(pid).ok()?;
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_pid())).ok()?;
+    // Who lives now had this number when its groups were read.
+    (is_in(&groups, unit) && held.lives()).then_some(held)
+}
+
+fn is_in(groups: &str, unit: &str) -> bool {
+    let begins = |rest: &str| rest.starts_with(".service") || rest.starts_with('-');
+    groups.lines().any(|group| group.split(unit).skip(1).any(begins))
 }
 
 impl Launched {
@@ -260,7 +272,23 @@ pub fn how_it_failed(unit: &UnitState) -> Option<String> {
     Some(format!("systemd says of {name}: {how}"))
 }
 
-/// Why the shim of a step is gone, as systemd knows it. `None` where it knows nothing.
-pub fn why_lost(host: &Host, folder: &Folder, step: Step) -> Option<String> {
-    unit(host, folder, step).map_or_else(|error| Some(error.to_string()), |unit| unit.as_ref().and_then(how_it_failed))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_in_a_unit_of_the_run_is_its_shim() {
+        let unit = "/agentd-run-w-7kq3x2mbnd5fa6uz.1";
+        let table = [
+            ("0::/agentd.slice/agentd-runs.slice/agentd-run-w-7kq3x2mbnd5fa6uz.1.service/shim\n", true),
+            ("1:name=systemd:/agentd-run-w-7kq3x2mbnd5fa6uz.1-check-2.service\n0::/\n", true),
+            ("0::/agentd-run-w-7kq3x2mbnd5fa6uz.12.service\n", false),
+            ("0::/agentd-run-w-aaaaaaaaaaaaaaaa.1.service\n", false),
+            ("0::/user.slice\n", false),
+        ];
+        for (groups, expected) in table {
+            assert_eq!(is_in(groups, unit), expected, "{groups}");
+        }
+        assert!(held(std::process::id(), unit).is_none(), "this process is in none");
+    }
 }

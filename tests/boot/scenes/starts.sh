@@ -21,6 +21,7 @@ for round in 1 2 3 4 5; do
     works+=("$(work_on)")
 done
 over() { for work in "${works[@]}"; do is alice "$work" completed || is alice "$work" failed || return 1; done; }
+claimed() { [ "$(ctl alice work show "$1" --json | json 'len(it["runs"])')" = 1 ]; }
 again() { journalctl -q -u "$unit" -o cat | grep -c 'did not begin, and is asked for again'; }
 deaths() {
     for n in $(seq 40); do
@@ -33,6 +34,15 @@ deaths 2>/dev/null &
 wait_until "all works are over, though the launcher dies all the time" 240 over
 touch /tmp/enough
 wait
+# At least one start is to be in the middle.
+for n in $(seq 30); do
+    [ "$(again)" = 0 ] || break
+    work=$(submit alice quick-1)
+    works+=("$work")
+    await "$work is claimed" 30 claimed "$work"
+    systemctl kill --signal=KILL agentd-launch.service 2>/dev/null || true
+    await "and over" 60 over
+done
 for work in "${works[@]}"; do
     shown=$(ctl alice work show "$work" --json)
     said=$(json '(it["state"], len(it["runs"]), str(it["runs"][0].get("result")))' <<<"$shown")
@@ -51,8 +61,7 @@ systemctl daemon-reload
 systemctl stop agentd-launch.service
 enrol alice patient sh -c 'echo "\"begun\""'
 work=$(submit alice patient)
-asked() { [ "$(ctl alice work show "$work" --json | json 'len(it["runs"])')" = 1 ]; }
-await "a start is asked for, of one who hears nothing" 60 asked
+await "a start is asked for, of one who hears nothing" 60 claimed "$work"
 systemctl stop agentd-launch.socket agentd-launch.service
 given_back() { is alice "$work" ready; }
 await "the claim is given back when it stays away" 90 given_back

@@ -24,7 +24,7 @@ use crate::engine::doors::OpenDoor;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::load;
 use crate::policy::Caller;
-use crate::runner::{self, Context, Folder, Step};
+use crate::runner::{self, Context, Folder, Look, Step};
 use crate::sys::children::Held;
 use crate::sys::process::effective_uid;
 
@@ -224,11 +224,10 @@ impl Course {
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
                 StepEnd::Away(reason) => return Ok(Err(Conclusion::Away(reason))),
-                StepEnd::Lost => {
-                    let (host, folder) = (self.supervisor.runs.host.clone(), steps.folder.clone());
-                    let told = blocking(move || runner::why_lost(&host, &folder, step)).await?;
+                StepEnd::Lost(lost) => {
                     let mut why = "nobody saw how its program ended: its shim is gone and left no outcome".to_owned();
-                    why.extend(told.map(|told| format!(" ({told})")));
+                    why.extend(lost.why.as_ref().map(|told| format!(" ({told})")));
+                    tally.lost(&lost);
                     return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why)));
                 }
             };
@@ -303,7 +302,7 @@ impl Course {
 
     /// Its program runs: the ledger learns what holds it, and its socket opens.
     async fn began(&self, told: &Told, steps: &Steps<'_>, step: Step, started: &Started) {
-        self.shim.send_replace(held(started));
+        self.shim.send_replace(held(steps, step, started).await);
         let spec_sha256 = runner::spec_digest(steps.folder, step).unwrap_or_default();
         let held = &started.confinement;
         let confinement = RunConfinement {
@@ -339,9 +338,11 @@ impl Course {
 }
 
 /// The shim of a program that began; none where it is gone already.
-fn held(started: &Started) -> Option<Arc<Held>> {
+async fn held(steps: &Steps<'_>, step: Step, started: &Started) -> Option<Arc<Held>> {
     let pid = i32::try_from(started.shim).ok().and_then(rustix::process::Pid::from_raw)?;
-    Held::open(pid).ok().map(Arc::new)
+    let held = Held::open(pid).ok()?;
+    // Its number may be another's once it is gone: who still holds the record had it all the time.
+    matches!(steps.look(step).await, Ok(Look::Running(now)) if now.shim == started.shim).then(|| Arc::new(held))
 }
 
 /// An end that makes what was left behind not worth judging.

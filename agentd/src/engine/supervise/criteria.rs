@@ -97,7 +97,8 @@ impl Course {
                 StepEnd::Refused(why) | StepEnd::Away(why) => {
                     return Ok(Some(no_verdict(place, FailureReason::NotStarted, &why)));
                 }
-                StepEnd::Lost => {
+                StepEnd::Lost(lost) => {
+                    tally.lost(&lost);
                     return Ok(Some(no_verdict(place, FailureReason::OutcomeUnknown, "nobody saw how it ended")));
                 }
             };

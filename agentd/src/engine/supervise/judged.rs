@@ -6,7 +6,7 @@ use agentd_schemas::problem::Problem;
 
 use super::course::{Conclusion, Course, Ended, blocking};
 use super::criteria::{Sayings, judge_artefacts, left_out};
-use super::finish::{Tally, quoted};
+use super::finish::{Tally, out_of_memory, quoted};
 use super::job::Told;
 use super::step::Steps;
 use crate::ledger::load;
@@ -192,7 +192,7 @@ async fn result(
             runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(folder, step),
             _ => String::new(),
         };
-        format!("{none}{said}")
+        format!("{none}{}{said}", out_of_memory(&ended.outcome))
     }))
 }
 

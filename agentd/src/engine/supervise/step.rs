@@ -18,7 +18,7 @@ use super::places::Place;
 use super::unanswered::Unanswered;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
-use crate::runner::{self, Folder, Host, Launched, Look, Step};
+use crate::runner::{self, Folder, Host, Launched, Look, Lost, Step};
 use crate::sys::exit::Exit;
 use crate::sys::failpoint;
 use crate::sys::room::Room;
@@ -44,7 +44,7 @@ pub(super) enum StepEnd {
     /// It did not begin and never will, for the launcher does not answer. Nothing of the program's began before it.
     Away(String),
     /// Nobody saw its end.
-    Lost,
+    Lost(Box<Lost>),
     /// The run was over before the step was: it was stopped, and is gone.
     Over(Option<Box<Outcome>>),
 }
@@ -178,7 +178,7 @@ impl Steps<'_> {
                     if let Look::Ended(_) = self.look(watched.step).await? {
                         continue;
                     }
-                    return Ok(if watched.stopping { StepEnd::Over(None) } else { StepEnd::Lost });
+                    return Ok(if watched.stopping { StepEnd::Over(None) } else { self.lost(watched).await? });
                 }
                 Look::Absent | Look::Lost | Look::Starting => {
                     if let Some(end) = self.not_begun(watched).await? {
@@ -245,6 +245,13 @@ impl Steps<'_> {
             watched.kill();
         }
         Ok(forestalled?.then_some(end))
+    }
+
+    /// What is known of a step whose shim is gone and told nothing.
+    async fn lost(&self, watched: &Watched) -> Result<StepEnd, Problem> {
+        let (host, folder, step) = (self.host.clone(), self.folder.clone(), watched.step);
+        let now = self.engine.now();
+        Ok(StepEnd::Lost(Box::new(blocking(move || runner::lost(&host, &folder, step, now)).await?)))
     }
 
     async fn started(&self, step: Step) -> Result<Option<Started>, Problem> {

@@ -74,6 +74,9 @@ pub struct RunEnded {
     /// Why it was made to end, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopCause>,
+    /// Whether the kernel killed a process of it because its memory was used up, as far as anybody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub oom_killed: bool,
     /// What all steps of the run used: preparing, the program, judging.
     pub usage: Usage,
     /// Bytes that it wrote to standard output; more than the blob has where they were not all kept.
