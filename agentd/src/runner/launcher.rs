@@ -31,11 +31,11 @@ impl Launcher {
 
     /// Whether its socket is there. Nobody hears of this: a connection would start a launcher that sleeps.
     pub fn has_socket(&self) -> io::Result<()> {
-        let found = std::fs::metadata(&self.0).and_then(|found| match found.file_type().is_socket() {
-            true => Ok(()),
-            false => Err(io::Error::other("it is no socket")),
-        });
-        found.map_err(|error| self.not_reached(error))
+        match std::fs::metadata(&self.0) {
+            Ok(found) if found.file_type().is_socket() => Ok(()),
+            Ok(_) => Err(self.not_reached(&io::Error::other("it is no socket"))),
+            Err(error) => Err(self.not_reached(&error)),
+        }
     }
 
     /// Whether anybody listens there, for who has work for it: a launcher that sleeps is started. One that has no room at
@@ -45,11 +45,11 @@ impl Launcher {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         match rustix::net::connect(&socket, &SocketAddrUnix::new(&self.0)?) {
             Ok(()) | Err(rustix::io::Errno::AGAIN) => Ok(()),
-            Err(errno) => Err(self.not_reached(errno.into())),
+            Err(errno) => Err(self.not_reached(&errno.into())),
         }
     }
 
-    fn not_reached(&self, error: io::Error) -> io::Error {
+    fn not_reached(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("the launcher at {} is not reached: {error}", self.0.display()))
     }
 

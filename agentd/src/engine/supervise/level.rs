@@ -29,7 +29,7 @@ enum Blame {
 }
 
 impl Unable {
-    fn new(blame: Blame, reason: impl ToString) -> Self {
+    fn new(blame: Blame, reason: &impl ToString) -> Self {
         Self { reason: reason.to_string(), blame }
     }
 
@@ -51,7 +51,7 @@ impl Supervisor {
     /// Without the launcher's socket no run begins: works wait. The socket is looked at, and nobody wakes by that.
     pub(super) fn look_for_launcher(&self) {
         if let Some(Err(error)) = self.launcher().map(Launcher::has_socket) {
-            self.launcher_is_away(error);
+            self.launcher_is_away(&error);
         }
     }
 
@@ -59,12 +59,12 @@ impl Supervisor {
     pub(super) fn wake_launcher(&self) {
         let can = matches!(self.level(), Some(Ok(_)));
         if let Some(Err(error)) = self.launcher().filter(|_| can).map(Launcher::is_there) {
-            self.launcher_is_away(error);
+            self.launcher_is_away(&error);
         }
     }
 
     /// The launcher was asked and does not answer: until it does, no run begins.
-    pub(super) fn launcher_is_away(&self, error: impl ToString) {
+    pub(super) fn launcher_is_away(&self, error: &impl ToString) {
         self.is_able(Err(Unable::new(Blame::Socket, error)));
     }
 
@@ -99,7 +99,7 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
         Some(launcher) => ask(launcher),
         None => try_out(&host),
     });
-    let found = found.await.unwrap_or_else(|error| Err(Unable::new(Blame::Host, error)));
+    let found = found.await.unwrap_or_else(|error| Err(Unable::new(Blame::Host, &error)));
     supervisor.trying.store(false, Ordering::Relaxed);
     supervisor.is_able(found);
     supervisor.look_round();
@@ -108,13 +108,13 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
 fn ask(launcher: &Launcher) -> Result<Level, Unable> {
     match launcher.ask(&Request::Probe, None) {
         Ok((Answer::Probed(probe), _)) => best(&probe),
-        Ok((answer, _)) => Err(Unable::new(Blame::Launcher, launcher.unexpected(answer))),
-        Err(error) => Err(Unable::new(Blame::Socket, error)),
+        Ok((answer, _)) => Err(Unable::new(Blame::Launcher, &launcher.unexpected(answer))),
+        Err(error) => Err(Unable::new(Blame::Socket, &error)),
     }
 }
 
 fn try_out(host: &Host) -> Result<Level, Unable> {
-    let unable = |reason: String| Unable::new(Blame::Host, reason);
+    let unable = |reason: String| Unable { reason, blame: Blame::Host };
     let mut command = Command::new(&host.launch);
     command.arg("probe").arg("--shim").arg(&host.shim).env_clear().stdin(Stdio::null());
     let answer = command.output();
@@ -131,6 +131,6 @@ fn best(probe: &Probe) -> Result<Level, Unable> {
         let why = |tried: &LevelProbe| {
             format!("level {}: {}", tried.level.as_str(), tried.reason.as_deref().unwrap_or("unknown"))
         };
-        Unable::new(Blame::Host, probe.levels.iter().map(why).collect::<Vec<_>>().join("; "))
+        Unable::new(Blame::Host, &probe.levels.iter().map(why).collect::<Vec<_>>().join("; "))
     })
 }

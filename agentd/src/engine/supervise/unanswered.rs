@@ -158,7 +158,7 @@ impl Steps<'_> {
                 Ok(forestalled.then(|| StepEnd::Refused("its unit hangs, and was ended".to_owned())))
             }
             Fate::Begins => Ok(None),
-            Fate::Failed(reason) => Ok(self.forestall(step)?.then(|| StepEnd::Refused(reason))),
+            Fate::Failed(reason) => Ok(self.forestall(step)?.then_some(StepEnd::Refused(reason))),
             Fate::Gone if state.is_late && now.saturating_sub(answers_since) < SETTLED_MS => Ok(None),
             // It may have begun, and ended, since the record was looked at.
             Fate::Gone if !matches!(self.look(step).await?, Look::Absent | Look::Starting) => Ok(None),
@@ -177,7 +177,7 @@ impl Steps<'_> {
 
     fn tell_away(&self, reason: &str) {
         if let Some(supervisor) = &self.engine.0.supervisor {
-            supervisor.launcher_is_away(reason);
+            supervisor.launcher_is_away(&reason);
         }
     }
 }
