@@ -93,6 +93,8 @@ scenes! { [machine]
     hostile = "hostile";
     /// The launcher is killed, hangs, and is asked by strangers.
     launcher = "launcher";
+    /// The launcher dies while starts are under way, stays away, and sleeps when nobody needs it.
+    starts = "starts";
     /// A daemon that stands still is killed by the watchdog, and its runs go on.
     watchdog = "watchdog";
     /// The bus is gone and comes back; polkit is missing; a unit cannot be started.

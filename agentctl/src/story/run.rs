@@ -45,7 +45,8 @@ pub(crate) fn usage(usage: &Usage) -> String {
 
 /// The end of a run's program.
 pub(super) fn ended(event: &RunEnded) -> String {
-    format!("program ended: {} ({})", ending(&event.ending, event.stopped), usage(&event.usage))
+    let oom = if event.oom_killed { ", out of memory: the kernel killed a process of it" } else { "" };
+    format!("program ended: {}{oom} ({})", ending(&event.ending, event.stopped), usage(&event.usage))
 }
 
 /// What a criterion said of the base: one that is met there judges nothing.
@@ -133,6 +134,7 @@ mod tests {
         let usage =
             Usage { wall_ms: 2500, user_us: 900_000, system_us: 100_000, peak_bytes: 40 << 20, ..Usage::default() };
         let ended = RunEnded {
+            oom_killed: false,
             ending: Ending::Signalled(9),
             stopped: Some(StopCause::LeaseLost),
             usage,

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,23 +29,36 @@ impl Launcher {
         Self(socket)
     }
 
-    /// Whether anybody listens there. One that has no room at the moment does.
+    /// Whether its socket is there. Nobody hears of this: a connection would start a launcher that sleeps.
+    pub fn has_socket(&self) -> io::Result<()> {
+        match std::fs::metadata(&self.0) {
+            Ok(found) if found.file_type().is_socket() => Ok(()),
+            Ok(_) => Err(self.not_reached(&io::Error::other("it is no socket"))),
+            Err(error) => Err(self.not_reached(&error)),
+        }
+    }
+
+    /// Whether anybody listens there, for who has work for it: a launcher that sleeps is started. One that has no room at
+    /// the moment does.
     pub fn is_there(&self) -> io::Result<()> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         match rustix::net::connect(&socket, &SocketAddrUnix::new(&self.0)?) {
             Ok(()) | Err(rustix::io::Errno::AGAIN) => Ok(()),
-            Err(errno) => {
-                let error = io::Error::from(errno);
-                Err(io::Error::new(
-                    error.kind(),
-                    format!("the launcher at {} is not reached: {error}", self.0.display()),
-                ))
-            }
+            Err(errno) => Err(self.not_reached(&errno.into())),
         }
     }
 
+    fn not_reached(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("the launcher at {} is not reached: {error}", self.0.display()))
+    }
+
     /// Asks for something, and waits for the answer. A descriptor may go along, and another one come back.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] where the request was handed over and may be done yet; [`io::ErrorKind::InvalidData`]
+    /// where there is an answer that nobody understands. All others mean that nobody has the request any more.
     pub fn ask(&self, request: &Request, along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("the launcher at {} did not answer: {error}", self.0.display()))
@@ -60,13 +74,12 @@ impl Launcher {
         set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(&self.0)?)?;
-        let stream = UnixStream::from(socket);
-        let mut written = 0;
-        while let Some(rest) = line.get(written..).filter(|rest| !rest.is_empty()) {
-            written += send(&stream, rest, along.filter(|_| written == 0))?;
-        }
-        stream.shutdown(Shutdown::Write)?;
-        receive(stream)
+        talk(UnixStream::from(socket), line, along).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("nothing came within {} s", PATIENCE.as_secs()))
+            }
+            _ => error,
+        })
     }
 
     /// An answer that was not asked for, as an error.
@@ -77,6 +90,15 @@ impl Launcher {
             answer => io::Error::other(format!("the launcher at {} answered {answer:?}", self.0.display())),
         }
     }
+}
+
+fn talk(stream: UnixStream, line: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
+    let mut written = 0;
+    while let Some(rest) = line.get(written..).filter(|rest| !rest.is_empty()) {
+        written += send(&stream, rest, along.filter(|_| written == 0))?;
+    }
+    stream.shutdown(Shutdown::Write)?;
+    receive(stream)
 }
 
 fn send(stream: &UnixStream, bytes: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<usize> {
@@ -107,4 +129,56 @@ fn receive(mut stream: UnixStream) -> io::Result<(Answer, Option<OwnedFd>)> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it went away"));
     }
     Ok((serde_json::from_slice(&line)?, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::io::Write as _;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_launcher_that_goes_away_is_told_from_one_that_hangs_and_from_one_that_nobody_understands() {
+        let scratch = Scratch::new();
+        let launcher = Launcher::at(scratch.join("launch.sock"));
+        let asked = || launcher.ask(&Request::Probe, None).map(drop).unwrap_err().kind();
+        assert_eq!(asked(), io::ErrorKind::NotFound, "there is no socket");
+        let listener = UnixListener::bind(scratch.join("launch.sock")).unwrap();
+        let table: [(&[u8], io::ErrorKind); 3] = [
+            (b"", io::ErrorKind::UnexpectedEof),
+            (b"{\"started\":", io::ErrorKind::UnexpectedEof),
+            (b"{\"begun\":1}\n", io::ErrorKind::InvalidData),
+        ];
+        for (answer, expected) in table {
+            let told = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut request = String::new();
+                    stream.read_to_string(&mut request).unwrap();
+                    stream.write_all(answer).unwrap();
+                });
+                asked()
+            });
+            assert_eq!(told, expected, "{}", String::from_utf8_lossy(answer));
+        }
+        drop(listener);
+        assert_eq!(asked(), io::ErrorKind::ConnectionRefused, "nobody listens");
+    }
+
+    #[test]
+    fn who_looks_for_the_socket_wakes_nobody() {
+        let scratch = Scratch::new();
+        let launcher = Launcher::at(scratch.join("launch.sock"));
+        let missing = launcher.has_socket().unwrap_err().to_string();
+        assert!(missing.contains("launch.sock is not reached: No such file"), "{missing}");
+        let listener = UnixListener::bind(scratch.join("launch.sock")).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        launcher.has_socket().unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody came");
+        launcher.is_there().unwrap();
+        listener.accept().unwrap();
+        std::fs::write(scratch.join("file"), "").unwrap();
+        assert!(Launcher::at(scratch.join("file")).has_socket().is_err());
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agentd_schemas::launch::{
     CONTROL_SOCKET, LAUNCH_VERSION, LOCK_FILE, OUTCOME_FILE, Outcome, STARTED_FILE, STDERR_FILE, STDOUT_FILE, Started,
 };
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::{CWD, FlockOperation, Mode, RenameFlags};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
@@ -21,6 +21,8 @@ use super::folder::{Folder, Step};
 const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// How long a shim may take for each part of an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the record of one step is put aside, at most.
+const MAX_ASIDE: u32 = 64;
 /// Bytes of an answer, at most.
 const MAX_ANSWER_BYTES: u64 = 4096;
 
@@ -97,6 +99,21 @@ pub fn forestall(folder: &Folder, step: Step) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Makes room for another start of a step that never began and that nobody is about to begin: what its launcher left of a
+/// record is put aside, in the run's folder.
+pub fn put_record_aside(folder: &Folder, step: Step) -> io::Result<()> {
+    let record = folder.record(step);
+    for number in 1..MAX_ASIDE {
+        let aside = folder.folder().join(format!(".{step}.{number}"));
+        match rustix::fs::renameat_with(CWD, &record, CWD, &aside, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => return Ok(()),
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(io::Error::other(format!("step {step} was given up {MAX_ASIDE} times while it was being started")))
 }
 
 fn outcome(folder: &Folder, step: Step) -> io::Result<Option<Outcome>> {

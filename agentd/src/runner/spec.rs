@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::collected::{MAX_SAID_BYTES, ObjectFormat};
 use super::folder::{Folder, Step};
+use super::garbage::steps;
 use super::host::{Context, Host, Job, Refused};
 use super::inside::{Inside, STRICT_HOME, STRICT_TMP, base_environment, task, text};
 use super::lay_out::lay_out_filled;
@@ -43,6 +44,15 @@ pub fn spec_sha256(spec: &LaunchSpec) -> String {
 pub fn spec_digest(folder: &Folder, step: Step) -> Option<String> {
     let bytes = std::fs::read(folder.spec(step)).ok()?;
     Some(HEXLOWER.encode(&Sha256::digest(&bytes)))
+}
+
+/// How confined the steps of a run were that began already; none where none did.
+pub fn level_begun(folder: &Folder) -> Option<Level> {
+    let level = |step: Step| {
+        let spec: LaunchSpec = serde_json::from_slice(&std::fs::read(folder.spec(step)).ok()?).ok()?;
+        Some(spec.level)
+    };
+    steps(folder).into_iter().find_map(level)
 }
 
 pub(super) fn spec_bytes(spec: &LaunchSpec) -> Vec<u8> {

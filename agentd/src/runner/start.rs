@@ -1,7 +1,7 @@
 //! A step is started: its spec on disk first, then the launcher.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -36,7 +36,29 @@ struct Asked {
     launcher: Launcher,
     request: Request,
     kill: Request,
-    answer: watch::Sender<Option<Result<Option<Held>, String>>>,
+    /// How the names of the run's units begin.
+    unit: String,
+    input: Option<File>,
+    answer: watch::Sender<Option<Said>>,
+}
+
+/// What the service said of a start.
+enum Said {
+    /// Its shim began; none where it is gone already, and what it wrote tells.
+    Began(Option<Held>),
+    /// It does not begin, for this reason.
+    Refused(String),
+    /// Nothing.
+    Nothing(Silence),
+}
+
+/// A start of which no answer came. That is no refusal: it may have begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// Why there is none.
+    pub reason: String,
+    /// Whoever was asked may live, and do it yet.
+    pub is_late: bool,
 }
 
 /// Writes the spec of a step durably and has the launcher start it; `input` is its standard input. What the step ends with
@@ -55,7 +77,11 @@ pub fn start(
     }
     files::write(&folder.spec(step), &text, 0o600, true)?;
     match &host.launcher {
-        Some(launcher) => Ok(Launched(Way::Asked(ask(launcher, folder, agent, step, input)))),
+        Some(launcher) => {
+            let asked = Arc::new(Asked::new(launcher, folder, agent, step, input));
+            ask(&asked);
+            Ok(Launched(Way::Asked(asked)))
+        }
         None => spawn(host, folder, step, input).map(Launched),
     }
 }
@@ -69,31 +95,72 @@ fn spawn(host: &Host, folder: &Folder, step: Step, input: Option<File>) -> io::R
     command.spawn().map(Way::Child)
 }
 
-/// Asks on a thread that may wait: the answer comes when the shim began.
-fn ask(launcher: &Launcher, folder: &Folder, agent: &Slug, step: Step, input: Option<File>) -> Arc<Asked> {
-    let (run, name) = (folder.run(), step.name());
-    let asked = Arc::new(Asked {
-        launcher: launcher.clone(),
-        request: Request::Start { run, agent: agent.clone(), step: name.clone() },
-        kill: Request::Kill { run, step: name },
-        answer: watch::Sender::default(),
-    });
-    let asks = asked.clone();
-    tokio::task::spawn_blocking(move || {
-        let answer = match asks.launcher.ask(&asks.request, input.as_ref().map(|file| file.as_fd())) {
-            // The shim may be gone by now: then what it wrote tells.
-            Ok((Answer::Started(pid), _)) => Ok(held(pid)),
-            Ok((answer, _)) => Err(asks.launcher.unexpected(answer).to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        asks.answer.send_replace(Some(answer));
-    });
-    asked
+/// A start that another daemon asked the service for: what came of it nobody told this one. `None` where a child was to start
+/// it, which is gone with that daemon.
+pub fn asked_by_another(
+    host: &Host,
+    folder: &Folder,
+    agent: &Slug,
+    step: Step,
+    input: Option<File>,
+) -> Option<Launched> {
+    let asked = Asked::new(host.launcher.as_ref()?, folder, agent, step, input);
+    let reason = "the daemon ended while it was being started".to_owned();
+    asked.answer.send_replace(Some(Said::Nothing(Silence { reason, is_late: true })));
+    Some(Launched(Way::Asked(Arc::new(asked))))
 }
 
-fn held(pid: u32) -> Option<Held> {
+impl Asked {
+    fn new(launcher: &Launcher, folder: &Folder, agent: &Slug, step: Step, input: Option<File>) -> Self {
+        let (run, name) = (folder.run(), step.name());
+        Self {
+            launcher: launcher.clone(),
+            request: Request::Start { run, agent: agent.clone(), step: name.clone() },
+            kill: Request::Kill { run, step: name },
+            unit: format!("/agentd-run-{run}"),
+            input,
+            answer: watch::Sender::default(),
+        }
+    }
+
+    fn start(&self) -> Said {
+        if let Some(mut input) = self.input.as_ref()
+            && let Err(error) = input.rewind()
+        {
+            return Said::Refused(format!("its input cannot be read: {error}"));
+        }
+        match self.launcher.ask(&self.request, self.input.as_ref().map(|file| file.as_fd())) {
+            // The shim may be gone by now: then what it wrote tells.
+            Ok((Answer::Started(pid), _)) => Said::Began(held(pid, &self.unit)),
+            Ok((answer, _)) => Said::Refused(self.launcher.unexpected(answer).to_string()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Said::Refused(error.to_string()),
+            Err(error) => {
+                let is_late = error.kind() == io::ErrorKind::TimedOut;
+                Said::Nothing(Silence { reason: error.to_string(), is_late })
+            }
+        }
+    }
+}
+
+/// Asks on a thread that may wait: the answer comes when the shim began.
+fn ask(asked: &Arc<Asked>) {
+    asked.answer.send_replace(None);
+    let asks = asked.clone();
+    tokio::task::spawn_blocking(move || asks.answer.send_replace(Some(asks.start())));
+}
+
+/// Holds a process that the service told of by its number. That may be another's by now: it has to be in a unit of the run.
+fn held(pid: u32, unit: &str) -> Option<Held> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    Held::open(pid).ok()
+    let held = Held::open(pid).ok()?;
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_pid())).ok()?;
+    // Who lives now had this number when its groups were read.
+    (is_in(&groups, unit) && held.lives()).then_some(held)
+}
+
+fn is_in(groups: &str, unit: &str) -> bool {
+    let begins = |rest: &str| rest.starts_with(".service") || rest.starts_with('-');
+    groups.lines().any(|group| group.split(unit).skip(1).any(begins))
 }
 
 impl Launched {
@@ -103,8 +170,8 @@ impl Launched {
             Way::Child(child) => !matches!(child.try_wait(), Ok(None)),
             Way::Asked(asked) => match &*asked.answer.borrow() {
                 None => false,
-                Some(Ok(Some(shim))) => !shim.lives(),
-                Some(Ok(None) | Err(_)) => true,
+                Some(Said::Began(Some(shim))) => !shim.lives(),
+                Some(Said::Began(None) | Said::Refused(_) | Said::Nothing(_)) => true,
             },
         }
     }
@@ -122,20 +189,49 @@ impl Launched {
         match &mut self.0 {
             Way::Child(child) => said(child),
             Way::Asked(asked) => match &*asked.answer.borrow() {
-                Some(Err(reason)) => reason.clone(),
+                Some(Said::Refused(reason)) => reason.clone(),
                 _ => "its unit ended before it began".to_owned(),
             },
         }
     }
 
-    /// Ends a launcher, or the shim that it became, which ends what it began with it.
-    pub fn kill(&mut self) -> io::Result<()> {
+    /// That no answer came to what was asked for, where that is so.
+    pub fn silence(&self) -> Option<Silence> {
+        let Way::Asked(asked) = &self.0 else { return None };
+        match &*asked.answer.borrow() {
+            Some(Said::Nothing(silence)) => Some(silence.clone()),
+            _ => None,
+        }
+    }
+
+    /// Asks once more for a start that was not answered. Only for a step that never began, and whose unit is gone.
+    pub fn ask_again(&self) {
+        if let Way::Asked(asked) = &self.0 {
+            ask(asked);
+        }
+    }
+
+    /// Ends a launcher, or the shim that it became, which ends what it began with it. Nobody waits for a service that has to
+    /// do it: where that fails, `failed` is told.
+    pub fn kill(&mut self, failed: impl FnOnce(io::Error) + Send + 'static) {
         match &mut self.0 {
-            Way::Child(child) => child.kill(),
-            Way::Asked(asked) => match asked.launcher.ask(&asked.kill, None)? {
-                (Answer::Done, _) => Ok(()),
-                (answer, _) => Err(asked.launcher.unexpected(answer)),
-            },
+            Way::Child(child) => {
+                if let Err(error) = child.kill() {
+                    failed(error);
+                }
+            }
+            Way::Asked(asked) => {
+                let asked = asked.clone();
+                tokio::task::spawn_blocking(move || {
+                    let done = asked.launcher.ask(&asked.kill, None).and_then(|(answer, _)| match answer {
+                        Answer::Done => Ok(()),
+                        answer => Err(asked.launcher.unexpected(answer)),
+                    });
+                    if let Err(error) = done {
+                        failed(error);
+                    }
+                });
+            }
         }
     }
 }
@@ -155,20 +251,44 @@ fn said(child: &mut Child) -> String {
     }
 }
 
-/// Why the shim of a step is gone, as systemd knows it: `its unit …: oom-kill`. `None` where it knows nothing.
-pub fn why_lost(host: &Host, folder: &Folder, step: Step) -> Option<String> {
-    let launcher = host.launcher.as_ref()?;
-    match launcher.ask(&Request::Unit { run: folder.run(), step: step.name() }, None) {
-        Ok((Answer::Unit(Some(UnitState { name, result, status, .. })), _)) if result != "success" => {
-            let how = match result.as_str() {
-                "signal" | "core-dump" => format!("signal {status}"),
-                "exit-code" => format!("exit code {status}"),
-                result => result.to_owned(),
-            };
-            Some(format!("systemd says of {name}: {how}"))
+/// What systemd knows of the unit of a step; `None` where it has none, and where no service starts steps.
+pub fn unit(host: &Host, folder: &Folder, step: Step) -> io::Result<Option<UnitState>> {
+    let Some(launcher) = &host.launcher else { return Ok(None) };
+    match launcher.ask(&Request::Unit { run: folder.run(), step: step.name() }, None)? {
+        (Answer::Unit(unit), _) => Ok(unit),
+        (answer, _) => Err(launcher.unexpected(answer)),
+    }
+}
+
+/// How a unit ended that did not end well, in systemd's words: `systemd says of …: oom-kill`.
+pub fn how_it_failed(unit: &UnitState) -> Option<String> {
+    let UnitState { name, result, status, .. } = unit;
+    let how = match result.as_str() {
+        "success" => return None,
+        "signal" | "core-dump" => format!("signal {status}"),
+        "exit-code" => format!("exit code {status}"),
+        result => result.to_owned(),
+    };
+    Some(format!("systemd says of {name}: {how}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_in_a_unit_of_the_run_is_its_shim() {
+        let unit = "/agentd-run-w-7kq3x2mbnd5fa6uz.1";
+        let table = [
+            ("0::/agentd.slice/agentd-runs.slice/agentd-run-w-7kq3x2mbnd5fa6uz.1.service/shim\n", true),
+            ("1:name=systemd:/agentd-run-w-7kq3x2mbnd5fa6uz.1-check-2.service\n0::/\n", true),
+            ("0::/agentd-run-w-7kq3x2mbnd5fa6uz.12.service\n", false),
+            ("0::/agentd-run-w-aaaaaaaaaaaaaaaa.1.service\n", false),
+            ("0::/user.slice\n", false),
+        ];
+        for (groups, expected) in table {
+            assert_eq!(is_in(groups, unit), expected, "{groups}");
         }
-        Ok((Answer::Unit(_), _)) => None,
-        Ok((answer, _)) => Some(launcher.unexpected(answer).to_string()),
-        Err(error) => Some(error.to_string()),
+        assert!(held(std::process::id(), unit).is_none(), "this process is in none");
     }
 }

@@ -3,11 +3,39 @@
 use std::fs;
 use std::process::Command;
 
-use agentd::runner::{CommitDraft, Identity, ObjectFormat, Step, began, commit, sealed, spec, spec_sha256};
+use agentd::runner::{
+    CommitDraft, Identity, Look, ObjectFormat, Step, began, commit, level_begun, look, put_record_aside, sealed, spec,
+    spec_sha256,
+};
 use agentd_schemas::key::openssh::PrivateKey;
-use agentd_schemas::launch::Ending;
+use agentd_schemas::launch::{Ending, Level};
 
 use crate::scene::{Repository, Scene, WORK, levels};
+
+#[test]
+fn what_is_left_of_a_start_that_never_began_is_put_aside_and_makes_room_for_another() {
+    let scene = Scene::new(Level::Landlock, "true");
+    let folder = scene.folder();
+    put_record_aside(&folder, Step::Setup).unwrap();
+    for number in [1, 2] {
+        fs::create_dir_all(folder.record(Step::Setup)).unwrap();
+        fs::write(folder.record(Step::Setup).join("shim.log"), number.to_string()).unwrap();
+        put_record_aside(&folder, Step::Setup).unwrap();
+        assert!(!folder.record(Step::Setup).exists());
+        let aside = folder.folder().join(format!(".setup.{number}/shim.log"));
+        assert_eq!(fs::read_to_string(aside).unwrap(), number.to_string());
+    }
+    assert_eq!(look(&folder, Step::Setup).unwrap(), Look::Absent);
+}
+
+#[test]
+fn a_run_keeps_the_level_that_its_first_step_had() {
+    let scene = Scene::new(Level::Landlock, "true");
+    assert_eq!(level_begun(&scene.folder()), None);
+    let spec = spec(&scene.host, &scene.job, Step::Program(1), &scene.context.lock().unwrap()).unwrap();
+    fs::write(scene.folder().spec(Step::Program(1)), serde_json::to_vec(&spec).unwrap()).unwrap();
+    assert_eq!(level_begun(&scene.folder()), Some(Level::Landlock));
+}
 
 fn whole_way(format: &str) {
     for &level in levels() {

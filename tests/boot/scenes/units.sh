@@ -40,5 +40,34 @@ run=$(run_unit "$work")
 await "a third run works" 60 is alice "$work" running
 check "alice calls it off" ctl alice cancel "$work" --reason "enough"
 wait_until "its unit is gone, and none has failed" 30 sh -c "! systemctl list-units --all --plain --no-legend 'agentd-run-*' | grep -q ."
+
+# Its shim is killed with all the rest of it: what it used its unit tells, where systemd counts that.
+enrol alice busy sh -c 'while :; do :; done'
+work=$(submit alice busy)
+run=$(run_unit "$work")
+await "a busy run works" 60 is alice "$work" running
+await "as the unit $run" 30 active "$run"
+counted=$(prop "$run" CPUUsageNSec)
+has_worked() { [ "$(prop "$run" CPUUsageNSec)" -ge 500000000 ]; }
+case $counted in '' | '[not set]' | 18446744073709551615) counted='' ;; *) await "it worked half a second" 60 has_worked ;; esac
+check "all of it is killed" systemctl kill --signal=KILL "$run"
+await "the work has failed" 60 is alice "$work" failed
+if [ -z "$counted" ]; then ok "systemd counts no processor time here"
+else
+    used=$(ctl alice work show "$work" --json | json 'it["runs"][0]["program"]["usage"]["user_us"]')
+    if [ "${used:-0}" -ge 500000 ]; then ok "its processor time is in the ledger, $used us"; else no "its processor time is in the ledger" "$used us"; fi
+fi
+
+# More memory than it has.
+printf 'name = "greedy"\ncommand = ["sh", "-c", "head -c 400M /dev/zero | tail"]\n[resources]\nmemory_max = "64M"\n' >/home/alice/greedy.toml
+check "one who takes too much is enrolled" ctl alice agent enroll --file /home/alice/greedy.toml
+work=$(submit alice greedy)
+await "it is over" 60 is alice "$work" failed
+if [[ $(ctl alice work show "$work" --json | json 'it["runs"][0]["confinement"].get("lacking", [])') == *memory* ]]; then
+    ok "this host holds no memory, and the run says so"
+else
+    says "the log tells of what" 'out of memory: the kernel killed a process of it' ctl alice log "$work"
+    says "and why" 'its memory was used up' ctl alice why "$work"
+fi
 check "the ledger verifies" verified
 end

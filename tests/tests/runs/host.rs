@@ -44,6 +44,27 @@ fn works_that_ask_for_more_than_the_host_can_do_wait_unharmed_and_begin_once_it_
 }
 
 #[test]
+fn what_lives_goes_on_before_it_is_known_what_the_host_can_do_and_what_is_new_waits_for_that() {
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.agent("worker", "limits.max_concurrency = 2", &format!("{WAITS}; echo done"));
+    let id = scene.submit("worker", &[]);
+    scene.until_workspace_has(&id, "began");
+    scene.daemon.kill();
+    scene.write(&scene.control("hold-probe"), "");
+    scene.daemon.run();
+    let next = scene.submit("worker", &["--max-attempts", "1"]);
+    let_go(&scene, &id, 1);
+    assert_eq!(scene.until(&id, "completed")["attempts"], 1);
+    let work = scene.work(&next);
+    assert_eq!((work["state"].as_str(), work["attempts"].as_u64()), (Some("ready"), Some(0)), "{work:#}");
+    fs::remove_file(scene.control("hold-probe")).unwrap();
+    scene.until_workspace_has(&next, "began");
+    let_go(&scene, &next, 1);
+    scene.until(&next, "completed");
+    scene.ends_well();
+}
+
+#[test]
 fn a_living_run_that_cannot_be_gone_on_with_is_ended_told_as_unknown_and_tried_again_when_it_can() {
     let profile = "[runs.profiles.words]\nenvironment = { WORD = 'said' }";
     for who in everybody() {

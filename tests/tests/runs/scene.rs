@@ -30,7 +30,7 @@ pub(crate) fn everybody() -> Vec<Who> {
 
 /// What stands between the daemon and its launcher: it holds a step, and lets it die at a failpoint. Names of files:
 /// `hold-STEP`, `point-STEP`; each start of a launcher is a line in `launched`. With `weak`, the host can do no more than
-/// level landlock.
+/// level landlock; with `hold-probe`, what it can do is not known as long as that is there.
 const LAUNCHER: &str = r#"#!/bin/sh
 there=THERE
 if [ "$1" = start ]; then
@@ -43,6 +43,7 @@ if [ "$1" = start ]; then
         rm "$there/point-$step"
     fi
 fi
+while [ "$1" = probe ] && [ -e "$there/hold-probe" ]; do sleep 0.02; done
 if [ "$1" = probe ] && [ -e "$there/weak" ]; then
     BIN/agentd-launch "$@" | sed 's/"level":"strict","works":true,"reason":null/"level":"strict","works":false,"reason":"no bubblewrap"/
         s/"level":"landlock","works":false/"level":"landlock","works":true/'

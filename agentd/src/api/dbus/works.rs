@@ -141,7 +141,7 @@ impl Works {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String> {
         let caller = self.0.enter(&header).await?;
-        json(&self.0.engine.output(&caller, work, attempt, stream, offset)?)
+        json(&self.0.engine.output(&caller, work, attempt, stream, offset).await?)
     }
 
     /// What runs used, summed up by a `CostFilter`: a list of `CostRow`.

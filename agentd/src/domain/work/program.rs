@@ -61,6 +61,7 @@ mod tests {
         RunEnded {
             ending: Ending::Exited(code),
             stopped: None,
+            oom_killed: false,
             usage: Usage::default(),
             stdout_bytes: 2,
             stderr_bytes: 0,

@@ -38,7 +38,7 @@ pub(super) fn end_attempt(
     ending::attempt_failed(work, agent, reason, Vec::new(), Some(words.to_owned()), env, Draft::by_host)
 }
 
-/// The host rebooted or was restored: the lease is void, and the attempt does not count.
+/// The host rebooted or was restored, or nobody started the program: the lease is void, and the attempt does not count.
 pub fn void_lease(work: &WorkFacts, named: &RunRef, because: &str) -> Decision {
     if work.live(named).is_err() {
         return Ok(Vec::new());

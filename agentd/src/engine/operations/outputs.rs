@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// A stretch of what the program of a run wrote.
-    pub fn output(
+    pub async fn output(
         &self,
         caller: &Caller,
         work: &str,
@@ -170,7 +170,9 @@ impl Engine {
         let supervisor = self.starts_agents()?;
         let phase = supervisor.phase(run.id);
         let is_over = run.ended_at.is_some() && phase.is_none();
-        let (mut bytes, next) = match live_output(&Folder::of(&supervisor.runs.host, run.id), stream, offset) {
+        let folder = Folder::of(&supervisor.runs.host, run.id);
+        let live = tokio::task::spawn_blocking(move || live_output(&folder, stream, offset));
+        let (mut bytes, next) = match live.await.map_err(Problem::internal)? {
             Some(found) => found,
             None => self.ledger_output(run, stream, offset)?,
         };

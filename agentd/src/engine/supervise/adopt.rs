@@ -8,7 +8,7 @@ use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
 use tokio::task::JoinSet;
 
-use super::course::{self, Course};
+use super::course::{self, Course, blocking};
 use super::{Supervisor, leftover};
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::{load, query};
@@ -30,16 +30,31 @@ pub(super) fn adopt(engine: &Engine, supervisor: &Arc<Supervisor>, courses: &mut
             Err(problem) => tracing::error!("whether agent {} has a program is not known: {problem}", live.agent),
         }
     }
-    match runner::garbage::runs(&supervisor.runs.host) {
-        Ok(there) => {
-            for run in there.into_iter().filter(|run| !living.contains(run)) {
-                if let Err(problem) = end(engine, supervisor, courses, run) {
-                    tracing::error!(%run, "what is left of a run that is over cannot be ended: {problem}");
-                }
-            }
+    courses.spawn(end_others(engine.clone(), supervisor.clone(), living));
+}
+
+/// Ends what is left of runs that are over. Where nobody may look into their folders but the launcher, that takes a while:
+/// nothing else waits for it.
+async fn end_others(engine: Engine, supervisor: Arc<Supervisor>, living: Vec<RunId>) {
+    let host = supervisor.runs.host.clone();
+    let there = match blocking(move || runner::garbage::runs(&host)).await {
+        Ok(Ok(there)) => there,
+        Ok(Err(error)) => return tracing::error!("the folders of runs cannot be read: {error}"),
+        Err(problem) => return tracing::error!("the folders of runs cannot be read: {problem}"),
+    };
+    let mut ending = JoinSet::new();
+    for run in there.into_iter().filter(|run| !living.contains(run)) {
+        // What began in the meantime is none that is left.
+        if supervisor.phase(run).is_some() {
+            continue;
         }
-        Err(error) => tracing::error!("the folders of runs cannot be read: {error}"),
+        match left(&engine, &supervisor, run).await {
+            Ok(Some(course)) => drop(ending.spawn(end(course))),
+            Ok(None) => {}
+            Err(problem) => tracing::error!(%run, "what is left of a run that is over cannot be ended: {problem}"),
+        }
     }
+    while ending.join_next().await.is_some() {}
 }
 
 fn go_on(
@@ -59,28 +74,28 @@ fn go_on(
     Ok(())
 }
 
-/// Ends what is left of a run that is over: what it brings is refused anyway. What its program used is told all the same,
+/// What is to be ended of a run that is over: what it brings is refused anyway. What its program used is told all the same,
 /// where the daemon died before it could.
-fn end(engine: &Engine, supervisor: &Arc<Supervisor>, courses: &mut JoinSet<()>, run: RunId) -> Result<(), Problem> {
+async fn left(engine: &Engine, supervisor: &Arc<Supervisor>, run: RunId) -> Result<Option<Course>, Problem> {
     let folder = Folder::of(&supervisor.runs.host, run);
-    let lives = leftover::lives(&folder);
-    if !lives && !leftover::began(&folder) {
-        return Ok(());
+    let (lives, began) = blocking(move || (leftover::lives(&folder), leftover::began(&folder))).await?;
+    if !lives && !began {
+        return Ok(None);
     }
     let named = engine.0.readers.with(|conn| load::programs::named(conn, run).map_err(Problem::internal))?;
     // A folder that no run in this ledger had is not ours to judge; it goes when it is cleared up.
-    let Some((named, agent, owner, ended)) = named else { return Ok(()) };
+    let Some((named, agent, owner, ended)) = named else { return Ok(None) };
     if !lives && ended {
-        return Ok(());
+        return Ok(None);
     }
-    if let Some(place) = supervisor.place(run, owner) {
-        let course = Course::new(engine.clone(), supervisor.clone(), place, agent, owner, named);
-        courses.spawn(async move {
-            tracing::info!(%run, "what is left of a run that is over is ended");
-            course.clear_away(&course.folder(), StopCause::LeaseLost).await;
-        });
-    }
-    Ok(())
+    let place = supervisor.place(run, owner);
+    Ok(place.map(|place| Course::new(engine.clone(), supervisor.clone(), place, agent, owner, named)))
+}
+
+async fn end(course: Course) {
+    let folder = course.folder();
+    tracing::info!(run = %folder.run(), "what is left of a run that is over is ended");
+    course.clear_away(&folder, StopCause::LeaseLost).await;
 }
 
 impl Engine {

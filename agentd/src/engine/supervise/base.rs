@@ -65,7 +65,11 @@ impl Course {
                     }
                     break;
                 }
-                StepEnd::Refused(_) | StepEnd::Lost => continue,
+                StepEnd::Lost(lost) => {
+                    tally.lost(&lost);
+                    continue;
+                }
+                StepEnd::Refused(_) | StepEnd::Away(_) => continue,
             };
             tally.count(&outcome);
             // Another daemon ended it with its run.

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::finish::Tally;
 use super::job::Told;
-use super::judged::Made;
+use super::judged::{self, Made};
 use super::living::Living;
 use super::places::Place;
 use super::step::{StepEnd, Steps};
@@ -24,7 +24,7 @@ use crate::engine::doors::OpenDoor;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::load;
 use crate::policy::Caller;
-use crate::runner::{self, Context, Folder, Step};
+use crate::runner::{self, Context, Folder, Look, Step};
 use crate::sys::children::Held;
 use crate::sys::process::effective_uid;
 
@@ -37,6 +37,8 @@ pub(super) enum Conclusion {
     Made(Box<Made>),
     /// The attempt failed.
     Failed(FailureReason, String),
+    /// There was no attempt: nobody started its program, for this reason.
+    Away(String),
     /// The run was over before: nothing is to be said of it any more.
     Over,
 }
@@ -101,6 +103,10 @@ impl Course {
     }
 
     async fn go(&self, claim: Claim) -> Result<(), Problem> {
+        if runner::garbage::steps(&self.folder()).is_empty() {
+            // One that lives on keeps the level that it began with; for this one it has to be known.
+            self.engine.host_was_tried().await;
+        }
         let told = self.engine.job(&self.supervisor, &self.agent, claim)?;
         let (host, job) = (self.supervisor.runs.host.clone(), told.job.clone());
         let folder = blocking(move || runner::lay_out(&host, &job)).await?.map_err(|error| {
@@ -217,11 +223,11 @@ impl Course {
                     return Ok(Err(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
-                StepEnd::Lost => {
-                    let (host, folder) = (self.supervisor.runs.host.clone(), steps.folder.clone());
-                    let told = blocking(move || runner::why_lost(&host, &folder, step)).await?;
+                StepEnd::Away(reason) => return Ok(Err(Conclusion::Away(reason))),
+                StepEnd::Lost(lost) => {
                     let mut why = "nobody saw how its program ended: its shim is gone and left no outcome".to_owned();
-                    why.extend(told.map(|told| format!(" ({told})")));
+                    why.extend(lost.why.as_ref().map(|told| format!(" ({told})")));
+                    tally.lost(&lost);
                     return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why)));
                 }
             };
@@ -234,7 +240,7 @@ impl Course {
             if !self.waits() && (handed_in || !self.waited_when(&outcome)?) {
                 return Ok(Ok(Ended { start, outcome }));
             }
-            let left = runner::result(&told.job, steps.folder, start, &outcome);
+            let left = judged::left(told, steps, start, &outcome).await?;
             context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
             if !self.until_it_goes_on(steps).await {
                 return Ok(Err(Conclusion::Over));
@@ -296,7 +302,7 @@ impl Course {
 
     /// Its program runs: the ledger learns what holds it, and its socket opens.
     async fn began(&self, told: &Told, steps: &Steps<'_>, step: Step, started: &Started) {
-        self.shim.send_replace(held(started));
+        self.shim.send_replace(held(steps, step, started).await);
         let spec_sha256 = runner::spec_digest(steps.folder, step).unwrap_or_default();
         let held = &started.confinement;
         let confinement = RunConfinement {
@@ -332,9 +338,11 @@ impl Course {
 }
 
 /// The shim of a program that began; none where it is gone already.
-fn held(started: &Started) -> Option<Arc<Held>> {
+async fn held(steps: &Steps<'_>, step: Step, started: &Started) -> Option<Arc<Held>> {
     let pid = i32::try_from(started.shim).ok().and_then(rustix::process::Pid::from_raw)?;
-    Held::open(pid).ok().map(Arc::new)
+    let held = Held::open(pid).ok()?;
+    // Its number may be another's once it is gone: who still holds the record had it all the time.
+    matches!(steps.look(step).await, Ok(Look::Running(now)) if now.shim == started.shim).then(|| Arc::new(held))
 }
 
 /// An end that makes what was left behind not worth judging.

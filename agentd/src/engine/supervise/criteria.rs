@@ -7,7 +7,7 @@ use agentd_schemas::launch::{Ending, Outcome};
 use agentd_schemas::problem::Problem;
 use sha2::{Digest as _, Sha256};
 
-use super::course::{Conclusion, Course};
+use super::course::{Conclusion, Course, blocking};
 use super::finish::{Tally, how, of_the_host, quoted};
 use super::job::Told;
 use super::step::{StepEnd, Steps};
@@ -94,13 +94,16 @@ impl Course {
                     }
                     return Ok(Some(Conclusion::Over));
                 }
-                StepEnd::Refused(why) => return Ok(Some(no_verdict(place, FailureReason::NotStarted, &why))),
-                StepEnd::Lost => {
+                StepEnd::Refused(why) | StepEnd::Away(why) => {
+                    return Ok(Some(no_verdict(place, FailureReason::NotStarted, &why)));
+                }
+                StepEnd::Lost(lost) => {
+                    tally.lost(&lost);
                     return Ok(Some(no_verdict(place, FailureReason::OutcomeUnknown, "nobody saw how it ended")));
                 }
             };
             tally.count(&outcome);
-            if let Some(reason) = not_its_doing(steps, step, &outcome) {
+            if let Some(reason) = not_its_doing(steps, step, &outcome).await? {
                 let why = format!("{}{}", how(&outcome), quoted(steps.folder, step));
                 return Ok(Some(no_verdict(place, reason, &why)));
             }
@@ -142,9 +145,16 @@ pub(super) fn exit(outcome: &Outcome) -> Option<i32> {
 }
 
 /// Why the end of a command is no verdict on what it looked at: it did not begin, or was not let end.
-fn not_its_doing(steps: &Steps<'_>, step: Step, outcome: &Outcome) -> Option<FailureReason> {
-    let unprepared = exit(outcome) == Some(UNPREPARED) && !runner::began(steps.folder, step);
-    of_the_host(outcome).or(unprepared.then_some(FailureReason::NotStarted))
+async fn not_its_doing(steps: &Steps<'_>, step: Step, outcome: &Outcome) -> Result<Option<FailureReason>, Problem> {
+    if let Some(reason) = of_the_host(outcome) {
+        return Ok(Some(reason));
+    }
+    if exit(outcome) != Some(UNPREPARED) {
+        return Ok(None);
+    }
+    let folder = steps.folder.clone();
+    let began = blocking(move || runner::began(&folder, step)).await?;
+    Ok((!began).then_some(FailureReason::NotStarted))
 }
 
 /// Nobody is blamed for a criterion that could not be tried.

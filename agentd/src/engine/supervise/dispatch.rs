@@ -1,5 +1,6 @@
 //! Who gets the next run: owners in turn, each with its agents in turn, as long as there is room.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,9 +10,8 @@ use agentd_schemas::unit::name::Slug;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Supervisor;
-use super::confined::{self, Tries};
-use super::course;
+use super::tries::Tries;
+use super::{Supervisor, course, level};
 use crate::engine::heart::Part;
 use crate::engine::{Engine, message_ids};
 use crate::ledger::load;
@@ -30,9 +30,10 @@ const CLEARING_MS: u64 = 3_600_000;
 /// Gives out runs until told to stop. Those under way go on without the daemon.
 pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
     let Some(supervisor) = engine.0.supervisor.clone() else { return };
-    confined::find_level(&supervisor).await;
     let mut courses = JoinSet::new();
+    // What lives goes on at once; what is to begin waits until it is known what the host can do.
     super::adopt::adopt(&engine, &supervisor, &mut courses);
+    find_level(&supervisor, &mut courses);
     let mut turn = 0;
     let mut tries = Tries::new(engine.0.clock.boot_ms());
     let mut clear_at = engine.0.clock.boot_ms() + FIRST_CLEARING_MS;
@@ -55,15 +56,12 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
         if any {
             continue;
         }
-        let (now, is_too_weak) = (engine.0.clock.boot_ms(), supervisor.is_too_weak());
-        if tries.is_due(is_too_weak, now) {
-            let supervisor = supervisor.clone();
-            courses.spawn(async move {
-                confined::find_level(&supervisor).await;
-                supervisor.wake.notify_one();
-            });
+        let now = engine.0.clock.boot_ms();
+        let needed = supervisor.is_too_weak() || supervisor.is_launcher_back();
+        if tries.is_due(needed, now) {
+            find_level(&supervisor, &mut courses);
         }
-        let pause = if is_too_weak { LOOK.min(Duration::from_millis(tries.in_ms(now))) } else { LOOK };
+        let pause = if needed { LOOK.min(Duration::from_millis(tries.in_ms(now))) } else { LOOK };
         tokio::select! {
             () = supervisor.wake.notified() => {}
             () = tokio::time::sleep(pause) => {}
@@ -72,6 +70,12 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
     }
     // What is under way lives in its shims, and the next daemon finds it.
     courses.abort_all();
+}
+
+/// Tries what the host can do, beside everything else.
+fn find_level(supervisor: &Arc<Supervisor>, courses: &mut JoinSet<()>) {
+    let supervisor = supervisor.clone();
+    courses.spawn(async move { level::find_level(&supervisor).await });
 }
 
 /// Removes what is over its time.
@@ -120,10 +124,10 @@ fn check_disk(engine: &Engine) {
 /// One round: each owner gets one run at most, so that nobody with many works keeps others waiting. Whether any began.
 async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) -> Result<bool, Problem> {
     let Some(supervisor) = &engine.0.supervisor else { return Ok(false) };
-    if supervisor.is_full() {
+    supervisor.look_for_launcher();
+    if supervisor.is_full() || supervisor.level().is_none() {
         return Ok(false);
     }
-    confined::look_for_launcher(supervisor);
     let agents = engine.agents_with_programs()?;
     supervisor.forget_others(&agents.iter().flat_map(|(_, names)| names).collect::<Vec<_>>());
     let mut any = false;
@@ -162,6 +166,9 @@ impl Engine {
         let (has_work, obstacle) = self.0.readers.with(|conn| {
             let facts = load::works::claim_facts(conn, agent, &env).map_err(Problem::internal)?;
             let has_work = facts.is_some_and(|facts| facts.first.is_some());
+            if has_work {
+                supervisor.wake_launcher();
+            }
             let obstacle = if has_work { supervisor.obstacle(conn, agent)? } else { None };
             Ok::<_, Problem>((has_work, obstacle))
         })?;

@@ -18,7 +18,7 @@ use crate::domain::command::{Completion, ProgramEnd};
 use crate::domain::work::judge::acceptance_digest;
 use crate::engine::Done;
 use crate::policy::Caller;
-use crate::runner::{self, Folder, Output, Step};
+use crate::runner::{self, Folder, Lost, Output, Step};
 
 /// Bytes of each output stream that go into the ledger, at most.
 const MAX_LEDGER_OUTPUT: usize = 1 << 20;
@@ -34,6 +34,8 @@ pub(super) struct Tally {
     /// Of all steps that ran; none where none did.
     usage: Option<Usage>,
     program: Option<(Step, Outcome)>,
+    /// The kernel killed the shim of a step because its unit's memory was used up.
+    oom_killed: bool,
 }
 
 impl Tally {
@@ -79,7 +81,12 @@ impl Tally {
                 return Err(Conclusion::Over);
             }
             StepEnd::Refused(why) => (FailureReason::NotStarted, why),
-            StepEnd::Lost => (unknown, "nobody saw how it ended".to_owned()),
+            StepEnd::Away(why) => return Err(Conclusion::Away(why)),
+            StepEnd::Lost(lost) => {
+                self.lost(&lost);
+                let why = lost.why.map_or_else(String::new, |why| format!(" ({why})"));
+                (unknown, format!("nobody saw how it ended{why}"))
+            }
         };
         Err(Conclusion::Failed(reason, format!("{what}: {why}")))
     }
@@ -87,6 +94,14 @@ impl Tally {
     /// Counts a step that may end with any code.
     pub(super) fn count(&mut self, outcome: &Outcome) {
         self.add(outcome.usage);
+    }
+
+    /// Counts a step of which nobody saw the end, as far as its unit is counted.
+    pub(super) fn lost(&mut self, lost: &Lost) {
+        if let Some(used) = lost.usage {
+            self.add(used);
+        }
+        self.oom_killed |= lost.oom_killed;
     }
 
     /// Counts what went on beside.
@@ -109,11 +124,21 @@ pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
 
 /// How a step ended, in words.
 pub(super) fn how(outcome: &Outcome) -> String {
-    match (&outcome.ending, outcome.stopped) {
+    let how = match (&outcome.ending, outcome.stopped) {
         (_, Some(cause)) => format!("it was stopped ({})", cause.as_str().replace('_', " ")),
         (Ending::Exited(code), None) => format!("exit code {code}"),
         (Ending::Signalled(signal), None) => format!("ended by signal {signal}"),
         (Ending::NotStarted(reason) | Ending::Lost(reason), None) => reason.clone(),
+    };
+    format!("{how}{}", out_of_memory(outcome))
+}
+
+/// That the kernel killed for want of memory, where it did.
+pub(super) fn out_of_memory(outcome: &Outcome) -> &'static str {
+    if outcome.oom_killed {
+        "; its memory was used up, and the kernel killed a process of it (resources.memory_max)"
+    } else {
+        ""
     }
 }
 
@@ -156,6 +181,16 @@ impl Course {
         }
     }
 
+    /// Gives the claim back: nothing of the program's began, for nobody started it. No attempt is used up.
+    async fn give_back(&self, reason: &str) {
+        let work = self.run.work;
+        tracing::warn!(%work, "the work waits, and no attempt of it is used up: {reason}");
+        let command = Command::VoidLease { run: self.run, because: "launcher_away" };
+        if let Err(problem) = self.record(&Caller::host(), command).await {
+            tracing::error!(%work, "that the run did not begin could not be recorded: {problem}");
+        }
+    }
+
     /// Tells the ledger how the run ended.
     pub(super) async fn conclude(
         &self,
@@ -179,6 +214,11 @@ impl Course {
                 self.give_up(reason, message).await;
                 false
             }
+            Conclusion::Away(reason) => {
+                self.give_back(&reason).await;
+                // Whoever would remove what is left of it is away, too.
+                return Ok(());
+            }
             Conclusion::Over => false,
         };
         let (host, run) = (self.supervisor.runs.host.clone(), told.job.run);
@@ -201,6 +241,7 @@ impl Course {
                 let ended = RunEnded {
                     ending: outcome.ending,
                     stopped: outcome.stopped,
+                    oom_killed: outcome.oom_killed,
                     usage,
                     stdout_bytes: outcome.stdout.bytes,
                     stderr_bytes: outcome.stderr.bytes,
@@ -212,7 +253,14 @@ impl Course {
                     Some(_) => Ending::Lost("nobody saw its end".to_owned()),
                     None => Ending::NotStarted("the run was over before it".to_owned()),
                 };
-                let ended = RunEnded { ending, stopped: None, usage, stdout_bytes: 0, stderr_bytes: 0 };
+                let ended = RunEnded {
+                    ending,
+                    stopped: None,
+                    oom_killed: tally.oom_killed,
+                    usage,
+                    stdout_bytes: 0,
+                    stderr_bytes: 0,
+                };
                 ProgramEnd { ended, stdout: Vec::new(), stderr: Vec::new() }
             }
         };

@@ -13,7 +13,7 @@ use crate::domain::work::WorkFacts;
 use crate::domain::work::claim::needs_workspace;
 use crate::engine::Engine;
 use crate::ledger::load;
-use crate::runner::{self, Job};
+use crate::runner::{self, Folder, Job};
 
 impl Supervisor {
     /// The least that a program and the host's rules ask for.
@@ -32,11 +32,30 @@ impl Supervisor {
                 Err(Problem::new(Code::WrongState, format!("{asks}, and this host can do {} at best", level.as_str()))
                     .hint("see what is missing: agentctl doctor"))
             }
-            Some(Err(reason)) => {
-                Err(Problem::new(Code::WrongState, format!("{asks}, and this host can do none: {reason}"))
-                    .hint("see what is missing: agentctl doctor"))
+            Some(Err(unable)) => {
+                let words = format!("{asks}, and this host can do none: {}", unable.reason);
+                Err(Problem::new(Code::WrongState, words).hint(format!("see what is missing: {}", unable.command())))
             }
             None => Err(Problem::new(Code::Busy, "what this host can do is not known yet").hint("try again")),
+        }
+    }
+
+    /// The command that shows why the host cannot do what a run asks for.
+    fn command(&self) -> &'static str {
+        match self.level() {
+            Some(Err(unable)) => unable.command(),
+            _ => "agentctl doctor",
+        }
+    }
+
+    /// How confined the steps of a run are. One that lives on is not ended for a host that cannot be tried at the moment, and
+    /// keeps the level that it began with; where that does not hold any more, they are refused.
+    fn level_of(&self, asked: Option<Level>, folder: &Folder) -> Level {
+        let least = self.least(asked);
+        match (self.level_for(asked), runner::level_begun(folder)) {
+            (Ok(level), Some(begun)) => begun.min(level).max(least),
+            (Ok(level), None) => level,
+            (Err(_), begun) => begun.map_or(least, |begun| begun.max(least)),
         }
     }
 
@@ -46,7 +65,7 @@ impl Supervisor {
         let found = load::programs::runtime_now(conn, agent).map_err(Problem::internal)?;
         let Some((runtime, whole)) = found else { return Ok(None) };
         if let Err(problem) = self.level_for(runtime.sandbox.level) {
-            return Ok(Some(Obstacle { problem, is_level: true }));
+            return Ok(Some(Obstacle { problem, of_level: Some(self.command()) }));
         }
         let erased = || {
             let hint = format!("hand them in again: agentctl agent program {agent} --file … --reason …");
@@ -56,7 +75,7 @@ impl Supervisor {
             Err(unfit) => Some(refused(&unfit)),
             Ok(()) => (!whole).then(erased),
         };
-        Ok(stands.map(|problem| Obstacle { problem, is_level: false }))
+        Ok(stands.map(|problem| Obstacle { problem, of_level: None }))
     }
 }
 
@@ -84,11 +103,7 @@ impl Engine {
         let job = Job {
             run: claim.run,
             agent: agent.clone(),
-            // A run that lives on is not ended for a host that cannot be tried at the moment: its next steps ask for the least
-            // that is allowed, and are refused where that does not hold.
-            level: supervisor
-                .level_for(runtime.sandbox.level)
-                .unwrap_or_else(|_| supervisor.least(runtime.sandbox.level)),
+            level: supervisor.level_of(runtime.sandbox.level, &Folder::of(&supervisor.runs.host, claim.run)),
             run_as: supervisor.runs.host.uids.map(|uids| uids.of_run(claim.fence.n)),
             timeout_ms: work.spec.timeout_ms.unwrap_or(supervisor.bounds.get().timeout_ms),
             uid_owner: work.spec.owner,
@@ -107,8 +122,8 @@ impl Engine {
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Obstacle {
     pub(in crate::engine) problem: Problem,
-    /// The host's sandbox is too weak: that may change without anybody telling the daemon.
-    pub(super) is_level: bool,
+    /// The host's sandbox is too weak, and this command shows why: that may change without anybody telling the daemon.
+    pub(super) of_level: Option<&'static str>,
 }
 
 fn refused(unfit: &runner::Refused) -> Problem {

@@ -1,11 +1,12 @@
 //! What a run made: collected, judged by every criterion that machines can decide, sealed as a signed commit.
 
 use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
+use agentd_schemas::launch::Outcome;
 use agentd_schemas::problem::Problem;
 
 use super::course::{Conclusion, Course, Ended, blocking};
 use super::criteria::{Sayings, judge_artefacts, left_out};
-use super::finish::{Tally, quoted};
+use super::finish::{Tally, out_of_memory, quoted};
 use super::job::Told;
 use super::step::Steps;
 use crate::ledger::load;
@@ -36,7 +37,7 @@ impl Course {
         tally: &mut Tally,
     ) -> Result<Conclusion, Problem> {
         let handed = self.engine.handed_in(&self.run, steps.folder.folder())?;
-        let result = match result(told, steps, ended, handed.result) {
+        let result = match result(told, steps, ended, handed.result).await? {
             Ok(result) => result,
             Err(why) => return Ok(Conclusion::Failed(FailureReason::ProgramFailed, why)),
         };
@@ -175,19 +176,35 @@ impl Course {
 }
 
 /// The result: what was handed in by the run's socket, else what the program left.
-fn result(told: &Told, steps: &Steps<'_>, ended: &Ended, handed: Option<String>) -> Result<String, String> {
+async fn result(
+    told: &Told,
+    steps: &Steps<'_>,
+    ended: &Ended,
+    handed: Option<String>,
+) -> Result<Result<String, String>, Problem> {
     if let Some(result) = handed {
-        return Ok(result);
+        return Ok(Ok(result));
     }
-    let found = runner::result(&told.job, steps.folder, ended.start, &ended.outcome);
-    found.map(|result| result.text).map_err(|none| {
-        let step = Step::Program(ended.start);
+    let (step, folder) = (Step::Program(ended.start), steps.folder);
+    let found = left(told, steps, ended.start, &ended.outcome).await?;
+    Ok(found.map(|result| result.text).map_err(|none| {
         let said = match none {
-            runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(steps.folder, step),
+            runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(folder, step),
             _ => String::new(),
         };
-        format!("{none}{said}")
-    })
+        format!("{none}{}{said}", out_of_memory(&ended.outcome))
+    }))
+}
+
+/// What a start of the program left, which may be for the launcher alone to open.
+pub(super) async fn left(
+    told: &Told,
+    steps: &Steps<'_>,
+    start: u32,
+    outcome: &Outcome,
+) -> Result<Result<runner::ProgramResult, runner::NoResult>, Problem> {
+    let (job, folder, outcome) = (told.job.clone(), steps.folder.clone(), outcome.clone());
+    blocking(move || runner::result(&job, &folder, start, &outcome)).await
 }
 
 /// The branch of a run's commit.

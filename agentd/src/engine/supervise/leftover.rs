@@ -8,6 +8,7 @@ use agentd_schemas::problem::Problem;
 
 use super::course::{Course, blocking};
 use super::finish::Tally;
+use super::step::look;
 use crate::engine::Engine;
 use crate::runner::{self, Folder, Look, Step, garbage};
 
@@ -30,13 +31,21 @@ pub(super) fn began(folder: &Folder) -> bool {
     starts.into_iter().any(|step| runner::started(folder, step).is_some())
 }
 
+async fn stop(folder: &Folder, step: Step, cause: StopCause) -> std::io::Result<String> {
+    let folder = folder.clone();
+    let told = blocking(move || runner::control(&folder, step, &format!("stop {}", cause.as_str()))).await;
+    told.unwrap_or_else(|problem| Err(std::io::Error::other(problem.to_string())))
+}
+
 impl Course {
     /// Ends a run that cannot go on, for a reason of the host's. What it began before, perhaps under another daemon, does
     /// not run on unwatched: it ends first.
     pub(super) async fn abandon(&self, problem: &Problem) {
         let folder = self.folder();
         self.clear_away(&folder, StopCause::LeaseLost).await;
-        let (reason, message) = if began(&folder) {
+        let of_run = folder.clone();
+        let began = blocking(move || began(&of_run)).await.unwrap_or(true);
+        let (reason, message) = if began {
             (FailureReason::OutcomeUnknown, format!("its program ran, and the run could not go on: {problem}"))
         } else {
             (FailureReason::NotStarted, problem.to_string())
@@ -74,7 +83,8 @@ impl Course {
         let (since, mut told) = (now(&self.engine), false);
         loop {
             let waited = now(&self.engine).saturating_sub(since);
-            match runner::look(folder, step) {
+            let found = look(&self.supervisor.runs.host, folder, step).await;
+            match found.unwrap_or_else(|problem| Err(std::io::Error::other(problem.to_string()))) {
                 Ok(Look::Ended(outcome)) => return Some(outcome),
                 Ok(Look::Absent | Look::Lost) => return None,
                 Ok(Look::Starting) if waited > BEGINNING_MS => match runner::forestall(folder, step) {
@@ -82,13 +92,11 @@ impl Course {
                     Ok(false) => {}
                     Err(error) => tracing::warn!(%run, "whether step {step} begins is not known: {error}"),
                 },
-                Ok(Look::Running(_)) if !told => {
-                    match runner::control(folder, step, &format!("stop {}", cause.as_str())) {
-                        Ok(answer) if answer.starts_with("ok") => told = true,
-                        Ok(answer) => tracing::warn!(%run, "the shim of step {step} did not end it: {answer}"),
-                        Err(error) => tracing::debug!(%run, "step {step} was not reached: {error}"),
-                    }
-                }
+                Ok(Look::Running(_)) if !told => match stop(folder, step, cause).await {
+                    Ok(answer) if answer.starts_with("ok") => told = true,
+                    Ok(answer) => tracing::warn!(%run, "the shim of step {step} did not end it: {answer}"),
+                    Err(error) => tracing::debug!(%run, "step {step} was not reached: {error}"),
+                },
                 Ok(Look::Starting | Look::Running(_)) => {}
                 Err(error) => {
                     tracing::error!(%run, "the record of step {step} cannot be read: {error}");

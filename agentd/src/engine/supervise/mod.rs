@@ -7,20 +7,23 @@
 mod adopt;
 mod base;
 mod bounds;
-mod confined;
 mod course;
 mod criteria;
 mod dispatch;
 mod finish;
+mod held_back;
 mod job;
 mod judged;
 mod leftover;
+mod level;
 mod living;
 mod orders;
 mod places;
 mod prepared;
 mod room;
 mod step;
+mod tries;
+mod unanswered;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,6 +42,7 @@ pub use bounds::Bounds;
 pub(super) use dispatch::run;
 
 use self::job::Obstacle;
+use self::level::Unable;
 use crate::engine::Engine;
 use crate::engine::current::Current;
 use crate::identity::AgentKeys;
@@ -101,7 +105,9 @@ pub(crate) struct Supervisor {
     wake: Notify,
     under_way: Mutex<BTreeMap<RunId, UnderWay>>,
     /// The strongest level that this host can do, or why none, once that was tried.
-    level: watch::Sender<Option<Result<Level, String>>>,
+    level: watch::Sender<Option<Result<Level, Unable>>>,
+    /// Somebody tries it.
+    trying: AtomicBool,
     /// Agents with works that wait because their programs cannot be started here as they ask.
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
     /// No new run begins: too little disk is free.
@@ -118,6 +124,7 @@ impl Supervisor {
             wake: Notify::new(),
             under_way: Mutex::default(),
             level: watch::Sender::default(),
+            trying: AtomicBool::new(false),
             held_back: Mutex::default(),
             full: AtomicBool::new(false),
         }
@@ -169,8 +176,8 @@ impl Supervisor {
             let least = self.runs.min_free_percent;
             complaints.push(format!("no run begins: less than {least} % of the disk is free (runs.min_free_percent)"));
         }
-        if let Some(Err(reason)) = self.level() {
-            complaints.push(format!("no run can be started: {reason} (agentctl doctor)"));
+        if let Some(Err(unable)) = self.level() {
+            complaints.push(format!("no run can be started: {} ({})", unable.reason, unable.command()));
         }
         complaints.extend(self.why_held_back());
         complaints
@@ -189,7 +196,7 @@ impl Supervisor {
     }
 
     /// What the host can do at best, or why nothing.
-    pub(crate) fn level(&self) -> Option<Result<Level, String>> {
+    pub(crate) fn level(&self) -> Option<Result<Level, Unable>> {
         self.level.borrow().clone()
     }
 

@@ -6,6 +6,7 @@ use agentd_schemas::event::{FailureReason, WorkState};
 use agentd_schemas::launch::StopCause;
 use agentd_schemas::problem::Problem;
 
+use super::course::blocking;
 use super::step::{Steps, Watched};
 use crate::engine::operations::host::is_frozen;
 use crate::ledger::load;
@@ -77,26 +78,26 @@ impl Steps<'_> {
 
     /// Tells a running step what is wanted of it, as far as it does not do that already. When it is to be told more, in
     /// milliseconds, where nobody says so.
-    pub(super) fn follow_orders(&self, watched: &mut Watched) -> Result<Option<u64>, Problem> {
+    pub(super) async fn follow_orders(&self, watched: &mut Watched) -> Result<Option<u64>, Problem> {
         let orders = self.orders(watched.step, watched.since)?;
         let step = watched.step;
         let done = match orders {
             Orders::End(_) if watched.stopping => true,
             Orders::End(cause) => {
-                watched.stopping = self.tell(step, &format!("stop {}", cause.as_str())) == Said::Done;
+                watched.stopping = self.tell(step, format!("stop {}", cause.as_str())).await? == Said::Done;
                 watched.stopping
             }
-            Orders::StandStill => self.make(step, &mut watched.still, true, "freeze"),
+            Orders::StandStill => self.make(step, &mut watched.still, true, "freeze").await?,
             // Before all of it stands still: the shim's clock and the ledger's are one to who is told of a timeout.
             Orders::Wait(_) if matches!(step, Step::Program(_)) => {
-                let paused = self.make(step, &mut watched.paused, true, "pause");
-                self.make(step, &mut watched.still, false, "thaw") && paused
+                let paused = self.make(step, &mut watched.paused, true, "pause").await?;
+                self.make(step, &mut watched.still, false, "thaw").await? && paused
             }
             Orders::GoOn if matches!(step, Step::Program(_)) => {
-                let resumed = self.make(step, &mut watched.paused, false, "resume");
-                self.make(step, &mut watched.still, false, "thaw") && resumed
+                let resumed = self.make(step, &mut watched.paused, false, "resume").await?;
+                self.make(step, &mut watched.still, false, "thaw").await? && resumed
             }
-            Orders::GoOn | Orders::Wait(_) => self.make(step, &mut watched.still, false, "thaw"),
+            Orders::GoOn | Orders::Wait(_) => self.make(step, &mut watched.still, false, "thaw").await?,
         };
         Ok(match orders {
             _ if !done => Some(AGAIN_MS),
@@ -106,29 +107,41 @@ impl Steps<'_> {
     }
 
     /// Makes a step be as it should, by a request, unless it is known to be. Whether it is now.
-    fn make(&self, step: Step, known: &mut Option<bool>, wanted: bool, request: &str) -> bool {
+    async fn make(
+        &self,
+        step: Step,
+        known: &mut Option<bool>,
+        wanted: bool,
+        request: &'static str,
+    ) -> Result<bool, Problem> {
         if *known != Some(wanted) {
-            match self.tell(step, request) {
+            match self.tell(step, request.to_owned()).await? {
                 Said::Done => *known = Some(wanted),
                 Said::Refused => {}
                 // Its answer may be late, and what it does then is not what was known of it.
                 Said::Nothing => *known = None,
             }
         }
-        *known == Some(wanted)
+        Ok(*known == Some(wanted))
     }
 
-    fn tell(&self, step: Step, request: &str) -> Said {
-        let run = self.folder.run();
-        match runner::control(self.folder, step, request) {
-            Ok(answer) if answer.starts_with("ok") => return Said::Done,
+    /// Tells the shim of a step, which may be slow to answer: no thread that serves waits for it.
+    async fn tell(&self, step: Step, request: String) -> Result<Said, Problem> {
+        let (run, folder, line) = (self.folder.run(), self.folder.clone(), request.clone());
+        Ok(match blocking(move || runner::control(&folder, step, &line)).await? {
+            Ok(answer) if answer.starts_with("ok") => Said::Done,
             Ok(answer) if !answer.is_empty() => {
                 tracing::warn!(%run, "the shim did not {request} step {step} of the run: {answer}");
-                return Said::Refused;
+                Said::Refused
             }
-            Ok(_) => tracing::debug!(%run, "{request} was not answered by step {step} of the run"),
-            Err(error) => tracing::debug!(%run, "{request} did not reach step {step} of the run: {error}"),
-        }
-        Said::Nothing
+            Ok(_) => {
+                tracing::debug!(%run, "{request} was not answered by step {step} of the run");
+                Said::Nothing
+            }
+            Err(error) => {
+                tracing::debug!(%run, "{request} did not reach step {step} of the run: {error}");
+                Said::Nothing
+            }
+        })
     }
 }

@@ -2,6 +2,7 @@
 //! decided reaches the program: a freeze, a thaw, an end.
 
 use std::fs::File;
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -10,18 +11,22 @@ use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::watch;
 
+use super::course::blocking;
 use super::living::Living;
 use super::orders::Orders;
 use super::places::Place;
+use super::unanswered::Unanswered;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
-use crate::runner::{self, Folder, Host, Launched, Look, Step};
+use crate::runner::{self, Folder, Host, Launched, Look, Lost, Step};
 use crate::sys::exit::Exit;
 use crate::sys::failpoint;
 use crate::sys::room::Room;
 
 /// While a step begins: how often it is looked at, at first and at most.
 const BEGINNING_MS: (u64, u64) = (2, 50);
+/// The same where its start was not answered.
+const UNANSWERED_MS: u64 = 200;
 /// A launcher that was spawned and of whose step nothing is seen for so long is given up.
 const PATIENCE_MS: u64 = 60_000;
 /// The same for one that another daemon was about to spawn: whoever it spawned has taken the record by then, or died.
@@ -36,8 +41,10 @@ pub(super) enum StepEnd {
     Ended(Box<Outcome>),
     /// It did not begin, for this reason.
     Refused(String),
+    /// It did not begin and never will, for the launcher does not answer. Nothing of the program's began before it.
+    Away(String),
     /// Nobody saw its end.
-    Lost,
+    Lost(Box<Lost>),
     /// The run was over before the step was: it was stopped, and is gone.
     Over(Option<Box<Outcome>>),
 }
@@ -64,7 +71,11 @@ pub(super) struct Steps<'a> {
 pub(super) struct Watched {
     pub(super) step: Step,
     told: watch::Receiver<()>,
-    launched: Option<Launched>,
+    pub(super) launched: Option<Launched>,
+    /// Its standard input, until a start is asked for.
+    input: Option<File>,
+    /// What is done about a start that nobody answered.
+    pub(super) unanswered: Option<Unanswered>,
     gone: Option<Exit>,
     began: Option<Started>,
     /// Whether it stands still; unknown of one that another daemon left.
@@ -73,6 +84,8 @@ pub(super) struct Watched {
     pub(super) paused: Option<bool>,
     pub(super) stopping: bool,
     pub(super) since: u64,
+    /// When its start was asked for, for the last time.
+    pub(super) asked: u64,
 }
 
 impl Steps<'_> {
@@ -85,18 +98,22 @@ impl Steps<'_> {
         mut began: impl FnMut(&Started),
     ) -> Result<StepEnd, Problem> {
         let _alive = self.living.enter(step);
+        let now = self.engine.0.clock.boot_ms();
         let mut watched = Watched {
             step,
             told: self.place.listen(),
             launched: None,
+            input,
+            unanswered: None,
             gone: None,
             began: None,
             still: None,
             paused: None,
             stopping: false,
-            since: self.engine.0.clock.boot_ms(),
+            since: now,
+            asked: now,
         };
-        if matches!(self.look(step)?, Look::Absent) {
+        if matches!(self.look(step).await?, Look::Absent) {
             if !self.until_it_may_begin(&mut watched).await? {
                 return Ok(StepEnd::Over(None));
             }
@@ -104,7 +121,7 @@ impl Steps<'_> {
                 Ok(spec) => spec,
                 Err(reason) => return Ok(StepEnd::Refused(reason)),
             };
-            let started = runner::start(self.host, self.folder, &self.agent, step, &spec, input);
+            let started = runner::start(self.host, self.folder, &self.agent, step, &spec, watched.input.take());
             let launched = match started {
                 Ok(launched) => launched,
                 Err(error) => return Ok(StepEnd::Refused(format!("the launcher cannot be started: {error}"))),
@@ -132,11 +149,12 @@ impl Steps<'_> {
         }
     }
 
-    fn look(&self, step: Step) -> Result<Look, Problem> {
-        runner::look(self.folder, step).map_err(Problem::internal)
+    /// What became of a step. Where the launcher may have to open a file for it, no thread that serves waits for that.
+    pub(super) async fn look(&self, step: Step) -> Result<Look, Problem> {
+        look(self.host, self.folder, step).await?.map_err(Problem::internal)
     }
 
-    fn forestall(&self, step: Step) -> Result<bool, Problem> {
+    pub(super) fn forestall(&self, step: Step) -> Result<bool, Problem> {
         runner::forestall(self.folder, step).map_err(Problem::internal)
     }
 
@@ -144,10 +162,10 @@ impl Steps<'_> {
         let mut pause = BEGINNING_MS.0;
         self.living.is_still(watched.step, false);
         loop {
-            match self.look(watched.step)? {
+            match self.look(watched.step).await? {
                 Look::Ended(outcome) => {
                     if watched.began.is_none()
-                        && let Some(started) = runner::started(self.folder, watched.step)
+                        && let Some(started) = self.started(watched.step).await?
                     {
                         began(&started);
                     }
@@ -157,13 +175,13 @@ impl Steps<'_> {
                 }
                 Look::Lost if watched.launched.as_mut().is_none_or(Launched::has_ended) => {
                     // Between the look and here it may have written its end.
-                    if let Look::Ended(_) = self.look(watched.step)? {
+                    if let Look::Ended(_) = self.look(watched.step).await? {
                         continue;
                     }
-                    return Ok(if watched.stopping { StepEnd::Over(None) } else { StepEnd::Lost });
+                    return Ok(if watched.stopping { StepEnd::Over(None) } else { self.lost(watched).await? });
                 }
                 Look::Absent | Look::Lost | Look::Starting => {
-                    if let Some(end) = self.not_begun(watched)? {
+                    if let Some(end) = self.not_begun(watched).await? {
                         return Ok(end);
                     }
                 }
@@ -175,7 +193,7 @@ impl Steps<'_> {
                         began(&started);
                         watched.began = Some(started);
                     }
-                    let again = self.follow_orders(watched)?;
+                    let again = self.follow_orders(watched).await?;
                     self.living.is_still(watched.step, watched.still == Some(true) && !watched.stopping);
                     pause = if watched.gone.is_some() { self.beat_ms() } else { BEGINNING_MS.1 };
                     pause = again.map_or(pause, |again| again.min(pause));
@@ -184,20 +202,28 @@ impl Steps<'_> {
             self.keep_lease();
             self.wait(watched, pause).await;
             if watched.began.is_none() {
-                pause = (pause * 2).min(BEGINNING_MS.1);
+                pause = (pause * 2).min(if watched.unanswered.is_some() { UNANSWERED_MS } else { BEGINNING_MS.1 });
             }
         }
     }
 
     /// A step that did not begin yet: what became of it, where it never will. Whoever gives a start up sees to it first
     /// that it does not come later, beside the next attempt; a step that began after all is watched on.
-    fn not_begun(&self, watched: &mut Watched) -> Result<Option<StepEnd>, Problem> {
+    async fn not_begun(&self, watched: &mut Watched) -> Result<Option<StepEnd>, Problem> {
+        let now = self.engine.0.clock.boot_ms();
+        if watched.launched.is_none() && now.saturating_sub(watched.since) > ADOPTED_PATIENCE_MS {
+            let input = watched.input.take();
+            watched.launched = runner::asked_by_another(self.host, self.folder, &self.agent, watched.step, input);
+        }
+        if let Some(silence) = watched.launched.as_ref().and_then(Launched::silence) {
+            return self.unanswered(watched, silence).await;
+        }
         if let Some(launched) = &mut watched.launched
             && launched.has_ended()
         {
             return Ok(self.forestall(watched.step)?.then(|| StepEnd::Refused(launched.complaint())));
         }
-        let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
+        let waited = now.saturating_sub(watched.asked);
         let late = waited > PATIENCE_MS || failpoint::check("step.patience").is_err();
         let end = match (self.orders(watched.step, watched.since)?, &watched.launched) {
             (Orders::End(_), _) => StepEnd::Over(None),
@@ -219,6 +245,18 @@ impl Steps<'_> {
             watched.kill();
         }
         Ok(forestalled?.then_some(end))
+    }
+
+    /// What is known of a step whose shim is gone and told nothing.
+    async fn lost(&self, watched: &Watched) -> Result<StepEnd, Problem> {
+        let (host, folder, step) = (self.host.clone(), self.folder.clone(), watched.step);
+        let now = self.engine.now();
+        Ok(StepEnd::Lost(Box::new(blocking(move || runner::lost(&host, &folder, step, now)).await?)))
+    }
+
+    async fn started(&self, step: Step) -> Result<Option<Started>, Problem> {
+        let folder = self.folder.clone();
+        blocking(move || runner::started(&folder, step)).await
     }
 
     fn beat_ms(&self) -> u64 {
@@ -248,11 +286,21 @@ impl Steps<'_> {
     }
 }
 
+/// What became of a step, asked where it may wait.
+pub(super) async fn look(host: &Host, folder: &Folder, step: Step) -> Result<io::Result<Look>, Problem> {
+    if host.launcher.is_none() {
+        return Ok(runner::look(folder, step));
+    }
+    let folder = folder.clone();
+    blocking(move || runner::look(&folder, step)).await
+}
+
 impl Watched {
     /// Ends a launcher, or the shim that it became, which ends what it began with it.
-    fn kill(&mut self) {
-        if let Some(Err(error)) = self.launched.as_mut().map(Launched::kill) {
-            tracing::warn!("the launcher of step {} cannot be ended: {error}", self.step);
+    pub(super) fn kill(&mut self) {
+        let step = self.step;
+        if let Some(launched) = &mut self.launched {
+            launched.kill(move |error| tracing::warn!("the launcher of step {step} cannot be ended: {error}"));
         }
     }
 

@@ -74,6 +74,9 @@ pub struct RunEnded {
     /// Why it was made to end, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopCause>,
+    /// Whether the kernel killed a process of it because its memory was used up, as far as anybody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub oom_killed: bool,
     /// What all steps of the run used: preparing, the program, judging.
     pub usage: Usage,
     /// Bytes that it wrote to standard output; more than the blob has where they were not all kept.
@@ -130,10 +133,11 @@ pub struct RunResumed {
 #[serde(deny_unknown_fields)]
 pub struct NoteAdded {}
 
-/// The lease was lost through no fault of the agent (the host rebooted or was restored); no attempt is used up.
+/// The lease was lost through no fault of the agent (the host rebooted or was restored, or nobody started the program); no
+/// attempt is used up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseVoided {
-    /// `new_boot` or `new_incarnation`.
+    /// `new_boot`, `new_incarnation` or `launcher_away`.
     pub because: String,
 }
