@@ -77,7 +77,7 @@ place_on_host() {
     case $1 in
     usr/lib/systemd/system/*) echo "$units/${1#usr/lib/systemd/system/}" ;;
     usr/lib/systemd/catalog/*) echo "/usr/local/${1#usr/}" ;;
-    usr/lib/sysusers.d/* | usr/lib/tmpfiles.d/*) echo "/etc/${1#usr/lib/}" ;;
+    usr/lib/sysusers.d/* | usr/lib/tmpfiles.d/* | usr/lib/systemd/journald@*) echo "/etc/${1#usr/lib/}" ;;
     usr/share/dbus-1/system.d/*) echo "/etc/${1#usr/share/}" ;;
     usr/share/dbus-1/system-services/*) echo "/usr/local/${1#usr/}" ;;
     usr/share/polkit-1/rules.d/*) echo "/etc/${1#usr/share/}" ;;

@@ -68,6 +68,8 @@ scenes! { [machine, tree]
     credentials = "credentials";
     /// Lines of the journal are found by their fields, and the catalog explains them.
     journal = "journal";
+    /// What programs say is in a journal of its own.
+    output = "output";
 }
 
 scenes! { [machine]
@@ -91,7 +93,7 @@ scenes! { [machine]
     slice = "slice";
     /// Who is in the daemon's place asks the launcher for what it must not give.
     hostile = "hostile";
-    /// The launcher is killed, hangs, and is asked by strangers.
+    /// The launcher is killed, taken away, restarted in the middle of starts, and ends by itself; a unit cannot be made.
     launcher = "launcher";
     /// The launcher dies while starts are under way, stays away, and sleeps when nobody needs it.
     starts = "starts";

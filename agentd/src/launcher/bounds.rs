@@ -6,29 +6,10 @@ use agentd_schemas::launch::{Access, LaunchSpec, Level, overlap};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
+use super::allowed::{Bounds, not_shown};
 use super::place::{Place, names};
 use super::start::{read_spec, user_of};
 use super::{LaunchError, Uids, refused, system};
-
-/// Places of the host that no run may be shown, nor anything above or below them: what they hold is the host's own, or
-/// gives more than files.
-const HOST_PLACES: &[&str] = &[
-    "/boot",
-    "/dev",
-    "/etc/agentd",
-    "/etc/credstore",
-    "/etc/credstore.encrypted",
-    "/etc/ssh",
-    "/etc/ssl/private",
-    "/proc",
-    "/root",
-    "/run",
-    "/sys",
-    "/var/lib/agentd",
-    "/var/lib/systemd",
-    "/var/run",
-    "/var/spool/cron",
-];
 
 /// A spec that may be started.
 pub(super) struct Checked {
@@ -39,8 +20,14 @@ pub(super) struct Checked {
     pub(super) mounted: Vec<String>,
 }
 
-/// Holds the spec of a step against the bounds.
-pub(super) fn check(runs: &Path, spec: &Path, uids: Uids, least: Level) -> Result<Checked, LaunchError> {
+/// Holds the spec of a step against the bounds; a trial of the service's own has none but the contract's.
+pub(super) fn check(
+    runs: &Path,
+    spec: &Path,
+    uids: Uids,
+    least: Level,
+    bounds: Option<&Bounds>,
+) -> Result<Checked, LaunchError> {
     let (run, name) = names(runs, spec)?;
     let place = Place::find(runs, run)?
         .ok_or_else(|| LaunchError::Refused(format!("there is no folder of run {run} in {}", runs.display())))?;
@@ -53,7 +40,8 @@ pub(super) fn check(runs: &Path, spec: &Path, uids: Uids, least: Level) -> Resul
             least.as_str()
         ));
     }
-    let mounted = mounts(&spec, &runs.join(run))?;
+    bounds.map_or(Ok(()), |bounds| bounds.check(&spec))?;
+    let mounted = mounts(&spec, &runs.join(run), bounds)?;
     Ok(Checked { spec, sha256: digest(&text), mounted })
 }
 
@@ -62,7 +50,10 @@ pub(super) fn digest(text: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
-fn mounts(spec: &LaunchSpec, folder: &Path) -> Result<Vec<String>, LaunchError> {
+fn mounts(spec: &LaunchSpec, folder: &Path, bounds: Option<&Bounds>) -> Result<Vec<String>, LaunchError> {
+    let shows = |path: &Path| {
+        bounds.is_none_or(|bounds| bounds.shows(path)) && !spec.keep_out.iter().any(|place| overlap(path, place))
+    };
     let mut mounted = Vec::new();
     for mount in &spec.mounts {
         let path = &mount.source;
@@ -73,19 +64,14 @@ fn mounts(spec: &LaunchSpec, folder: &Path) -> Result<Vec<String>, LaunchError> 
         if mount.access == Access::Write {
             return refused(format!("launch spec field mounts: {shown} is not of this run, and cannot be written"));
         }
+        // By the name first: who asks learns nothing of what is where it may not look.
+        if !shows(path) {
+            return refused(not_shown(path));
+        }
         let real = path.canonicalize().map_err(system(format!("find {shown}")))?;
         if real.as_path() != path.as_path() {
-            return refused(format!(
-                "launch spec field mounts: {shown} has a link on the way; name {}",
-                real.display()
-            ));
-        }
-        let closed = HOST_PLACES.iter().map(Path::new).chain(spec.keep_out.iter().map(std::path::PathBuf::as_path));
-        if let Some(place) = closed.into_iter().find(|place| overlap(path, place)) {
-            return refused(format!(
-                "launch spec field mounts: {shown} overlaps {}, which no run sees",
-                place.display()
-            ));
+            let name = if shows(&real) { format!("; name {}", real.display()) } else { String::new() };
+            return refused(format!("launch spec field mounts: {shown} has a link on the way{name}"));
         }
         mounted.push(seen(path)?);
     }

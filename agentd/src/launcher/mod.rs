@@ -7,6 +7,7 @@
 //! It lives for milliseconds: it makes the record, the folders and the control groups, gives up what it is, and becomes the
 //! shim.
 
+mod allowed;
 mod bounds;
 mod place;
 mod probe;
@@ -54,20 +55,7 @@ enum Command {
         in_unit: start::InUnit,
     },
     /// Serves a daemon that is not root, by the socket that systemd passes.
-    Serve {
-        /// The folder that the folders of all runs are in.
-        #[arg(long, value_name = "ROOT")]
-        runs: PathBuf,
-        /// Who may ask, beside root: the daemon's user.
-        #[arg(long, value_name = "USER")]
-        caller: String,
-        /// The shim; without it, `agentd-shim` beside this program. It must be root's.
-        #[arg(long, value_name = "PATH")]
-        shim: Option<PathBuf>,
-        /// The users that runs get: a part of the default.
-        #[arg(long, value_name = "MIN-MAX", default_value_t)]
-        uids: Uids,
-    },
+    Serve(serve::Options),
     /// Removes a run's folder whole, and its control groups. A run that was removed already is no error.
     Remove {
         /// The folder that the folders of all runs are in.
@@ -162,9 +150,7 @@ pub fn main() -> ExitCode {
             let order = |shim| start::Order { runs, spec, record, shim, uids, in_unit };
             shim.map_or_else(shim_beside, Ok).and_then(|shim| Err(start::start(&order(shim))))
         }
-        Command::Serve { runs, caller, shim, uids } => {
-            shim.map_or_else(shim_beside, Ok).and_then(|shim| serve::serve(serve::Options { runs, caller, shim, uids }))
-        }
+        Command::Serve(options) => serve::serve(options),
         Command::Remove { runs, run, groups_only } => remove::remove(&runs, &run, groups_only),
         Command::Probe { shim, uids } => {
             shim.map_or_else(shim_beside, Ok).and_then(|shim| probe::probe(&shim, uids)).map(|told| println!("{told}"))

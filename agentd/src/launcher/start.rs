@@ -16,6 +16,9 @@ use crate::sys::become_user::{self, User};
 use crate::sys::cgroup::{self, Below, Door, GroupLimits, Made, Owner};
 use crate::sys::{env, failpoint, process, tree};
 
+/// What a launcher in a unit says before it becomes the shim, with its process id behind it.
+pub(super) const BEGAN: &str = "shim ";
+
 /// A step to be started.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -39,6 +42,9 @@ pub(super) struct InUnit {
     /// Device and inode of a place of the host that the spec mounts, as it was checked.
     #[arg(long, hide = true, value_name = "DEVICE:INODE")]
     mounted: Vec<String>,
+    /// Standard output is the journal, for the shim to write to.
+    #[arg(long, hide = true, requires = "alone")]
+    journal: bool,
 }
 
 impl InUnit {
@@ -59,7 +65,7 @@ pub(super) fn start(order: &Order) -> LaunchError {
     process::set_private_umask();
     let mut made = Left::default();
     let error = match prepare(order, &mut made) {
-        Ok(ready) => become_shim(ready, &order.record, order.in_unit.alone, &mut made),
+        Ok(ready) => become_shim(ready, &order.record, &order.in_unit, &mut made),
         Err(error) => error,
     };
     made.undo();
@@ -257,7 +263,7 @@ fn make_folder(place: &Place, name: &CStr, path: &Path, user: User, made: &mut L
 }
 
 /// Gives up everything and becomes the shim. What fails after that is in the shim's log too.
-fn become_shim(ready: Ready, record: &Path, in_unit: bool, made: &mut Left) -> LaunchError {
+fn become_shim(ready: Ready, record: &Path, in_unit: &InUnit, made: &mut Left) -> LaunchError {
     let Ready { spec, user, shim, record: record_fd, log, doors } = ready;
     let mut command = Command::new(&shim);
     command.arg("--record").arg(record).env_clear().current_dir("/");
@@ -268,9 +274,12 @@ fn become_shim(ready: Ready, record: &Path, in_unit: bool, made: &mut Left) -> L
     }
     let log = File::from(log);
     match log.try_clone() {
-        Ok(second) => command.stdout(log).stderr(second),
+        Ok(second) => command.stdout(second).stderr(log),
         Err(error) => return system("hand the log on")(error),
     };
+    if in_unit.journal {
+        command.stdout(Stdio::inherit()).arg("--journal");
+    }
     command.stdin(if spec.input == Input::Inherited { Stdio::inherit() } else { Stdio::null() });
     let handed_on = become_user::leave_nothing_open()
         .and_then(|()| doors.iter().map(Door::hand_on).collect::<std::io::Result<Vec<_>>>());
@@ -285,9 +294,9 @@ fn become_shim(ready: Ready, record: &Path, in_unit: bool, made: &mut Left) -> L
     if let Err(error) = become_user::become_user(user) {
         return system("give up privileges")(error);
     }
-    if in_unit {
+    if in_unit.alone {
         // Who had the unit made waits for a line. What fails from here on the record tells, which nobody ever takes.
-        let _ = std::io::stderr().write_all(b"\n");
+        let _ = std::io::stderr().write_all(format!("{BEGAN}{}\n", std::process::id()).as_bytes());
     }
     failpoint::hit("launch.exec");
     let error = become_user::replace(command);

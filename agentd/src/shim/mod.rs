@@ -14,6 +14,7 @@ mod bubblewrap;
 mod control;
 mod deadline;
 mod inner;
+mod journal;
 mod output;
 mod record;
 mod sources;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use self::journal::Journal;
 use crate::sys::cgroup::{Door, Groups, HandedOn};
 use crate::sys::{failpoint, lineage, process};
 
@@ -42,6 +44,9 @@ struct Args {
     /// A control group that the run has, as its maker hands it on: two descriptors and a path.
     #[arg(long, value_name = "SHIM:PROGRAM:PATH", hide = true, requires = "record")]
     group: Vec<HandedOn>,
+    /// Standard output is the journal, which hears what the program writes.
+    #[arg(long, hide = true, requires = "record")]
+    journal: bool,
     /// The descriptor on which the shim inside the sandbox gets its orders.
     #[arg(long, value_name = "DESCRIPTOR", hide = true, conflicts_with = "record")]
     confine: Option<i32>,
@@ -57,11 +62,12 @@ pub fn main() -> ExitCode {
     }
     let done = match (args.record, args.confine) {
         (Some(record), _) => {
+            let journal = if args.journal { Journal::behind_stdout() } else { Journal::default() };
             // Whoever may look into the record may read what is in it; who that is its maker decided.
             process::set_group_umask();
             let doors = args.group.iter().map(Door::take).collect::<std::io::Result<_>>();
             let doors = doors.map_err(system("take the control groups"));
-            doors.and_then(|doors| armed().and_then(|()| watch::run(&record, Groups::new(doors))))
+            doors.and_then(|doors| armed().and_then(|()| watch::run(&record, Groups::new(doors), journal)))
         }
         (None, Some(descriptor)) => Err(inner::become_program(descriptor)),
         (None, None) => return ExitCode::from(2),

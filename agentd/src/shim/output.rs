@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use agentd_schemas::launch::Stream;
 use sha2::{Digest as _, Sha256};
 
+use super::journal::Journal;
 use super::say;
 
 /// Bytes read at once: what a pipe holds.
@@ -17,6 +18,8 @@ const TAIL_BYTES: usize = 4 << 10;
 
 /// One output stream of the program and the file that it goes to.
 pub(super) struct Capture {
+    /// Which stream it is: 0 for standard output, 1 for standard error.
+    place: usize,
     pipe: Option<OwnedFd>,
     file: File,
     digest: Sha256,
@@ -28,8 +31,9 @@ pub(super) struct Capture {
 
 impl Capture {
     /// Keeps what comes out of `pipe`, which does not block, up to `bound` bytes, in `file`.
-    pub(super) fn new(pipe: OwnedFd, file: File, bound: u64) -> Self {
+    pub(super) fn new(place: usize, pipe: OwnedFd, file: File, bound: u64) -> Self {
         Self {
+            place,
             pipe: Some(pipe),
             file,
             digest: Sha256::new(),
@@ -46,12 +50,15 @@ impl Capture {
     }
 
     /// Reads one chunk of what is there.
-    pub(super) fn read(&mut self, chunk: &mut Vec<u8>) {
+    pub(super) fn read(&mut self, chunk: &mut Vec<u8>, journal: &mut Journal) {
         let Some(pipe) = &self.pipe else { return };
         chunk.resize(CHUNK_BYTES, 0);
         match rustix::io::read(pipe, chunk.as_mut_slice()) {
             Ok(0) => self.pipe = None,
-            Ok(length) => self.keep(&chunk[..length]),
+            Ok(length) => {
+                let kept = self.keep(&chunk[..length]);
+                journal.take(self.place, &chunk[..kept]);
+            }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(errno) => {
                 self.failure.get_or_insert(errno.into());
@@ -61,21 +68,22 @@ impl Capture {
     }
 
     /// Reads what is left in the pipe now: at most what it holds, for whoever was given the other end may write on.
-    pub(super) fn drain(&mut self, chunk: &mut Vec<u8>) {
+    pub(super) fn drain(&mut self, chunk: &mut Vec<u8>, journal: &mut Journal) {
         let holds = self.pipe().and_then(|pipe| rustix::pipe::fcntl_getpipe_size(pipe).ok());
         let end = self.stream.bytes.saturating_add(holds.unwrap_or(CHUNK_BYTES) as u64);
         while self.pipe.is_some() && self.stream.bytes < end {
             let before = self.stream.bytes;
-            self.read(chunk);
+            self.read(chunk, journal);
             if self.stream.bytes == before {
                 return;
             }
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    /// How many of the bytes, from the first on, are kept.
+    fn keep(&mut self, bytes: &[u8]) -> usize {
         self.stream.bytes += bytes.len() as u64;
-        let kept = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        let mut kept = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
         // What cannot be written is not kept, and what comes after it neither: the file has no holes.
         match self.file.write_all(&bytes[..kept]) {
             Ok(()) => {
@@ -85,7 +93,7 @@ impl Capture {
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
-                self.room = 0;
+                (self.room, kept) = (0, 0);
                 // A part may have been written, which neither count nor digest knows.
                 if let Err(error) = self.file.set_len(self.stream.kept) {
                     say(format_args!("warning: an output file holds more than is told: {error}"));
@@ -96,6 +104,7 @@ impl Capture {
         let over = (self.tail.len() + end.len()).saturating_sub(TAIL_BYTES);
         self.tail.drain(..over.min(self.tail.len()));
         self.tail.extend(end);
+        kept
     }
 
     /// The last bytes so far, as text.

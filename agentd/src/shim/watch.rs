@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitStatus};
 use super::account;
 use super::control::{Control, Request};
 use super::deadline::millis;
+use super::journal::Journal;
 use super::output::Capture;
 use super::record::Record;
 use super::start::{self, Running};
@@ -34,7 +35,7 @@ const OUTCOME_TRIES: u32 = 30;
 const OUTCOME_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the program of a record from its start to its outcome.
-pub(super) fn run(folder: &Path, mut groups: Groups) -> Result<(), ShimError> {
+pub(super) fn run(folder: &Path, mut groups: Groups, mut journal: Journal) -> Result<(), ShimError> {
     let signals = Signals::new(&[Signal::CHILD, Signal::TERM, Signal::INT, Signal::HUP]);
     let signals = signals.map_err(system("take signals"))?;
     children::become_subreaper().map_err(system("become the parent of orphans"))?;
@@ -71,10 +72,10 @@ pub(super) fn run(folder: &Path, mut groups: Groups) -> Result<(), ShimError> {
     let Running { child, held, confinement, stdout: stdout_pipe, stderr: stderr_pipe } = running;
     let started = Started { version: LAUNCH_VERSION, run: spec.run, shim, at: now(clock), confinement };
     let mut watch = Watch::new(&spec, child, Tree::new(held, &groups), &clock, began);
-    let capture = |pipe, file| Capture::new(pipe, file, spec.limits.output_bytes);
-    let mut captures = [capture(stdout_pipe, stdout), capture(stderr_pipe, stderr)];
+    let capture = |place, pipe, file| Capture::new(place, pipe, file, spec.limits.output_bytes);
+    let mut captures = [capture(0, stdout_pipe, stdout), capture(1, stderr_pipe, stderr)];
     let seen = record.write_durably(STARTED_FILE, &started);
-    let ending = match seen.and_then(|()| watch.until_gone(&signals, &control, &mut captures)) {
+    let ending = match seen.and_then(|()| watch.until_gone(&signals, &control, &mut captures, &mut journal)) {
         Ok(status) => ending(status),
         Err(error) => {
             watch.tree.end();
@@ -83,8 +84,9 @@ pub(super) fn run(folder: &Path, mut groups: Groups) -> Result<(), ShimError> {
     };
     let mut chunk = Vec::new();
     for capture in &mut captures {
-        capture.drain(&mut chunk);
+        capture.drain(&mut chunk, &mut journal);
     }
+    journal.finish();
     let [(stdout, lost), (stderr, lost_too)] = captures.map(Capture::finish);
     if let Some(error) = lost.or(lost_too) {
         say(format_args!("warning: output of {} was lost: {error}", spec.run));
@@ -166,6 +168,7 @@ impl<'a> Watch<'a> {
         signals: &Signals,
         control: &Control,
         captures: &mut [Capture; 2],
+        journal: &mut Journal,
     ) -> Result<WaitStatus, ShimError> {
         let mut chunk = Vec::new();
         loop {
@@ -176,7 +179,7 @@ impl<'a> Watch<'a> {
             }
             for (capture, ready) in captures.iter_mut().zip(ready.captures) {
                 if ready {
-                    capture.read(&mut chunk);
+                    capture.read(&mut chunk, journal);
                 }
             }
             // Before each caller: those who keep coming cannot put it off.

@@ -1,5 +1,6 @@
 //! What a run takes of the disk, looked at from outside while its programs write.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -27,10 +28,18 @@ impl Room {
 /// What folders have in them, counted no further than beyond `most`. Bytes are those that a file claims or those that it
 /// takes, whichever are more. Links are not followed, and what cannot be seen is not counted.
 pub fn taken(folders: &[PathBuf], most: Room) -> Room {
+    count(folders.iter().filter_map(|folder| enter(CWD, folder)), most)
+}
+
+/// The same of folders directly below one that is held open: whoever puts another in its place changes nothing.
+pub fn taken_below(parent: impl AsFd, names: &[CString], most: Room) -> Room {
+    count(names.iter().filter_map(|name| enter(&parent, name)), most)
+}
+
+fn count(folders: impl Iterator<Item = Dir>, most: Room) -> Room {
     let mut sum = Room::default();
     for folder in folders {
-        let mut open: Vec<Dir> = Vec::new();
-        open.extend(enter(CWD, folder));
+        let mut open = vec![folder];
         while let Some(here) = open.last_mut() {
             let Some(Ok(entry)) = here.next() else {
                 open.pop();
@@ -84,6 +93,9 @@ mod tests {
         let folders = [one, two, scratch.join("three"), scratch.join("none")];
         let found = taken(&folders, ANY);
         assert_eq!(found.files, 5);
+        let scratch_itself = std::fs::File::open(scratch.path()).unwrap();
+        let names = ["one", "two", "three", "none"].map(|name| CString::new(name).unwrap());
+        assert_eq!(taken_below(&scratch_itself, &names, ANY), found);
         assert!(found.bytes >= (1 << 30) + 100_000 && found.bytes < (1 << 30) + 200_000, "{found:?}");
         // No further than it must.
         assert_eq!(taken(&folders, Room { files: 2, ..ANY }).files, 3);

@@ -14,30 +14,9 @@ run=w-aaaaaaaaaaaaaaaa.1
 # as_daemon COMMAND…: with the daemon's user, and its group alone.
 as_daemon() { setpriv --reuid _agentd --regid _agentd --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- env -i PATH=/usr/bin:/bin "$@"; }
 check "it makes a run's folder" as_daemon mkdir -m 711 "$runs/$run"
-cat >/tmp/hostile.py <<'P'
-import json, socket, sys
-runs, run = sys.argv[1], sys.argv[2]
-what = json.loads(sys.argv[3])
-spec = {"version": 1, "run": run, "program": ["/usr/bin/id"], "environment": {}, "directory": "/usr", "input": {"text": ""},
-        "level": "strict", "mounts": [], "run_as": {"uid": 2100500000, "gid": 2100500000}, "network": "none", "folders": [],
-        "keep_out": [], "limits": {"wall_ms": 10000, "grace_ms": 0, "output_bytes": 1024, "memory_bytes": 1 << 28,
-        "file_bytes": 1 << 20, "tasks": 64, "open_files": 256, "cpu_percent": None}}
-step = what.pop("step", "program")
-request = what.pop("request", {"start": {"run": run, "agent": "x", "step": step}})
-spec.update(what)
-if "start" in request and "/" not in step:
-    open(f"{runs}/{run}/{step}.json", "w").write(json.dumps(spec))
-s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect("/run/agentd/launch.sock")
-s.sendall(json.dumps(request).encode() + b"\n"); s.shutdown(socket.SHUT_WR)
-answer = b""
-while True:
-    more = s.recv(65536)
-    if not more: break
-    answer += more
-print(answer.decode())
-P
-chmod 644 /tmp/hostile.py
-ask() { as_daemon /usr/bin/python3 /tmp/hostile.py "$runs" "$run" "$1"; }
+install -m 644 "$here/hostile.py" /tmp/hostile.py
+hostile() { as_daemon /usr/bin/python3 /tmp/hostile.py "$@"; }
+ask() { hostile ask "$runs" "$run" "$1"; }
 no_answer() { says "$1: refused" "$3" ask "$2"; }
 
 no_answer "a run as root" '{"run_as": {"uid": 0, "gid": 0}}' refused
@@ -46,14 +25,22 @@ no_answer "a run as alice" "{\"run_as\": {\"uid\": $(id -u alice), \"gid\": $(id
 no_answer "a run as the daemon" "{\"run_as\": {\"uid\": $(id -u _agentd), \"gid\": $(id -u _agentd)}}" 'outside of'
 no_answer "a run with no user of its own" '{"run_as": null}' refused
 no_answer "a run with the user of another run" "{\"run_as\": {\"uid\": $taken, \"gid\": $taken}}" "is the user of run $work.1"
+no_answer "a run with the user of trials" '{"run_as": {"uid": 2100999999, "gid": 2100999999}}' 'the user of trials'
 no_answer "a weaker sandbox" '{"level": "landlock"}' weaker
 no_answer "a place of the host to write to" '{"mounts": [{"source": "/srv", "target": "/srv", "access": "write"}]}' 'cannot be written'
-for place in /etc/agentd /run/dbus /run /root /proc/1 /dev /var/lib/agentd/keys /var/lib/systemd; do
-    no_answer "a sight of $place" "{\"mounts\": [{\"source\": \"$place\", \"target\": \"/mnt/x\", \"access\": \"read\"}]}" efused
-done
-no_answer "a sight of all" '{"mounts": [{"source": "/", "target": "/mnt", "access": "read"}]}' refused
+# sight PATH: a run that would be shown this place.
+sight() { printf '{"mounts": [{"source": "%s", "target": "/mnt/x", "access": "read"}]}' "$1"; }
 ln -s /etc /srv/link
-no_answer "a sight through a link" '{"mounts": [{"source": "/srv/link", "target": "/mnt/x", "access": "read"}]}' 'a link'
+install -d /srv/shown /opt/tools
+for place in /etc /etc/agentd /etc/shadow /run/dbus /run /root /proc/1 /dev /var/lib /var/lib/agentd/keys /var/lib/systemd /var/log \
+    /var/spool /var/backups /home /home/alice /home/nobody-at-all /srv /srv/shown /srv/link /mnt /media /opt/tools /tmp /var/tmp/x; do
+    no_answer "a sight of $place" "$(sight $place)" "not shown $place on this host; root allows it with --read-only"
+done
+no_answer "a sight of all" "$(sight /)" refused
+no_answer "the network of the host" '{"network": "host"}' '--network host'
+no_answer "more memory than a run has" '{"limits": {"memory_bytes": 17179869184}}' '--max-memory'
+no_answer "more processes than a run has" '{"limits": {"tasks": 100000}}' '--max-tasks'
+no_answer "more time than a run has" '{"limits": {"wall_ms": 2500000000}}' '--max-wall'
 no_answer "a folder outside of the run" '{"folders": ["/etc/x"]}' efused
 no_answer "a step outside of the run" '{"step": "../../../etc/x"}' refused
 no_answer "a step with a word of a shell in it" '{"step": "a;id"}' refused
@@ -75,7 +62,7 @@ refute "nor stop a run's unit" as_daemon systemctl --no-ask-password stop "$(run
 refute "nor read secrets of the host" as_daemon cat /etc/shadow
 refute "nor write where programs are" as_daemon touch /usr/libexec/agentd/x
 refute "nor its own unit" as_daemon touch /usr/lib/systemd/system/agentd.service
-for user in alice mallory; do refute "$user may not ask the launcher" as_user "$user" /usr/bin/python3 /tmp/hostile.py "$runs" "$run" '{"request": "probe"}'; done
+for user in alice mallory; do refute "$user may not ask the launcher" as_user "$user" /usr/bin/python3 /tmp/hostile.py ask "$runs" "$run" '{"request": "probe"}'; done
 says "a spec that was exchanged after it had been checked is none" exchanged \
     /usr/libexec/agentd/agentd-launch start --in-unit --sha256 00 --runs "$runs" --spec "$runs/$run/program.json" --record "$runs/$run/other"
 
@@ -83,5 +70,67 @@ says "a spec that was exchanged after it had been checked is none" exchanged \
 says "the control: an honest request is granted" started ask '{"step": "honest", "program": ["/bin/sh", "-c", "id -u; cat /etc/shadow; ls /var/lib /home /root; echo x >/usr/x; kill -0 1"]}'
 wait_until "and ends" 30 test -s "$runs/$run/honest/outcome.json"
 equal "with a user of the range, which sees and reaches nothing" 2100500000 "$(tr -d '\n' <"$runs/$run/honest/stdout")"
+
+# Who has the folders exchanges them while the launcher is at them: links, pipes, other folders. What is root's stays root's.
+install -d "$runs/../canary"
+echo root >"$runs/../canary/file"
+canary() { stat -c '%n %u %g %a %h' "$runs/../canary" "$runs/../canary/file"; ls -A "$runs/../canary"; cat "$runs/../canary/file"; }
+before=$(canary)
+said=$(hostile starts "$runs" "$(realpath "$runs/../canary")" 12)
+echo "starts of folders that are exchanged: $said"
+says "folders that are exchanged in a start: it is refused" '"refused"' echo "$said"
+silent "and no start goes without an answer" nothing echo "$said"
+equal "nothing of root's is changed" "$before" "$(canary)"
+says "the control: a launcher that goes by paths gives away what is root's" won sh -c "
+    python3 /tmp/hostile.py naive $runs $(id -u _agentd) & naive=\$!
+    setpriv --reuid _agentd --regid _agentd --clear-groups python3 /tmp/hostile.py watch $runs $runs/../canary/file 60
+    kill \$naive"
+chown root:root "$runs/../canary/file"
+probes() { while :; do hostile ask "$runs" "$run" '{"request": "probe"}'; done; }
+probes >/dev/null 2>&1 & asking=$!
+says "and ours, which is asked for trials, does not" 'not won' hostile watch "$runs" "$runs/../canary/file" 5
+kill $asking
+equal "nothing of root's is changed" "$before" "$(canary)"
+check "its runs are no other place" as_daemon sh -c "mv $runs $runs.x && ln -s /var $runs"
+systemctl restart agentd-launch.service
+no_answer "and none is given where they lead" '{"request": "probe"}' 'no folder of the daemon'
+launcher=$(prop agentd-launch.service MainPID)
+for place in /var/lib/systemd /run/systemd/system /etc /tmp; do refute "nor can the launcher write to $place" nsenter -t "$launcher" -m -- touch "$place/x"; done
+check "they are back" as_daemon sh -c "rm $runs && mv $runs.x $runs"
+
+# The user of a run of which nothing is left is another's; its folder alone tells nothing.
+as_uid() { printf '{"step": "%s", "program": ["/bin/sleep", "60"], "run_as": {"uid": 2100500001, "gid": 2100500001}}' "$1"; }
+gone=w-cccccccccccccccc.1
+check "another run" as_daemon mkdir -m 711 "$runs/$gone"
+says "has a user" started hostile ask "$runs" "$gone" "$(as_uid program)"
+check "and its folder is moved away" as_daemon mv "$runs/$gone" "$runs/.away"
+no_answer "its user while it lives" "$(as_uid stolen)" "is the user of run $gone"
+check "it ends" systemctl stop "agentd-run-$gone.service"
+says "then its user is free" started ask "$(as_uid given)"
+
+# What root allows more, in a drop-in: that, and nothing beside it.
+mkdir -p /etc/systemd/system/agentd-launch.service.d
+cat >/etc/systemd/system/agentd-launch.service.d/allow.conf <<'D'
+[Service]
+ExecStart=
+ExecStart=/usr/libexec/agentd/agentd-launch serve --runs /var/lib/agentd/runs --caller _agentd --network host --max-memory 32G --read-only /srv/shown --read-only /tmp/shown --read-only /home
+D
+systemctl daemon-reload
+systemctl restart agentd-launch.service
+install -d /tmp/shown
+echo models >/srv/shown/file
+echo temporary >/tmp/shown/file
+# reads STEP PATH: a run that reads a file of a place that it asks for.
+reads() { ask '{"step": "'"$1"'", "program": ["/bin/cat", "/mnt/x/file"], "mounts": [{"source": "'"$2"'", "target": "/mnt/x", "access": "read"}]}'; }
+for place in srv tmp; do
+    says "root allows /$place/shown" started reads "$place" "/$place/shown"
+    wait_until "and it ends" 30 test -s "$runs/$run/$place/outcome.json"
+    equal "having read it" "$(cat "/$place/shown/file")" "$(cat "$runs/$run/$place/stdout" "$runs/$run/$place/shim.log")"
+done
+ln -s /etc /srv/shown/link
+no_answer "a link in it" "$(sight /srv/shown/link)" 'a link on the way'
+silent "which tells nobody where it leads" /etc ask "$(sight /srv/shown/link)"
+for place in /srv /srv/showns /tmp /home/alice /home; do no_answer "a sight of $place beside it" "$(sight $place)" '--read-only'; done
+says "and the network" started ask '{"step": "net", "program": ["/bin/cat", "/proc/net/dev"], "network": "host", "limits": {"memory_bytes": 17179869184}}'
 check "the launcher lives" active agentd-launch.service
 end

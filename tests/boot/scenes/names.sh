@@ -4,7 +4,8 @@
 serve
 
 long=$(printf 'n%.0s' $(seq 63))
-names=(a-b a.b a_b a--b "$long" "${long}x" 0)
+dashes=$(printf -- '-%.0s' $(seq 62))
+names=(a-b a.b a_b a--b "$long" "${long}x" 0 "a${dashes}x" "a${dashes}y")
 works=()
 for name in "${names[@]}"; do
     enrol alice "$name" sleep 600
@@ -16,7 +17,14 @@ for name in "${names[@]}"; do
         wait_until "its unit is active" 20 active "$run"
         prop "$run" Slice >>/tmp/slices
         says "in a slice below agentd-runs.slice" agentd-runs.slice/ prop "$run" ControlGroup
-        equal "which is of agents' names as systemd escapes them" "agentd-runs-$(systemd-escape "$name").slice" "$(prop "$run" Slice)"
+        slice=$(prop "$run" Slice) escaped=$(systemd-escape "$name")
+        if [ ${#escaped} -le 180 ]; then
+            equal "which is of agents' names as systemd escapes them" "agentd-runs-$escaped.slice" "$slice"
+        elif [ ${#slice} -le 200 ] && [[ $slice == agentd-runs-"${escaped:0:100}"* ]]; then
+            ok "which is of the beginning of its name and a digest: $slice"
+        else
+            no "a slice of the beginning of its name and a digest" "$slice"
+        fi
     fi
     check "and is called off" ctl alice cancel "$work" --reason "enough"
     wait_until "and over" 30 is alice "$work" cancelled

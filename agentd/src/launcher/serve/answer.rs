@@ -2,27 +2,28 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentd_schemas::id::RunId;
 use agentd_schemas::launch::{Answer, Level, RUN_UIDS, Request};
 use agentd_schemas::unit::name::Slug;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
-use tokio::net::unix::pipe;
+use tokio::time::Instant;
 
 use super::super::bounds::{self, Checked};
 use super::super::place::{Place, plain_name};
-use super::super::{LaunchError, remove, system};
+use super::super::{LaunchError, refused, remove, system};
+use super::begin::{self, Word};
 use super::systemd::SystemdError;
 use super::unit::{self, Draft};
-use super::{Service, say, trial};
-use crate::sys::room::{Room, taken};
+use super::{Service, say, trial, uids};
+use crate::sys::room::{Room, taken_below};
 
-/// How long a launcher in a unit may take until it is the shim.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes of why it gave up, at most.
-const MAX_COMPLAINT: u64 = 4096;
+/// How long a start may take until its launcher is the shim, systemd's share included.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Files that are counted, at most: as many as a run may have.
+const MAX_MEASURED_FILES: u64 = 100_000_000;
 
 /// Whether the folder of runs is one, and the daemon's: no link that leads elsewhere.
 fn is_the_daemons(service: &Service) -> bool {
@@ -42,7 +43,7 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
         Request::Probe => trial::probe(service).await.map(|probe| (Answer::Probed(Box::new(probe)), None)),
         Request::Start { run, agent, step } => {
             let step = Step { runs: service.options.runs.clone(), run, agent, name: step, least: Level::Strict };
-            start(service, &step, descriptor).await.map(|pid| (Answer::Started(pid), None))
+            start(service, &step, descriptor).await.map(|pid| (Answer::Started(pid), begin::hold(pid)))
         }
         Request::Kill { run, step } => kill(service, run, &step).await.map(|()| (Answer::Done, None)),
         Request::Unit { run, step } => match plain_name(&step) {
@@ -79,6 +80,13 @@ pub(super) struct Step {
     pub(super) least: Level,
 }
 
+impl Step {
+    /// Whether it is the service's own, and not the daemon's.
+    fn is_trial(&self) -> bool {
+        self.runs == Path::new(trial::FOLDER)
+    }
+}
+
 fn told<T>(done: Result<T, SystemdError>) -> Result<T, LaunchError> {
     done.map_err(|error| system("have systemd do it")(io::Error::other(error.to_string())))
 }
@@ -97,65 +105,78 @@ pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>
     let folder = step.runs.join(step.run.to_string());
     let (spec, record) = (folder.join(format!("{}.json", step.name)), folder.join(&step.name));
     let (runs, uids, at) = (step.runs.clone(), options.uids, spec.clone());
-    let checked = blocking(move || bounds::check(&runs, &at, uids, least)).await?;
+    let bounds = (!step.is_trial()).then(|| service.bounds.clone());
+    let checked = blocking(move || bounds::check(&runs, &at, uids, least, bounds.as_deref())).await?;
     let own = std::env::current_exe().map_err(system("find this program"))?;
     let word = |path: &PathBuf| path.to_string_lossy().into_owned();
     let Checked { spec: launch, sha256, mounted } = checked;
+    let _starting = service.users.starting(step.run);
     if let Some(user) = launch.run_as {
-        service.users.claim(user.uid, step.run).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => LaunchError::Refused(error.to_string()),
-            _ => system("note whose user it is")(error),
-        })?;
+        if user.uid == options.uids.most && !step.is_trial() {
+            return refused(format!("launch spec field run_as: uid {} is the user of trials", user.uid));
+        }
+        uids::claim(service, user.uid, step.run).await?;
     }
     let mut command = vec![word(&own), "start".to_owned(), "--in-unit".to_owned()];
     for (name, value) in [
         ("--runs", word(&step.runs)),
         ("--spec", word(&spec)),
         ("--record", word(&record)),
-        ("--shim", word(&options.shim)),
+        ("--shim", word(&service.shim)),
         ("--uids", options.uids.to_string()),
         ("--sha256", sha256),
     ] {
         command.extend([name.to_owned(), value]);
     }
+    let journal = options.journal && !step.is_trial();
     command.extend(mounted.iter().map(|seen| format!("--mounted={seen}")));
     let (run, agent, name) = (step.run, &step.agent, step.name.as_str());
-    let programs = [own.parent(), options.shim.parent()].into_iter().flatten().map(PathBuf::from).collect();
+    let programs = [own.parent(), service.shim.parent()].into_iter().flatten().map(PathBuf::from).collect();
     let draft = Draft { run, agent, step: name, spec: &launch, runs: &step.runs, folder: &folder, command, programs };
-    start_unit(service, &draft, input).await
+    start_unit(service, &draft, input, journal).await
 }
 
-async fn start_unit(service: &Service, draft: &Draft<'_>, input: Option<OwnedFd>) -> Result<u32, LaunchError> {
+async fn start_unit(
+    service: &Service,
+    draft: &Draft<'_>,
+    input: Option<OwnedFd>,
+    journal: bool,
+) -> Result<u32, LaunchError> {
+    let until = Instant::now() + PATIENCE;
     let name = unit::name(draft.run, draft.step);
     let (said, complaints) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
-    let properties = draft.properties(input.as_ref().map(Into::into), (&complaints).into());
-    let started = service.systemd.start(&name, &properties).await;
-    drop(properties);
-    drop(complaints);
-    // The launcher in the unit says an empty line when it becomes the shim, or why it does not. Its end tells nothing: systemd
-    // has the descriptor as long as the unit is there.
-    let complaint = tokio::time::timeout(PATIENCE, complaint(said)).await;
-    let reason = match (started, complaint) {
-        (Ok(()), Ok(Ok(complaint))) if complaint.is_empty() => return told(service.systemd.main_pid(&name).await),
-        (_, Ok(Ok(complaint))) if !complaint.is_empty() => complaint,
-        (Err(error), _) => error.to_string(),
-        (Ok(()), _) => format!("the launcher in {name} hangs, and was ended after {} s", PATIENCE.as_secs()),
+    let mut word = Word::from(said).map_err(system("make a pipe"))?;
+    let with = async |journal: bool| {
+        let properties = draft.properties(input.as_ref().map(Into::into), (&complaints).into(), journal);
+        service.systemd.start(&name, &properties).await
+    };
+    let journal = journal && service.has_journal();
+    let mut started = with(journal).await;
+    if let Err(error) = &started
+        && journal
+        && error.is_of_the_unit()
+    {
+        // Whatever it was: no run is held up for want of a journal.
+        service.has_no_journal(error);
+        started = with(false).await;
+    }
+    let is_known = match started {
+        Ok(()) => true,
+        Err(SystemdError::Unsaid { .. }) => false,
+        Err(error) => return Err(LaunchError::Refused(error.to_string())),
+    };
+    let begun = begin::begun(&service.systemd, &name, &mut word, is_known);
+    let reason = match tokio::time::timeout_at(until, begun).await {
+        Ok(Ok(pid)) => return Ok(pid),
+        Ok(Err(reason)) => reason,
+        Err(_) => format!("the launcher in {name} hangs, and was ended after {} s", PATIENCE.as_secs()),
     };
     let ended = service.systemd.kill(&name).await.and(service.systemd.forget(&name).await);
     if let Err(error) = ended {
         say(&error.to_string());
     }
     Err(LaunchError::Refused(reason))
-}
-
-async fn complaint(said: OwnedFd) -> io::Result<String> {
-    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-    rustix::io::ioctl_fionbio(&said, true)?;
-    let mut text = Vec::new();
-    BufReader::new(pipe::Receiver::from_owned_fd(said)?.take(MAX_COMPLAINT)).read_until(b'\n', &mut text).await?;
-    let text = String::from_utf8_lossy(&text);
-    Ok(text.trim().trim_start_matches("agentd-launch: error: ").replace('\n', "; "))
 }
 
 async fn kill(service: &Service, run: RunId, step: &str) -> Result<(), LaunchError> {
@@ -197,14 +218,11 @@ async fn open(service: &Service, run: RunId, path: PathBuf) -> Result<Option<Own
 
 async fn measure(service: &Service, run: RunId, folders: Vec<String>, most: Room) -> Result<Answered, LaunchError> {
     let runs = service.options.runs.clone();
+    let most = Room { files: most.files.min(MAX_MEASURED_FILES), ..most };
     let Room { bytes, files } = blocking(move || {
-        for folder in &folders {
-            plain_name(folder)?;
-        }
-        let Some(_) = Place::find(&runs, &run.to_string())? else { return Ok(Room::default()) };
-        let of_run = runs.join(run.to_string());
-        let folders: Vec<_> = folders.iter().map(|folder| of_run.join(folder)).collect();
-        Ok(taken(&folders, most))
+        let names = folders.iter().map(|folder| plain_name(folder)).collect::<Result<Vec<_>, _>>()?;
+        let Some(place) = Place::find(&runs, &run.to_string())? else { return Ok(Room::default()) };
+        Ok(taken_below(&place, &names, most))
     })
     .await?;
     Ok((Answer::Measured { bytes, files }, None))

@@ -8,8 +8,14 @@ use zbus::{OwnedObjectPath, Variant};
 
 use agentd_schemas::launch::UnitState;
 
+use super::jobs::Jobs;
+
 /// How long systemd may take for a job of ours.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at a unit whose process ended.
+const LOOK: Duration = Duration::from_millis(5);
+/// Looks, until what systemd says is taken as it is.
+const LOOKS: u32 = 400;
 /// The bus, unless the service says otherwise.
 const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
@@ -83,60 +89,90 @@ pub(super) enum SystemdError {
         /// How the job ended.
         result: String,
     },
-    /// It did not answer.
-    #[error("systemd did not start the unit {unit} within {} seconds", PATIENCE.as_secs())]
-    Late {
+    /// It was asked for a start, and what became of that nobody said.
+    #[error("systemd did not say what became of the unit {unit}: {reason}")]
+    Unsaid {
         /// Its name.
         unit: String,
+        /// Why.
+        reason: String,
     },
+}
+
+impl SystemdError {
+    /// Whether another unit of that name might start: this one is not as systemd, or what it depends on, would have it.
+    pub(super) fn is_of_the_unit(&self) -> bool {
+        const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+        match self {
+            Self::Unit { source: zbus::Error::MethodError(name, ..), .. } => name.as_str() != EXISTS,
+            Self::Unit { .. } => true,
+            Self::Start { result, .. } => result == "dependency",
+            _ => false,
+        }
+    }
 }
 
 /// The way to systemd: a connection that is made when it is needed, and anew when the bus went away.
 #[derive(Default)]
-pub(super) struct Systemd(Mutex<Option<zbus::Connection>>);
+pub(super) struct Systemd(Mutex<Option<Reached>>);
+
+/// A connection to the bus that listens to systemd.
+struct Reached {
+    manager: ManagerProxy<'static>,
+    jobs: Jobs,
+}
 
 impl Systemd {
-    async fn manager(&self) -> Result<ManagerProxy<'static>, SystemdError> {
+    /// Asks nothing where the bus is there: that it went away the task that listens knows.
+    async fn reached(&self) -> Result<(ManagerProxy<'static>, Jobs), SystemdError> {
         let mut held = self.0.lock().await;
-        if let Some(connection) = held.as_ref() {
-            let manager = ManagerProxy::new(connection).await.map_err(SystemdError::Bus)?;
-            // A connection whose bus is gone is known by its first call.
-            if manager.subscribe().await.is_ok() || is_alive(connection).await {
-                return Ok(manager);
-            }
+        if let Some(reached) = held.as_ref().filter(|reached| reached.jobs.are_heard()) {
+            return Ok((reached.manager.clone(), reached.jobs.clone()));
         }
         let builder = zbus::connection::Builder::address(BUS);
         let connection = builder.method_timeout(PATIENCE).build().await.map_err(SystemdError::Bus)?;
         let manager = ManagerProxy::new(&connection).await.map_err(SystemdError::Bus)?;
+        let mut removed = manager.receive_job_removed().await.map_err(SystemdError::Bus)?;
         manager.subscribe().await.map_err(SystemdError::Bus)?;
-        *held = Some(connection);
-        Ok(manager)
+        let jobs = Jobs::default();
+        let heard = jobs.clone();
+        tokio::spawn(async move {
+            while let Some(signal) = removed.next().await {
+                if let Ok(told) = signal.args() {
+                    heard.ended(&told.unit, (told.job, told.result));
+                }
+            }
+            heard.gone();
+        });
+        *held = Some(Reached { manager: manager.clone(), jobs: jobs.clone() });
+        Ok((manager, jobs))
+    }
+
+    async fn manager(&self) -> Result<ManagerProxy<'static>, SystemdError> {
+        Ok(self.reached().await?.0)
     }
 
     /// Starts a transient unit and waits until systemd says that it did.
     pub(super) async fn start(&self, unit: &str, properties: &Properties<'_>) -> Result<(), SystemdError> {
-        let manager = self.manager().await?;
+        let unsaid = |reason: String| SystemdError::Unsaid { unit: unit.to_owned(), reason };
+        let (manager, jobs) = self.reached().await?;
         // Before the call: a job may be over before its answer is here.
-        let mut removed = manager.receive_job_removed().await.map_err(SystemdError::Bus)?;
-        let refused = |source| SystemdError::Unit { unit: unit.to_owned(), source };
-        let job = manager.start_transient_unit(unit, "fail", properties, &[]).await.map_err(refused)?;
-        let result = tokio::time::timeout(PATIENCE, async {
-            while let Some(signal) = removed.next().await {
-                if let Ok(told) = signal.args()
-                    && told.job == job
-                {
-                    return Some(told.result);
-                }
+        let mut waiting = jobs.wait(unit).ok_or_else(|| SystemdError::Start {
+            unit: unit.to_owned(),
+            result: "it is being started already, or the bus just went away".to_owned(),
+        })?;
+        let job = match manager.start_transient_unit(unit, "fail", properties, &[]).await {
+            Ok(job) => job,
+            Err(source) if is_answer(&source) => {
+                return Err(SystemdError::Unit { unit: unit.to_owned(), source });
             }
-            None
-        });
-        match result.await {
+            Err(error) => return Err(unsaid(error.to_string())),
+        };
+        match tokio::time::timeout(PATIENCE, waiting.result(&job)).await {
             Ok(Some(result)) if result == "done" => Ok(()),
-            Ok(result) => {
-                let result = result.unwrap_or_else(|| "the bus went away".to_owned());
-                Err(SystemdError::Start { unit: unit.to_owned(), result })
-            }
-            Err(_) => Err(SystemdError::Late { unit: unit.to_owned() }),
+            Ok(Some(result)) => Err(SystemdError::Start { unit: unit.to_owned(), result }),
+            Ok(None) => Err(unsaid("the bus went away".to_owned())),
+            Err(_) => Err(unsaid(format!("nothing came within {} seconds", PATIENCE.as_secs()))),
         }
     }
 
@@ -144,6 +180,12 @@ impl Systemd {
     pub(super) async fn main_pid(&self, unit: &str) -> Result<u32, SystemdError> {
         let Some((_, service)) = self.find(unit).await? else { return Ok(0) };
         service.main_pid().await.map_err(SystemdError::Bus)
+    }
+
+    /// Whether a unit of these names has a process, or may have one.
+    pub(super) async fn lives(&self, patterns: &[String]) -> Result<bool, SystemdError> {
+        let listed = self.manager().await?.list_units_by_patterns(&[], patterns).await.map_err(SystemdError::Bus)?;
+        Ok(listed.iter().any(|(_, _, _, active, ..)| !matches!(active.as_str(), "inactive" | "failed")))
     }
 
     /// What became of a unit; `None` where systemd has none of that name.
@@ -159,6 +201,25 @@ impl Systemd {
             // Systemd 255 and later tell it.
             memory_peak: known(service.memory_peak().await),
         }))
+    }
+
+    /// How the process of a unit ended, in words; systemd may hear of it a moment later than we do.
+    pub(super) async fn ended(&self, unit: &str) -> Result<String, SystemdError> {
+        let mut known = None;
+        for _ in 0..LOOKS {
+            known = self.state(unit).await?;
+            match &known {
+                Some(unit) if !matches!(unit.active.as_str(), "failed" | "inactive") => tokio::time::sleep(LOOK).await,
+                _ => break,
+            }
+        }
+        Ok(match known {
+            Some(unit) if unit.result == "exit-code" => {
+                format!("exit code {} (systemd.exec(5), process exit codes)", unit.status)
+            }
+            Some(unit) => unit.result,
+            None => "systemd has it no more".to_owned(),
+        })
     }
 
     /// Kills all processes of a unit. One that is not there is killed.
@@ -205,10 +266,16 @@ impl Systemd {
     }
 }
 
-/// Whether the bus of a connection answers.
-async fn is_alive(connection: &zbus::Connection) -> bool {
-    let Ok(bus) = zbus::fdo::DBusProxy::new(connection).await else { return false };
-    bus.get_id().await.is_ok()
+/// Whether systemd, or the bus, said no. What else goes wrong leaves open what came of a call.
+fn is_answer(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error::{Disconnected, IOError, NoReply, TimedOut, Timeout};
+    match error {
+        zbus::Error::MethodError(..) => true,
+        zbus::Error::FDO(error) => {
+            !matches!(**error, Disconnected(_) | IOError(_) | NoReply(_) | TimedOut(_) | Timeout(_))
+        }
+        _ => false,
+    }
 }
 
 fn is_unknown(error: &zbus::Error) -> bool {

@@ -20,7 +20,7 @@ use super::{Service, say};
 use crate::sys::{confine, random};
 
 /// Where trials have their folders. The folder above it is the service's own (`RuntimeDirectory=`).
-const FOLDER: &str = "/run/agentd-launch/trials";
+pub(super) const FOLDER: &str = "/run/agentd-launch/trials";
 /// The slice that trials are counted in.
 const AGENT: &str = "probe";
 /// Between two looks whether a trial is over.

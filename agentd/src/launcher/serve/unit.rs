@@ -3,7 +3,8 @@
 //! What systemd sets is around the shim and all that it starts: a root of its own with the system's programs and the folder
 //! of this run in it, no network, few capabilities, the limits. Bubblewrap, Landlock and seccomp are inside of that. What
 //! would keep bubblewrap from its work is left out, which it does for the program itself: `/proc` with nothing over it
-//! (ProtectProc, ProtectKernelTunables), and namespaces (RestrictNamespaces).
+//! (ProtectProc, ProtectKernelTunables), namespaces (RestrictNamespaces), the name of the host in
+//! one of them (ProtectHostname). ProtectSystem and PrivateTmp would put something of the host where there is nothing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use agentd_schemas::id::RunId;
 use agentd_schemas::launch::{CONFIGURATION_PATHS, LaunchSpec, NETWORK_PATHS, Network, SYSTEM_PATHS};
 use agentd_schemas::unit::name::Slug;
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use zbus::{Fd, Variant};
 
 use super::systemd::Properties;
@@ -19,8 +22,16 @@ use super::systemd::Properties;
 const OWN_MEMORY_BYTES: u64 = 64 << 20;
 /// Processes of theirs.
 const OWN_TASKS: u64 = 16;
+/// Bytes of an agent's name in that of its slice, at most: a unit's has 255, and some for what is below it.
+const MAX_ESCAPED_BYTES: usize = 180;
+/// Bytes of the digest of a longer one.
+const DIGEST_BYTES: usize = 16;
 /// Between the end of the shim's own patience and systemd's.
 const OWN_GRACE_MS: u64 = 10_000;
+/// The journal namespace of what runs say.
+const NAMESPACE: &str = "agentd-runs";
+/// What its lines are of.
+const IDENTIFIER: &str = "agentd-run";
 /// `MS_REC` of mount(2): what is mounted below comes along.
 const RECURSIVE: u64 = 0x4000;
 /// capabilities(7): to make a run's folders for its user and its record for the daemon's group too (`CAP_CHOWN`,
@@ -38,8 +49,21 @@ pub(super) fn name(run: RunId, step: &str) -> String {
 
 /// The slice of an agent's runs, below that of all runs. A dash in a slice's name is a level, so the agent's are escaped
 /// (systemd.unit(5)).
+///
+/// A name that is too long for systemd when it is escaped is its beginning and a digest of all of it; a colon, which no agent
+/// has in its name, tells it from others.
 pub(super) fn slice(agent: &Slug) -> String {
-    format!("agentd-runs-{}.slice", escaped(agent.as_str()))
+    let name = agent.as_str();
+    let mut text = escaped(name);
+    if text.len() > MAX_ESCAPED_BYTES {
+        let digest = HEXLOWER.encode(&Sha256::digest(name)[..DIGEST_BYTES]);
+        let room = MAX_ESCAPED_BYTES - 1 - digest.len();
+        // Only whole characters: an escaped one is four bytes.
+        let fits = |end: &usize| name.get(..*end).is_some_and(|start| escaped(start).len() <= room);
+        let end = (0..=name.len()).rev().find(fits).unwrap_or(0);
+        text = format!("{}:{digest}", escaped(&name[..end]));
+    }
+    format!("agentd-runs-{text}.slice")
 }
 
 fn escaped(name: &str) -> String {
@@ -78,24 +102,31 @@ pub(super) struct Draft<'a> {
 
 impl Draft<'_> {
     /// The properties of the unit; `input` is the standard input of the program, `complaints` is where the launcher says why
-    /// it gave up.
-    pub(super) fn properties<'a>(&'a self, input: Option<Fd<'a>>, complaints: Fd<'a>) -> Properties<'a> {
+    /// it gave up; with `journal`, standard output is the journal of runs, for the shim to write to.
+    pub(super) fn properties<'a>(&'a self, input: Option<Fd<'a>>, complaints: Fd<'a>, journal: bool) -> Properties<'a> {
         let program = self.command.first().map_or("", String::as_str);
+        let mut command = self.command.clone();
         let description = format!("agentd run {} ({}) of agent {}", self.run, self.step, self.agent);
         let mut all: Properties<'_> = vec![
             ("Description", description.into()),
             ("Slice", slice(self.agent).into()),
-            ("Type", "exec".into()),
+            // That the shim began its launcher tells itself, so systemd need not wait for the sandbox.
+            ("Type", "simple".into()),
             ("CollectMode", "inactive".into()),
-            ("ExecStart", Variant::from(vec![(program, self.command.clone(), false)])),
             ("KillMode", "mixed".into()),
             ("TimeoutStopUSec", (self.spec.limits.grace_ms.saturating_add(OWN_GRACE_MS) * 1000).into()),
             ("OOMPolicy", "continue".into()),
             ("UMask", 0o077_u32.into()),
-            ("StandardOutput", "null".into()),
             ("StandardErrorFileDescriptor", complaints.into()),
             ("LogExtraFields", Variant::from(self.fields())),
         ];
+        if journal {
+            command.push("--journal".to_owned());
+            all.push(("LogNamespace", NAMESPACE.into()));
+            all.push(("SyslogIdentifier", IDENTIFIER.into()));
+        }
+        all.push(("StandardOutput", if journal { "journal" } else { "null" }.into()));
+        all.push(("ExecStart", Variant::from(vec![(program, command, false)])));
         if let Some(input) = input {
             all.push(("StandardInputFileDescriptor", input.into()));
         }
@@ -157,15 +188,25 @@ impl Draft<'_> {
             ("PrivateIPC", true.into()),
             ("NoNewPrivileges", true.into()),
             ("CapabilityBoundingSet", CAPABILITIES.into()),
+            ("ProtectClock", true.into()),
+            ("ProtectHome", "yes".into()),
+            ("ProtectKernelLogs", true.into()),
+            ("ProtectKernelModules", true.into()),
             ("LockPersonality", true.into()),
             ("RestrictRealtime", true.into()),
             ("KeyringMode", "private".into()),
+            ("IPAddressDeny", Variant::from(if alone { every_address() } else { Vec::new() })),
             ("RestrictAddressFamilies", Variant::from((true, families))),
             ("SystemCallFilter", Variant::from((false, DENIED_CALLS.to_vec()))),
             ("SystemCallErrorNumber", 1_i32.into()),
             ("SystemCallArchitectures", Variant::from(vec!["native"])),
         ]
     }
+}
+
+/// All addresses of a family, its number first (`AF_INET`, `AF_INET6`).
+fn every_address() -> Vec<(i32, Vec<u8>, u32)> {
+    vec![(2, vec![0; 4], 0), (10, vec![0; 16], 0)]
 }
 
 #[cfg(test)]
@@ -179,6 +220,22 @@ mod tests {
         assert_eq!(slice(&slug("my-fixer")), "agentd-runs-my\\x2dfixer.slice");
         assert_eq!(slice(&slug("a.b")), "agentd-runs-a.b.slice");
         assert_eq!(escaped(".slice/../x y"), "\\x2eslice\\x2f..\\x2fx\\x20y");
+    }
+
+    #[test]
+    fn no_name_of_an_agent_is_too_long_for_a_slice_and_no_two_have_one() {
+        let slug = |name: String| name.parse::<Slug>().unwrap();
+        let dashes = "-".repeat(61);
+        let [one, other] = ["a", "b"].map(|end| slice(&slug(format!("x{dashes}{end}"))));
+        assert!(one.len() <= 200 && one.starts_with("agentd-runs-x\\x2d\\x2d"), "{one}");
+        assert_ne!(one, other);
+        // Nothing but what systemd takes, and no further level.
+        let (_, digest) = one.trim_end_matches(".slice").split_once(':').unwrap();
+        assert_eq!(digest.len(), 2 * DIGEST_BYTES);
+        assert!(
+            one["agentd-runs-".len()..].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"\\:.".contains(&byte))
+        );
+        assert_eq!(slice(&slug("n".repeat(64))), format!("agentd-runs-{}.slice", "n".repeat(64)));
     }
 
     #[test]
