@@ -7,6 +7,7 @@
 //! Invariant: who calls is known before a byte of the request is interpreted, nothing in a request can change it, and
 //! every queue, message and number of connections has a bound.
 
+mod accept;
 pub mod callers;
 pub mod dbus;
 mod document;

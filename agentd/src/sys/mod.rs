@@ -28,6 +28,7 @@ pub mod power;
 mod proc_file;
 pub mod process;
 pub mod random;
+pub mod rights;
 pub mod room;
 #[cfg(test)]
 pub(crate) mod scratch;

@@ -12,6 +12,21 @@ done
 check "bob may submit" ctl bob submit mine --skill no-such -q
 refute "audra may not" ctl audra submit mine --skill no-such -q
 check "audra sees alice's work" ctl audra work show "$work"
+# The metrics: everybody may connect, policy says who gets them, and who does not is on record.
+scrape() {
+    as_user "$1" python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect("/run/agentd/metrics.sock")
+s.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+print(b"".join(iter(lambda: s.recv(65536), b"")).decode())'
+}
+for who in olga audra; do says "$who reads the metrics" agentd_build_info scrape "$who"; done
+for who in alice mallory; do
+    says "$who does not" "HTTP/1.1 403" scrape "$who"
+    says "and is told why" "may not host.measure" scrape "$who"
+    silent "and learns no number" agentd_build_info scrape "$who"
+done
+recorded() { agentctl ledger log --json --type AccessDenied | grep host.measure | grep -q "uid:$(id -u "$1")"; }
+for who in alice mallory; do wait_until "that $who asked is on record" 10 recorded "$who"; done
 usermod --append --groups agentd mallory
 check "with the group mallory may submit, without a restart" ctl mallory submit mine --skill no-such -q
 end

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use zbus::connection::Builder;
 use zbus::{Connection, Guid};
 
@@ -14,12 +13,12 @@ use super::door::Door;
 use super::polkit::Subject;
 use super::serve;
 use super::socket::Socket;
+use crate::api::accept::{OpenDoor, accept};
 use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
 use crate::engine::Engine;
 use crate::engine::meters::Doorway;
-use crate::sys::peer::Peer;
 
 /// Connections of everybody at a time, at most.
 const MAX_CONNECTIONS: usize = 224;
@@ -29,10 +28,6 @@ const SHARE: usize = 32;
 const OPERATORS_ALONE: usize = 32;
 /// How long a client may take to say the words with which D-Bus begins.
 const HANDSHAKE: Duration = Duration::from_secs(2);
-/// How long open calls get to be answered once the daemon stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
-/// The pause after the system refused a connection, mostly for want of descriptors.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the socket until `stop` turns true or its sender is gone; open calls are answered first.
 ///
@@ -47,59 +42,33 @@ pub async fn serve_private(
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the operators' socket cannot be served: {error}"),
     };
-    let places = Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE);
-    let turned_away = Arc::new(Semaphore::new(inside::MAX_TURNED_AWAY));
-    let mut open = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            _ = open.join_next(), if !open.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("a connection to the operators' socket could not be accepted: {error}");
-                tokio::time::sleep(REFUSED_PAUSE).await;
-                continue;
-            }
-        };
-        // Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-        let peer = match Peer::of(&stream) {
-            Ok(peer) => peer,
-            Err(error) => {
-                tracing::debug!("a connection to the operators' socket was closed: {error}");
-                continue;
-            }
-        };
+    let open = OpenDoor::new(
+        engine.clone(),
+        "the operators' door",
+        Doorway::Control,
+        Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE),
+    );
+    let stopping = stop.clone();
+    accept(listener, "the operators' socket", &mut stop, |stream, peer| {
         let caller = callers.borrow().of_peer(&peer);
+        let place = open.place(caller.uid, caller.operator)?;
         let held = peer.held().map(Arc::new);
         let proved_as = callers.borrow().must_prove(&caller).then_some(Subject::Process(held, caller.uid));
-        let Some(place) = places.take(caller.uid, caller.operator) else {
-            tracing::debug!("a connection of uid {} was closed: too many are open", caller.uid);
-            continue;
-        };
-        let (engine, turned_away, stop) = (engine.clone(), turned_away.clone(), stop.clone());
-        open.spawn(async move {
-            let ended = match inside::outside(&engine, peer, "the operators' door").await {
-                Ok(()) => {
-                    let _inside = engine.meters().enter(Doorway::Control);
-                    connection(stream, Arc::new(Door::of_peer(engine.clone(), caller, proved_as)), stop).await
-                }
+        let (engine, stopping) = (engine.clone(), stopping.clone());
+        Some(open.clone().receive(peer, place, async move |admitted| {
+            let ended = match admitted {
+                Ok(()) => connection(stream, Arc::new(Door::of_peer(engine, caller, proved_as)), stopping).await,
                 Err(why) => {
-                    // Those who are heard keep their places.
-                    drop(place);
-                    let Ok(_few) = turned_away.try_acquire() else { return };
-                    let said = connection(stream, Arc::new(Door::of_nobody(engine, why)), stop);
+                    let said = connection(stream, Arc::new(Door::of_nobody(engine, why)), stopping);
                     tokio::time::timeout(inside::TURNED_AWAY_TIME, said).await.unwrap_or(Ok(()))
                 }
             };
             if let Err(error) = ended {
                 tracing::debug!("a connection to the operators' socket ended: {error}");
             }
-        });
-    }
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
+        }))
+    })
+    .await;
 }
 
 async fn connection(stream: UnixStream, door: Arc<Door>, mut stop: watch::Receiver<bool>) -> zbus::Result<()> {

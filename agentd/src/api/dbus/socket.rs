@@ -4,16 +4,12 @@
 //! answer is written, and every call is answered: D-Bus allows that also where the caller said that it needs none. With [`MAX_OPEN`] open calls, or one large one, nothing more is read, so that a client that sends
 //! and never reads fills its own socket and not our memory.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agentd_schemas::dbus::MAX_MESSAGE_BYTES;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
@@ -22,6 +18,8 @@ use zbus::connection::socket::{self, ReadHalf, Split, WriteHalf};
 use zbus::export::async_trait::async_trait;
 use zbus::fdo::ConnectionCredentials;
 use zbus::message::Type;
+
+use crate::sys::rights;
 
 /// Open calls of one connection, at most.
 const MAX_OPEN: usize = 256;
@@ -32,8 +30,6 @@ const FLAGS: usize = 2;
 const NO_REPLY_EXPECTED: u8 = 1;
 /// Bytes at the beginning of a message that say how long it is.
 const HEADER: usize = 16;
-/// Descriptors of one message, at most.
-const MAX_DESCRIPTORS: usize = 8;
 
 /// A connected stream, ready for D-Bus.
 #[derive(Debug)]
@@ -169,27 +165,13 @@ fn announced(header: &[u8; HEADER]) -> u64 {
 impl ReadHalf for Bytes {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let stream = &*self.stream;
-        let (count, descriptors) = stream.async_io(Interest::READABLE, || receive(stream.as_fd(), buffer)).await?;
+        let (count, descriptors) = stream.async_io(Interest::READABLE, || rights::receive(stream, buffer)).await?;
         if let Some(flags) = FLAGS.checked_sub(self.at).and_then(|place| buffer[..count].get_mut(place)) {
             *flags &= !NO_REPLY_EXPECTED;
         }
         self.went_on(&buffer[..count])?;
         Ok((count, descriptors))
     }
-}
-
-fn receive(stream: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let into = &mut [IoSliceMut::new(buffer)];
-    let received = rustix::net::recvmsg(stream, into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let mut descriptors = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    Ok((received.bytes, descriptors))
 }
 
 /// Writes messages and counts the answers.
@@ -215,7 +197,7 @@ impl WriteHalf for Writer {
     }
 
     async fn sendmsg(&mut self, buffer: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        self.stream.async_io(Interest::WRITABLE, || send(self.stream.as_fd(), buffer, descriptors)).await
+        self.stream.async_io(Interest::WRITABLE, || rights::send(&*self.stream, buffer, descriptors)).await
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -229,15 +211,6 @@ impl WriteHalf for Writer {
     fn can_pass_unix_fd(&self) -> bool {
         true
     }
-}
-
-fn send(stream: BorrowedFd<'_>, buffer: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::other(format!("a message has more than {MAX_DESCRIPTORS} descriptors")));
-    }
-    Ok(rustix::net::sendmsg(stream, &[IoSlice::new(buffer)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }
 
 #[cfg(test)]

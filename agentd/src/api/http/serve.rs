@@ -1,7 +1,6 @@
 //! The socket of the agents' door, and the connections on it.
 
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,19 +11,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tower_service::Service as _;
 
 use super::request::PeerUid;
 use super::rest::Shared;
 use super::{Door, router};
+use crate::api::accept::{OpenDoor, accept};
 use crate::api::inside;
 use crate::api::places::Places;
 use crate::api::stop::stopped;
 use crate::engine::Engine;
 use crate::engine::meters::Doorway;
-use crate::sys::peer::Peer;
 
 /// Connections at a time, at most.
 const MAX_CONNECTIONS: usize = 1024;
@@ -38,10 +36,6 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 64;
 /// Bytes of all headers of one request, at most.
 const MAX_HEADER_BYTES: usize = 16 << 10;
-/// How long open requests get to be answered once the daemon stops.
-pub(in crate::api) const LAST_ANSWERS: Duration = Duration::from_secs(5);
-/// The pause after the system refused a connection, mostly for want of descriptors.
-pub(in crate::api) const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the socket until `stop` turns true or its sender is gone; open requests are answered first, and claims that
 /// wait are told that the daemon is stopping.
@@ -53,55 +47,23 @@ pub async fn serve(engine: Engine, listener: StdUnixListener, own_uid: u32, mut 
         Err(error) => return tracing::error!("the agents' socket cannot be served: {error}"),
     };
     let router = router(Door { engine: engine.clone(), stop: stop.clone() });
-    let turned_away = Arc::new(Semaphore::new(inside::MAX_TURNED_AWAY));
-    let places = Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE);
-    let mut open = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            _ = open.join_next(), if !open.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("a connection to the agents' socket could not be accepted: {error}");
-                tokio::time::sleep(REFUSED_PAUSE).await;
-                continue;
-            }
-        };
-        // Who connected is asked of the kernel here, before a byte is read, and holds for as long as the connection.
-        let peer = match Peer::of(&stream) {
-            Ok(peer) => peer,
-            Err(error) => {
-                tracing::debug!("a connection to the agents' socket was closed: {error}");
-                continue;
-            }
-        };
+    let door = OpenDoor::new(
+        engine,
+        "the agents' door",
+        Doorway::Agents,
+        Places::new(MAX_CONNECTIONS, SHARE, OPERATORS_ALONE),
+    );
+    let stopping = stop.clone();
+    accept(listener, "the agents' socket", &mut stop, |stream, peer| {
         let uid = peer.uid;
-        let Some(place) = places.take(uid, uid == 0 || uid == own_uid) else {
-            tracing::debug!("a connection of uid {uid} to the agents' socket was closed: too many are open");
-            continue;
-        };
-        let (engine, router, turned_away, stop) = (engine.clone(), router.clone(), turned_away.clone(), stop.clone());
-        open.spawn(async move {
-            match inside::outside(&engine, peer, "the agents' door").await {
-                Ok(()) => {
-                    let _inside = engine.meters().enter(Doorway::Agents);
-                    connection(stream, PeerUid(uid), router, stop).await;
-                    drop(place);
-                }
-                Err(why) => {
-                    // Those who are heard keep their places.
-                    drop(place);
-                    if let Ok(_few) = turned_away.try_acquire() {
-                        inside::turn_away(&why, stream).await;
-                    }
-                }
-            }
-        });
-    }
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
+        let place = door.place(uid, uid == 0 || uid == own_uid)?;
+        let (router, stopping) = (router.clone(), stopping.clone());
+        Some(door.clone().receive(peer, place, async move |admitted| match admitted {
+            Ok(()) => connection(stream, PeerUid(uid), router, stopping).await,
+            Err(why) => inside::turn_away(&why, stream).await,
+        }))
+    })
+    .await;
 }
 
 /// Answers the requests of one connection. `who` is what was learned of the client when it was accepted; each request

@@ -6,7 +6,6 @@
 mod text;
 
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use agentd_schemas::problem::{Code, Problem};
@@ -16,18 +15,16 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 use super::Callers;
-use super::http::serve::{LAST_ANSWERS, REFUSED_PAUSE, connection};
+use super::accept::{OpenDoor, accept};
+use super::http::serve::connection;
 use super::inside;
 use super::places::Places;
-use super::stop::stopped;
 use crate::engine::Engine;
 use crate::engine::meters::Doorway;
 use crate::policy::Caller;
-use crate::sys::peer::Peer;
 
 /// Connections at a time, at most.
 const MAX_CONNECTIONS: usize = 16;
@@ -53,58 +50,23 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(engine.clone());
-    let turned_away = Arc::new(Semaphore::new(inside::MAX_TURNED_AWAY));
     let places = Places::new(MAX_CONNECTIONS, SHARE, 0);
-    let mut open = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            _ = open.join_next(), if !open.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("a connection to the socket of metrics could not be accepted: {error}");
-                tokio::time::sleep(REFUSED_PAUSE).await;
-                continue;
-            }
-        };
-        let peer = match Peer::of(&stream) {
-            Ok(peer) => peer,
-            Err(error) => {
-                tracing::debug!("a connection to the socket of metrics was closed: {error}");
-                continue;
-            }
-        };
+    let door = OpenDoor::new(engine, "the door of metrics", Doorway::Metrics, places);
+    let stopping = stop.clone();
+    accept(listener, "the socket of metrics", &mut stop, |stream, peer| {
         let caller = callers.borrow().of_peer(&peer);
-        let Some(place) = places.take(caller.uid, false) else {
-            tracing::debug!(
-                "a connection of uid {} to the socket of metrics was closed: too many are open",
-                caller.uid
-            );
-            continue;
-        };
-        let (engine, router, turned_away, stop) = (engine.clone(), router.clone(), turned_away.clone(), stop.clone());
-        open.spawn(async move {
-            match inside::outside(&engine, peer, "the door of metrics").await {
-                Ok(()) => {
-                    let _inside = engine.meters().enter(Doorway::Metrics);
-                    let served = connection(stream, caller, router, stop);
-                    // Who keeps it longer than that is not told why: it said nothing.
-                    let _ = tokio::time::timeout(MAX_CONNECTION_TIME, served).await;
-                    drop(place);
-                }
-                Err(why) => {
-                    drop(place);
-                    if let Ok(_few) = turned_away.try_acquire() {
-                        inside::turn_away(&why, stream).await;
-                    }
-                }
+        let place = door.place(caller.uid, false)?;
+        let (router, stopping) = (router.clone(), stopping.clone());
+        Some(door.clone().receive(peer, place, async move |admitted| match admitted {
+            Ok(()) => {
+                let served = connection(stream, caller, router, stopping);
+                // Who keeps it longer than that is not told why: it said nothing.
+                let _ = tokio::time::timeout(MAX_CONNECTION_TIME, served).await;
             }
-        });
-    }
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
+            Err(why) => inside::turn_away(&why, stream).await,
+        }))
+    })
+    .await;
 }
 
 async fn metrics(State(engine): State<Engine>, Extension(caller): Extension<Caller>) -> Response {

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 
 use super::router;
 use super::speaker::{Speaker, refuse};
-use crate::api::http::serve::{LAST_ANSWERS, REFUSED_PAUSE, connection};
+use crate::api::accept::{accept, last_answers};
+use crate::api::http::serve::connection;
 use crate::api::places::{Place, Places};
 use crate::api::stop::stopped;
 use crate::engine::Engine;
@@ -64,7 +65,7 @@ pub async fn serve(engine: Engine, mut stop: watch::Receiver<bool>) {
         }
     }
     served.clear();
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
+    last_answers(open).await;
 }
 
 /// Begins to serve what was opened, and stops what was closed.
@@ -88,43 +89,27 @@ fn follow(house: &House, now: &Open, served: &mut HashMap<RunId, Served>, open: 
 /// Takes the connections of one door.
 async fn listen(house: House, door: Arc<RunDoor>, listener: UnixListener, mut stop: watch::Receiver<bool>) {
     let run = door.run();
-    let mut open = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stopped(&mut stop) => break,
-            _ = open.join_next(), if !open.is_empty() => continue,
-            accepted = listener.accept() => accepted,
+    let stopping = stop.clone();
+    accept(listener, &format!("the socket of run {run}"), &mut stop, |stream, peer| {
+        // Told apart here, so that a stranger takes none of the run's places.
+        let place = if peer.uid == door.what.uid {
+            let Some(place) = house.places.take(run, false) else {
+                tracing::debug!("a connection to the socket of run {run} was closed: too many are open");
+                return None;
+            };
+            Some(place)
+        } else {
+            None
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!("a connection to the socket of run {run} could not be accepted: {error}");
-                tokio::time::sleep(REFUSED_PAUSE).await;
-                continue;
+        let (house, door, stopping) = (house.clone(), door.clone(), stopping.clone());
+        Some(async move {
+            match place {
+                Some(place) => visit(house, &door, &peer, stream, stopping, place).await,
+                None => house.stranger(&door, peer.uid, stream).await,
             }
-        };
-        let peer = match Peer::of(&stream) {
-            Ok(peer) => peer,
-            Err(error) => {
-                tracing::debug!("a connection to the socket of run {run} was closed: {error}");
-                continue;
-            }
-        };
-        let visited = house.clone();
-        if peer.uid != door.what.uid {
-            let door = door.clone();
-            open.spawn(async move { visited.stranger(&door, peer.uid, stream).await });
-            continue;
-        }
-        let Some(place) = house.places.take(run, false) else {
-            tracing::debug!("a connection to the socket of run {run} was closed: too many are open");
-            continue;
-        };
-        let (door, stop) = (door.clone(), stop.clone());
-        open.spawn(async move { visit(visited, &door, &peer, stream, stop, place).await });
-    }
-    drop(listener);
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { while open.join_next().await.is_some() {} }).await;
+        })
+    })
+    .await;
 }
 
 /// One connection: who it is first, before a byte is read.

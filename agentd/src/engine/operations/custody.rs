@@ -109,13 +109,6 @@ impl Engine {
             Problem::new(Code::InvalidDocument, format!("the certificate for agent {agent} is refused: {error}"))
                 .hint(format!("agentctl agent certify {agent} shows how it is made"))
         })?;
-        Ok(KeyCertified {
-            certificate: certificate.to_string(),
-            serial: certificate.serial(),
-            public_key: key.to_string(),
-            authority: authority.to_string(),
-            valid_after: certificate.valid_after(),
-            valid_before: certificate.valid_before(),
-        })
+        Ok(KeyCertified::of(&certificate))
     }
 }

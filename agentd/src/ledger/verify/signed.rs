@@ -161,15 +161,11 @@ pub(super) fn check_certificate(connection: &Connection, event: &Event) -> Resul
     let expected = Expected { key: &key, authority: &authority, name: name.as_str(), trust_domain: &trust_domain };
     let certificate: Certificate = data.certificate.parse().map_err(|error| fault(format!("{error}")))?;
     certificate.check(&expected, event.envelope.time).map_err(|error| fault(error.to_string()))?;
-    let said = KeyCertified {
-        certificate: certificate.to_string(),
-        serial: certificate.serial(),
-        public_key: key.to_string(),
-        authority: authority.to_string(),
-        valid_after: certificate.valid_after(),
-        valid_before: certificate.valid_before(),
-    };
-    if said == *data { Ok(true) } else { Err(fault("the event says something else than its certificate".to_owned())) }
+    if KeyCertified::of(&certificate) == *data {
+        Ok(true)
+    } else {
+        Err(fault("the event says something else than its certificate".to_owned()))
+    }
 }
 
 /// Checks that a new key came with a proof of possession, and a new agent in an owner's custody with one of the owner's

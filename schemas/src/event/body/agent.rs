@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::agent::ModelBinding;
 use crate::document::program::Runtime;
+use crate::key::certificate::Certificate;
 use crate::unit::name::{Skill, Slug};
 use crate::unit::time::WallMs;
 
@@ -160,6 +161,20 @@ pub struct KeyCertified {
     pub valid_after: WallMs,
     /// From when on it does not hold.
     pub valid_before: WallMs,
+}
+
+impl KeyCertified {
+    /// What a certificate says, all of it: the event of one that was checked.
+    pub fn of(certificate: &Certificate) -> Self {
+        Self {
+            certificate: certificate.to_string(),
+            serial: certificate.serial(),
+            public_key: certificate.key().to_string(),
+            authority: certificate.authority().to_string(),
+            valid_after: certificate.valid_after(),
+            valid_before: certificate.valid_before(),
+        }
+    }
 }
 
 /// The key is not valid from this event's index on; the agent needs a rotation.
