@@ -66,6 +66,8 @@ scenes! { [machine, tree]
     polkit = "polkit";
     /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
     credentials = "credentials";
+    /// The unit that rotates it, while runs work.
+    rotation = "rotation";
     /// Lines of the journal are found by their fields, and the catalog explains them.
     journal = "journal";
 }
