@@ -66,6 +66,8 @@ scenes! { [machine, tree]
     polkit = "polkit";
     /// Keys at rest: a key-encryption key is provisioned, rotated, lost and brought back.
     credentials = "credentials";
+    /// The unit that rotates it, while runs work.
+    rotation = "rotation";
     /// Lines of the journal are found by their fields, and the catalog explains them.
     journal = "journal";
     /// What programs say is in a journal of its own.
@@ -134,6 +136,23 @@ fn a_scene_passes_when_it_comes_to_its_end_and_every_check_held() {
     ] {
         let (passed, said) = spoken(script);
         assert_eq!(passed, passes, "{script}\n{said}");
+    }
+}
+
+#[test]
+fn who_has_no_tree_is_told_what_is_left_out_and_who_names_one_has_to_have_it() {
+    let test = "smoke::unified_in_the_tree";
+    let with_tree = |tree: &str| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test]).env("AGENTD_TEST_TREE", tree).output().unwrap()
+    };
+    let without = with_tree("");
+    let said = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(without.status.success(), "{said}");
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with("left out: ")).collect();
+    assert!(matches!(told[..], [line] if line.contains(test)), "{said}");
+    if Booted::available().is_ok() {
+        assert!(!with_tree("/nowhere").status.success(), "a tree that is not there is no reason to leave a test out");
     }
 }
 

@@ -5,10 +5,13 @@ use std::process::{Command, Output, Stdio};
 
 use super::{Scratch, binary, is_root, skip};
 
-/// Seconds that a scene may take.
+/// Seconds that a scene may take; one that installs packages has more of them.
 const LIMIT: u32 = 240;
+const LIMIT_WITH_PACKAGES: u32 = 600;
 /// Lines of the journal that a failure shows.
 const JOURNAL: usize = 150;
+
+const NO_TREE: &str = "there is no tree of a newer systemd: tests/boot/tree.sh makes it";
 
 /// Where the scenes are.
 fn folder() -> PathBuf {
@@ -97,9 +100,14 @@ impl Booted {
 
     /// Runs a scene of `tests/boot/scenes`; the test ends when it fails, and shows what it said, and the journal.
     pub fn scene(&self, name: &str) {
+        self.scene_with(name, &[]);
+    }
+
+    /// A scene that finds more in `/agentd`: each of these under its name.
+    pub fn scene_with(&self, name: &str, more: &[(&Path, &str)]) {
         let scratch = Scratch::new();
         let log = scratch.join("journal");
-        let output = self.run(name, &log);
+        let output = self.run(name, &log, more);
         let said = String::from_utf8_lossy(&output.stdout);
         let wrong = String::from_utf8_lossy(&output.stderr);
         let journal = std::fs::read_to_string(&log).unwrap_or_default();
@@ -110,23 +118,27 @@ impl Booted {
         println!("{name} ({how}):\n{said}");
     }
 
-    fn run(&self, name: &str, log: &Path) -> Output {
+    fn run(&self, name: &str, log: &Path, more: &[(&Path, &str)]) -> Output {
         let folder = folder();
         let scene = folder.join("scenes").join(format!("{name}.sh"));
         assert!(scene.exists(), "there is no scene {}", scene.display());
         let bind = |from: &Path, to: &str| format!("{}:/agentd/{to}", from.display());
         let source = folder.parent().and_then(Path::parent).unwrap();
         let binaries = binary("agentd").parent().unwrap().to_owned();
+        let limit = if more.is_empty() { LIMIT } else { LIMIT_WITH_PACKAGES };
         // It ends with this test, also with one that is killed.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).arg(folder.join("with-systemd"));
-        command.args(["--users", "--cgroup", self.cgroup.as_str(), "--timeout", &LIMIT.to_string()]);
+        command.args(["--users", "--cgroup", self.cgroup.as_str(), "--timeout", &limit.to_string()]);
         command.arg("--keep-log").arg(log).args(["--ro", &bind(&folder, "boot"), "--ro", &bind(&binaries, "bin")]);
         for part in ["systemd", "packaging", "schemas"] {
             let from = source.join(part);
             if from.exists() {
                 command.args(["--ro", &bind(&from, &format!("source/{part}"))]);
             }
+        }
+        for (from, to) in more {
+            command.args(["--ro", &bind(from, to)]);
         }
         if let Some(tree) = &self.tree {
             command.arg("--root").arg(tree);
@@ -137,10 +149,15 @@ impl Booted {
     }
 }
 
-/// The tree that `AGENTD_TEST_TREE` names, or that `tree.sh` left beside the target folder, this one or that of CI.
+/// The tree that `AGENTD_TEST_TREE` names, or that `tree.sh` left beside the target folder, this one or that of CI. An empty name is
+/// for none.
 fn tree() -> Option<PathBuf> {
     let is_one = |tree: &Path| tree.join("etc/agentd-tree").exists();
     if let Some(named) = std::env::var_os("AGENTD_TEST_TREE").map(PathBuf::from) {
+        if named.as_os_str().is_empty() {
+            skip(NO_TREE);
+            return None;
+        }
         assert!(
             is_one(&named),
             "AGENTD_TEST_TREE: there is no tree in {}: tests/boot/tree.sh makes it",
@@ -158,7 +175,7 @@ fn tree() -> Option<PathBuf> {
     };
     let tree = [beside(target), beside(cache.join("agentd-target"))].into_iter().find(|tree| is_one(tree));
     if tree.is_none() {
-        skip("there is no tree of a newer systemd: tests/boot/tree.sh makes it");
+        skip(NO_TREE);
     }
     tree
 }
