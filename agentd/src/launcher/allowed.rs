@@ -228,6 +228,8 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut LaunchSpec);
+
     #[test]
     fn a_run_that_asks_for_more_is_told_the_word_that_allows_it() {
         let spec = || LaunchSpec {
@@ -241,7 +243,7 @@ mod tests {
         };
         let strict = bounds(&[]);
         strict.check(&spec()).unwrap();
-        let table: [(&str, &str, fn(&mut LaunchSpec)); 4] = [
+        let table: [(&str, &str, Change); 4] = [
             ("--network", "host", |spec| spec.network = Network::Host),
             ("--max-memory", "1T", |spec| spec.limits.memory_bytes = 1 << 34),
             ("--max-tasks", "9000", |spec| spec.limits.tasks = 5000),

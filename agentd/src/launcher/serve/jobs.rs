@@ -13,8 +13,11 @@ const MAX_ENDS: usize = 8;
 pub(super) type End = (OwnedObjectPath, String);
 
 /// Who waits for a job, by the unit; `None` once the bus is gone.
+type Waits = Option<HashMap<String, mpsc::Sender<End>>>;
+
+/// The list of those who wait.
 #[derive(Clone)]
-pub(super) struct Jobs(Arc<Mutex<Option<HashMap<String, mpsc::Sender<End>>>>>);
+pub(super) struct Jobs(Arc<Mutex<Waits>>);
 
 impl Default for Jobs {
     fn default() -> Self {
@@ -23,7 +26,7 @@ impl Default for Jobs {
 }
 
 impl Jobs {
-    fn waiting(&self) -> MutexGuard<'_, Option<HashMap<String, mpsc::Sender<End>>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waits> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 //! What systemd sets is around the shim and all that it starts: a root of its own with the system's programs and the folder
 //! of this run in it, no network, few capabilities, the limits. Bubblewrap, Landlock and seccomp are inside of that. What
 //! would keep bubblewrap from its work is left out, which it does for the program itself: `/proc` with nothing over it
-//! (ProtectProc, ProtectKernelTunables), namespaces (RestrictNamespaces), the name of the host in
+//! (ProtectProc, ProtectKernelTunables, ProtectKernelLogs), namespaces (RestrictNamespaces), the name of the host in
 //! one of them (ProtectHostname). ProtectSystem and PrivateTmp would put something of the host where there is nothing.
 
 use std::fmt::Write as _;
@@ -40,7 +40,7 @@ const RECURSIVE: u64 = 0x4000;
 const CAPABILITIES: u64 = 1 << 0 | 1 << 3 | 1 << 4 | 1 << 1 | 1 << 6 | 1 << 7;
 /// What no program of a run needs, nor what holds it. The program itself has a filter of its own, which names what it may.
 const DENIED_CALLS: &[&str] =
-    &["@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io", "@reboot", "@swap"];
+    &["@clock", "@cpu-emulation", "@debug", "@module", "@obsolete", "@raw-io", "@reboot", "@swap", "syslog"];
 
 /// The unit of a step. A run is known by that of its program.
 pub(super) fn name(run: RunId, step: &str) -> String {
@@ -190,7 +190,6 @@ impl Draft<'_> {
             ("CapabilityBoundingSet", CAPABILITIES.into()),
             ("ProtectClock", true.into()),
             ("ProtectHome", "yes".into()),
-            ("ProtectKernelLogs", true.into()),
             ("ProtectKernelModules", true.into()),
             ("LockPersonality", true.into()),
             ("RestrictRealtime", true.into()),
