@@ -17,6 +17,7 @@ use super::super::{LaunchError, remove, system};
 use super::systemd::SystemdError;
 use super::unit::{self, Draft};
 use super::{Service, say, trial};
+use crate::sys::process;
 use crate::sys::room::{Room, taken};
 
 /// How long a launcher in a unit may take until it is the shim.
@@ -98,7 +99,7 @@ pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>
     let (spec, record) = (folder.join(format!("{}.json", step.name)), folder.join(&step.name));
     let (runs, uids, at) = (step.runs.clone(), options.uids, spec.clone());
     let checked = blocking(move || bounds::check(&runs, &at, uids, least)).await?;
-    let own = std::env::current_exe().map_err(system("find this program"))?;
+    let own = process::own_program().map_err(system("find this program"))?;
     let word = |path: &PathBuf| path.to_string_lossy().into_owned();
     let Checked { spec: launch, sha256, mounted } = checked;
     if let Some(user) = launch.run_as {
