@@ -44,7 +44,7 @@ busy() {
             echo "$work" >>/tmp/handed-in
         done
         until=$((SECONDS + 20))
-        until all_over "$work" || [ $SECONDS -ge $until ]; do sleep .1; done
+        until all_over "$work" || [ $SECONDS -ge $until ]; do sleep .4; done
     done
 }
 handed_in() { [ "$(wc -l </tmp/handed-in)" -ge "$1" ]; }
@@ -53,17 +53,19 @@ handed_in() { [ "$(wc -l </tmp/handed-in)" -ge "$1" ]; }
 make_room() { sed -i 's/^\[runs\]$/&\nmax = 16/' /etc/agentd/agentd.toml; }
 # load: four runs that live until `release`, and three agents that begin one run after the other until `settle`.
 load() {
+    local n
+    for n in 1 2 3 4; do enrol alice "lasting-$n" sh -c "sleep 60$n; echo '\"done\"'"; done
+    for n in 1 2 3; do enrol alice "brief-$n" sh -c 'echo "\"done\""'; done
+    last
+    bustle
+}
+last() {
     local n work
-    if [ "${#lasting[@]}" = 0 ]; then
-        for n in 1 2 3 4; do enrol alice "lasting-$n" sh -c "sleep 60$n; echo '\"done\"'"; done
-        for n in 1 2 3; do enrol alice "brief-$n" sh -c 'echo "\"done\""'; done
-    fi
     lasting=()
     for n in 1 2 3 4; do lasting+=("$(submit alice "lasting-$n")"); done
     for work in "${lasting[@]}"; do await "$work works" 60 is alice "$work" running; done
     await "four programs live" 60 are_alive 4
     living=$(alive)
-    bustle
 }
 bustle() {
     local n

@@ -11,15 +11,15 @@ use agentd_tests::harness::{Booted, Cgroup, Root, can_package, packages};
 mod hosts {
     use super::{Cgroup, Root};
 
-    pub const fn hybrid() -> (Root, Cgroup) {
+    pub(super) const fn hybrid() -> (Root, Cgroup) {
         (Root::Machine, Cgroup::Hybrid)
     }
 
-    pub const fn unified() -> (Root, Cgroup) {
+    pub(super) const fn unified() -> (Root, Cgroup) {
         (Root::Machine, Cgroup::Unified)
     }
 
-    pub const fn unified_in_the_tree() -> (Root, Cgroup) {
+    pub(super) const fn unified_in_the_tree() -> (Root, Cgroup) {
         (Root::Tree, Cgroup::Unified)
     }
 }

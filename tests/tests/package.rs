@@ -118,7 +118,10 @@ fn the_package_has_what_it_installs_and_lintian_finds_no_fault() {
 fn every_link_of_a_page_leads_to_something(deb: &Path, folder: &Path) {
     let unpack = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" ./usr/share/doc";
     succeed(Command::new("sh").args(["-c", unpack, "sh"]).arg(deb).arg(folder));
-    let pages: Vec<String> = files_below(folder).into_iter().filter(|path| path.ends_with(".md")).collect();
+    let pages: Vec<String> = files_below(folder)
+        .into_iter()
+        .filter(|path| Path::new(path).extension().is_some_and(|extension| extension == "md"))
+        .collect();
     let mut links = 0;
     for page in &pages {
         let path = folder.join(&page[1..]);

@@ -137,8 +137,7 @@ undisturbed
 release
 
 echo "== remove"
-load
-settle
+last
 check "apt removes it" keep apt-get remove -y agentd
 told "the ledger stays in /var/lib/agentd"
 check "the ledger is there" test -s /var/lib/agentd/ledger.db
