@@ -104,6 +104,23 @@ delete() {
     rm -rf --one-file-system "$1"
 }
 
+# Links that enabled a unit of ours, agents' instances included, and where they lead.
+unlink_units() {
+    for folder in "$units" $([ -n "$user" ] || echo /etc/systemd/user); do
+        [ -d "$folder" ] || continue
+        find "$folder" -type l | while read -r link; do
+            case $(readlink "$link") in
+            */systemd/system/agentd.* | */systemd/system/agentd-* | */systemd/user/agentd.* | "$prefix"/share/agentd/*) ;;
+            *) continue ;;
+            esac
+            what=changes
+            case $link in *.wants/*) what=starts ;; esac
+            echo "deleting $link (the link that $what it)"
+            rm -f "$link"
+        done
+    done
+}
+
 stop_all() {
     managed || return 0
     if [ -n "$user" ]; then
@@ -137,6 +154,7 @@ if [ -n "$uninstall" ]; then
         refuse "agentd is not installed below $prefix: $manifest is missing" "say with --prefix where it is"
     fi
     if [ -n "$purge" ]; then
+        unlink_units
         delete "$state" "the ledger, its keys, runs and artefacts"
         if [ -n "$user" ]; then
             delete "$config" "configuration, and the keys of your agents"

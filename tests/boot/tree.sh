@@ -6,8 +6,9 @@
 set -euo pipefail
 
 SUITE=trixie
-# systemd, the buses of the system and of users, and what answers there; what agentd itself wants; what the scenes ask with.
-PACKAGES=systemd,dbus,dbus-user-session,polkitd,libpam-systemd,bubblewrap,git,procps,python3
+# systemd, the buses of the system and of users, and what answers there; what agentd itself wants; what the scenes ask with;
+# the parser of AppArmor 4, which the profile is for.
+PACKAGES=systemd,dbus,dbus-user-session,polkitd,libpam-systemd,bubblewrap,git,procps,python3,apparmor
 
 if [ $# -gt 0 ]; then
     tree=$1

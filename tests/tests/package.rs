@@ -1,10 +1,9 @@
 //! The package: what is in it, that Debian's own tool finds no fault, and that its configuration says what is so.
 //!
-//! What becomes of an installed one is in `tests/boot/package.sh` and `tests/boot/tarball.sh`.
+//! What becomes of an installed one is in `tests/tests/installed.rs`.
 
 #![allow(
     clippy::expect_used,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test: what is missing is the failure, and what is left out is said"
 )]
@@ -14,23 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agentd_tests::harness::binary;
+use agentd_tests::harness::{binary, can_package, make_deb};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
-}
-
-/// Whether Debian's tools are here. Where nothing may be left out they are (`AGENTD_TEST_ALL`).
-fn debian_is_here() -> bool {
-    let missing: Vec<&str> = ["dpkg-deb", "dpkg-shlibdeps", "lintian", "strip"]
-        .into_iter()
-        .filter(|tool| !Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success()))
-        .collect();
-    assert!(missing.is_empty() || std::env::var_os("AGENTD_TEST_ALL").is_none(), "missing: {missing:?}");
-    if !missing.is_empty() {
-        eprintln!("left out: {missing:?} missing");
-    }
-    missing.is_empty()
 }
 
 fn succeed(command: &mut Command) -> String {
@@ -57,13 +43,6 @@ impl Drop for Folder {
     }
 }
 
-fn make_deb(out: &Path) -> PathBuf {
-    let bin = binary("agentd").parent().expect("a folder").to_owned();
-    let mut command = Command::new(workspace().join("packaging/make-deb"));
-    command.env("COMPRESS", "gzip").env("SOURCE_DATE_EPOCH", "1800000000").arg(bin).arg(out);
-    succeed(&mut command).trim().into()
-}
-
 /// Files of a deb with their modes, as `tar` lists them.
 fn files_of(deb: &Path) -> BTreeMap<String, String> {
     let list = succeed(Command::new("dpkg-deb").arg("-c").arg(deb));
@@ -83,11 +62,11 @@ fn files_below(folder: &Path) -> Vec<String> {
 
 #[test]
 fn the_package_has_what_it_installs_and_lintian_finds_no_fault() {
-    if !debian_is_here() {
+    if !can_package(&["lintian"]) {
         return;
     }
     let folder = Folder::new("deb");
-    let deb = make_deb(&folder.0);
+    let deb = make_deb(&folder.0, "gzip");
     let files = files_of(&deb);
     let programs = [
         "/usr/bin/agentd",
@@ -126,8 +105,36 @@ fn the_package_has_what_it_installs_and_lintian_finds_no_fault() {
     let mut lintian = Command::new("lintian");
     succeed(lintian.args(["--allow-root", "--fail-on", "error,warning"]).arg(&deb));
 
+    every_link_of_a_page_leads_to_something(&deb, &folder.0);
+
     let again = Folder::new("again");
-    assert!(fs::read(make_deb(&again.0)).expect("a deb") == fs::read(&deb).expect("a deb"), "not the same bytes");
+    assert!(
+        fs::read(make_deb(&again.0, "gzip")).expect("a deb") == fs::read(&deb).expect("a deb"),
+        "not the same bytes"
+    );
+}
+
+/// Pages that are installed refer to what is installed beside them.
+fn every_link_of_a_page_leads_to_something(deb: &Path, folder: &Path) {
+    let unpack = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" ./usr/share/doc";
+    succeed(Command::new("sh").args(["-c", unpack, "sh"]).arg(deb).arg(folder));
+    let pages: Vec<String> = files_below(folder)
+        .into_iter()
+        .filter(|path| Path::new(path).extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    let mut links = 0;
+    for page in &pages {
+        let path = folder.join(&page[1..]);
+        let text = fs::read_to_string(&path).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            assert!(path.with_file_name(link).exists(), "{page} refers to {link}, which is not installed");
+            links += 1;
+        }
+    }
+    assert!(pages.len() > 40 && links > 40, "{links} links in {} pages", pages.len());
 }
 
 /// The options in force, without where each comes from.

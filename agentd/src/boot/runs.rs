@@ -205,7 +205,7 @@ impl RunsConfig {
 
     /// The section, put together for the engine.
     pub(super) fn runs(&self, paths: &Paths) -> anyhow::Result<Runs> {
-        let own = std::env::current_exe().context("the daemon's own program cannot be found")?;
+        let own = process::own_program().context("the daemon's own program cannot be found")?;
         let found = |given: &Option<PathBuf>, name: &str| given.clone().unwrap_or_else(|| program_of(&own, name));
         let launcher = self.launch_socket.clone().or_else(|| paths.launch.clone());
         // Whoever starts runs as root gives each a user of its own.

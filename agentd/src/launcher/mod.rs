@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use agentd_schemas::launch::RUN_UIDS;
 use clap::{Parser, Subcommand};
 
-use crate::sys::failpoint;
+use crate::sys::{failpoint, process};
 
 /// Starts, removes and tries runs of agentd. The daemon calls it; where runs have users of their own, as root.
 #[derive(Debug, Parser)]
@@ -167,7 +167,7 @@ pub fn main() -> ExitCode {
 }
 
 fn shim_beside() -> Result<PathBuf, LaunchError> {
-    let own = std::env::current_exe().map_err(system("find this program"))?;
+    let own = process::own_program().map_err(system("find this program"))?;
     Ok(own.with_file_name("agentd-shim"))
 }
 

@@ -87,7 +87,7 @@ impl Trial {
         let text = serde_json::to_vec(&trial_spec(self.run, level, self.is_root.then_some(self.user.uid)))
             .map_err(|error| system("write a spec")(std::io::Error::from(error)))?;
         fs::write(&spec, text).map_err(system("write a spec"))?;
-        let own = std::env::current_exe().map_err(system("find this program"))?;
+        let own = process::own_program().map_err(system("find this program"))?;
         let mut command = Command::new(own);
         command.arg("start").arg("--runs").arg(&self.root).arg("--spec").arg(&spec).arg("--record").arg(&record);
         command.arg("--shim").arg(shim).arg("--uids").arg(uids.to_string()).stdin(Stdio::null());
@@ -175,7 +175,7 @@ fn control_groups(run: &RunId) -> Vec<GroupProbe> {
 
 /// In a process of its own, as the user that runs would have.
 fn user_namespaces(user: User, me: User) -> Result<bool, LaunchError> {
-    let own = std::env::current_exe().map_err(system("find this program"))?;
+    let own = process::own_program().map_err(system("find this program"))?;
     let mut command = Command::new(own);
     command.arg("try-user-namespace").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if user != me {

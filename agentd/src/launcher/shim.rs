@@ -19,7 +19,7 @@ pub(super) fn find(shim: &Path) -> Result<PathBuf, LaunchError> {
         return Ok(shim.to_owned());
     }
     let shim = shim.canonicalize().map_err(system(format!("find {}", shim.display())))?;
-    let own = std::env::current_exe().and_then(|own| own.canonicalize()).map_err(system("find this program"))?;
+    let own = process::own_program().and_then(|own| own.canonicalize()).map_err(system("find this program"))?;
     let mut trusted = BTreeSet::from([0]);
     for path in own.ancestors() {
         trusted.insert(look(path)?.uid());

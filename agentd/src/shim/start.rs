@@ -22,7 +22,7 @@ use super::{ShimError, account, bubblewrap, system, unit};
 use crate::sys::cgroup::Groups;
 use crate::sys::children::Held;
 use crate::sys::descriptor;
-use crate::sys::process::{effective_gid, effective_uid};
+use crate::sys::process::{effective_gid, effective_uid, own_program};
 
 /// Where bubblewrap is looked for: no search path of anybody is trusted.
 const BUBBLEWRAP: &[&str] = &["/usr/bin/bwrap", "/usr/local/bin/bwrap"];
@@ -57,7 +57,7 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &mut Groups) -> 
     if effective_uid() == 0 {
         return Err(ShimError::NotStarted("a run is never root's: the spec names no user to run as".to_owned()));
     }
-    let own_path = std::env::current_exe().map_err(system("find the shim's own binary"))?;
+    let own_path = own_program().map_err(system("find the shim's own binary"))?;
     let sources = sources::open(spec, record, &own_path)?;
     let own_binary = rustix::fs::open(OWN_BINARY, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(system("open the shim's own binary"))?;

@@ -3,7 +3,10 @@
 use super::proc_file::{self, ProcFileError};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 const STATUS_FILE: &str = "/proc/self/status";
 const HOSTNAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -21,6 +24,19 @@ pub struct ProcessError {
 
 fn failed(action: &'static str) -> impl FnOnce(rustix::io::Errno) -> ProcessError {
     move |errno| ProcessError { action, source: errno.into() }
+}
+
+/// What the kernel puts behind the path of a program whose file is gone.
+const REPLACED: &[u8] = b" (deleted)";
+
+/// Where this process' own program is. After an upgrade it is the next version, in the same place.
+pub fn own_program() -> io::Result<PathBuf> {
+    std::env::current_exe().map(in_its_place)
+}
+
+fn in_its_place(path: PathBuf) -> PathBuf {
+    let place = path.as_os_str().as_bytes().strip_suffix(REPLACED).map(OsStr::from_bytes).map(PathBuf::from);
+    place.unwrap_or(path)
 }
 
 /// Bytes of memory that this process has resident.
@@ -152,6 +168,25 @@ mod tests {
         let after = usage().unwrap();
         assert!(after.cpu_us > before.cpu_us);
         assert!(after.threads >= 1 && after.virtual_bytes >= after.resident_bytes && after.resident_bytes > 0);
+    }
+
+    #[test]
+    fn a_program_whose_file_was_replaced_is_still_in_its_place() {
+        let scratch = Scratch::new();
+        let (place, next) = (scratch.path().join("program"), scratch.path().join("next"));
+        for copy in [&place, &next] {
+            std::fs::copy("/bin/sleep", copy).unwrap();
+        }
+        let mut running = Command::new(&place).arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let link = format!("/proc/{}/exe", running.id());
+        let before = std::fs::read_link(&link).unwrap();
+        std::fs::rename(&next, &place).unwrap();
+        let after = std::fs::read_link(&link).unwrap();
+        running.kill().unwrap();
+        running.wait().unwrap();
+        assert_ne!(before, after, "the kernel marks it");
+        assert_eq!(in_its_place(after), before);
+        assert_eq!(in_its_place(before.clone()), before);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Scratch, binary, is_root, skip};
 
 /// Seconds that a scene may take; one that installs packages has more of them.
 const LIMIT: u32 = 240;
-const LIMIT_WITH_PACKAGES: u32 = 600;
+const LIMIT_WITH_PACKAGES: u32 = 900;
 /// Lines of the journal that a failure shows.
 const JOURNAL: usize = 150;
 

@@ -9,6 +9,7 @@ mod daemon;
 mod host;
 mod http;
 mod operator;
+mod package;
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ pub use daemon::{Daemon, Settings, binary, lend};
 pub use host::{Scratch, Tmpfs, faketime, installed, is_root, skip};
 pub use http::{Answer, Request, exchange};
 pub use operator::Operator;
+pub use package::{can_package, make_deb, packages};
 
 /// How long a state may take to come about on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -18,6 +18,7 @@ use super::begin::{self, Word};
 use super::systemd::SystemdError;
 use super::unit::{self, Draft};
 use super::{Service, say, trial, uids};
+use crate::sys::process;
 use crate::sys::room::{Room, taken_below};
 
 /// How long a start may take until its launcher is the shim, systemd's share included.
@@ -107,7 +108,7 @@ pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>
     let (runs, uids, at) = (step.runs.clone(), options.uids, spec.clone());
     let bounds = (!step.is_trial()).then(|| service.bounds.clone());
     let checked = blocking(move || bounds::check(&runs, &at, uids, least, bounds.as_deref())).await?;
-    let own = std::env::current_exe().map_err(system("find this program"))?;
+    let own = process::own_program().map_err(system("find this program"))?;
     let word = |path: &PathBuf| path.to_string_lossy().into_owned();
     let Checked { spec: launch, sha256, mounted } = checked;
     let _starting = service.users.starting(step.run);
