@@ -79,7 +79,9 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
     watch(&notifier, &engine)?;
     doors.push(tokio::spawn(status::tell(engine.clone(), notifier.clone(), stopped)));
     let options = Options::of(config)?;
-    let mut reload = Reload { args, options, engine: engine.clone(), callers, filter, notifier: notifier.clone() };
+    let mode = config.mode;
+    let mut reload =
+        Reload { args, mode, options, engine: engine.clone(), callers, filter, notifier: notifier.clone() };
     let reason = loop {
         match signals.next().await {
             Some(reason) => break reason,
