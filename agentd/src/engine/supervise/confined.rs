@@ -106,11 +106,11 @@ pub(super) fn look_for_launcher(supervisor: &Supervisor) {
 
 /// Has the launcher try each level with a trivial program. Without a level that was tried no run begins.
 pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
-    let host = supervisor.runs.host.clone();
+    let (host, finder) = (supervisor.runs.host.clone(), supervisor.clone());
     let found = tokio::task::spawn_blocking(move || {
         if let Some(launcher) = &host.launcher {
             return match launcher.ask(&Request::Probe, None) {
-                Ok((Answer::Probed(probe), _)) => best(&probe),
+                Ok((Answer::Probed(probe), _)) => finder.found(*probe),
                 Ok((answer, _)) => Err(launcher.unexpected(answer).to_string()),
                 Err(error) => Err(error.to_string()),
             };
@@ -122,7 +122,7 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
             let said = String::from_utf8_lossy(&answer.stderr);
             format!("{} gave no usable answer ({error}): {}", host.launch.display(), said.trim())
         })?;
-        best(&probe)
+        finder.found(probe)
     });
     let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
     let before = supervisor.level();
@@ -135,6 +135,15 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
         }
     }
     supervisor.level.send_replace(Some(found));
+}
+
+impl Supervisor {
+    /// Keeps what a trial found, and says what is best of it.
+    fn found(&self, probe: Probe) -> Result<Level, String> {
+        let best = best(&probe);
+        self.keep(probe);
+        best
+    }
 }
 
 fn best(probe: &Probe) -> Result<Level, String> {

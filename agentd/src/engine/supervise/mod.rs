@@ -11,6 +11,7 @@ mod confined;
 mod course;
 mod criteria;
 mod dispatch;
+mod findings;
 mod finish;
 mod job;
 mod judged;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
-use agentd_schemas::launch::Level;
+use agentd_schemas::launch::{Level, Probe};
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::RunsView;
 use tokio::sync::{Notify, watch};
@@ -102,6 +103,8 @@ pub(crate) struct Supervisor {
     under_way: Mutex<BTreeMap<RunId, UnderWay>>,
     /// The strongest level that this host can do, or why none, once that was tried.
     level: watch::Sender<Option<Result<Level, String>>>,
+    /// What the newest trial of the host found.
+    probe: Mutex<Option<Probe>>,
     /// Agents with works that wait because their programs cannot be started here as they ask.
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
     /// No new run begins: too little disk is free.
@@ -118,6 +121,7 @@ impl Supervisor {
             wake: Notify::new(),
             under_way: Mutex::default(),
             level: watch::Sender::default(),
+            probe: Mutex::default(),
             held_back: Mutex::default(),
             full: AtomicBool::new(false),
         }
