@@ -4,7 +4,7 @@
 //! What changes something is not: the daemon may have done it. `submit` asks again by itself, under the same key.
 
 use std::ffi::OsString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -61,12 +61,13 @@ pub(crate) async fn run(command: Command, arguments: &[OsString], context: &mut 
     let Ok(again) = Cli::try_parse_from(arguments) else { return Err(first) };
     let too = format!("it was asked twice: the first time {}", first.message());
     context.afresh();
-    let until = Instant::now() + NEXT;
-    while let Err(failure) = context.reached().await {
-        if Instant::now() > until {
-            return Err(failure.hint_too(&too));
+    let next = async {
+        while context.reached().await.is_err() {
+            tokio::time::sleep(LOOK).await;
         }
-        tokio::time::sleep(LOOK).await;
+    };
+    if tokio::time::timeout(NEXT, next).await.is_err() {
+        return Err(first.hint_too("nobody took its place within 10 seconds: systemctl status agentd"));
     }
     again.command.run(context).await.map_err(|failure| if failure.is_cut() { failure.hint_too(&too) } else { failure })
 }

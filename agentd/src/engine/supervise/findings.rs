@@ -39,7 +39,7 @@ impl Engine {
             kek: host.kek.clone(),
         };
         if let Some(supervisor) = &self.0.supervisor {
-            findings.probe = supervisor.probe.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            findings.probe.clone_from(&supervisor.probe.lock().unwrap_or_else(PoisonError::into_inner));
             findings.no_runs = supervisor.level().and_then(Result::err);
             findings.least_level = supervisor.bounds.get().least_level;
             findings.run_uids = supervisor.runs.host.uids.map(|_| (*RUN_UIDS.start(), *RUN_UIDS.end()));
