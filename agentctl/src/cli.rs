@@ -86,10 +86,10 @@ fn run(cli: Cli, arguments: &[std::ffi::OsString]) -> Result<(), Failure> {
     }
     let style =
         Style { json: globals.json, fields: globals.fields, quiet: globals.quiet, no_colour: globals.no_colour };
-    let context = Context::new(Output::stdout(style), globals.address);
+    let mut context = Context::new(Output::stdout(style), globals.address);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::local(format!("cannot start: {error}")))?;
-    let done = runtime.block_on(cli.command.run(&context));
+    let done = runtime.block_on(crate::once_more::run(cli.command, arguments, &mut context));
     done.and_then(|()| context.out.flush()).inspect_err(|_| {
         // What was found before the failure is still worth reading.
         let _ = context.out.flush();
@@ -174,6 +174,21 @@ mod tests {
                 let name = argument.get_id().as_str();
                 assert!(argument.get_help().is_some() || name == "help", "{path:?} {name} says nothing");
             }
+        }
+    }
+
+    #[test]
+    fn what_a_command_says_at_length_is_in_its_help() {
+        let all = all();
+        for (words, says) in [
+            (["doctor"].as_slice(), "agentd-launch tries it"),
+            (&["submit"], "under the same key"),
+            (&["config", "apply"], "A second apply does nothing"),
+            (&["config", "diff"], "1 where something differs"),
+        ] {
+            let (_, command) = all.iter().find(|(path, _)| path == words).unwrap();
+            let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            assert!(long.contains(says), "{words:?}: {long}");
         }
     }
 

@@ -73,12 +73,37 @@ pub(crate) async fn open(asked: Option<&str>, timeout: Option<Duration>) -> Resu
     };
     let mut tried = Vec::new();
     for door in doors {
-        match enter(&door, timeout).await {
+        let entered = match enter(&door, timeout).await {
+            // Nothing was asked yet: whoever listens there next is asked.
+            Err(Shut { cut: true, .. }) => enter(&door, timeout).await,
+            entered => entered,
+        };
+        match entered {
             Ok(connection) => return Ok(Reached { connection, door }),
-            Err(why) => tried.push(format!("{door}: {why}")),
+            Err(Shut { why, .. }) => tried.push(format!("{door}: {why}")),
         }
     }
     Err(nowhere(asked, &tried))
+}
+
+/// Why a door did not open.
+struct Shut {
+    why: String,
+    /// Somebody was there, and left while we said hello: a daemon that stops.
+    cut: bool,
+}
+
+impl Shut {
+    fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into(), cut: false }
+    }
+}
+
+impl From<&zbus::Error> for Shut {
+    fn from(error: &zbus::Error) -> Self {
+        let cut = matches!(error, zbus::Error::InputOutput(_) | zbus::Error::Handshake(_));
+        Self { why: spoken(error), cut }
+    }
 }
 
 /// What a program inside a run is told that asks for more than a run has.
@@ -184,15 +209,15 @@ fn session_bus() -> Option<Door> {
 }
 
 /// Goes through one door, or says why not.
-async fn enter(door: &Door, timeout: Option<Duration>) -> Result<Connection, String> {
+async fn enter(door: &Door, timeout: Option<Duration>) -> Result<Connection, Shut> {
     let builder = match door {
         Door::Socket(path) => {
-            let stream = UnixStream::connect(path).map_err(|error| said(&error))?;
+            let stream = UnixStream::connect(path).map_err(|error| Shut::because(said(&error)))?;
             Builder::unix_stream(stream).p2p()
         }
         Door::Bus { address, .. } => {
             if let Some(path) = unix_path(address).filter(|path| !path.exists()) {
-                return Err(format!("there is no {}", path.display()));
+                return Err(Shut::because(format!("there is no {}", path.display())));
             }
             Builder::address(address.as_str())
         }
@@ -202,9 +227,9 @@ async fn enter(door: &Door, timeout: Option<Duration>) -> Result<Connection, Str
         None => builder,
     };
     let hello = tokio::time::timeout(HELLO, builder.build()).await;
-    let connection = hello.map_err(|_| "nobody answers".to_owned())?.map_err(|error| spoken(&error))?;
-    if matches!(door, Door::Bus { .. }) && !has_owner(&connection).await? {
-        return Err(format!("nobody owns {BUS_NAME}"));
+    let connection = hello.map_err(|_| Shut::because("nobody answers"))?.map_err(|error| Shut::from(&error))?;
+    if matches!(door, Door::Bus { .. }) && !has_owner(&connection).await.map_err(Shut::because)? {
+        return Err(Shut::because(format!("nobody owns {BUS_NAME}")));
     }
     Ok(connection)
 }

@@ -16,6 +16,7 @@ pub(crate) struct Context {
     pub(crate) out: Output,
     address: Option<String>,
     reached: OnceCell<Reached>,
+    is_second: bool,
 }
 
 macro_rules! proxies {
@@ -34,7 +35,18 @@ impl Context {
     /// An invocation that reaches the daemon at `address`, or wherever it is.
     pub(crate) fn new(out: Output, address: Option<String>) -> Self {
         let address = address.or_else(|| crate::ambient::text("AGENTD_ADDRESS"));
-        Self { out, address, reached: OnceCell::new() }
+        Self { out, address, reached: OnceCell::new(), is_second: false }
+    }
+
+    /// Forgets the way to the daemon, for the second time that a command is run.
+    pub(crate) fn afresh(&mut self) {
+        self.reached = OnceCell::new();
+        self.is_second = true;
+    }
+
+    /// Whether a command that only looks is run once more after this.
+    pub(crate) fn is_asked_again(&self, failure: &Failure) -> bool {
+        failure.is_cut() && !self.is_second
     }
 
     /// Whether the person said where the daemon is.

@@ -50,12 +50,16 @@ struct Told {
     /// The daemon went away in the middle of a call: it may or may not have acted.
     #[serde(skip)]
     broken: bool,
+    /// It went away, or told us that it is about to: the next one answers.
+    #[serde(skip)]
+    cut: bool,
 }
 
 impl Failure {
     fn new(code: &'static str, exit: u8, message: impl Into<String>) -> Self {
         let (hint, details) = (None, Map::new());
-        Self(Box::new(Told { code, message: message.into(), hint, details, exit, silent: false, broken: false }))
+        let message = message.into();
+        Self(Box::new(Told { code, message, hint, details, exit, silent: false, broken: false, cut: false }))
     }
 
     /// Something on this machine is in the way.
@@ -87,6 +91,13 @@ impl Failure {
     pub(crate) fn broken(message: impl Into<String>) -> Self {
         let mut failure = Self::unreachable(message);
         failure.0.broken = true;
+        failure
+    }
+
+    /// The same, because the daemon is gone and not because it is slow.
+    fn cut(message: impl Into<String>) -> Self {
+        let mut failure = Self::broken(message);
+        failure.0.cut = true;
         failure
     }
 
@@ -201,6 +212,11 @@ impl Failure {
         self.0.broken
     }
 
+    /// Whether the daemon went away in the middle, and another may answer.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut
+    }
+
     /// Whether a fact for programs has this text.
     pub(crate) fn has_detail(&self, key: &str, value: &str) -> bool {
         self.0.details.get(key).is_some_and(|found| found == value)
@@ -239,6 +255,7 @@ impl From<Problem> for Failure {
         let mut failure = Self::new(problem.code.as_str(), problem.code.exit_code(), problem.message);
         failure.0.hint = problem.hint;
         failure.0.details = problem.details;
+        failure.0.cut = problem.code == Code::Stopping;
         failure
     }
 }
@@ -261,7 +278,7 @@ impl From<zbus::Error> for Failure {
             Error::InputOutput(io) if io.kind() == std::io::ErrorKind::TimedOut => {
                 Self::broken("agentd did not answer in time").hint("agentctl doctor")
             }
-            Error::InputOutput(io) => Self::broken(format!("the connection to agentd broke: {}", said(io))),
+            Error::InputOutput(io) => Self::cut(format!("the connection to agentd broke: {}", said(io))),
             Error::FDO(inner) => bus_said(inner),
             other => Self::new("internal", 255, format!("the D-Bus exchange with agentd failed: {other}"))
                 .hint("agentctl doctor compares the versions"),
@@ -279,17 +296,25 @@ fn answered(name: &str, description: Option<&str>, reply: &zbus::Message) -> Fai
             let details = serde_json::from_str(&details).unwrap_or_default();
             Problem { code, message, hint: Some(hint).filter(|hint| !hint.is_empty()), details }.into()
         }
+        _ if LEFT.iter().any(|left| name == format!("{BUS_ERROR}{left}")) => left(),
         _ => Failure::local(description.unwrap_or(name).to_owned()).hint("agentctl doctor compares the versions"),
     }
+}
+
+/// Prefix of the names of a bus's own errors.
+const BUS_ERROR: &str = "org.freedesktop.DBus.Error.";
+/// Those of a bus that agentd left, before or after it had the message.
+const LEFT: [&str; 4] = ["ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected"];
+
+fn left() -> Failure {
+    Failure::cut("agentd left the bus").hint("systemctl status agentd")
 }
 
 fn bus_said(error: &zbus::fdo::Error) -> Failure {
     use zbus::fdo::Error;
     match error {
-        Error::ServiceUnknown(_) | Error::NameHasNoOwner(_) | Error::Disconnected(_) => {
-            Failure::broken("agentd left the bus").hint("systemctl status agentd")
-        }
-        Error::NoReply(_) | Error::Timeout(_) | Error::TimedOut(_) => Failure::broken("agentd did not answer in time"),
+        Error::ServiceUnknown(_) | Error::NameHasNoOwner(_) | Error::NoReply(_) | Error::Disconnected(_) => left(),
+        Error::Timeout(_) | Error::TimedOut(_) => Failure::broken("agentd did not answer in time"),
         Error::AccessDenied(said) => Failure::new(Code::Denied.as_str(), 5, format!("the bus denied it: {said}"))
             .hint("the bus policy of org.agentd1 says who may speak to agentd"),
         Error::UnknownMethod(said) | Error::UnknownInterface(said) => {

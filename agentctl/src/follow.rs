@@ -46,8 +46,14 @@ impl<'a> Follower<'a> {
         Self::from(context, page.size).await
     }
 
-    /// Waits until there may be more, and gives what there is: perhaps nothing. Survives a restart of the daemon.
+    /// Waits until there may be more, and gives what there is: perhaps nothing. Survives a restart of the daemon, where it
+    /// is not dropped before it is over: who wants to look at something else meanwhile takes [`Self::more_within`].
     pub(crate) async fn more(&mut self) -> Result<Vec<EventView>, Failure> {
+        self.more_within(PATIENCE).await
+    }
+
+    /// The same, which waits no longer than this for a daemon that is there.
+    pub(crate) async fn more_within(&mut self, time: Duration) -> Result<Vec<EventView>, Failure> {
         let events = self.page().await;
         let events = match events {
             Err(failure) if failure.is_broken() => return self.again(failure).await,
@@ -57,7 +63,7 @@ impl<'a> Follower<'a> {
             return Ok(events);
         }
         // An end of the stream is a connection that broke; the next page tells.
-        if let Ok(None) = tokio::time::timeout(PATIENCE, self.way.hints.next()).await {
+        if let Ok(None) = tokio::time::timeout(time.min(PATIENCE), self.way.hints.next()).await {
             tokio::time::sleep(AGAIN).await;
         }
         Ok(Vec::new())

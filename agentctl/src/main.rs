@@ -29,6 +29,7 @@ mod input;
 mod latest;
 mod moment;
 mod new_file;
+mod once_more;
 mod output;
 mod owner;
 mod owner_key;

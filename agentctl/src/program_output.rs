@@ -9,8 +9,6 @@ use agentd_schemas::view::OutputView;
 use crate::context::read;
 use crate::error::Failure;
 
-/// Between two looks at a program that wrote nothing.
-const LOOK: Duration = Duration::from_millis(500);
 /// Bytes of a line that is waited for; a longer one is told in parts.
 const MAX_LINE: usize = 8 << 10;
 
@@ -36,6 +34,9 @@ pub(crate) struct Stretch {
 }
 
 impl Tail {
+    /// Between two looks at a program that wrote nothing.
+    pub(crate) const LOOK: Duration = Duration::from_millis(500);
+
     /// From the beginning of what a run wrote; attempt 0 is the newest, also of those that begin later.
     pub(crate) fn new(work: WorkId, attempt: u32, stream: &'static str) -> Self {
         Self { work, attempt, stream, offset: 0, run: None, begun: String::new() }
@@ -64,10 +65,5 @@ impl Tail {
         let Some(whole) = whole else { return Vec::new() };
         let rest = self.begun.split_off(whole);
         std::mem::replace(&mut self.begun, rest).lines().map(str::to_owned).collect()
-    }
-
-    /// Waits until it is worth looking again.
-    pub(crate) async fn pause() {
-        tokio::time::sleep(LOOK).await;
     }
 }

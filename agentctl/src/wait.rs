@@ -61,9 +61,11 @@ pub(crate) async fn until_over(context: &Context, ids: &[WorkId]) -> Result<Vec<
         }
         due = tokio::select! {
             _ = &mut interrupt => return Err(watched.detach(ids)),
-            events = follower.more() => concerned(&events?, ids),
-            () = tokio::time::sleep(LOOK) => watched.alone(),
+            events = follower.more_within(LOOK) => concerned(&events?, ids),
         };
+        if due.is_empty() {
+            due = watched.alone();
+        }
     }
 }
 

@@ -22,6 +22,11 @@ pub const MAX_KEY_BYTES: usize = 128;
 pub trait Host {
     /// [`StatusView`](crate::view::StatusView).
     fn status(&self) -> zbus::Result<String>;
+    /// What the daemon found out about its host: [`HostFindings`](crate::view::HostFindings).
+    fn examine(&self) -> zbus::Result<String>;
+    /// Proves that the caller is there for an action of polkit, `org.agentd1.manage-agents`, where it would have to for what it is
+    /// about to do. Nothing else is done.
+    fn prove_presence(&self, action: &str) -> zbus::Result<()>;
     /// Argument: [`Scope`](crate::document::request::Scope). Answer: [`FreezeReport`](crate::view::FreezeReport).
     fn freeze(&self, scope: &str, reason: &str) -> zbus::Result<String>;
     /// How a freeze stands: [`FreezeReport`](crate::view::FreezeReport).

@@ -1,5 +1,6 @@
 //! `agentctl doctor`
 
+mod host;
 mod people;
 mod runs;
 
@@ -20,8 +21,9 @@ const DISK_LOW_PERCENT: u32 = 10;
 
 /// Look for what is wrong on this host, and say the command that fixes it
 ///
-/// Looks at what agentctl itself can see: the way to agentd, versions, modes of sockets and keys, disk, clock and zone, how
-/// far programs of agents can be confined here (agentd-launch tries it), and the programs that agents commonly need.
+/// Looks at what agentctl itself can see: the way to agentd, versions, modes of sockets and keys, disk, clock and zone, and
+/// the programs that agents commonly need. How far programs of agents can be confined here is asked of an agentd that serves
+/// the host, with what else it found out about it; for one of your own agentd-launch tries it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  agentctl doctor")]
 pub(crate) struct Args {}
@@ -66,12 +68,14 @@ impl Args {
             Ok(reached) => with_daemon(context, &reached.door).await,
             Err(failure) => {
                 let fix = failure.hinted().unwrap_or("systemctl start agentd, or agentd --state DIR").to_owned();
-                vec![Check::fail("daemon", failure.message(), fix)]
+                let mut checks = vec![Check::fail("daemon", failure.message(), fix)];
+                // What a daemon of one's own would find.
+                checks.extend(runs::checks());
+                checks
             }
         };
         checks.push(zone());
         checks.extend(keys());
-        checks.extend(runs::checks());
         for (program, needed_for) in [
             ("python3", "agents written in Python"),
             ("git", "submit --repo and work apply"),
@@ -133,11 +137,19 @@ async fn with_daemon(context: &Context, door: &Door) -> Vec<Check> {
     }
     checks.push(socket("agents' socket", Path::new(&agents)));
     checks.extend(state_directory(Path::new(&state)));
-    if status.mode == "system" {
-        checks.push(people::polkit().await);
-    }
     checks.extend(people::lingering(&status.mode));
+    if is_own(&status.mode, Path::new(&state)) {
+        checks.extend(runs::checks());
+    } else {
+        checks.extend(host::checks(context).await);
+    }
     checks
+}
+
+/// Whether what the caller finds is what the daemon finds: it is the caller's, and nobody else's.
+fn is_own(mode: &str, state: &Path) -> bool {
+    let is_of = |metadata: std::fs::Metadata| metadata.uid() == rustix::process::geteuid().as_raw();
+    mode != "system" && state.metadata().is_ok_and(is_of)
 }
 
 fn versions(daemon: &str) -> Check {

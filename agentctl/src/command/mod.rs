@@ -50,13 +50,9 @@ pub(crate) mod work;
 pub(crate) enum Command {
     /// Show the host: daemon, agents, works, money today, what waits for a person
     Status(status::Args),
-    /// Look for what is wrong on this host, and say the command that fixes it
     Doctor(doctor::Args),
-    /// Submit work: a text, flags, or a file with one work or many
     Submit(submit::Args),
-    /// Watch works until they are over, or everything as it happens
     Watch(watch::Args),
-    /// Tell the story of one work, or show the event log
     Log(log::Args),
     /// Say why a work runs there, or does not run
     Why(work::why::Args),
@@ -64,7 +60,6 @@ pub(crate) enum Command {
     Cancel(work::cancel::Args),
     /// Give a work that failed, expired or was cancelled one more attempt
     Retry(work::retry::Args),
-    /// Accept a result that waits for a person
     Accept(work::accept::Args),
     /// Refuse a result that waits for a person; the next attempt is told why
     Reject(work::reject::Args),
@@ -72,11 +67,8 @@ pub(crate) enum Command {
     History(agent::history::Args),
     /// Say what was done, what failed, what waits, and what to type next
     Digest(digest::Args),
-    /// Say what works cost: money, tokens, and what their programs used of the machine
     Cost(cost::Args),
-    /// Remove workspaces, artefacts and handed-in content whose time is over
     Gc(gc::Args),
-    /// Stop starts, schedules and running work; nothing is lost
     Freeze(freeze::Args),
     /// End a freeze
     Thaw(thaw::Args),
@@ -109,9 +101,7 @@ pub(crate) enum Command {
     /// The wall clock, after it jumped
     #[command(subcommand)]
     Clock(clock::Command),
-    /// Say what a field of a file means
     Explain(explain::Args),
-    /// Write completions for a shell
     Completions(completions::Args),
     /// Print the names that a shell completes a word with
     #[command(name = "__complete", hide = true)]

@@ -31,7 +31,11 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         if self.check {
-            let checked = Checked::of(asked(context).await);
+            let asked = match asked(context).await {
+                Err(failure) if context.is_asked_again(&failure) => return Err(failure),
+                asked => asked,
+            };
+            let checked = Checked::of(asked);
             context.out.show(&checked, &[checked.status.to_owned()], |out| {
                 out.line(format!("{}: {}", checked.status.to_uppercase(), plain(&checked.told.join("; "))))
             })?;

@@ -5,9 +5,11 @@
 
 mod compare;
 mod fields;
+mod owed;
 mod perform;
 mod plan;
 
+pub(crate) use owed::prove;
 pub(crate) use perform::apply;
 pub(crate) use plan::{Change, Kind, What, plan};
 

@@ -35,26 +35,32 @@ async fn perform(context: &Context, step: &Step, file: &str) -> Result<(), Failu
         }
         Step::SetModel(agent, binding) => {
             let binding = binding.as_ref().map(document).transpose()?.unwrap_or_default();
-            context.agents().await?.set_model(agent.as_str(), &binding, &declared).await?;
+            let arguments = (agent.as_str(), &binding, &declared);
+            govern::<_, u32>(context.agents().await?.inner(), "SetModel", &arguments).await?;
         }
         Step::DeclareSkills(agent, skills) => {
-            context.agents().await?.declare_skills(agent.as_str(), &document(skills)?).await?;
+            let arguments = (agent.as_str(), document(skills)?);
+            govern::<_, ()>(context.agents().await?.inner(), "DeclareSkills", &arguments).await?;
         }
         Step::SetLimit(limit) => {
             govern::<_, ()>(context.host().await?.inner(), "SetAccountLimit", &(document(limit)?,)).await?;
         }
         Step::AddSchedule(schedule) => {
             let key = data_encoding::HEXLOWER.encode(&ambient::random::<16>()?);
-            context.schedules().await?.declare(&document(schedule)?, file, &key).await?;
+            let arguments = (document(schedule)?, file, &key);
+            govern::<_, String>(context.schedules().await?.inner(), "Declare", &arguments).await?;
         }
-        Step::RemoveSchedule(id) => match context.schedules().await?.remove(id).await.map_err(Failure::from) {
-            // Somebody else was quicker.
-            Err(failure) if failure.code() == Code::NotFound.as_str() => {}
-            other => other?,
-        },
+        Step::RemoveSchedule(id) => {
+            match govern::<_, ()>(context.schedules().await?.inner(), "Remove", &(id,)).await {
+                // Somebody else was quicker.
+                Err(failure) if failure.code() == Code::NotFound.as_str() => {}
+                other => other?,
+            }
+        }
         Step::Retire(agent) => {
             let reason = format!("no longer declared; it was in {file}");
-            context.agents().await?.set_state(agent.as_str(), "retire", &reason).await?;
+            let arguments = (agent.as_str(), "retire", &reason);
+            govern::<_, ()>(context.agents().await?.inner(), "SetState", &arguments).await?;
         }
     }
     Ok(())

@@ -59,6 +59,15 @@ pub(crate) struct Change {
     pub(crate) fields: Vec<Field>,
     #[serde(skip)]
     pub(super) steps: Vec<Step>,
+    /// It is not the caller's own alone.
+    #[serde(skip)]
+    pub(super) of_others: bool,
+}
+
+impl Change {
+    fn of_others(self, of_others: bool) -> Self {
+        Self { of_others, ..self }
+    }
 }
 
 /// One command to the daemon.
@@ -81,6 +90,11 @@ pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
     /// Files that were read.
     pub(crate) files: usize,
+}
+
+/// Whether it is another's than the caller's.
+fn is_another(owner: &Owner) -> bool {
+    *owner != Owner::Uid(rustix::process::geteuid().as_raw())
 }
 
 /// The word of a period.
@@ -131,7 +145,8 @@ async fn new_agent(context: &Context, file: &File<AgentDocument>) -> Result<Opti
         context.agents().await?.check(&enrolment).await?;
         Step::EnrolProgram(enrolment)
     };
-    Ok(Some(change(Kind::Create, What::Agent, agent.name.to_string(), &file.name, Vec::new(), vec![step])))
+    let change = change(Kind::Create, What::Agent, agent.name.to_string(), &file.name, Vec::new(), vec![step]);
+    Ok(Some(change.of_others(agent.shared || agent.owner.as_ref().is_some_and(is_another))))
 }
 
 fn enrolment(file: &File<AgentDocument>) -> Result<String, Failure> {
@@ -140,7 +155,7 @@ fn enrolment(file: &File<AgentDocument>) -> Result<String, Failure> {
 }
 
 fn change(change: Kind, kind: What, name: String, file: &str, fields: Vec<Field>, steps: Vec<Step>) -> Change {
-    Change { change, kind, name, file: file.to_owned(), fields, steps }
+    Change { change, kind, name, file: file.to_owned(), fields, steps, of_others: false }
 }
 
 async fn agent(
@@ -169,7 +184,8 @@ async fn agent(
             context.agents().await?.check(enrolment).await?;
         }
     }
-    Ok(Some(change(Kind::Change, What::Agent, agent.name.to_string(), &file.name, differing, steps)))
+    let change = change(Kind::Change, What::Agent, agent.name.to_string(), &file.name, differing, steps);
+    Ok(Some(change.of_others(is_another(&Owner::Uid(row.owner)))))
 }
 
 /// The commands that change these fields; a field that none changes is refused.
@@ -260,7 +276,8 @@ async fn schedule(
     let add = Step::AddSchedule(Box::new(wanted.clone()));
     let Some(view) = found else {
         context.schedules().await?.check(&document(wanted)?).await?;
-        return Ok(Some(change(Kind::Create, What::Schedule, name, &file.name, Vec::new(), vec![add])));
+        let change = change(Kind::Create, What::Schedule, name, &file.name, Vec::new(), vec![add]);
+        return Ok(Some(change.of_others(wanted.owner.as_ref().is_some_and(is_another))));
     };
     let id = view.id.to_string();
     let work = match show::newest(context, &id, "ScheduleAdded").await? {
@@ -274,7 +291,8 @@ async fn schedule(
     }
     context.schedules().await?.check(&document(wanted)?).await?;
     let steps = vec![Step::RemoveSchedule(id), add];
-    Ok(Some(change(Kind::Change, What::Schedule, name, &file.name, differing, steps)))
+    let change = change(Kind::Change, What::Schedule, name, &file.name, differing, steps);
+    Ok(Some(change.of_others(is_another(&Owner::Uid(view.owner)))))
 }
 
 /// What a file declared once, and none does now. Schedules first: their works may ask for the agents.
@@ -284,8 +302,10 @@ fn undeclared(
     accounts: &[AccountView],
     schedules: &[ScheduleView],
 ) -> Vec<Change> {
-    let gone =
-        |kind, name: String, file: &str, step| change(Kind::Undeclared, kind, name, file, Vec::new(), vec![step]);
+    let gone = |kind, name: String, file: &str, owner: Option<u32>, step| {
+        let change = change(Kind::Undeclared, kind, name, file, Vec::new(), vec![step]);
+        change.of_others(owner.is_some_and(|owner| is_another(&Owner::Uid(owner))))
+    };
     let mut changes = Vec::new();
     let known: BTreeSet<(Option<Owner>, &Slug)> =
         declared.schedules.iter().map(|file| (file.document.owner.clone(), &file.document.name)).collect();
@@ -294,7 +314,7 @@ fn undeclared(
             && !known.contains(&(Some(Owner::Uid(view.owner)), &view.name))
         {
             let step = Step::RemoveSchedule(view.id.to_string());
-            changes.push(gone(What::Schedule, view.name.to_string(), file, step));
+            changes.push(gone(What::Schedule, view.name.to_string(), file, Some(view.owner), step));
         }
     }
     let known: BTreeSet<(&str, Period)> =
@@ -313,7 +333,7 @@ fn undeclared(
                 declared: None,
             };
             let name = format!("{}/{}", view.account, period(view.period));
-            changes.push(gone(What::Budget, name, file, Step::SetLimit(limit)));
+            changes.push(gone(What::Budget, name, file, None, Step::SetLimit(limit)));
         }
     }
     let known: BTreeSet<&Slug> = declared.agents.iter().map(|file| &file.document.name).collect();
@@ -322,7 +342,8 @@ fn undeclared(
             && row.state != AgentState::Retired
             && !known.contains(&row.name)
         {
-            changes.push(gone(What::Agent, row.name.to_string(), file, Step::Retire(row.name.clone())));
+            let step = Step::Retire(row.name.clone());
+            changes.push(gone(What::Agent, row.name.to_string(), file, Some(row.owner), step));
         }
     }
     changes

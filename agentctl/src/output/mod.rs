@@ -77,6 +77,8 @@ pub(crate) struct Output {
     width: Option<usize>,
     zone: OnceCell<TimeZone>,
     stdout: RefCell<Box<dyn Write>>,
+    /// Something went there already.
+    has_written: std::cell::Cell<bool>,
 }
 
 impl Output {
@@ -91,13 +93,22 @@ impl Output {
             if columns == 0 { 80 } else { columns }
         });
         let stdout = RefCell::new(Box::new(BufWriter::new(stdout)) as Box<dyn Write>);
-        Self { style, colour: terminal && !no_colour, width, zone: OnceCell::new(), stdout }
+        Self {
+            style,
+            colour: terminal && !no_colour,
+            width,
+            zone: OnceCell::new(),
+            stdout,
+            has_written: std::cell::Cell::new(false),
+        }
     }
 
     /// Writes into `sink`, for tests: UTC, no colours.
     #[cfg(test)]
     pub(crate) fn into_sink(style: Style, width: Option<usize>, sink: Box<dyn Write>) -> Self {
-        Self { style, colour: false, width, zone: OnceCell::from(TimeZone::UTC), stdout: RefCell::new(sink) }
+        let (zone, stdout, has_written) =
+            (OnceCell::from(TimeZone::UTC), RefCell::new(sink), std::cell::Cell::new(false));
+        Self { style, colour: false, width, zone, stdout, has_written }
     }
 
     /// Whether programs read.
@@ -165,12 +176,19 @@ impl Output {
 
     /// One line on stdout. The caller has made foreign text [`plain`].
     pub(crate) fn line(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        self.has_written.set(true);
         Ok(writeln!(self.stdout.borrow_mut(), "{text}")?)
     }
 
     /// Exact bytes on stdout.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.has_written.set(true);
         Ok(self.stdout.borrow_mut().write_all(bytes)?)
+    }
+
+    /// Whether anything of an answer was written already.
+    pub(crate) fn has_written(&self) -> bool {
+        self.has_written.get()
     }
 
     /// Hands everything to the reader now.

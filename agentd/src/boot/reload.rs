@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use toml::{Table, Value};
 
 use super::args::Args;
-use super::config::Config;
+use super::config::{Config, Mode};
 use super::paths;
 use super::telemetry::Filter;
 use crate::api::Callers;
@@ -21,6 +21,7 @@ use crate::sys::sd_notify::{Notifier, NotifyError};
 const LIVE: &[&str] = &[
     "limits.",
     "groups.",
+    "automation_users",
     "log.level",
     "runs.max",
     "runs.max_per_owner",
@@ -107,6 +108,8 @@ fn flatten(before: &str, table: Table, into: &mut BTreeMap<String, Value>) {
 pub(super) struct Reload<'a> {
     /// Where the file is.
     pub(super) args: &'a Args,
+    /// Whom the daemon serves, since its start. What the file says of it now counts for nothing else that it says.
+    pub(super) mode: Mode,
     /// What is in force.
     pub(super) options: Options,
     /// Behind the doors.
@@ -140,8 +143,9 @@ impl Reload<'_> {
 
     /// All that can fail comes before anything changes.
     fn read(&mut self) -> anyhow::Result<Difference> {
-        let config = paths::config(self.args)?;
+        let mut config = paths::config(self.args)?;
         let next = Options::of(&config)?;
+        config.mode = self.mode;
         let callers = super::groups::callers(&config, &self.engine)?;
         self.filter.set(&config.log.level).context("log.level")?;
         self.callers.send_replace(callers);
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_option_that_counts_at_once_exists() {
-        let all = options("[runs]\nmax = 1\nmax_per_owner = 1\n");
+        let all = options("automation_users = [1]\n[runs]\nmax = 1\nmax_per_owner = 1\n");
         for live in LIVE {
             assert!(all.0.keys().any(|name| name == live || live.ends_with('.') && name.starts_with(live)), "{live}");
         }

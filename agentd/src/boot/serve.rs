@@ -60,7 +60,7 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
         // Runs have users of their own, and their folders are in it.
         state.make_passable()?;
     }
-    let engine = start_engine(args, config, &paths).await?;
+    let engine = start_engine(args, config, &paths, filter.journal).await?;
     let jobs = Jobs::start(&engine);
     let (stop, stopped) = watch::channel(false);
     let (callers, known) = watch::channel(groups::callers(config, &engine)?);
@@ -79,7 +79,9 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
     watch(&notifier, &engine)?;
     doors.push(tokio::spawn(status::tell(engine.clone(), notifier.clone(), stopped)));
     let options = Options::of(config)?;
-    let mut reload = Reload { args, options, engine: engine.clone(), callers, filter, notifier: notifier.clone() };
+    let mode = config.mode;
+    let mut reload =
+        Reload { args, mode, options, engine: engine.clone(), callers, filter, notifier: notifier.clone() };
     let reason = loop {
         match signals.next().await {
             Some(reason) => break reason,
@@ -99,7 +101,7 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
     Ok(())
 }
 
-async fn start_engine(args: &Args, config: &Config, paths: &Paths) -> anyhow::Result<Engine> {
+async fn start_engine(args: &Args, config: &Config, paths: &Paths, journal: bool) -> anyhow::Result<Engine> {
     let zone = match &config.time_zone {
         Some(name) => jiff::tz::TimeZone::get(name).with_context(|| format!("time_zone {name:?} is not known"))?,
         None => jiff::tz::TimeZone::system(),
@@ -116,6 +118,7 @@ async fn start_engine(args: &Args, config: &Config, paths: &Paths) -> anyhow::Re
         configuration: Some(Options::of(config)?.digest()),
         defaults: Arc::new(config.defaults()),
         keks: Arc::new(Keks::handed_over()?),
+        journal,
         runs: Some(runs),
     };
     engine::start(settings).await.with_context(|| format!("the ledger in {}", paths.state.display()))

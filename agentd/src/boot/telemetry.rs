@@ -14,12 +14,16 @@ use super::config::{Log, LogTarget};
 use crate::sys::env;
 
 /// What the log tells: it may change while the daemon runs.
-pub(super) struct Filter(reload::Handle<EnvFilter, Registry>);
+pub(super) struct Filter {
+    handle: reload::Handle<EnvFilter, Registry>,
+    /// Whether it goes to the journal.
+    pub(super) journal: bool,
+}
 
 impl Filter {
     /// Tells more or less from now on.
     pub(super) fn set(&self, level: &str) -> anyhow::Result<()> {
-        self.0.reload(filter(level)?).context("the log cannot be told otherwise")
+        self.handle.reload(filter(level)?).context("the log cannot be told otherwise")
     }
 }
 
@@ -58,7 +62,7 @@ pub(super) fn start(log: &Log) -> anyhow::Result<Filter> {
             .log_internal_errors(false);
         registry.with(layer.with_filter(filter)).init();
     }
-    Ok(Filter(handle))
+    Ok(Filter { handle, journal })
 }
 
 /// Writes one field of a line for people, who have no use for the id of a message.

@@ -70,6 +70,10 @@ pub struct Host {
     pub time_zone: String,
     /// When the daemon started.
     pub since: WallMs,
+    /// Whether its own log goes to the journal.
+    pub journal: bool,
+    /// The id of the key-encryption key that private keys are under; none where they are plain on the disk.
+    pub kek: Option<String>,
 }
 
 /// Everything that the doors and the loops share.

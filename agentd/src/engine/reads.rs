@@ -32,7 +32,7 @@ pub(super) fn read(caller: &Caller, action: Action, resource: &Resource) -> Opti
         Action::WorkRead | Action::AgentRead | Action::ScheduleRead | Action::ObjectiveRead => {
             Some(resource.owner.is_some_and(|owner| owner != caller.uid))
         }
-        Action::HostRead | Action::LedgerReadOwn => Some(false),
+        Action::HostRead | Action::HostExamine | Action::LedgerReadOwn => Some(false),
         Action::LedgerReadAll | Action::LedgerBackup => Some(true),
         _ => None,
     }

@@ -86,6 +86,8 @@ pub struct Settings {
     pub defaults: Arc<Defaults>,
     /// What its secret files are encrypted under.
     pub keks: Arc<Keks>,
+    /// Whether the daemon's own log goes to the journal.
+    pub journal: bool,
     /// How runs are started; none where the daemon starts none.
     pub runs: Option<super::supervise::Runs>,
 }
@@ -103,8 +105,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     let jumped = wall_jump(&conn, clock, boot)?;
     let (appender, trust_domain) = open_log(&mut conn, &settings, &files, clock, boot)?;
     let known = KnownAgents::new(Decoys::new(&HostKeys::open(&files, false)?));
-    let recovered = last_event_is_no_stop(&conn)?;
-    let held = load::host::clock_held(&conn)?;
+    let (recovered, held) = (last_event_is_no_stop(&conn)?, load::host::clock_held(&conn)?);
     let log_key = incarnation::current(&conn)?.map(|announced| announced.log_key.to_string()).unwrap_or_default();
     let host = Host {
         mode: settings.mode,
@@ -116,6 +117,8 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         log_key,
         time_zone: settings.zone.iana_name().unwrap_or("UTC").to_owned(),
         since: WallMs::saturating(clock.wall_ms()),
+        journal: settings.journal,
+        kek: settings.keks.current().map(|kek| kek.id().to_string()),
     };
     let now = Now { boot: boot.to_string(), boot_ms: clock.boot_ms(), slept_ms: clock.suspended_ms() };
     let voided = put_back::put_back(&conn, &now, appender.incarnation())?;

@@ -31,6 +31,7 @@ pub(crate) async fn engine_with(defaults: Defaults) -> (Engine, Scratch) {
         configuration: None,
         defaults: Arc::new(defaults),
         keks: Arc::default(),
+        journal: false,
         runs: None,
     };
     (engine::start(settings).await.unwrap(), state)

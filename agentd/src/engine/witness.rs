@@ -49,6 +49,19 @@ impl Engine {
         Ok(Some((owed, assurance)))
     }
 
+    /// Has a caller prove beforehand what it will owe, so that nothing of a plan is done where one part would be refused for it.
+    /// Who owes nothing has proved it: what such a caller may do, policy says at each command.
+    pub async fn prove_presence(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
+        self.permit(caller, Action::HostRead, &Resource::host())?;
+        let Some(presence) = Presence::of_id(id) else {
+            let known = Presence::ALL.iter().map(|presence| presence.id()).collect::<Vec<_>>().join(", ");
+            let message = format!("{id:?} is no action that an operator proves to be there for");
+            return Err(Problem::new(Code::InvalidDocument, message).hint(format!("these are: {known}")));
+        };
+        let owed = caller.operator.then_some(presence);
+        self.witnessed(caller, presence.governs(), "what is declared", owed).await.map(drop)
+    }
+
     /// Asks policy and, where it is owed, for presence, about something that is no command.
     pub(in crate::engine) async fn permit_witnessed(
         &self,
@@ -93,6 +106,23 @@ mod tests {
         assert_eq!(trial::recorded(&engine), [format!("host.manage on host ({NOT_PROVED})")]);
         engine.status(&absent).unwrap();
         assert!(engine.freeze(&operator(Ok(Assurance::Reauth)), Scope::All, "x").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_plan_learns_beforehand_whether_the_person_is_there_and_who_owes_nothing_is_not_asked() {
+        let (engine, _state) = trial::engine().await;
+        for presence in Presence::ALL {
+            engine.prove_presence(&operator(Ok(Assurance::Session)), presence.id()).await.unwrap();
+            let refused = engine.prove_presence(&operator(Err(())), presence.id()).await.unwrap_err();
+            assert_eq!(refused.code, Code::Denied, "{}", presence.id());
+            let user = Caller { operator: false, ..operator(Err(())) };
+            engine.prove_presence(&user, presence.id()).await.unwrap();
+            engine.prove_presence(&Caller::person(0, true, false), presence.id()).await.unwrap();
+        }
+        assert_eq!(trial::recorded(&engine)[0], format!("host.manage on what is declared ({NOT_PROVED})"));
+        let refused =
+            engine.prove_presence(&operator(Ok(Assurance::Session)), "org.agentd1.anything").await.unwrap_err();
+        assert_eq!(refused.code, Code::InvalidDocument);
     }
 
     #[tokio::test]

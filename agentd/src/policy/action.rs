@@ -57,6 +57,8 @@ actions! {
     AccountManage = "account.manage";
     /// See status and accounts.
     HostRead = "host.read";
+    /// See what the daemon found out about its host.
+    HostExamine = "host.examine";
     /// See what the host measures of everybody's works.
     HostMeasure = "host.measure";
     /// Freeze and thaw one's own work or agent.

@@ -44,6 +44,22 @@ impl Presence {
         }
     }
 
+    /// The one with this id.
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|presence| presence.id() == id)
+    }
+
+    /// What stands in the record of who did not prove it.
+    pub const fn governs(self) -> Action {
+        match self {
+            Self::ManageHost => Action::HostManage,
+            Self::ManageAgents => Action::AgentManage,
+            Self::ManageWorks => Action::WorkManage,
+            Self::ManageBudgets => Action::AccountManage,
+            Self::EraseContent => Action::ContentManage,
+        }
+    }
+
     /// What has to be proved before a caller does what policy allowed it: nothing where it looks, or acts on its own.
     pub fn owed(caller: &Caller, action: Action, resource: &Resource) -> Option<Self> {
         if !caller.operator {
@@ -77,6 +93,7 @@ impl Presence {
             | Action::ScheduleRead
             | Action::ObjectiveRead
             | Action::HostRead
+            | Action::HostExamine
             | Action::HostMeasure
             | Action::LedgerReadAll
             | Action::LedgerReadOwn => None,

@@ -116,9 +116,11 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "person.looks_around",
-        says: "everybody on the host may see its status and read the log of what is its own",
+        says: "everybody on the host may see its status and what agentd found out about it, and read the log of what is its own",
         permit: true,
-        applies: |caller, action, _| is_person(caller) && matches!(action, Action::HostRead | Action::LedgerReadOwn),
+        applies: |caller, action, _| {
+            is_person(caller) && matches!(action, Action::HostRead | Action::HostExamine | Action::LedgerReadOwn)
+        },
     },
 ];
 
@@ -133,6 +135,7 @@ const fn is_reading(action: Action) -> bool {
             | Action::AgentRead
             | Action::ScheduleRead
             | Action::ObjectiveRead
+            | Action::HostExamine
             | Action::HostMeasure
             | Action::HostRead
             | Action::LedgerReadAll
@@ -305,6 +308,21 @@ mod tests {
             panic!("refused");
         };
         assert_eq!((&by_host().rules[..], by_host().set.as_str()), (&[rule.to_owned()][..], set_digest()));
+    }
+
+    #[test]
+    fn the_page_on_security_has_every_rule_in_its_words_and_order() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let (_, table) = page.split_once("\n| rule | says |\n|---|---|\n").unwrap();
+        let (table, after) = table.split_once("\n\n").unwrap();
+        let written: Vec<&str> = table.lines().collect();
+        let rows: Vec<String> = RULES.iter().map(|rule| format!("| `{}` | {} |", rule.id, rule.says)).collect();
+        assert_eq!(written, rows);
+        let forbid = RULES.iter().take_while(|rule| !rule.permit).count();
+        assert_eq!(forbid, RULES.iter().filter(|rule| !rule.permit).count(), "prohibitions come first");
+        let number = ["no", "one", "two", "three", "four", "five", "six", "seven"][forbid];
+        assert!(after.starts_with(&format!("The first {number} forbid ")), "{forbid}: {after:.40}");
     }
 
     #[test]

@@ -1,20 +1,18 @@
 //! The launcher where it is a service of its own: what is asked of it over its socket.
 
-use std::io::{self, IoSlice, IoSliceMut, Read as _};
-use std::mem::MaybeUninit;
+use std::io::{self, Read as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentd_schemas::launch::{Answer, MAX_REQUEST_BYTES, Request};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketAddrUnix, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::sys::rights;
 
 /// How long the service may take to answer. A start waits for systemd, a count for the disk; the daemon's watchdog waits longer.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -27,6 +25,11 @@ impl Launcher {
     /// The service behind a socket.
     pub fn at(socket: PathBuf) -> Self {
         Self(socket)
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.0
     }
 
     /// Whether its socket is there. Nobody hears of this: a connection would start a launcher that sleeps.
@@ -95,40 +98,22 @@ impl Launcher {
 fn talk(stream: UnixStream, line: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
     let mut written = 0;
     while let Some(rest) = line.get(written..).filter(|rest| !rest.is_empty()) {
-        written += send(&stream, rest, along.filter(|_| written == 0))?;
+        let along: Vec<_> = along.filter(|_| written == 0).into_iter().collect();
+        written += rights::send(&stream, rest, &along)?;
     }
     stream.shutdown(Shutdown::Write)?;
     receive(stream)
 }
 
-fn send(stream: &UnixStream, bytes: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let files: Vec<_> = along.into_iter().collect();
-    if !files.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(io::Error::other("the descriptor does not fit into its message"));
-    }
-    Ok(rustix::net::sendmsg(stream, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?)
-}
-
 fn receive(mut stream: UnixStream) -> io::Result<(Answer, Option<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut line = vec![0; 16 << 10];
-    let into = &mut [IoSliceMut::new(&mut line)];
-    let length = rustix::net::recvmsg(stream.as_fd(), into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let (length, came) = rights::receive(&stream, &mut line)?;
     line.truncate(length);
-    let mut file = None;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut rights) = message {
-            file = rights.next();
-        }
-    }
     (&mut stream).take(MAX_REQUEST_BYTES as u64).read_to_end(&mut line)?;
     if line.is_empty() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it went away"));
     }
-    Ok((serde_json::from_slice(&line)?, file))
+    Ok((serde_json::from_slice(&line)?, came.into_iter().next()))
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ impl Scene {
             configuration: None,
             defaults: Arc::new(Defaults::default()),
             keks: Arc::default(),
+            journal: false,
             runs: None,
         };
         let engine = engine::start(settings).await.unwrap();

@@ -1,13 +1,14 @@
 //! The host: status, accounts, digest.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::document::request::{Period, Scope};
 use crate::event::AmountSource;
 use crate::id::WorkId;
-use crate::launch::Level;
+use crate::launch::{Level, Probe};
 use crate::unit::money::Usd;
 use crate::unit::time::WallMs;
 
@@ -61,6 +62,57 @@ pub struct StatusView {
     /// Runs of agents that agentd starts.
     #[serde(default)]
     pub runs: RunsView,
+}
+
+/// What agentd found out about its host: `agentctl doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HostFindings {
+    /// What the host can do for runs, as agentd last had it tried; absent where nobody answered who could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// Why no run can be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_runs: Option<String>,
+    /// No run is less confined: `runs.least_level`.
+    pub least_level: Level,
+    /// The first and the last uid of the users of runs; absent where runs have the daemon's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_uids: Option<(u32, u32)>,
+    /// Where the launcher is a service of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launcher: Option<LauncherFinding>,
+    /// Whether the daemon's own log goes to the journal.
+    pub journal: bool,
+    /// Whether polkit can prove that operators are there; absent where they prove nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polkit: Option<PolkitFinding>,
+    /// Which key-encryption key the private keys are under; absent where they are plain on the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kek: Option<String>,
+}
+
+/// The launcher's service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LauncherFinding {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Why it is not reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<String>,
+}
+
+/// polkit, as the daemon reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PolkitFinding {
+    /// Why it cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<String>,
+    /// Actions of agentd that it does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
 }
 
 /// Runs of agents that agentd starts, on the whole host.

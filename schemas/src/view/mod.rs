@@ -8,7 +8,10 @@ pub mod run;
 pub mod work;
 
 pub use agent::{AgentRow, AgentView, EpochView, HistoryRow, SkillEvidence};
-pub use host::{AccountView, Denials, DigestView, FreezeReport, Moneys, Reads, RunsView, StatusView, WaitingForPerson};
+pub use host::{
+    AccountView, Denials, DigestView, FreezeReport, HostFindings, LauncherFinding, Moneys, PolkitFinding, Reads,
+    RunsView, StatusView, WaitingForPerson,
+};
 pub use ledger::{EventView, HeadView, PageOfEvents};
 pub use plan::{ObjectiveView, ScheduleView, TickView};
 pub use run::{ArtefactView, CostFilter, CostRow, EndedView, GarbageRow, GarbageView, OutputView, UploadedView};

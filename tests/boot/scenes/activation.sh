@@ -19,6 +19,25 @@ refute "alice does not reach it" as_user alice python3 -c 'import socket; socket
 says "systemctl shows it" 'agentd.slice' systemctl status agentd.service
 check "systemd finds nothing wrong with its units" systemd-analyze verify --man=no agentd.service agentd.socket agentd-launch.service
 
+# What the daemon found of its host is told, and not what the caller would find: her own launcher would have no rights.
+await "the daemon has tried its host" 60 sh -c 'agentctl status --json | grep -q "\"level\":"'
+finding() { plain "$1" doctor --json 2>/dev/null | json "' '.join(c['verdict'] + ': ' + c['detail'] + ' ' + c.get('fix', '') for c in it if c['name'] == '$2')"; }
+level=$(agentctl status --json | json 'it["runs"]["level"]')
+for who in alice olga audra; do
+    says "doctor tells $who the level of the daemon's runs" "level $level works" finding "$who" confinement
+    says "doctor tells $who that runs have users of their own" "ok: each run has a user of its own" finding "$who" "users of runs"
+    says "doctor tells $who where the launcher is" "ok: is reached at /run/agentd/launch.sock" finding "$who" launcher
+    says "doctor tells $who that the journal has the daemon's lines" "ok: agentd writes to it" finding "$who" journal
+done
+silent "nothing of it is tried as the caller" "have the uid of agentd" plain alice doctor
+says "who may not see it is told so, and how that changes" "you may not see what agentd found out about it: uid:$(id -u mallory) may not host.examine" finding mallory host
+says "and is told the command" "usermod -aG agentd" finding mallory host
+equal "and learns nothing of it" '' "$(finding mallory confinement)$(finding mallory launcher)"
+check "the launcher's socket is stopped" systemctl stop agentd-launch.socket agentd-launch.service
+says "doctor says that the launcher is away, with the way out" "systemctl restart agentd-launch.socket" finding alice launcher
+check "which is one" systemctl restart agentd-launch.socket
+says "and it is there again" "ok: is reached" finding alice launcher
+
 stopped() { [ "$(prop agentd.service ActiveState)" = inactive ]; }
 for way in "its socket:plain alice status" "the agents' socket:as_user alice curl_agents" "the system bus:call alice Host Status"; do
     check "the daemon stops" systemctl stop agentd.service
@@ -32,7 +51,7 @@ s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); a
     wait_until "it is active" 20 active agentd.service # it may answer before systemd has heard that it is ready
 done
 
-# Who calls while it restarts waits, and is not refused; who is cut off by the stop itself asks once more, and is answered.
+# Who calls while it restarts waits, and is not refused; who is cut off by the stop itself is asked for once more by agentctl.
 (for _ in 1 2 3; do
     systemctl reset-failed agentd.service # or it counts as started too often
     systemctl restart agentd.service
@@ -41,9 +60,10 @@ restarts=$!
 asked=0 answered=0
 while kill -0 "$restarts" 2>/dev/null; do
     asked=$((asked + 1))
-    { plain alice status || plain alice status; } >/dev/null 2>/tmp/refused && answered=$((answered + 1))
+    if plain alice status >/dev/null 2>/tmp/refusal; then answered=$((answered + 1)); else cat /tmp/refusal >>/tmp/refused; fi
 done
 if [ "$asked" = "$answered" ]; then ok "all $asked calls during three restarts are answered"; else no "$answered of $asked calls during restarts are answered" "$(cat /tmp/refused)"; fi
+check "monitoring asks in the middle of a restart" sh -c 'systemctl --no-block restart agentd.service; for n in 1 2 3 4 5 6 7 8; do setpriv --reuid alice --regid alice --init-groups agentctl status --check || exit 1; done'
 equal "and none of them counted as a failure" 0 "$(prop agentd.service NRestarts)"
 check "a reload is taken" systemctl reload agentd.service
 check "and the daemon answers" plain alice status

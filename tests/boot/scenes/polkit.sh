@@ -13,11 +13,11 @@ pid, terminal = pty.fork()
 if pid == 0:
     os.environ.pop("PASSWORD")
     os.execvp(sys.argv[1], sys.argv[1:])
-said, typed, until = b"", False, time.monotonic() + 60
+said, typed, until = b"", 0, time.monotonic() + 60
 while time.monotonic() < until:
-    # What is typed before it hides what is typed, it throws away.
-    if not typed and b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO:
-        typed = True
+    # What is typed before it hides what is typed, it throws away. Each question is answered once.
+    if typed < said.count(b"assword") and b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO:
+        typed = said.count(b"assword")
         os.write(terminal, os.environb[b"PASSWORD"] + b"\n")
     if not select.select([terminal], [], [], .05)[0]: continue
     try: some = os.read(terminal, 4096)
@@ -97,9 +97,34 @@ says "a polkit that does not answer is a no" "did not answer within 5 seconds" o
 kill -CONT "$pid"
 systemctl mask --now --runtime polkit.service >/dev/null 2>&1
 says "a polkit that is away is a no, with a way out" "systemctl status polkit" olga work note "$work" x
-says "doctor says that polkit is away" "polkit" as_user olga /usr/bin/agentctl doctor
+says "doctor says that the daemon cannot ask polkit" "agentd cannot ask it" as_user olga /usr/bin/agentctl doctor
 check "root needs no polkit that is away" root work note "$work" "of root"
 systemctl unmask --runtime polkit.service >/dev/null 2>&1
 check "polkit comes back by itself" bash -c "rm /etc/polkit-1/rules.d/10-scene.rules; systemctl restart polkit.service"
 says "and the person is asked again" "asked: 0" asked olga-word work note "$work" "of olga"
+
+# A plan for others is begun when all that it needs is proved, and is not left in its middle.
+plan=/home/olga/host
+mkdir -p $plan/agents.d $plan/budgets.d $plan/schedules.d
+printf 'name = "hers"\nowner = "alice"\nskills = ["count"]\ncommand = ["/usr/bin/true"]\n' >$plan/agents.d/hers.toml
+printf 'account = "owner:alice"\nper = "day"\nmax_cost = "3 USD"\n' >$plan/budgets.d/alice.toml
+printf 'name = "nightly"\nowner = "alice"\ncron = "@daily"\n[work]\ntitle = "Alice counts"\n' >$plan/schedules.d/nightly.toml
+chown -R olga:olga $plan
+there() { root agent list --json | json '[row["name"] for row in it]'; }
+for door in system unix:path=/run/agentd/control.sock; do
+    over="over ${door%%:*}"
+    says "without a terminal nothing of a plan is done, $over" "nothing was done" olga config apply --dir $plan
+done
+printf 'polkit.addRule(function(action, subject) {
+    if (action.id === "org.agentd1.manage-agents" && subject.user === "olga") return polkit.Result.YES;
+});\n' >/etc/polkit-1/rules.d/10-scene.rules
+await "polkit lets olga manage agents, and no more" 10 refuses manage-budgets olga config apply --dir $plan
+equal "a plan whose later steps would be refused is not begun" '[]' "$(there)"
+rm -f /etc/polkit-1/rules.d/10-scene.rules
+await "polkit asks again" 10 refuses manage-agents olga config apply --dir $plan
+says "the wrong password is a refusal of all of it" "nothing was done" asked wrong-word config apply --dir $plan
+equal "none of it is there" '[]' "$(there)"
+says "at a terminal the person is asked, and all of it is done" "asked: 0" asked olga-word config apply --dir $plan
+equal "all of it is there" '["hers"]' "$(there)"
+says "a second time nothing is to be done, and nobody is asked" "not asked: 0" asked olga-word config apply --dir $plan
 end

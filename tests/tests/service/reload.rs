@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use agentd_tests::harness::eventually;
+use agentd_tests::harness::{Daemon, Scratch, Settings, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -91,4 +91,41 @@ fn a_broken_file_changes_nothing_and_is_shown_until_it_is_mended() {
     reload(&mut managed, "[limits]\nmax_attempts = 6\n");
     assert_eq!(attempts_of_a_new_work(&managed), 6);
     assert!(!managed.health().iter().any(|line| line.contains("configuration")), "{:?}", managed.health());
+}
+
+#[test]
+fn whom_the_daemon_serves_stays_as_it_was_at_the_start_whatever_follows_from_it() {
+    for (mode, other, for_all) in [("private", "system", false), ("system", "private", true)] {
+        let config = |mode: &str| format!("mode = \"{mode}\"\n[groups]\nusers = \"agentd-no-such-group\"\n");
+        let bus = Scratch::new();
+        let settings = Settings { config: Some(config(mode)), ..Settings::default() };
+        let daemon =
+            Daemon::with(settings.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", bus.join("none").display())));
+        // On a host that is served for all its users, that nobody is one is a complaint.
+        let complains = || daemon.told(&["status"]).contains("there is no group agentd-no-such-group");
+        assert_eq!(complains(), for_all, "{mode}");
+        fs::write(daemon.file("agentd.toml"), config(other)).unwrap();
+        kill_process(Pid::from_raw(i32::try_from(daemon.pid()).unwrap()).unwrap(), Signal::HUP).unwrap();
+        eventually("the reload", || {
+            daemon.log().contains("this counts from the next start, restart agentd: mode").then_some(())
+        });
+        assert_eq!(complains(), for_all, "{mode}, and then {other}");
+    }
+}
+
+#[test]
+fn who_is_an_automation_counts_at_once_and_is_told_as_that() {
+    let own = rustix::process::geteuid().as_raw();
+    let mut managed = Managed::started("");
+    for agent in ["first", "second"] {
+        managed.ctl(&["agent", "enroll", agent, "--skill", "read"]);
+    }
+    managed.ctl(&["agent", "activate", "first", "--reason", "it is good"]);
+    reload(&mut managed, &format!("automation_users = [{own}]\n"));
+    let reloaded = newest(&managed, "ConfigurationReloaded").unwrap();
+    assert_eq!(reloaded["changed"], serde_json::json!(["automation_users"]), "{reloaded}");
+    assert!(reloaded["pending"].as_array().is_none_or(Vec::is_empty), "{reloaded}");
+    let refused = managed.ctl_command().args(["agent", "activate", "second", "--reason", "x"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("automation.never_judges"), "{said}");
 }

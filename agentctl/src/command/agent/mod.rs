@@ -20,14 +20,12 @@ pub(crate) mod suspend;
 /// What to do with agents.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Enrol an agent: make its key, prove that it is held, and register it
     #[command(visible_alias = "enrol")]
     Enroll(enroll::Args),
     /// List agents
     List(list::Args),
     /// Show one agent in full: key, model, what it showed it can do
     Show(show::Args),
-    /// Give an agent that agentd starts another program
     Program(program::Args),
     /// End the probation of an agent
     Activate(activate::Args),
@@ -41,17 +39,12 @@ pub(crate) enum Command {
     Retire(retire::Args),
     /// Show what an agent did, newest first
     History(history::Args),
-    /// Show or set the skills of an agent
     Skills(skills::Args),
-    /// Print the keys of agents as an allowed_signers file, for git and ssh-keygen
     Signers(signers::Args),
-    /// Give an agent a new key; the old one is not valid from then on
     RotateKey(rotate_key::Args),
-    /// Certify the key of an agent that is in its owner's custody, for 30 days at most
     Certify(certify::Args),
     /// Revoke the key of an agent; it needs a new one to go on
     RevokeKey(revoke_key::Args),
-    /// Make any command a resident agent: claim work, run it, sign its result
     Serve(serve::Args),
 }
 

@@ -8,7 +8,6 @@ mod show;
 pub(crate) enum Command {
     /// Show accounts: limit, spent, set aside
     Show(show::Args),
-    /// Set the limits of an account
     Set(set::Args),
 }
 

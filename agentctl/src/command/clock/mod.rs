@@ -5,7 +5,6 @@ mod accept;
 /// What to do with the clock.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Let what the clock triggers go on after a jump
     Accept(accept::Args),
 }
 

@@ -10,8 +10,8 @@ use crate::error::Failure;
 
 /// Make agents, schedules and budgets what the files declare
 ///
-/// Every file is checked first, and nothing is done where one is malformed. A second apply does nothing. What is no longer
-/// declared stays, unless --prune is given.
+/// Every file is checked first, and nothing is done where one is malformed. Where operators have to prove that they are there,
+/// that comes next, once for all. A second apply does nothing. What is no longer declared stays, unless --prune is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl config apply\n  agentctl config apply --dir ./host --prune")]
 pub(crate) struct Args {
@@ -37,6 +37,8 @@ impl Args {
         let plan = declared::plan(context, &declared).await?;
         let (left, to_do): (Vec<Change>, Vec<Change>) =
             plan.changes.into_iter().partition(|change| change.change == Kind::Undeclared && !self.prune);
+        // A plan is not left in its middle because nobody is there.
+        declared::prove(context, &to_do).await?;
         let mut done = 0;
         let mut failed = None;
         for change in &to_do {

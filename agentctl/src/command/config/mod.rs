@@ -10,9 +10,7 @@ use crate::output::{Colour, Output, plain};
 /// What to do with declarations.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show what is otherwise than the files declare
     Diff(diff::Args),
-    /// Make agents, schedules and budgets what the files declare
     Apply(apply::Args),
 }
 

@@ -1,4 +1,5 @@
-//! What this host can do for agents that agentd starts: `agentd-launch probe` tries it, and each lack has its way out.
+//! What this host can do for agents that a daemon of one's own starts: `agentd-launch probe` tries it as the caller, and each lack
+//! has its way out.
 
 use agentd_schemas::launch::{Level, Probe};
 
@@ -31,7 +32,7 @@ fn told(probe: &Probe) -> Vec<Check> {
     vec![level(probe), users(probe), landlock(probe), groups(probe), git(probe)]
 }
 
-fn level(probe: &Probe) -> Check {
+pub(super) fn level(probe: &Probe) -> Check {
     let strict = probe.levels.iter().find(|found| found.level == Level::Strict);
     let reason = strict.and_then(|found| found.reason.clone()).unwrap_or_else(|| "it was not tried".to_owned());
     let fix = if probe.strongest().is_none() && reason.contains("Permission denied") {
@@ -67,7 +68,7 @@ fn users(probe: &Probe) -> Check {
     Check::warn("users of runs", detail, "run agentd as a system service: it starts runs under users of their own")
 }
 
-fn landlock(probe: &Probe) -> Check {
+pub(super) fn landlock(probe: &Probe) -> Check {
     match probe.landlock_abi {
         0 => Check::fail(
             "landlock",
@@ -83,7 +84,7 @@ fn landlock(probe: &Probe) -> Check {
     }
 }
 
-fn groups(probe: &Probe) -> Check {
+pub(super) fn groups(probe: &Probe) -> Check {
     let has =
         |controller: &str| probe.control_groups.iter().any(|group| group.controllers.iter().any(|it| it == controller));
     let missing: Vec<&str> = CONTROLLERS.into_iter().filter(|controller| !has(controller)).collect();
@@ -99,7 +100,7 @@ fn groups(probe: &Probe) -> Check {
     Check::warn("control groups", format!("runs are not bounded by {}", missing.join(", ")), fix)
 }
 
-fn git(probe: &Probe) -> Check {
+pub(super) fn git(probe: &Probe) -> Check {
     match &probe.git {
         Some(path) => Check::ok("git of runs", path.display().to_string()),
         None => Check::warn("git of runs", "not found; works on repositories and folders need it", install("git")),

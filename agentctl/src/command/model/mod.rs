@@ -8,7 +8,6 @@ use agentd_schemas::document::{ModelBinding, OnMismatch};
 /// What to do with models.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Bind an agent to a model; a new epoch begins
     Set(set::Args),
     /// Show the models of an agent, oldest first, with what it did in each epoch
     History(history::Args),

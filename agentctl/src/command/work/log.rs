@@ -58,20 +58,22 @@ impl Args {
         // The last event is told by the round after the one that saw the work over.
         let mut was_over = false;
         let mut tails = ["stdout", "stderr"].map(|stream| (stream, Tail::new(work, 0, stream)));
+        let mut events = Vec::new();
         loop {
             context.out.flush()?;
-            let events = tokio::select! {
-                events = follower.more() => events?,
-                () = Tail::pause() => Vec::new(),
-            };
+            events.extend(follower.more_within(Tail::LOOK).await?);
             let works = follower.works().await?;
-            let view: WorkView = read(&works.show(&id).await?)?;
+            let view: WorkView = match works.show(&id).await.map_err(Failure::from) {
+                // The next round goes to the daemon that comes back.
+                Err(failure) if failure.is_broken() => continue,
+                view => read(&view?)?,
+            };
             // What a program wrote stands before the events that came of it.
             if context.out.is_human() {
                 wrote(&context.out, &works, &mut tails).await?;
             }
             let is_told = events.is_empty();
-            for event in events {
+            for event in std::mem::take(&mut events) {
                 let told = story::tell(&event.body).filter(|told| told.subject == "work" && told.id == id);
                 if let Some(told) = told {
                     tell(&context.out, &works, &event, &told, self.indexes).await?;

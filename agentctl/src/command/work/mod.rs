@@ -23,18 +23,13 @@ pub(crate) enum Command {
     List(list::Args),
     /// Show one work in full: what was asked, its attempts, its result
     Show(show::Args),
-    /// Tell the story of one work from its events
     Log(log::Args),
     /// Say why a work runs there, or does not run
     Why(why::Args),
-    /// Show what a run changed
     Diff(diff::Args),
-    /// Take the result of a work into your repository
     Apply(apply::Args),
-    /// List what the runs of a work made, or take one of them
     #[command(visible_alias = "artefacts")]
     Artifacts(artifacts::Args),
-    /// Print what the program of a run wrote
     Output(output::Args),
     /// Call a work off
     Cancel(cancel::Args),
@@ -42,7 +37,6 @@ pub(crate) enum Command {
     Retry(retry::Args),
     /// Raise the limits of a work; a run that waits for budget goes on
     Raise(raise::Args),
-    /// Accept a result that waits for a person
     Accept(accept::Args),
     /// Refuse a result that waits for a person; the next attempt is told why
     Reject(reject::Args),

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Failure;
+use crate::follow::Follower;
 use crate::latest;
 use crate::program_output::{Stretch, Tail};
 
@@ -30,9 +31,17 @@ impl Args {
         let work = latest::work_id(context, &self.work).await?;
         let stream = if self.stderr { "stderr" } else { "stdout" };
         let mut tail = Tail::new(work, self.attempt.unwrap_or(0), stream);
-        let works = context.works().await?;
+        let mut follower = Follower::from_now(context).await?;
         loop {
-            let Stretch { text, ended } = tail.next(&works).await?;
+            let works = follower.works().await?;
+            let Stretch { text, ended } = match tail.next(&works).await {
+                // It waits there until the daemon is back.
+                Err(failure) if self.follow && failure.is_broken() => {
+                    follower.more_within(Tail::LOOK).await?;
+                    continue;
+                }
+                stretch => stretch?,
+            };
             let shown = if context.out.width().is_some() { crate::output::plain_lines(&text) } else { text.clone() };
             context.out.raw(shown.as_bytes())?;
             if text.is_empty() && (ended || !self.follow) {
@@ -40,7 +49,7 @@ impl Args {
             }
             if text.is_empty() {
                 context.out.flush()?;
-                Tail::pause().await;
+                follower.more_within(Tail::LOOK).await?;
             }
         }
     }

@@ -21,6 +21,23 @@ impl Host {
         json(&self.0.engine.status(&caller)?)
     }
 
+    /// What the daemon found out about its host: `HostFindings`.
+    async fn examine(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        self.0.engine.host_was_tried().await;
+        let mut findings = self.0.engine.examine(&caller)?;
+        if self.0.engine.host().mode == "system" {
+            findings.polkit = Some(super::polkit::finding().await);
+        }
+        json(&findings)
+    }
+
+    /// Proves that the caller is there for an action of polkit, where it would have to for what it is about to do.
+    async fn prove_presence(&self, action: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let caller = self.0.enter(&header).await?;
+        Ok(self.0.engine.prove_presence(&caller, action).await?)
+    }
+
     /// Holds the starts of a `Scope` and asks what runs there to stand still. Answers with a `FreezeReport`.
     async fn freeze(&self, scope: &str, reason: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
         let caller = self.0.enter(&header).await?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use agentd_schemas::event::Assurance;
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::view::PolkitFinding;
 use zbus::Connection;
 use zbus::Variant;
 use zbus::connection::Builder;
@@ -26,6 +27,9 @@ const PERSON: Duration = Duration::from_secs(50);
 const ALLOW_USER_INTERACTION: u32 = 1;
 /// The detail of an answer that says that the person closed the question.
 const DISMISSED: &str = "polkit.dismissed";
+
+/// One action as polkit describes it: its id first, and more than matters here.
+type Described = (String, String, String, String, String, String, u32, u32, u32, HashMap<String, String>);
 
 /// The part of polkit that answers.
 #[zbus::proxy(
@@ -43,6 +47,9 @@ trait Authority {
         flags: u32,
         cancellation_id: &str,
     ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
+
+    /// Every action that it knows, described in the language of a locale.
+    fn enumerate_actions(&self, locale: &str) -> zbus::Result<Vec<Described>>;
 }
 
 /// Who sent a message, in polkit's words.
@@ -102,8 +109,8 @@ impl Sender {
         let details = HashMap::from([("on", on)]);
         let check = |flags| authority.check_authorization(&subject, what.id(), &details, flags, "");
         let answered = tokio::time::timeout(ANSWER, check(0)).await;
-        let silent = || absent(format!("it did not answer within {} seconds", ANSWER.as_secs()));
-        let (mut yes, challenge, mut more) = answered.map_err(|_| silent())?.map_err(|error| said(what, &error))?;
+        let (mut yes, challenge, mut more) =
+            answered.map_err(|_| absent(silent()))?.map_err(|error| said(what, &error))?;
         let asks = !yes && challenge && self.interactive;
         if asks {
             // A connection that goes takes the question with it.
@@ -120,6 +127,26 @@ impl Sender {
                 .hint("agentd's policy allows it and polkit's rules forbid it: see /etc/polkit-1/rules.d")),
         }
     }
+}
+
+/// Whether polkit can be asked, and knows every action that operators have to prove themselves for.
+pub(super) async fn finding() -> PolkitFinding {
+    let asked = async {
+        let connection = system_bus().await?;
+        AuthorityProxy::new(&connection).await?.enumerate_actions("").await
+    };
+    let known = match tokio::time::timeout(ANSWER, asked).await {
+        Ok(Ok(known)) => known,
+        Ok(Err(error)) => return PolkitFinding { away: Some(error.to_string()), unknown: Vec::new() },
+        Err(_) => return PolkitFinding { away: Some(silent()), unknown: Vec::new() },
+    };
+    let is_known = |what: &&Presence| known.iter().any(|action| action.0 == what.id());
+    let unknown = Presence::ALL.iter().filter(|what| !is_known(what)).map(|what| what.id().to_owned()).collect();
+    PolkitFinding { away: None, unknown }
+}
+
+fn silent() -> String {
+    format!("it did not answer within {} seconds", ANSWER.as_secs())
 }
 
 async fn system_bus() -> zbus::Result<Connection> {

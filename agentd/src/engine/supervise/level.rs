@@ -95,9 +95,12 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
         return;
     }
     let host = supervisor.runs.host.clone();
-    let found = tokio::task::spawn_blocking(move || match &host.launcher {
-        Some(launcher) => ask(launcher),
-        None => try_out(&host),
+    let finder = supervisor.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let probe = host.launcher.as_ref().map_or_else(|| try_out(&host), ask)?;
+        let best = best(&probe);
+        finder.keep(probe);
+        best
     });
     let found = found.await.unwrap_or_else(|error| Err(Unable::new(Blame::Host, &error)));
     supervisor.trying.store(false, Ordering::Relaxed);
@@ -105,25 +108,24 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
     supervisor.look_round();
 }
 
-fn ask(launcher: &Launcher) -> Result<Level, Unable> {
+fn ask(launcher: &Launcher) -> Result<Probe, Unable> {
     match launcher.ask(&Request::Probe, None) {
-        Ok((Answer::Probed(probe), _)) => best(&probe),
+        Ok((Answer::Probed(probe), _)) => Ok(*probe),
         Ok((answer, _)) => Err(Unable::new(Blame::Launcher, &launcher.unexpected(answer))),
         Err(error) => Err(Unable::new(Blame::Socket, &error)),
     }
 }
 
-fn try_out(host: &Host) -> Result<Level, Unable> {
+fn try_out(host: &Host) -> Result<Probe, Unable> {
     let unable = |reason: String| Unable { reason, blame: Blame::Host };
     let mut command = Command::new(&host.launch);
     command.arg("probe").arg("--shim").arg(&host.shim).env_clear().stdin(Stdio::null());
     let answer = command.output();
     let answer = answer.map_err(|error| unable(format!("{} cannot be run: {error}", host.launch.display())))?;
-    let probe: Probe = serde_json::from_slice(&answer.stdout).map_err(|error| {
+    serde_json::from_slice(&answer.stdout).map_err(|error| {
         let said = String::from_utf8_lossy(&answer.stderr);
         unable(format!("{} gave no usable answer ({error}): {}", host.launch.display(), said.trim()))
-    })?;
-    best(&probe)
+    })
 }
 
 fn best(probe: &Probe) -> Result<Level, Unable> {

@@ -10,6 +10,7 @@ mod bounds;
 mod course;
 mod criteria;
 mod dispatch;
+mod findings;
 mod finish;
 mod held_back;
 mod job;
@@ -33,7 +34,7 @@ use std::time::Duration;
 
 use agentd_schemas::event::{Event, EventData, Subject, WorkState};
 use agentd_schemas::id::{RunId, WorkId};
-use agentd_schemas::launch::Level;
+use agentd_schemas::launch::{Level, Probe};
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::RunsView;
 use tokio::sync::{Notify, watch};
@@ -108,6 +109,8 @@ pub(crate) struct Supervisor {
     level: watch::Sender<Option<Result<Level, Unable>>>,
     /// Somebody tries it.
     trying: AtomicBool,
+    /// What the newest trial of the host found.
+    probe: Mutex<Option<Probe>>,
     /// Agents with works that wait because their programs cannot be started here as they ask.
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
     /// No new run begins: too little disk is free.
@@ -125,6 +128,7 @@ impl Supervisor {
             under_way: Mutex::default(),
             level: watch::Sender::default(),
             trying: AtomicBool::new(false),
+            probe: Mutex::default(),
             held_back: Mutex::default(),
             full: AtomicBool::new(false),
         }

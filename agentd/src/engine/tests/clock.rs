@@ -59,6 +59,7 @@ async fn started(folder: &Folder) -> Engine {
         configuration: None,
         defaults: Arc::new(Defaults::default()),
         keks: Arc::default(),
+        journal: false,
         runs: None,
     };
     start(settings).await.unwrap()
