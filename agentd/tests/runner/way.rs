@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use agentd::runner::{
-    CommitDraft, Identity, Look, ObjectFormat, Step, began, commit, level_begun, look, put_record_aside, sealed, spec,
-    spec_sha256,
+    CommitDraft, Identity, Look, ObjectFormat, Step, began, commit, lay_out, level_begun, look, put_record_aside,
+    sealed, spec, spec_sha256,
 };
 use agentd_schemas::key::openssh::PrivateKey;
 use agentd_schemas::launch::{Ending, Level};
@@ -31,6 +31,7 @@ fn what_is_left_of_a_start_that_never_began_is_put_aside_and_makes_room_for_anot
 #[test]
 fn a_run_keeps_the_level_that_its_first_step_had() {
     let scene = Scene::new(Level::Landlock, "true");
+    lay_out(&scene.host, &scene.job).unwrap();
     assert_eq!(level_begun(&scene.folder()), None);
     let spec = spec(&scene.host, &scene.job, Step::Program(1), &scene.context.lock().unwrap()).unwrap();
     fs::write(scene.folder().spec(Step::Program(1)), serde_json::to_vec(&spec).unwrap()).unwrap();
