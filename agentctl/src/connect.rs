@@ -124,7 +124,9 @@ fn nowhere(asked: Option<&str>, tried: &[String]) -> Failure {
             hint.push_str(&format!("tried {line}\n"));
         }
     }
+    let denied = said(&std::io::ErrorKind::PermissionDenied.into());
     hint.push_str(&match asked.and_then(own_state) {
+        Some(_) if what.ends_with(&denied) => "it is for another user: it runs as whose socket it is".to_owned(),
         Some(state) => format!("start it: agentd --state {}", shell_word(&state)),
         None => "systemctl status agentd, or start one of your own: agentd --state DIR".to_owned(),
     });
@@ -293,6 +295,9 @@ mod tests {
     fn the_way_out_fits_the_daemon_that_was_meant() {
         let hint = |asked: &str| nowhere(Some(asked), &[]).told(false);
         assert!(hint("/tmp/my state/run/control.sock").ends_with("hint: start it: agentd --state '/tmp/my state'\n"));
+        let closed =
+            nowhere(Some("/tmp/state/run/control.sock"), &["/tmp/state/run/control.sock: permission denied".into()]);
+        assert!(closed.told(false).contains("hint: it is for another user"), "{}", closed.told(false));
         for asked in ["system", SYSTEM_SOCKET, "/nonexistent/agentd.sock"] {
             assert!(hint(asked).contains("hint: systemctl status agentd"), "{asked}");
         }

@@ -1,10 +1,11 @@
 //! The command line as a shell runs it, where a page of `docs/cli` cannot show it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends there")]
 
+use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 use agentd_schemas::http::RunStatus;
-use agentd_tests::harness::{Agent, Daemon, binary};
+use agentd_tests::harness::{Agent, Daemon, binary, eventually};
 use serde_json::json;
 
 /// Exit code and stderr of a command whose reader of stdout is gone before it begins.
@@ -70,4 +71,27 @@ fn the_words_with_an_acceptance_are_part_of_the_story() {
     daemon.told(&["accept", &id, "--note", "reads well"]);
     let story = daemon.told(&["log", &id]);
     assert!(story.contains("    reads well"), "{story}");
+}
+
+#[test]
+fn who_waits_for_a_work_waits_on_with_the_daemon_that_comes_back() {
+    let mut daemon = Daemon::start();
+    let id = daemon.operator().submit(&json!({"title": "Later"}));
+    let waiting = [&["watch", &id][..], &["log", "-f", &id]].map(|arguments| {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut command = daemon.agentctl_command();
+        let child = command.args(arguments).stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        // What is told first is told once it follows.
+        reader.read_exact(&mut [0]).unwrap();
+        (child, reader)
+    });
+    daemon.kill();
+    daemon.run();
+    daemon.told(&["cancel", &id, "--reason", "seen"]);
+    for (mut child, mut reader) in waiting {
+        let ended = eventually("the end of who waits", || child.try_wait().unwrap());
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert!(said.contains("agentd is back") && said.contains("cancelled"), "{ended}: {said}");
+    }
 }

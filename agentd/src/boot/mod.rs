@@ -20,6 +20,8 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use clap::Parser as _;
 
+use crate::sys::os_error::without_numbers;
+
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let args = Args::parse();
@@ -46,23 +48,6 @@ fn reader_went_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// The system's numbers of errors stand behind its words, and say nothing to people.
-fn without_numbers(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some((before, behind)) = rest.split_once(" (os error ") {
-        out.push_str(before);
-        match behind.split_once(')') {
-            Some((number, after)) if number.bytes().all(|b| b.is_ascii_digit()) => rest = after,
-            _ => {
-                out.push_str(" (os error ");
-                rest = behind;
-            }
-        }
-    }
-    out + rest
-}
-
 /// One line for what failed, and its causes unless they say the same.
 fn report(error: &anyhow::Error) {
     let mut line = error.to_string();
@@ -74,13 +59,4 @@ fn report(error: &anyhow::Error) {
         }
     }
     eprintln!("error: {}", without_numbers(&line));
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_of_the_system_are_left_out() {
-        let said = "a: No such file or directory (os error 2): b (os error x)";
-        assert_eq!(super::without_numbers(said), "a: No such file or directory: b (os error x)");
-    }
 }

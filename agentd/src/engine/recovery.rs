@@ -26,7 +26,7 @@ use crate::ledger::append::{AppendError, Appender};
 use crate::ledger::checkpoint::{Moment, head};
 use crate::ledger::incarnation::{self, LogError, Opened};
 use crate::ledger::load::{self, LoadError};
-use crate::ledger::open::{OpenError, open_writer};
+use crate::ledger::open::{OpenError, empty_wal, open_writer};
 use crate::ledger::sqlite::SqliteStore;
 use crate::ledger::store::{Answer, Request};
 use crate::ledger::writer;
@@ -326,6 +326,12 @@ impl Engine {
         let stopped = self.execute(&Caller::host(), Command::RecordStop { reason: reason.to_owned() }, None).await;
         if let Err(problem) = stopped {
             tracing::error!("the stop could not be recorded: {problem}");
+        }
+        let path = database(&self.host().state);
+        // So that a ledger at rest is one file, and damage to what SQLite takes for the end of a WAL loses nothing.
+        let folded = move || open_writer(&path).ok().and_then(|conn| empty_wal(&conn).ok()).unwrap_or(false);
+        if !tokio::task::spawn_blocking(folded).await.unwrap_or(false) {
+            tracing::debug!("the WAL stays beside the ledger: somebody reads it");
         }
     }
 }

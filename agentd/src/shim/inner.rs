@@ -17,6 +17,7 @@ use super::sources::Seen;
 use super::{ShimError, system};
 use crate::sys::children;
 use crate::sys::confine::{self, MIN_LANDLOCK_ABI, MIN_LANDLOCK_ABI_ALONE, Namespaces, ProcessLimits, Reach};
+use crate::sys::os_error::without_numbers;
 use crate::sys::{cgroup, descriptor, process, signals};
 
 /// What the shim outside tells the one inside.
@@ -136,7 +137,7 @@ fn replace(order: &Order) -> ShimError {
     let why = if is_there {
         "it is there, and the interpreter or loader that it names is not".to_owned()
     } else {
-        error.to_string()
+        without_numbers(&error.to_string())
     };
     ShimError::NotStarted(format!("cannot run {program}: {why}"))
 }

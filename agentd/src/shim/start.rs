@@ -22,6 +22,7 @@ use super::{ShimError, account, bubblewrap, system, unit};
 use crate::sys::cgroup::Groups;
 use crate::sys::children::Held;
 use crate::sys::descriptor;
+use crate::sys::os_error::without_numbers;
 use crate::sys::process::{effective_gid, effective_uid, own_program};
 
 /// Where bubblewrap is looked for: no search path of anybody is trusted.
@@ -76,7 +77,9 @@ pub(super) fn start(spec: &LaunchSpec, record: &Record, groups: &mut Groups) -> 
     let program = command.get_program().to_string_lossy().into_owned();
     // Our copies of the other ends, or no end would ever be seen.
     drop((command, inside, info_inside, own_binary));
-    let child = child.map_err(|error| ShimError::NotStarted(format!("cannot run {program}: {error}")))?;
+    let child = child.map_err(|error| {
+        ShimError::NotStarted(format!("cannot run {program}: {}", without_numbers(&error.to_string())))
+    })?;
     let mut held = Vec::new();
     let deadline = Deadline::after(PATIENCE_MS);
     // From here on something runs, and whatever fails, nothing of it stays.

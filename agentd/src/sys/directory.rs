@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 pub enum DirectoryError {
     /// It belongs to another user.
     #[error(
-        "directory {} belongs to uid {owner}, and agentd runs as uid {euid}; run: chown {euid} {}",
+        "directory {} belongs to uid {owner}, and agentd runs as uid {euid}: name a directory of its own, or give it this one, \
+         if nothing else is in it: chown {euid} {}",
         path.display(), path.display()
     )]
     WrongOwner {

@@ -21,6 +21,7 @@ pub mod failpoint;
 pub mod groups;
 pub mod lineage;
 pub mod lock;
+pub mod os_error;
 pub mod outlet;
 pub mod passed;
 pub mod peer;

@@ -63,7 +63,11 @@ impl Args {
             None => agent_key::path(&self.name, None)?,
         };
         let key = agent_key::load(&path).map_err(|failure| {
-            if path.exists() { failure } else { failure.hint("agentctl agent enroll makes a key") }
+            if path.exists() {
+                failure
+            } else {
+                failure.hint("agentctl agent enroll makes a key, and one with a command is not served")
+            }
         })?;
         let socket = match self.socket {
             Some(socket) => socket,

@@ -79,9 +79,9 @@ pub fn attempt_failed(
     drafts
 }
 
-/// Whether a failure says something about the agent.
+/// Whether a failure says something about the agent. Where nobody saw the end, as after a power cut, nothing is known.
 pub const fn counts_against(reason: FailureReason) -> bool {
-    !matches!(reason, FailureReason::AgentShutOut | FailureReason::Deadline)
+    !matches!(reason, FailureReason::AgentShutOut | FailureReason::Deadline | FailureReason::OutcomeUnknown)
 }
 
 /// Doubles with each attempt up to the longest; the upper half is jitter, so that many failures do not return at once.

@@ -113,8 +113,8 @@ fn why(cause: StopCause, most: Room, host: &Host) -> String {
     match cause {
         StopCause::DiskFull => format!("less than {least} % of the disk is free (runs.min_free_percent)"),
         _ => format!(
-            "its workspace, home and temporary files have more than {} bytes or {} files (resources.workspace_max, \
-             resources.workspace_files_max)",
+            "more than {} bytes or {} files (resources.workspace_max, resources.workspace_files_max) in workspace, home and \
+             temporary files",
             most.bytes, most.files
         ),
     }
