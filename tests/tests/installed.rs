@@ -53,7 +53,7 @@ installed! {
     /// The package is installed, upgraded under load and on a full disk, removed and purged.
     package = "package" on hybrid unified unified_in_the_tree;
     /// The tarball is, too; and for one user.
-    tarball = "tarball" on hybrid unified unified_in_the_tree;
+    tarball = "tarball" on unified unified_in_the_tree;
     /// What the README tells an operator to type works as it stands there.
     readme = "readme" on hybrid unified_in_the_tree;
 }

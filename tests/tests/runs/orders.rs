@@ -199,7 +199,9 @@ fn a_freeze_is_verified_when_the_program_and_the_criterion_beside_it_stand_still
     scene.told(&["cancel", &id, "--reason", "not needed"]);
     scene.nothing_is_left(&id);
     for step in ["program", "base-0"] {
-        assert!(scene.folder(&id, 1).join(step).join("outcome.json").exists(), "{step} was told to end");
+        // It is written once the processes are gone.
+        let outcome = scene.folder(&id, 1).join(step).join("outcome.json");
+        scene.eventually(&format!("{step} was told to end"), || outcome.exists().then_some(()));
     }
     scene.ends_well();
 }

@@ -62,7 +62,7 @@ fn a_flood_of_output_is_counted_and_kept_no_further_than_its_bound() {
 #[test]
 fn who_forks_without_end_is_bounded_and_goes_with_its_run() {
     let mut scene = Scene::new(Who::Ordinary);
-    let forks = "bomb() { bomb | bomb & bomb; }; (bomb) 2>/dev/null; sleep 1000";
+    let forks = "bomb() { bomb | bomb & bomb; }; (bomb) 2>/dev/null; exec sleep 1000";
     scene.agent("bomb", "resources.tasks_max = 64", forks);
     let id = scene.submit("bomb", &["--max-attempts", "1", "--timeout", "3s"]);
     let mut most = 0;

@@ -79,8 +79,13 @@ impl Steps<'_> {
     /// Tells a running step what is wanted of it, as far as it does not do that already. When it is to be told more, in
     /// milliseconds, where nobody says so.
     pub(super) async fn follow_orders(&self, watched: &mut Watched) -> Result<Option<u64>, Problem> {
-        let orders = self.orders(watched.step, watched.since)?;
         let step = watched.step;
+        let mut orders = self.orders(step, watched.since)?;
+        if orders != Orders::StandStill && watched.still != Some(false) {
+            // Whoever freezes the run after this look hears that the step goes on, and waits for it.
+            self.living.is_still(step, false);
+            orders = self.orders(step, watched.since)?;
+        }
         let done = match orders {
             Orders::End(_) if watched.stopping => true,
             Orders::End(cause) => {

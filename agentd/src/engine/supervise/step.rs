@@ -138,10 +138,13 @@ impl Steps<'_> {
     /// Nothing begins while the run is to stand still. `false` where it is over instead.
     async fn until_it_may_begin(&self, watched: &mut Watched) -> Result<bool, Problem> {
         loop {
+            // Whoever freezes the run after this look waits for the step that begins.
+            self.living.is_still(watched.step, false);
             match self.orders(watched.step, watched.since)? {
                 Orders::End(_) => return Ok(false),
                 Orders::GoOn | Orders::Wait(_) => return Ok(true),
                 Orders::StandStill => {
+                    self.living.is_still(watched.step, true);
                     self.keep_lease();
                     self.wait(watched, self.beat_ms()).await;
                 }
