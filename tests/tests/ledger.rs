@@ -214,6 +214,19 @@ fn a_changed_byte_anywhere_in_an_event_is_found_and_the_event_named() {
 }
 
 #[test]
+fn a_ledger_at_rest_is_one_file() {
+    let (mut daemon, operator, _ids) = with_history(4);
+    drop(operator);
+    daemon.stop();
+    let events = daemon.verifies()["events"].as_u64().unwrap();
+    let copy = daemon.file("copy.db");
+    std::fs::copy(daemon.database(), &copy).unwrap();
+    let verified = verify(&[at(&copy), "--deep", "--json"]);
+    let told: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(told["events"].as_u64(), Some(events), "without its WAL: {}", text(&verified));
+}
+
+#[test]
 fn a_changed_projection_content_or_missing_event_is_found() {
     let (daemon, operator, _ids) = with_history(4);
     let copy = backup(&daemon, &operator, "whole.db");

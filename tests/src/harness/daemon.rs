@@ -142,6 +142,11 @@ impl Daemon {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+            // A child that it was about to start has its sockets until it is executed.
+            eventually("nobody to listen any more", || {
+                let is_open = |name: &str| UnixStream::connect(self.state().join("run").join(name)).is_ok();
+                (!is_open("control.sock") && !is_open("agents.sock")).then_some(())
+            });
         }
     }
 
