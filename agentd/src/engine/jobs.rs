@@ -49,12 +49,18 @@ fn start_folding(engine: &Engine, stopped: watch::Receiver<bool>) -> Option<std:
             return;
         };
         let wal = database.with_extension("db-wal");
+        // Said once, until it works again: a disk stays full for longer than that.
+        let mut failed = false;
         while !*stopped.borrow() {
             let bytes = std::fs::metadata(&wal).map_or(0, |meta| meta.len());
-            if bytes > FOLD_PAGES * 4096
-                && let Err(error) = fold_wal(&conn)
-            {
-                tracing::warn!("folding the WAL failed: {error}");
+            if bytes > FOLD_PAGES * 4096 {
+                let folded = fold_wal(&conn);
+                if let Err(error) = &folded
+                    && !failed
+                {
+                    tracing::warn!("folding the WAL failed, and is tried again: {error}");
+                }
+                failed = folded.is_err();
             }
             std::thread::sleep(Duration::from_millis(100));
         }

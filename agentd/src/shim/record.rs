@@ -5,10 +5,14 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::launch::{LOCK_FILE, LaunchSpec, MAX_SPEC_BYTES, SPEC_FILE};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::ShimError;
+
+/// Bytes of the disk that a document has before it is written: more than any outcome.
+const ROOM_BYTES: u64 = 16 << 10;
 
 /// The record, held by this process.
 pub(super) struct Record {
@@ -45,17 +49,35 @@ impl Record {
         Ok(spec)
     }
 
+    /// Where a document is until it is whole.
+    fn unfinished(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.new"))
+    }
+
     /// Creates a file that was not there.
     pub(super) fn create(&self, name: &str) -> Result<File, ShimError> {
         open(&self.path(name), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
     }
 
+    /// Takes the room of a document that is written later: whoever fills the disk meanwhile does not keep it from being
+    /// told. Where the file system has no such thing, the document takes what is free then.
+    pub(super) fn make_room(&self, name: &str) -> Result<(), ShimError> {
+        let new = self.unfinished(name);
+        let file = open(&new, OFlags::WRONLY | OFlags::CREATE)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ROOM_BYTES) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(()),
+            Err(error) => Err(failed("make room for", &new)(error)),
+        }
+    }
+
     /// Writes a document so that it is on disk whole, under its name, or not at all.
     pub(super) fn write_durably(&self, name: &str, document: &impl Serialize) -> Result<(), ShimError> {
-        let new = self.path(&format!("{name}.new"));
+        let new = self.unfinished(name);
         let text = serde_json::to_vec(document).map_err(|error| failed("write", &new)(std::io::Error::other(error)))?;
-        let mut file = open(&new, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed("write", &new))?;
+        // Cut off only once it is written: what was cut off before would not be its own any more.
+        let mut file = open(&new, OFlags::WRONLY | OFlags::CREATE)?;
+        let written = file.write_all(&text).and_then(|()| file.set_len(text.len() as u64));
+        written.and_then(|()| file.sync_all()).map_err(failed("write", &new))?;
         let path = self.path(name);
         std::fs::rename(&new, &path).map_err(failed("rename to", &path))?;
         let folder = File::open(&self.folder).and_then(|folder| folder.sync_all());

@@ -43,6 +43,7 @@ pub(super) fn run(folder: &Path, mut groups: Groups, mut journal: Journal) -> Re
     let spec = record.spec()?;
     // Whoever made these files has started the run: nothing runs twice.
     let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
+    record.make_room(OUTCOME_FILE)?;
     let clock = Clock::system();
     let (began, before) = (clock.monotonic_ms(), children::children_usage().unwrap_or_default());
     let outcome = |groups: &Groups, ending| Outcome {

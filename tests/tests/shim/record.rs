@@ -1,11 +1,13 @@
 //! The record: what is refused, and that it is used once.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use agentd_schemas::launch::{
     Access, Ending, LOCK_FILE, Mount, OUTCOME_FILE, SPEC_FILE, STARTED_FILE, STDERR_FILE, STDOUT_FILE, StopCause,
 };
+use agentd_tests::harness::{Tmpfs, eventually, skip};
 
 use super::proc::marked;
 use super::scene::{Scene, levels};
@@ -98,4 +100,18 @@ fn a_record_is_used_once() {
         assert_eq!(third.status.code(), Some(1), "{}", String::from_utf8_lossy(&third.stderr));
         assert_eq!((scene.file(OUTCOME_FILE), scene.file(STARTED_FILE), scene.file(STDOUT_FILE)), before);
     }
+}
+
+#[test]
+fn an_end_is_told_on_a_disk_that_was_filled_meanwhile() {
+    let scene = Scene::new();
+    let Some(_disk) = Tmpfs::mount(&scene.record(), 1) else { return skip("a small disk needs root") };
+    fs::set_permissions(scene.record(), Permissions::from_mode(0o700)).unwrap();
+    scene.give(&scene.record());
+    let shim = scene.start(&scene.script(levels()[0], "until [ -e full ]; do sleep 0.05; done; exit 3"));
+    eventually("the start is told", || scene.has(STARTED_FILE).then_some(()));
+    let mut ballast = File::create(scene.record().join("ballast")).unwrap();
+    while ballast.write_all(&[0; 4096]).is_ok() {}
+    fs::write(scene.work("full"), "").unwrap();
+    assert_eq!(shim.outcome().ending, Ending::Exited(3));
 }
