@@ -269,7 +269,8 @@ fn a_shallow_clone_takes_a_result_on_a_base_without_history() {
     let named = Named { commit: &made.commit, base: &made.base, keys: &keys, of: "w-a" };
     git_at(&shallow, &["config", "user.name", "P"]);
     git_at(&shallow, &["config", "user.email", "p@x"]);
-    let done = apply(&repository, &made.bundle, &named, REFERENCE, &Way::Commit, taking.keep.as_deref(), false).unwrap();
+    let done =
+        apply(&repository, &made.bundle, &named, REFERENCE, &Way::Commit, taking.keep.as_deref(), false).unwrap();
     assert!(matches!(done, Applied::Picked(_)), "{done:?}");
     assert_eq!(std::fs::read_to_string(shallow.join("a")).unwrap(), "better\n");
     git_at(&shallow, &["fsck", "--strict"]);
