@@ -26,7 +26,7 @@ const MAX_DIFF: u64 = 64 << 20;
 
 /// The work that a person names.
 pub(crate) async fn work(context: &Context, name: &str) -> Result<WorkView, Failure> {
-    let work = latest::named(name)?;
+    let work = latest::named(context, name).await?;
     read(&context.works().await?.show(&work).await?)
 }
 

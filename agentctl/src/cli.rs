@@ -24,7 +24,7 @@ const MAX_SHOWN_BYTES: usize = 120;
     max_term_width = 110,
     infer_long_args = false,
     after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage, 4 agentd unreachable, 5 denied, \
-                  6 not found, 7 the work waited for failed, 255 a defect\n\
+                  6 not found, 7 the work waited for failed, 130 detached by Ctrl-C, 255 a defect\n\
                   Of config diff, 1 is a difference; of status --check: 0 well, 1 warning, 2 critical, 3 unknown\n\n\
                   Example:\n  agentctl submit 'Summarise the open issues' --skill triage --wait"
 )]
@@ -105,16 +105,27 @@ fn refused(error: &clap::Error, arguments: &[std::ffi::OsString]) -> ExitCode {
         };
     }
     let text = shortened(error.render().to_string(), arguments);
-    if arguments.iter().any(|argument| argument == "--json") {
-        let message = text.lines().next().unwrap_or_default();
-        let failure = Failure::usage(message.strip_prefix("error: ").unwrap_or(message)).hint("agentctl help");
-        let _ = std::io::stderr().write_all(failure.told(true).as_bytes());
+    // What stands behind -- is the argument of somebody else.
+    if arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json") {
+        let _ = std::io::stderr().write_all(misused(&text).told(true).as_bytes());
     } else if text.len() < error.render().to_string().len() {
         let _ = std::io::stderr().write_all(text.as_bytes());
     } else {
         let _ = error.print();
     }
     ExitCode::from(2)
+}
+
+/// An error in the arguments as other errors are: what is wrong stands in its first paragraph, and a tip may follow.
+fn misused(text: &str) -> Failure {
+    let mut paragraphs = text.split("\n\n");
+    let mut lines = paragraphs.next().unwrap_or_default().lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    let rest: Vec<&str> = lines.collect();
+    let between = if rest.is_empty() { "" } else { " " };
+    let message = format!("{}{between}{}", first.strip_prefix("error: ").unwrap_or(first), rest.join(", "));
+    let tip = paragraphs.flat_map(str::lines).find_map(|line| line.trim().strip_prefix("tip: "));
+    Failure::usage(message).hint(tip.unwrap_or("agentctl help"))
 }
 
 /// The text of an error without the greater part of arguments that nobody wants to read again.
@@ -214,6 +225,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_frozen_is_asked_for_with_all_that_it_may_be() {
+        for words in [["agentctl", "freeze", "--reason", "x"].as_slice(), &["agentctl", "thaw"]] {
+            let error = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(error.matches("<WORK|AGENT|--all>").count() == 2, "{error}");
+        }
+        assert!(Cli::try_parse_from(["agentctl", "thaw", "--all", "fixer"]).is_err());
+    }
+
+    #[test]
+    fn an_error_in_the_arguments_is_told_whole_to_programs_too() {
+        for (words, message, hint) in [
+            (
+                &["cancel", "@"][..],
+                "the following required arguments were not provided: --reason <TEXT>",
+                "agentctl help",
+            ),
+            (
+                &["submit", "x", "--skil", "y"],
+                "unexpected argument '--skil' found",
+                "a similar argument exists: '--skill'",
+            ),
+            (&["work", "diff"], "the following required arguments were not provided: <WORK>", "agentctl help"),
+        ] {
+            let error = Cli::try_parse_from(std::iter::once(&"agentctl").chain(words)).unwrap_err();
+            let failure = misused(&error.render().to_string());
+            assert_eq!((failure.exit(), failure.message(), failure.hinted()), (2, message, Some(hint)));
+        }
+    }
+
+    #[test]
     fn an_error_repeats_the_beginning_of_a_long_argument() {
         let long = "é".repeat(30_000);
         for argument in [format!("--reason={long}"), long.clone()] {
@@ -233,6 +274,8 @@ mod tests {
             ("--max-attempts", "-1", "a whole number from 1 to 100"),
             ("--max-attempts", "1.5", "a whole number from 1 to 100"),
             ("--max-tokens", "abc", "a whole number, 0 or more"),
+            ("--protect", "[", "the [ at character 1 has no ]"),
+            ("--accept-changes", "src/[z-a]", "the range z-a at character 6"),
         ] {
             let error = Cli::try_parse_from(["agentctl", "submit", "x", flag, value]).unwrap_err().to_string();
             assert!(error.contains(words), "{flag} {value}: {error}");

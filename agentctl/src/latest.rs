@@ -19,6 +19,9 @@ const MAX_DIRECTORIES: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Remembered {
     work: WorkId,
+    /// The host that has it; unknown of what an older agentctl wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     at_ms: i64,
 }
 
@@ -39,10 +42,11 @@ fn load(file: &Path) -> Directories {
 }
 
 /// Remembers `work` as the latest of this directory.
-pub(crate) fn remember(work: WorkId) -> Result<(), Failure> {
+pub(crate) async fn remember(context: &Context, work: WorkId) -> Result<(), Failure> {
+    let host = Some(context.host().await?.trust_domain().await?);
     let file = file()?;
     let mut directories = load(&file);
-    note(&mut directories, here()?, Remembered { work, at_ms: ambient::now().as_ms() });
+    note(&mut directories, here()?, Remembered { work, host, at_ms: ambient::now().as_ms() });
     let parent = file.parent().unwrap_or(Path::new("."));
     // Perhaps the daemon's own state directory, which nobody else may look into.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
@@ -67,22 +71,39 @@ fn note(directories: &mut Directories, here: String, latest: Remembered) {
     }
 }
 
-/// The text of a work id with `@` replaced by the latest work of this directory.
-pub(crate) fn named(text: &str) -> Result<String, Failure> {
+/// The text of a work id with `@` replaced by the latest work of this directory, which this daemon must have.
+pub(crate) async fn named(context: &Context, text: &str) -> Result<String, Failure> {
     if text != "@" {
         return Ok(text.to_owned());
     }
     let here = here()?;
-    let latest = load(&file()?).get(&here).map(|remembered| remembered.work.to_string());
-    latest.ok_or_else(|| {
-        Failure::not_found(format!("no work was submitted from {here}"))
-            .hint("agentctl work list shows the works; any unique prefix of an id will do")
-    })
+    let directories = load(&file()?);
+    let Some(latest) = directories.get(&here) else {
+        return Err(Failure::not_found(format!("no work was submitted from {here}"))
+            .hint("agentctl work list shows the works; any unique prefix of an id will do"));
+    };
+    let host = context.host().await?.trust_domain().await?;
+    latest.of(&host)
+}
+
+impl Remembered {
+    /// Its id, unless another host has it.
+    fn of(&self, host: &str) -> Result<String, Failure> {
+        match self.host.as_deref().filter(|has| *has != host) {
+            None => Ok(self.work.to_string()),
+            Some(other) => Err(Failure::not_found(format!(
+                "the last work submitted from here went to another daemon ({other}); name one"
+            ))
+            .hint("agentctl work list shows the works of this one; --address or AGENTD_ADDRESS names the other")
+            .detail("host", other)
+            .detail("work", self.work.to_string())),
+        }
+    }
 }
 
 /// The whole id of the work that a prefix or `@` names; asks the daemon only for a prefix.
 pub(crate) async fn work_id(context: &Context, text: &str) -> Result<WorkId, Failure> {
-    let text = named(text)?;
+    let text = named(context, text).await?;
     match text.parse() {
         Ok(id) => Ok(id),
         Err(_) => Ok(read::<WorkView>(&context.works().await?.show(&text).await?)?.row.id),
@@ -103,10 +124,23 @@ mod tests {
         let work = WorkId::from_bytes([1; 10]);
         let mut directories = Directories::new();
         for at_ms in 0..=i64::try_from(MAX_DIRECTORIES).unwrap() {
-            note(&mut directories, format!("/{at_ms}"), Remembered { work, at_ms });
+            note(&mut directories, format!("/{at_ms}"), Remembered { work, host: None, at_ms });
         }
         assert_eq!(directories.len(), MAX_DIRECTORIES);
         assert!(!directories.contains_key("/0") && directories.contains_key("/1"));
+    }
+
+    #[test]
+    fn a_work_of_another_daemon_is_not_taken_for_one_of_this() {
+        let work = WorkId::from_bytes([1; 10]);
+        let latest = |host: Option<&str>| Remembered { work, host: host.map(str::to_owned), at_ms: 0 };
+        assert_eq!(latest(Some("h-a")).of("h-a").unwrap(), work.to_string());
+        assert_eq!(latest(None).of("h-a").unwrap(), work.to_string(), "an older agentctl did not say");
+        let failure = latest(Some("h-b")).of("h-a").unwrap_err();
+        assert!(failure.message().contains("went to another daemon (h-b); name one"), "{failure:?}");
+        let older: Directories =
+            serde_json::from_str(&format!("{{\"/x\":{{\"work\":\"{work}\",\"at_ms\":1}}}}")).unwrap();
+        assert_eq!(older["/x"].host, None);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Tail {
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stretch {
+    /// As the daemon told it.
+    pub(crate) view: OutputView,
     /// The text.
     pub(crate) text: String,
     /// Whether nothing more will come.
@@ -50,15 +52,15 @@ impl Tail {
             // Another attempt has begun: it is read from its beginning.
             (self.run, self.offset) = (Some(view.run), 0);
             let rest = std::mem::take(&mut self.begun);
-            return Ok(Stretch { text: rest, ended: false });
+            return Ok(Stretch { view, text: rest, ended: false });
         }
         (self.run, self.offset) = (Some(view.run), view.next);
-        Ok(Stretch { text: view.text, ended: view.ended })
+        Ok(Stretch { text: view.text.clone(), ended: view.ended, view })
     }
 
     /// The whole lines that came; none where there is no program to hear of yet.
     pub(crate) async fn lines(&mut self, works: &WorksProxy<'_>) -> Vec<String> {
-        let Ok(Stretch { text, ended }) = self.next(works).await else { return Vec::new() };
+        let Ok(Stretch { text, ended, .. }) = self.next(works).await else { return Vec::new() };
         self.begun.push_str(&text);
         let until = self.begun.rfind('\n').map(|at| at + 1);
         let whole = if ended || self.begun.len() > MAX_LINE { Some(self.begun.len()) } else { until };

@@ -8,12 +8,13 @@ use crate::latest;
 
 /// The thing on the command line.
 #[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct Target {
     /// A work (an id, a unique prefix of one, or @) or the name of an agent
-    #[arg(value_name = "WORK|AGENT", required_unless_present = "all")]
+    #[arg(value_name = "WORK|AGENT")]
     target: Option<String>,
     /// Everything on this host
-    #[arg(long, conflicts_with = "target")]
+    #[arg(long)]
     all: bool,
 }
 

@@ -2,6 +2,7 @@
 //! touched only when nothing is in the way.
 
 pub(crate) mod incoming;
+pub(crate) mod paths;
 mod perform;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use crate::error::{Failure, said};
 use crate::git::repository::Repository;
-use crate::git::{Git, complaint, entries, path, shown};
+use crate::git::{Git, complaint, diffstat, entries, path, shown};
 use incoming::{Incoming, Named};
 
 /// Where a result goes.
@@ -52,7 +53,8 @@ struct Plan {
     touched: Vec<Vec<u8>>,
 }
 
-/// Applies the result in a bundle. `reference` is the ref that keeps it: `refs/agentd/w-…/1`.
+/// Applies the result in a bundle. `reference` is the ref that keeps it: `refs/agentd/w-…/1`; links that lead out of the tree,
+/// and names with control characters, are taken with `unsafe_paths` alone.
 pub(crate) fn apply(
     repository: &Repository,
     bundle: &File,
@@ -60,12 +62,17 @@ pub(crate) fn apply(
     reference: &str,
     way: &Way,
     bases: Option<&Path>,
+    unsafe_paths: bool,
 ) -> Result<Applied, Failure> {
     if repository.bare && !matches!(way, Way::Branch(_)) {
         return Err(Failure::usage(format!("{} has no working tree", repository.top.display()))
             .hint("--branch NAME makes a branch, which a bare repository can have"));
     }
     let incoming = Incoming::receive(repository, bundle, named, bases)?;
+    if !unsafe_paths {
+        let diff = perform::diff(&incoming, named)?;
+        paths::refused(&diffstat::files(&String::from_utf8_lossy(&diff)), named.of)?;
+    }
     if let Way::Branch(name) = way {
         return perform::branch(repository, &incoming, named, reference, name);
     }
@@ -149,7 +156,8 @@ fn merged(incoming: &Incoming, named: &Named<'_>, head: &str) -> Result<String, 
     match ran.code {
         Some(0) => Ok(tree),
         Some(1) => {
-            let mut files: Vec<String> = parts.map(shown).collect();
+            let mut files: Vec<String> = parts.map(|path| real_path(&shown(path), [&ours, &theirs])).collect();
+            files.sort();
             files.dedup();
             Err(Failure::local(format!("{} conflicts with what is committed here: {}", named.of, told(&files)))
                 .hint("take it to a branch of its own and merge it there: --branch NAME")
@@ -162,6 +170,15 @@ fn merged(incoming: &Incoming, named: &Named<'_>, head: &str) -> Result<String, 
         }
         _ => Err(complaint(&arguments, &ran.stderr)),
     }
+}
+
+/// A path that is there: where a file meets a folder, git calls the file after the side that it is from, as in `a~1f2e3d4c`.
+fn real_path(path: &str, sides: [&str; 2]) -> String {
+    let real = path.rsplit_once('~').filter(|(_, side)| {
+        let side = side.split('_').next().unwrap_or_default();
+        side.len() >= 7 && sides.iter().any(|whole| whole.starts_with(side))
+    });
+    real.map_or(path, |(real, _)| real).to_owned()
 }
 
 /// A commit of nobody with the files of another one. It is beside the repository, and gone with what is tried there.
@@ -209,11 +226,14 @@ fn is_there(repository: &Repository, incoming: &Incoming, plan: &Plan) -> Result
 }
 
 /// Applies a diff to a folder that is no repository; nothing is touched where it does not fit.
-pub(crate) fn to_folder(folder: &Path, mut diff: File, of: &str) -> Result<Applied, Failure> {
+pub(crate) fn to_folder(folder: &Path, mut diff: File, of: &str, unsafe_paths: bool) -> Result<Applied, Failure> {
     let folder = folder.canonicalize().map_err(|error| Failure::file(folder, "open", &error))?;
     let mut content = Vec::new();
     let read = diff.rewind().and_then(|()| diff.read_to_end(&mut content));
     read.map_err(|error| Failure::local(format!("cannot read the diff: {}", said(&error))))?;
+    if !unsafe_paths {
+        paths::refused(&diffstat::files(&String::from_utf8_lossy(&content)), of)?;
+    }
     // A repository around the folder, or the folder's own, is none of its business; the drivers of the person's own settings
     // are not for attributes that lie here.
     patch(&Git::at(&folder).with("GIT_DIR", "/dev/null/none").disarmed()?, &content, of)

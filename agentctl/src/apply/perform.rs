@@ -46,6 +46,12 @@ pub(super) fn here(
     Ok(if plan.forward { Applied::Forward } else { Applied::Picked(target) })
 }
 
+/// What a result changes, as a diff.
+pub(super) fn diff(incoming: &Incoming, named: &Named<'_>) -> Result<Vec<u8>, Failure> {
+    let arguments = ["diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"];
+    incoming.git.bytes(arguments.into_iter().chain([named.base, named.commit]))
+}
+
 /// Into the files alone: the work began from files that are not committed, and these are still there.
 pub(super) fn files(
     repository: &Repository,
@@ -53,8 +59,7 @@ pub(super) fn files(
     named: &Named<'_>,
     reference: &str,
 ) -> Result<Applied, Failure> {
-    let arguments = ["diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"];
-    let diff = incoming.git.bytes(arguments.into_iter().chain([named.base, named.commit]))?;
+    let diff = diff(incoming, named)?;
     let applied = super::patch(&repository.git, &diff, named.of)?;
     bring(repository, incoming, named, reference, &[named.commit])?;
     Ok(applied)

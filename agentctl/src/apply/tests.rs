@@ -57,7 +57,7 @@ fn applied(trial: &Trial, made: &Made, way: &Way) -> Result<Applied, Failure> {
     let repository = Repository::open(&trial.top)?;
     let keys = [key(9).public_key(), key(1).public_key()];
     let named = Named { commit: &made.commit, base: &made.base, keys: &keys, of: "w-a, attempt 1" };
-    apply(&repository, &made.bundle, &named, REFERENCE, way, Some(&trial.beside("bases")))
+    apply(&repository, &made.bundle, &named, REFERENCE, way, Some(&trial.beside("bases")), false)
 }
 
 fn signed(trial: &Trial, act: impl Fn(&Path)) -> Made {
@@ -134,6 +134,49 @@ fn a_conflict_and_uncommitted_changes_are_refused_before_anything_is_touched() {
     assert_eq!(applied(&trial, &made, &Way::Branch("try".to_owned())).unwrap(), Applied::Already);
     assert_eq!(applied(&trial, &made, &Way::Branch("main".to_owned())).unwrap_err().exit(), 1);
     assert_eq!(trial.read("a"), "one\nmine\nthree\n");
+}
+
+#[test]
+fn a_conflict_of_a_file_with_a_folder_names_the_path_that_is_there() {
+    let trial = Trial::new();
+    let made = signed(&trial, |work| {
+        std::fs::create_dir(work.join("place")).unwrap();
+        std::fs::write(work.join("place/theirs"), "theirs\n").unwrap();
+    });
+    trial.write("place", "mine\n");
+    trial.commit("mine");
+    let failure = applied(&trial, &made, &Way::Commit).unwrap_err();
+    assert!(failure.message().ends_with("conflicts with what is committed here: place"), "{failure:?}");
+}
+
+#[test]
+fn links_that_lead_out_and_names_with_controls_are_told_and_taken_only_when_it_is_asked_for() {
+    for (name, target, said) in [
+        ("out", Some("/etc/passwd"), "out is a link that leads out of the tree: /etc/passwd"),
+        ("sub/up", Some("../../up"), "sub/up is a link that leads out of the tree: ../../up"),
+        ("bell\u{7}", None, "bell\\u{7} has control characters in its name"),
+    ] {
+        let trial = Trial::new();
+        let made = signed(&trial, |work| match target {
+            Some(target) => std::os::unix::fs::symlink(target, work.join(name)).unwrap(),
+            None => std::fs::write(work.join(name), "text\n").unwrap(),
+        });
+        let before = trial.snapshot();
+        for way in [Way::Commit, Way::NoCommit, Way::Branch("try".to_owned())] {
+            let failure = applied(&trial, &made, &way).unwrap_err();
+            assert!(failure.message().contains(said) && failure.told(false).contains("--unsafe-paths"), "{failure:?}");
+            assert_eq!(trial.snapshot(), before);
+        }
+        let repository = Repository::open(&trial.top).unwrap();
+        let keys = [key(1).public_key()];
+        let named = Named { commit: &made.commit, base: &made.base, keys: &keys, of: "w-a, attempt 1" };
+        let applied = apply(&repository, &made.bundle, &named, REFERENCE, &Way::Commit, None, true);
+        assert_eq!(applied.unwrap(), Applied::Forward);
+        assert!(trial.top.join(name).symlink_metadata().is_ok());
+    }
+    let trial = Trial::new();
+    let made = signed(&trial, |work| std::os::unix::fs::symlink("../a", work.join("sub/inside")).unwrap());
+    assert_eq!(applied(&trial, &made, &Way::Commit).unwrap(), Applied::Forward, "a link within the tree is a file");
 }
 
 #[test]
@@ -226,7 +269,8 @@ fn a_shallow_clone_takes_a_result_on_a_base_without_history() {
     let named = Named { commit: &made.commit, base: &made.base, keys: &keys, of: "w-a" };
     git_at(&shallow, &["config", "user.name", "P"]);
     git_at(&shallow, &["config", "user.email", "p@x"]);
-    let done = apply(&repository, &made.bundle, &named, REFERENCE, &Way::Commit, taking.keep.as_deref()).unwrap();
+    let done =
+        apply(&repository, &made.bundle, &named, REFERENCE, &Way::Commit, taking.keep.as_deref(), false).unwrap();
     assert!(matches!(done, Applied::Picked(_)), "{done:?}");
     assert_eq!(std::fs::read_to_string(shallow.join("a")).unwrap(), "better\n");
     git_at(&shallow, &["fsck", "--strict"]);
@@ -273,7 +317,7 @@ fn a_folder_that_is_a_repository_of_hostile_settings_runs_nothing_while_a_diff_g
     std::fs::write(&path, "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n").unwrap();
     for expected in [Applied::Files, Applied::Already] {
         for folder in [&trial.top, &trial.top.join("sub/..")] {
-            let done = to_folder(folder, File::open(&path).unwrap(), "w-a").unwrap();
+            let done = to_folder(folder, File::open(&path).unwrap(), "w-a", false).unwrap();
             assert!(done == expected || done == Applied::Already, "{done:?}");
         }
     }
@@ -293,12 +337,12 @@ fn a_diff_goes_into_a_folder_whole_or_not_at_all() {
         File::open(path).unwrap()
     };
     let good = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-one\n+two\n";
-    assert_eq!(to_folder(&folder, diff(good), "w-a").unwrap(), Applied::Files);
+    assert_eq!(to_folder(&folder, diff(good), "w-a", false).unwrap(), Applied::Files);
     assert_eq!(std::fs::read_to_string(folder.join("a")).unwrap(), "two\n");
-    assert_eq!(to_folder(&folder, diff(good), "w-a").unwrap(), Applied::Already);
+    assert_eq!(to_folder(&folder, diff(good), "w-a", false).unwrap(), Applied::Already);
     let out = "diff --git a/../x b/../x\nnew file mode 100644\n--- /dev/null\n+++ b/../x\n@@ -0,0 +1 @@\n+x\n";
-    assert_eq!(to_folder(&folder, diff(out), "w-a").unwrap_err().exit(), 1);
+    assert_eq!(to_folder(&folder, diff(out), "w-a", false).unwrap_err().exit(), 1);
     std::fs::write(folder.join("a"), "three\n").unwrap();
-    let failure = to_folder(&folder, diff(good), "w-a").unwrap_err();
+    let failure = to_folder(&folder, diff(good), "w-a", false).unwrap_err();
     assert!(failure.message().contains("does not fit"), "{failure:?}");
 }

@@ -14,6 +14,12 @@ pub(crate) struct FileStat {
     pub(crate) removed: u64,
     /// Whether it is no text.
     pub(crate) binary: bool,
+    /// Where it leads, of a symbolic link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<String>,
+    /// Whether it is not there afterwards.
+    #[serde(skip)]
+    pub(crate) gone: bool,
 }
 
 /// Counts a diff as git writes it.
@@ -30,7 +36,13 @@ pub(crate) fn files(diff: &str) -> Vec<FileStat> {
         };
         if old + new > 0 {
             match line.as_bytes().first() {
-                Some(b'+') => (file.added, new) = (file.added + 1, new.saturating_sub(1)),
+                Some(b'+') => {
+                    (file.added, new) = (file.added + 1, new.saturating_sub(1));
+                    if let Some(link) = &mut file.link {
+                        let between = if link.is_empty() { "" } else { "\n" };
+                        link.push_str(&format!("{between}{}", line.get(1..).unwrap_or_default()));
+                    }
+                }
                 Some(b'-') => (file.removed, old) = (file.removed + 1, old.saturating_sub(1)),
                 Some(b'\\') => {}
                 _ => (old, new) = (old.saturating_sub(1), new.saturating_sub(1)),
@@ -44,6 +56,12 @@ pub(crate) fn files(diff: &str) -> Vec<FileStat> {
             }
         } else if let Some(name) = line.strip_prefix("rename to ").or_else(|| line.strip_prefix("copy to ")) {
             file.path = unquoted(name);
+        } else if line.starts_with("deleted file mode ") {
+            file.gone = true;
+        } else if ["new file mode 120000", "new mode 120000"].contains(&line)
+            || line.starts_with("index ") && line.ends_with(" 120000")
+        {
+            file.link.get_or_insert_default();
         } else if line.starts_with("GIT binary patch") || line.starts_with("Binary files ") {
             file.binary = true;
         }
@@ -106,7 +124,8 @@ pub(crate) fn lines(out: Option<&Output>, files: &[FileStat]) -> Vec<String> {
         }
         let added = paint(Colour::Green, format!("+{}", file.added));
         let removed = paint(Colour::Red, format!("-{}", file.removed));
-        format!(" {name:<width$}  {added} {removed}")
+        let link = file.link.as_ref().map_or_else(String::new, |link| format!("  -> {}", plain(link)));
+        format!(" {name:<width$}  {added} {removed}{link}")
     };
     let mut lines: Vec<String> = files.iter().map(line).collect();
     lines.push(format!(" {}", sum(files)));
@@ -167,5 +186,22 @@ mod tests {
             ]
         );
         assert_eq!(sum(&files(diff)), "6 files changed, +3 -4");
+    }
+
+    #[test]
+    fn a_link_is_told_with_where_it_leads_unless_it_is_gone() {
+        let diff = "diff --git a/new b/new\nnew file mode 120000\nindex 0..1\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n\
+                    +../x\n\\ No newline at end of file\ndiff --git a/old b/old\ndeleted file mode 120000\n--- a/old\n\
+                    +++ /dev/null\n@@ -1 +0,0 @@\n-/etc\n\\ No newline at end of file\ndiff --git a/on b/on\n\
+                    index 1..2 120000\n--- a/on\n+++ b/on\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+/b\n\
+                    \\ No newline at end of file\ndiff --git \"a/\\007\" \"b/\\007\"\nnew file mode 100644\n--- /dev/null\n\
+                    +++ \"b/\\007\"\n@@ -0,0 +1 @@\n+text\n";
+        let told: Vec<(String, Option<String>, bool)> =
+            files(diff).into_iter().map(|file| (file.path, file.link, file.gone)).collect();
+        let link = |text: &str| Some(text.to_owned());
+        let expected =
+            [("new", link("../x"), false), ("old", None, true), ("on", link("/b"), false), ("\u{7}", None, false)];
+        assert_eq!(told, expected.map(|(path, link, gone)| (path.to_owned(), link, gone)));
+        assert_eq!(lines(None, &files(diff))[0], " new    +1 -0  -> ../x");
     }
 }

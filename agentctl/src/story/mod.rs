@@ -53,7 +53,8 @@ struct Head {
 pub(crate) fn tell(body: &str) -> Option<Told> {
     let head: Head = serde_json::from_str(body).ok()?;
     let event = Event::from_bytes(body.as_bytes()).ok();
-    let words = event.as_ref().map_or_else(|| head.kind.clone(), |event| words(&event.data));
+    let words =
+        event.as_ref().map_or_else(|| head.kind.clone(), |event| format!("{}{}", attempt(event), words(&event.data)));
     Some(Told {
         index: head.index,
         subject: plain(&head.subject),
@@ -63,6 +64,14 @@ pub(crate) fn tell(body: &str) -> Option<Told> {
         words: plain(&words),
         event,
     })
+}
+
+/// Which attempt an event about a program speaks of: `attempt 2: `.
+fn attempt(event: &Event) -> String {
+    match (&event.data, event.envelope.run) {
+        (EventData::RunEnded(_) | EventData::ProgramExited(_), Some(run)) => format!("attempt {}: ", run.attempt),
+        _ => String::new(),
+    }
 }
 
 /// What happened, in words.

@@ -1,7 +1,9 @@
 //! Runs that agentd starts, in words: what holds a program, how it ended, what it used, what judged it.
 
 use agentd_schemas::document::Runtime;
-use agentd_schemas::event::{BaseJudged, CommandEvidence, CommitRef, RunConfinement, RunEnded, Verdict};
+use agentd_schemas::event::{
+    BaseJudged, CommandEvidence, CommitRef, ProgramExited, RunConfinement, RunEnded, Verdict, WaitReason,
+};
 use agentd_schemas::launch::{Ending, StopCause, Usage};
 
 use super::spaced;
@@ -47,6 +49,16 @@ pub(crate) fn usage(usage: &Usage) -> String {
 pub(super) fn ended(event: &RunEnded) -> String {
     let oom = if event.oom_killed { ", out of memory: the kernel killed a process of it" } else { "" };
     format!("program ended: {}{oom} ({})", ending(&event.ending, event.stopped), usage(&event.usage))
+}
+
+/// The end of a program whose run waits, and what happens then.
+pub(super) fn exited(event: &ProgramExited) -> String {
+    let (open, then) = match &event.waiting {
+        WaitReason::Person => ("with its question open", "once there is an answer"),
+        WaitReason::Budget { .. } => ("while it waits for budget", "once there is some"),
+    };
+    let next = if event.handed_in { "its result is judged" } else { "it is started again" };
+    format!("program ended {open}: {}; {next} {then}", ending(&event.ending, None))
 }
 
 /// What a criterion said of the base: one that is met there judges nothing.

@@ -24,6 +24,7 @@ pub(super) fn words(data: &EventData) -> Option<String> {
         EventData::RunEnded(e) => run::ended(e),
         EventData::BaseJudged(e) => run::base_judged(e),
         EventData::RunWaiting(e) => format!("waits for {}", waits_for(&e.reason)),
+        EventData::ProgramExited(e) => run::exited(e),
         EventData::RunResumed(e) => format!("goes on: {}", spaced(&e.because)),
         EventData::NoteAdded(_) => "note".to_owned(),
         EventData::CostReserved(e) => format!("set aside {}", amount(Some(e.micro_usd), e.tokens)),

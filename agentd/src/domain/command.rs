@@ -9,6 +9,7 @@ use agentd_schemas::event::{
     Verdict,
 };
 use agentd_schemas::id::{Fence, ScheduleId, WorkId};
+use agentd_schemas::launch::Ending;
 use agentd_schemas::unit::name::{Skill, Slug};
 use agentd_schemas::unit::time::WallMs;
 
@@ -39,6 +40,7 @@ pub enum Command {
     CompleteWork { run: RunRef, completion: Box<Completion> },
     FailRun { run: RunRef, message: String },
     // Work, by what the daemon starts.
+    ExitProgram { run: RunRef, start: u32, ending: Ending, handed_in: bool },
     EndProgram { run: RunRef, end: Box<ProgramEnd> },
     JudgeBase { work: WorkId, verdicts: Vec<Verdict> },
     GiveUpRun { run: RunRef, reason: FailureReason, message: String },

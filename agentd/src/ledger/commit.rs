@@ -68,6 +68,7 @@ const fn is_run(command: &Command) -> bool {
             | Command::ExpireLease { .. }
             | Command::TimeOutRun { .. }
             | Command::VoidLease { .. }
+            | Command::ExitProgram { .. }
             | Command::EndProgram { .. }
             | Command::GiveUpRun { .. }
     )
@@ -143,6 +144,11 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
         }
         Command::StartRun { run, confinement } => {
             Ok(work::claim::start(&load_work(tx, run.work, false)?, run, confinement.as_deref())?)
+        }
+        Command::ExitProgram { run, start, ending, handed_in } => {
+            let work = load_work(tx, run.work, false)?;
+            let known = load::programs::exits(tx, &work, run)?;
+            Ok(work::program::exited(&work, run, (*start, ending), *handed_in, known))
         }
         Command::EndProgram { run, end } => {
             let output = [end.stdout.as_slice(), end.stderr.as_slice()];

@@ -58,7 +58,10 @@ pub fn check_room(host: &Host, path: &Path) -> io::Result<()> {
     let (free, total) = files::free_share(path)?;
     let least = host.defaults.min_free_percent;
     if u128::from(free) * 100 < u128::from(total) * u128::from(least) {
-        let text = format!("{free} of {total} bytes are free below {}, less than {least} %", path.display());
+        let text = format!(
+            "{free} of {total} bytes are free below {}, less than {least} % (runs.min_free_percent)",
+            path.display()
+        );
         return Err(io::Error::new(io::ErrorKind::StorageFull, text));
     }
     Ok(())

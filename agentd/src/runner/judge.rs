@@ -2,6 +2,7 @@
 
 use agentd_schemas::document::acceptance::{ArtefactAcceptance, ChangesAcceptance, FilesAcceptance};
 use agentd_schemas::event::ArtefactRef;
+use agentd_schemas::unit::pattern;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::collected::Collected;
@@ -23,22 +24,22 @@ impl Judged {
         if wrong.is_empty() { Self { met: true, said: right } } else { Self { met: false, said: wrong.join("; ") } }
     }
 
-    fn pattern(error: &globset::Error) -> Self {
+    fn pattern(error: &str) -> Self {
         Self { met: false, said: format!("a pattern of the criterion cannot be read: {error}") }
     }
 }
 
 /// A pattern as git reads `:(glob)`: `*` stays within a folder, `**/` is any folders, and a folder stands for all in it.
-fn patterns(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+fn patterns(patterns: &[String]) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        // Braces have no meaning to git.
-        let plain = pattern.trim_end_matches('/').replace('{', "[{]").replace('}', "[}]");
+        let plain = pattern::without_braces(pattern).map_err(|error| error.to_string())?;
         for glob in [plain.clone(), format!("{plain}/**")] {
-            set.add(GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build()?);
+            let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
+            set.add(built.map_err(|error| error.to_string())?);
         }
     }
-    set.build()
+    set.build().map_err(|error| error.to_string())
 }
 
 fn named<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
@@ -167,10 +168,21 @@ mod tests {
             ("{a,b}", "{a,b}", true),
             ("a\\*b", "a*b", true),
             ("a\\*b", "axb", false),
+            ("\\{a", "{a", true),
+            ("[{a]b", "{b", true),
+            ("[{a]b", "[{a]b", false),
             ("A", "a", false),
         ];
         for (pattern, path, expected) in table {
             assert_eq!(patterns(&words(&[pattern])).unwrap().is_match(path), expected, "{pattern} on {path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_pattern_that_can_be_read_judges(pattern in "[]\\[!^{}a-c*?/,\\\\-]{0,12}") {
+            let checked = pattern::check(&pattern);
+            proptest::prop_assert_eq!(patterns(&[pattern]).err(), checked.err().map(|error| error.to_string()));
         }
     }
 

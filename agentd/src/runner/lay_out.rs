@@ -27,6 +27,13 @@ pub(super) fn lay_out_filled(job: &Job, folder: &Folder, start: u32, contents: &
     Ok(name)
 }
 
+/// Whether a folder could be made among those of the runs: one is, and is removed.
+pub fn try_out(host: &Host) -> io::Result<()> {
+    let tried = files::unfinished(&host.runs.join("try"))?;
+    std::fs::create_dir(&tried)?;
+    std::fs::remove_dir(&tried)
+}
+
 /// Makes the folder of a run, with the agent's files and the task in it. Again does no harm.
 pub fn lay_out(host: &Host, job: &Job) -> io::Result<Folder> {
     let folder = Folder::of(host, job.run);

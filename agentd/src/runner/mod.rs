@@ -46,7 +46,7 @@ pub use folder::{Folder, Step, run_socket};
 pub use host::{Context, Host, Job, Profile, Refused, RunDefaults, UidRange};
 pub use judge::{Judged, judge_artefact, judge_changes, judge_files};
 pub use launcher::Launcher;
-pub use lay_out::lay_out;
+pub use lay_out::{lay_out, try_out};
 pub use look::{Look, Output, control, forestall, look, output, output_end, output_size, put_record_aside, started};
 pub use lost::{Lost, lost};
 pub use result::{NoResult, ProgramResult, result};

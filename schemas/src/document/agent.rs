@@ -17,6 +17,10 @@ pub const MAX_MODEL_NAMES: usize = 32;
 /// Works that one agent may hold at a time, at most.
 pub const MAX_CONCURRENCY: u32 = 256;
 
+/// What to do about a document that says something of a program and names none.
+pub const NO_COMMAND: &str = "command = [\"./program\", \"{{ task_file }}\"] names what agentd starts; an agent that comes by \
+                              itself has neither";
+
 /// One agent as a person writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -41,7 +45,7 @@ pub struct AgentDocument {
     pub model: Option<ModelBinding>,
     /// The program that agentd starts for each work, and its arguments, which are templates. A first word that begins with
     /// `./` is a file beside this document: it is handed in with it. Without a command the agent comes by itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "command", skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Further files beside this document that the command needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -65,6 +69,31 @@ pub struct AgentDocument {
     /// Concurrency and spending.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: AgentLimits,
+}
+
+impl AgentDocument {
+    /// A field that says something of a program, where no command names one.
+    pub fn lacks_command(&self) -> Option<&'static str> {
+        let told = [
+            ("files", !self.files.is_empty()),
+            ("program", !is_default(&self.program)),
+            ("sandbox", !is_default(&self.sandbox)),
+            ("resources", !is_default(&self.resources)),
+            ("custody = \"host\"", self.custody == Some(Custody::Host)),
+        ];
+        told.into_iter().find(|(_, is_told)| *is_told && self.command.is_empty()).map(|(field, _)| field)
+    }
+}
+
+/// A command that is there names a program: an empty one is a slip, and no agent that comes by itself.
+fn command<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let words = Vec::<String>::deserialize(deserializer)?;
+    if words.first().is_none_or(|word| word.trim().is_empty()) {
+        return Err(serde::de::Error::custom(
+            "no program is named; name one as in [\"./fixer.py\", \"{{ task_file }}\"], or leave command out where the agent comes by itself",
+        ));
+    }
+    Ok(words)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -125,4 +154,40 @@ pub enum OnMismatch {
     Pause,
     /// The attempt fails.
     Deny,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<AgentDocument, String> {
+        let text = format!("name = \"fixer\"\n{toml}");
+        crate::strict::toml::from_slice(text.as_bytes(), &crate::strict::Limits::DEFAULT)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_names_a_program_or_is_left_out() {
+        assert!(read("").unwrap().command.is_empty(), "it comes by itself");
+        assert_eq!(read("command = [\"true\"]").unwrap().command, ["true"]);
+        for empty in ["[]", "[\"\"]", "[\" \", \"x\"]"] {
+            let error = read(&format!("command = {empty}")).unwrap_err();
+            assert!(error.contains("no program is named") && error.contains("leave command out"), "{empty}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_program_asks_for_a_command() {
+        for (lines, field) in [
+            ("files = [\"a\"]", "files"),
+            ("program = { stdin = \"nothing\" }", "program"),
+            ("sandbox = { level = \"strict\" }", "sandbox"),
+            ("resources = { tasks_max = 9 }", "resources"),
+            ("custody = \"host\"", "custody = \"host\""),
+        ] {
+            assert_eq!(read(lines).unwrap().lacks_command(), Some(field));
+            assert_eq!(read(&format!("command = [\"true\"]\n{lines}")).unwrap().lacks_command(), None, "{lines}");
+        }
+        assert_eq!(read("custody = \"resident\"").unwrap().lacks_command(), None);
+    }
 }

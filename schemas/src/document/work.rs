@@ -165,7 +165,7 @@ pub struct Limits {
     /// Tokens over all attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
-    /// Running time of one attempt: `1h`. Waiting does not count.
+    /// Running time of one attempt: `1h`. Waiting does not count, nor do setup and criteria of a program that agentd starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// Attempts until the work fails; 2 by default, 100 at most.

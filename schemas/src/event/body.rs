@@ -53,7 +53,7 @@ events! {
     ContentRedacted HoldPlaced HoldLifted EffectFinished
     AgentEnrolled AgentActivated AgentPaused AgentResumed AgentSuspended AgentRetired
     SkillsDeclared ProgramBound KeyRotated KeyRevoked KeyCertified ModelBound ModelMismatched
-    WorkSubmitted WorkReadied WorkScheduled WorkClaimed RunStarted RunWaiting RunResumed RunEnded BaseJudged
+    WorkSubmitted WorkReadied WorkScheduled WorkClaimed RunStarted RunWaiting ProgramExited RunResumed RunEnded BaseJudged
     NoteAdded CostReserved CostSettled LimitsRaised
     ResultJudged WorkCompleted AttemptFailed WorkFailed WorkCancelled WorkExpired WorkRetried WorkBlocked
     ServiceLevelBreached LeaseVoided

@@ -4,7 +4,8 @@
 const MAX_CHARS: usize = 64;
 
 /// The candidate nearest to `word`, when it is close enough to be worth naming: at most one edit for each three
-/// characters (insertion, deletion, substitution, transposition), ignoring case and `-` against `_`.
+/// characters (insertion, deletion, substitution, transposition), ignoring case and `-` against `_`. Where none is, the only
+/// one that ends with `_` and the word, or with which the word ends so.
 pub fn nearest<'a>(candidates: &[&'a str], word: &str) -> Option<&'a str> {
     let length = word.chars().count();
     if length == 0 || length > MAX_CHARS {
@@ -25,7 +26,15 @@ pub fn nearest<'a>(candidates: &[&'a str], word: &str) -> Option<&'a str> {
             best = Some((distance, candidate));
         }
     }
-    best.map(|(_, candidate)| candidate)
+    best.map(|(_, candidate)| candidate).or_else(|| longer_or_shorter(candidates, &word))
+}
+
+/// The one candidate that says more or less of the same, as `required_skills` and `skills` do.
+fn longer_or_shorter<'a>(candidates: &[&'a str], word: &str) -> Option<&'a str> {
+    let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|rest| rest.ends_with('_'));
+    let alike = |candidate: &&&str| ends(&folded(candidate), word) || ends(word, &folded(candidate));
+    let mut found = candidates.iter().filter(alike);
+    found.next().filter(|_| found.next().is_none()).copied()
 }
 
 fn folded(word: &str) -> String {
@@ -57,6 +66,14 @@ mod tests {
         }
         assert_eq!(nearest(&[], "title"), None);
         assert_eq!(nearest(&FIELDS, &"title".repeat(100)), None);
+    }
+
+    #[test]
+    fn a_word_with_more_or_less_before_it_is_found_where_only_one_is_meant() {
+        assert_eq!(nearest(&["title", "required_skills"], "skills"), Some("required_skills"));
+        assert_eq!(nearest(&["name", "skills"], "required_skills"), Some("skills"));
+        assert_eq!(nearest(&["max_cost", "day_cost"], "cost"), None);
+        assert_eq!(nearest(&["kills", "a"], "required_skills"), None, "whole words alone");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod money;
 pub mod name;
 pub mod owner;
+pub mod pattern;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod size;

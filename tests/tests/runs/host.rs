@@ -44,6 +44,44 @@ fn works_that_ask_for_more_than_the_host_can_do_wait_unharmed_and_begin_once_it_
 }
 
 #[test]
+fn a_folder_of_runs_that_cannot_be_written_uses_up_no_attempt_and_works_go_on_once_it_can() {
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.agent("worker", "", "echo done");
+    let (runs, aside) = (scene.daemon.state().join("runs"), scene.daemon.state().join("aside"));
+    fs::rename(&runs, &aside).unwrap();
+    // Root may write what is read-only; nobody makes a folder in a file.
+    fs::write(&runs, "").unwrap();
+    let ids: Vec<String> = (0..3).map(|_| scene.submit("worker", &["--max-attempts", "1"])).collect();
+    let words = "no run begins: the folder of runs, ";
+    scene.eventually("the word of it", || scene.told(&["status"]).contains(words).then_some(()));
+    for id in &ids {
+        let ready = || (scene.work(id)["state"] == "ready").then_some(());
+        scene.eventually("the work to wait", ready);
+        let work = scene.work(id);
+        assert!(work["runs"].as_array().unwrap().iter().all(|run| run["failure"].is_null()), "{work:#}");
+        let why = scene.told(&["why", id]);
+        assert!(why.contains(words) && why.contains("go on by themselves"), "{why}");
+    }
+    let log = ids.iter().map(|id| scene.told(&["log", id])).collect::<String>();
+    assert!(log.contains("lease void, no attempt used up: runs unwritable"), "{log}");
+    let shown = scene.told(&["agent", "show", "worker", "--json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&shown).unwrap()["state"],
+        "active",
+        "three faults of the host pause nobody"
+    );
+    fs::remove_file(&runs).unwrap();
+    fs::rename(&aside, &runs).unwrap();
+    for id in &ids {
+        scene.until(id, "completed");
+        let log = scene.told(&["log", id]);
+        assert!(!log.contains("attempt by worker failed"), "the one attempt was there for the program: {log}");
+    }
+    assert!(!scene.told(&["status"]).contains(words));
+    scene.ends_well();
+}
+
+#[test]
 fn what_lives_goes_on_before_it_is_known_what_the_host_can_do_and_what_is_new_waits_for_that() {
     let mut scene = Scene::new(Who::Ordinary);
     scene.agent("worker", "limits.max_concurrency = 2", &format!("{WAITS}; echo done"));

@@ -16,6 +16,16 @@ fn no_run_begins_on_a_disk_that_is_too_full_and_people_are_told_why() {
     let full = "no run begins while less than 90 % of the disk is free";
     scene.eventually("the word of it", || scene.told(&["status"]).contains(full).then_some(()));
     assert!(scene.told(&["why", &id]).contains(full));
+    let status = scene.told(&["status"]);
+    assert_eq!(
+        status.matches("% of the disk is free").count() - status.matches("only ").count(),
+        1,
+        "said once: {status}"
+    );
+    scene.repository();
+    let refused = scene.agentctl(&["submit", "x", "--skill", "worker", "--repo", "."]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("less than 90 % (runs.min_free_percent)"), "{said}");
     assert_eq!((scene.work(&id)["state"].as_str(), scene.launches(&id, "program")), (Some("ready"), 0));
     scene.daemon.stop();
     scene.configure("");

@@ -100,7 +100,13 @@ fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_an
     }
     // The brief one has ended by then, and the daemon is another one when the answer comes.
     scene.eventually("its end", || scene.folder(&ids[1], 1).join("program/outcome.json").exists().then_some(()));
+    let open =
+        "attempt 1: program ended with its question open: exit code 0; it is started again once there is an answer";
+    scene.eventually("the word of it", || scene.told(&["log", &ids[1]]).contains(open).then_some(()));
     scene.crash();
+    let why = scene.told(&["why", &ids[1]]);
+    assert!(why.contains("its program ended with its question open"), "{why}");
+    assert!(!scene.told(&["why", &ids[0]]).contains("its program ended"), "this one waits inside");
     for id in &ids {
         scene.told(&["work", "answer", id, "they do"]);
     }
@@ -115,6 +121,8 @@ fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_an
     assert_eq!(work["attempts"], 1);
     let result = work["runs"][0]["result"].as_str().unwrap();
     assert_eq!(result, "they do\nonce\nonce");
+    let log = scene.told(&["log", &ids[1]]);
+    assert_eq!((log.matches(open).count(), log.matches("attempt 1: program ended: ").count()), (1, 1), "{log}");
     assert_eq!((scene.launches(&ids[1], "program"), scene.launches(&ids[1], "program-2")), (1, 1));
     scene.ends_well();
 }

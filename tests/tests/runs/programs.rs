@@ -173,3 +173,22 @@ fn a_workspace_that_is_too_large_has_too_many_files_or_odd_ones_is_told_in_words
     assert_eq!(work["runs"][0]["result"], "odd");
     scene.ends_well();
 }
+
+#[test]
+fn what_a_program_wrote_is_told_to_programs_as_documents_also_where_it_is_nothing() {
+    let mut scene = Scene::new(Who::Ordinary);
+    scene.agent("speaker", "", "echo said");
+    let id = scene.submit("speaker", &[]);
+    scene.until(&id, "completed");
+    for (stream, text) in [(&[][..], "said\n"), (&["--stderr"], "")] {
+        let told = scene.told(&[&["work", "output", &id, "--json"], stream].concat());
+        let views: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(views.len(), 1, "{told}");
+        assert_eq!(
+            (views[0]["text"].as_str(), views[0]["run"].as_str()),
+            (Some(text), Some(format!("{id}.1").as_str()))
+        );
+    }
+    assert_eq!(scene.told(&["work", "output", &id, "--stderr"]), "");
+    scene.ends_well();
+}

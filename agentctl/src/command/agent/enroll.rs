@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agentd_schemas::document::agent::AgentLimits;
+use agentd_schemas::document::agent::{AgentLimits, NO_COMMAND};
 use agentd_schemas::document::program::{Program, Resources, Sandbox};
 use agentd_schemas::document::request::Enrolment;
 use agentd_schemas::document::{AgentDocument, ModelBinding};
@@ -107,6 +107,10 @@ impl Args {
         if !agent.command.is_empty() {
             return self.program(context, agent).await;
         }
+        if let Some(field) = agent.lacks_command() {
+            let message = format!("agent {} has no command, and {field} says something of a program", agent.name);
+            return Err(Failure::unfit(message).hint(NO_COMMAND));
+        }
         if self.owner_key.is_some() || agent.custody == Some(Custody::Owner) {
             return Err(Failure::usage(format!(
                 "agent {} has no command, and is to be in its owner's custody",
@@ -137,6 +141,13 @@ impl Args {
         if self.key.is_some() || self.key_dir.is_some() || self.elsewhere.public_key.is_some() {
             return Err(Failure::usage("an agent that agentd starts has a key that agentd makes and holds")
                 .hint("leave out the key, or the command"));
+        }
+        if agent.custody == Some(Custody::Owner) && self.owner_key.is_none() {
+            let file = self.file.as_deref().map_or("agent.toml".to_owned(), crate::output::shell_word);
+            let message =
+                format!("agent {} is to be in its owner's custody, and no key of the owner is given", agent.name);
+            return Err(Failure::unfit(message)
+                .hint(format!("agentctl agent enroll --file {file} --owner-key ~/.ssh/id_ed25519.pub")));
         }
         let (agents, host) = (context.agents().await?, context.host().await?);
         let owner = match &self.owner_key {

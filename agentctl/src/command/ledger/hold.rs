@@ -25,7 +25,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let work = latest::named(&self.work)?;
+        let work = latest::named(context, &self.work).await?;
         govern::<_, ()>(context.ledger().await?.inner(), "Hold", &(&work, !self.lift, &self.reason)).await?;
         let words = if self.lift { "may be erased again" } else { "is kept" };
         context.out.done("work", &work, &format!("content of {work} {words}"))

@@ -55,7 +55,7 @@ pub(crate) struct WorkFlags {
     /// What the deadline does to a running work
     #[arg(long, value_name = "WHAT", value_parser = word::<OnDeadline>(&["breach", "stop"]))]
     on_deadline: Option<OnDeadline>,
-    /// Running time of one attempt, as in 1h; waiting does not count
+    /// Running time of one attempt, as in 1h; waiting does not count, nor do setup and criteria of a program that agentd starts
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = command::span)]
     timeout: Option<Span>,
     /// Attempts until the work fails

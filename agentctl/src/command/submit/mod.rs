@@ -5,7 +5,7 @@ mod workspace;
 
 use agentd_schemas::dbus::{MAX_KEY_BYTES, WorksProxy};
 use agentd_schemas::document::WorkDocument;
-use agentd_schemas::document::work::{MAX_BULK_BYTES, MAX_BULK_ITEMS};
+use agentd_schemas::document::work::{MAX_BULK_BYTES, MAX_BULK_ITEMS, MAX_INSTRUCTIONS_BYTES};
 use agentd_schemas::view::{SubmittedView, WhyView};
 
 use crate::command::schedule::show;
@@ -26,7 +26,7 @@ use crate::{ambient, connect, input, latest, wait};
     agentctl submit 'Write the release notes' --after w-7kq --accept-by-person\n  \
     agentctl submit --file - --dry-run < works.jsonl")]
 pub(crate) struct Args {
-    /// What the agent is asked to do
+    /// What the agent is asked to do; - reads it from stdin
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     text: Option<String>,
     /// Read the work or works from this file, - for stdin: TOML, JSON or JSON Lines
@@ -59,15 +59,20 @@ impl Args {
             Some(key) => key,
             None => data_encoding::HEXLOWER.encode(&ambient::random::<16>()?),
         };
+        // As of other commands that take a text or a file.
+        let text = match self.text.as_deref() {
+            Some("-") => Some(input::text("-", MAX_INSTRUCTIONS_BYTES)?),
+            _ => self.text,
+        };
         let mut documents = match &self.file {
             Some(file) => input::documents(file, MAX_BULK_BYTES, MAX_BULK_ITEMS)?,
             None => {
-                if let Some(text) = self.text.as_deref().filter(|text| is_document(text)) {
+                if let Some(text) = text.as_deref().filter(|text| is_document(text)) {
                     context
                         .out
                         .note(format!("the text is the name of a file; what it holds is read with --file {text}"));
                 }
-                let mut document = self.work.document(context, self.text).await?;
+                let mut document = self.work.document(context, text).await?;
                 self.workspace.write(&mut document);
                 vec![document]
             }
@@ -79,7 +84,7 @@ impl Args {
         }
         let submitted = submit(context, &documents, &key).await?;
         if let Some(work) = submitted.works.last()
-            && let Err(failure) = latest::remember(work.id)
+            && let Err(failure) = latest::remember(context, work.id).await
         {
             context.out.note(format!("@ will not know this work: {}", failure.message()));
         }

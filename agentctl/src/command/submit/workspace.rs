@@ -5,6 +5,7 @@ use std::path::Path;
 
 use agentd_schemas::document::acceptance::{ChangesAcceptance, CommandAcceptance};
 use agentd_schemas::document::{Acceptance, WorkDocument, WorkspaceDocument};
+use agentd_schemas::unit::pattern::{self, PatternError};
 
 use crate::command;
 use crate::content::{self, Allowed, Taking};
@@ -32,10 +33,10 @@ pub(super) struct WorkspaceFlags {
     #[arg(long = "accept", value_name = "COMMAND")]
     accept: Vec<String>,
     /// Files that are put back as they were before a command judges, as in 'tests/**'; may be given several times
-    #[arg(long = "protect", value_name = "PATTERN", requires = "accept")]
+    #[arg(long = "protect", value_name = "PATTERN", requires = "accept", value_parser = glob)]
     protect: Vec<String>,
     /// Nothing but such files may be changed, as in 'src/**'; may be given several times
-    #[arg(long = "accept-changes", value_name = "PATTERN")]
+    #[arg(long = "accept-changes", value_name = "PATTERN", value_parser = glob)]
     accept_changes: Vec<String>,
     /// Added and removed lines together, at most
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = command::whole(1..=u64::MAX))]
@@ -43,6 +44,11 @@ pub(super) struct WorkspaceFlags {
     /// Changed files, at most
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = command::whole(1..=u64::MAX))]
     max_changed_files: Option<u64>,
+}
+
+/// A pattern that can be read.
+fn glob(text: &str) -> Result<String, PatternError> {
+    pattern::check(text).map(|()| text.to_owned())
 }
 
 impl WorkspaceFlags {

@@ -21,7 +21,8 @@ use crate::output::plain;
 /// The bundle must be the one that the ledger names, and its commit be signed by the agent. Where the branch has not moved
 /// since the submit it goes forward to that commit; else a commit with the same change is made on top. Where files that are
 /// not committed are in the way, or the change conflicts, nothing is touched. Twice does no more than once. Where the run
-/// changed protected paths, what was judged is not what its commit has: that is taken only with --include-protected.
+/// changed protected paths, what was judged is not what its commit has: that is taken only with --include-protected. Symbolic
+/// links that lead out of the tree, and names with control characters, are taken only with --unsafe-paths.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl work apply @\n  agentctl work apply @ --no-commit\n  \
     agentctl work apply w-7kq --branch fixes")]
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// With its changes to protected paths, that nothing judged
     #[arg(long)]
     include_protected: bool,
+    /// With links that lead out of the tree, and names with control characters
+    #[arg(long)]
+    unsafe_paths: bool,
 }
 
 impl Args {
@@ -82,7 +86,8 @@ impl Args {
             (None, true) => Way::NoCommit,
             (None, false) => Way::Commit,
         };
-        let applied = apply::apply(&repository, &file, &named, &reference, &way, keep::folder().ok().as_deref())?;
+        let bases = keep::folder().ok();
+        let applied = apply::apply(&repository, &file, &named, &reference, &way, bases.as_deref(), self.unsafe_paths)?;
         self.say(context, &view, run, commit, &repository, &applied)
     }
 
@@ -92,8 +97,21 @@ impl Args {
             return Ok(());
         }
         let (short, state) = (&view.row.short, plain(&view.row.state));
-        Err(Failure::local(format!("work {short} is not completed: it is {state}"))
-            .hint(format!("agentctl work apply {short} --attempt N takes what an attempt made all the same")))
+        let made =
+            |run: &&RunView| run.artefacts.iter().any(|artefact| [BUNDLE, DIFF].contains(&artefact.name.as_str()));
+        let failure = Failure::local(format!("work {short} is not completed: it is {state}"));
+        Err(match view.runs.iter().rev().find(made) {
+            Some(run) => failure.hint(format!(
+                "agentctl work apply {short} --attempt {} takes what that attempt made all the same",
+                run.id.attempt
+            )),
+            None if crate::command::work::show::is_past(&view.row.state) => {
+                failure.hint(format!("no attempt made anything: agentctl why {short}"))
+            }
+            None => {
+                failure.hint(format!("no attempt made anything yet: agentctl watch {short}, or agentctl why {short}"))
+            }
+        })
     }
 
     /// What commands judged had protected paths put back, and the commit has not.
@@ -115,7 +133,8 @@ impl Args {
         let (run, diff) = artefact::run(view, self.attempt, DIFF)?;
         self.is_judged(view, run)?;
         let file = artefact::fetch(context, run, diff).await?;
-        let applied = apply::to_folder(folder, file, &format!("{short}, attempt {}", run.id.attempt))?;
+        let of = format!("{short}, attempt {}", run.id.attempt);
+        let applied = apply::to_folder(folder, file, &of, self.unsafe_paths)?;
         let place = folder.display().to_string();
         let words = match applied {
             Applied::Already => format!("{place} has the changes of {short} already"),

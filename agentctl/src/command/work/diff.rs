@@ -1,5 +1,6 @@
 //! `agentctl work diff`
 
+use crate::apply::paths;
 use crate::artefact::{self, DIFF};
 use crate::context::Context;
 use crate::error::Failure;
@@ -30,10 +31,13 @@ impl Args {
         if let Some(note) = artefact::protected_note(run) {
             out.note(note);
         }
+        let files = diffstat::files(&String::from_utf8_lossy(&diff));
+        for path in paths::unsafe_ones(&files) {
+            out.note(format!("warning: {path}"));
+        }
         if !self.stat && !out.is_json() {
             return diffstat::print(out, &diff);
         }
-        let files = diffstat::files(&String::from_utf8_lossy(&diff));
         let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
         let told = serde_json::json!({ "run": run.id, "files": files, "protected_changed": artefact::protected(run) });
         out.show(&told, &paths, |out| diffstat::lines(Some(out), &files).iter().try_for_each(|line| out.line(line)))

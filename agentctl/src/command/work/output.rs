@@ -1,6 +1,6 @@
 //! `agentctl work output`
 
-use crate::context::Context;
+use crate::context::{Context, document};
 use crate::error::Failure;
 use crate::follow::Follower;
 use crate::latest;
@@ -8,7 +8,8 @@ use crate::program_output::{Stretch, Tail};
 
 /// Print what the program of a run wrote
 ///
-/// As it wrote it: to a file or a pipe byte for byte where it is UTF-8, to a terminal with controls made visible.
+/// As it wrote it: to a file or a pipe byte for byte where it is UTF-8, to a terminal with controls made visible. With --json
+/// each stretch is a document, and a program that wrote nothing has one without text.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  agentctl work output @ -f\n  agentctl work output @ --stderr --attempt 1")]
 pub(crate) struct Args {
@@ -34,7 +35,7 @@ impl Args {
         let mut follower = Follower::from_now(context).await?;
         loop {
             let works = follower.works().await?;
-            let Stretch { text, ended } = match tail.next(&works).await {
+            let Stretch { view, text, ended } = match tail.next(&works).await {
                 // It waits there until the daemon is back.
                 Err(failure) if self.follow && failure.is_broken() => {
                     follower.more_within(Tail::LOOK).await?;
@@ -42,9 +43,21 @@ impl Args {
                 }
                 stretch => stretch?,
             };
+            let is_done = text.is_empty() && (ended || !self.follow);
+            if context.out.is_json() {
+                // What was never written is told as well: by one document without text.
+                if !text.is_empty() || is_done && !context.out.has_written() {
+                    context.out.line(document(&view)?)?;
+                }
+                if is_done {
+                    return Ok(());
+                }
+            }
             let shown = if context.out.width().is_some() { crate::output::plain_lines(&text) } else { text.clone() };
-            context.out.raw(shown.as_bytes())?;
-            if text.is_empty() && (ended || !self.follow) {
+            if !context.out.is_json() {
+                context.out.raw(shown.as_bytes())?;
+            }
+            if is_done {
                 return Ok(());
             }
             if text.is_empty() {

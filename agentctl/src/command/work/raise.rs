@@ -33,7 +33,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let work = latest::named(&self.work)?;
+        let work = latest::named(context, &self.work).await?;
         let raise = Raise { max_cost: self.max_cost, max_tokens: self.max_tokens, max_attempts: self.max_attempts };
         let id: String = govern(context.works().await?.inner(), "Raise", &(&work, document(&raise)?)).await?;
         context.out.done("work", &id, &format!("raised the limits of {id}"))

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let work = latest::named(&self.work)?;
+        let work = latest::named(context, &self.work).await?;
         let id: String = govern(context.works().await?.inner(), "Reject", &(&work, &self.reason)).await?;
         context.out.done("work", &id, &format!("rejected {id}"))
     }

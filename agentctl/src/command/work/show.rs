@@ -26,7 +26,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let work = latest::named(&self.work)?;
+        let work = latest::named(context, &self.work).await?;
         let view: WorkView = read(&context.works().await?.show(&work).await?)?;
         context.out.show(&view, &[view.row.id.to_string()], |out| words(out, &view))
     }

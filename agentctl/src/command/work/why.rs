@@ -23,7 +23,7 @@ pub(crate) struct Args {
 impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let work = latest::named(&self.work)?;
+        let work = latest::named(context, &self.work).await?;
         let why: WhyView = read(&context.works().await?.why(&work).await?)?;
         let question = match why.state.as_str() {
             "waiting" if context.out.is_human() => asked(context, &why.id.to_string()).await?,

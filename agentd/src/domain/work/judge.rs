@@ -7,6 +7,7 @@ use agentd_schemas::event::{
     AttemptFailed, Criterion, EventData, FailureReason, ResultJudged, Verdict, WorkCompleted, WorkState,
 };
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::pattern;
 use sha2::{Digest as _, Sha256};
 
 use super::WorkFacts;
@@ -55,21 +56,21 @@ fn criterion_bounds(criterion: &Acceptance) -> Result<(), String> {
             if judge.timeout.is_some_and(|timeout| !(1..=MAX_JUDGE_MS).contains(&timeout.as_ms())) {
                 return Err("the timeout of a command is from 1ms to 1d".to_owned());
             }
-            patterns(&judge.protected_paths)
+            globs(&judge.protected_paths)
         }
         Acceptance::Changes(rules) => {
             let asks = !rules.only.is_empty() || rules.max_lines.is_some() || rules.max_files.is_some() || rules.none;
             if !asks && rules.binary {
                 return Err("rules for changes that allow everything judge nothing".to_owned());
             }
-            patterns(&rules.only)
+            globs(&rules.only)
         }
         Acceptance::Files(files) => {
             if files.present.is_empty() && files.absent.is_empty() {
                 return Err("files names none that is to be present or absent".to_owned());
             }
-            patterns(&files.present)?;
-            patterns(&files.absent)
+            globs(&files.present)?;
+            globs(&files.absent)
         }
         Acceptance::Artefact(artefact) => {
             let hex =
@@ -81,6 +82,13 @@ fn criterion_bounds(criterion: &Acceptance) -> Result<(), String> {
         }
         Acceptance::JsonSchema(_) | Acceptance::Person(_) => Ok(()),
     }
+}
+
+/// Patterns that can be read, so that they judge.
+fn globs(globs: &[String]) -> Result<(), String> {
+    patterns(globs)?;
+    let read = |glob: &String| pattern::check(glob).map_err(|error| format!("{glob:?} cannot be read: {error}"));
+    globs.iter().try_for_each(read)
 }
 
 /// Patterns are relative, plain, and few.

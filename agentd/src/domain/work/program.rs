@@ -1,8 +1,9 @@
 //! The program of a run that agentd starts: that it ended, what it used, and what the criteria say of what it begins with.
 
 use agentd_schemas::content::TEXT;
-use agentd_schemas::event::{BaseJudged, FailureReason, RunEnded, Subject, Verdict};
+use agentd_schemas::event::{BaseJudged, FailureReason, ProgramExited, RunEnded, Subject, Verdict};
 use agentd_schemas::id::RunId;
+use agentd_schemas::launch::Ending;
 
 use super::{WorkFacts, recover};
 use crate::domain::agent::AgentFacts;
@@ -30,6 +31,20 @@ pub fn ended(facts: Option<ProgramFacts>, named: &RunRef, end: &RunEnded, output
     Ok(vec![draft])
 }
 
+/// The program of a run ended while the run waits, at its start number `start`. It is said once for each start; `known` are
+/// those of which it was said.
+pub fn exited(
+    work: &WorkFacts,
+    named: &RunRef,
+    (start, ending): (u32, &Ending),
+    handed_in: bool,
+    known: u32,
+) -> Vec<Draft> {
+    let waiting = work.live(named).ok().and_then(|run| run.waiting.clone());
+    let Some(waiting) = waiting.filter(|_| start > known) else { return Vec::new() };
+    vec![work.draft(ProgramExited { start, ending: ending.clone(), waiting, handed_in }).by_host()]
+}
+
 /// The criteria were tried on what the runs of a work begin with. It is said once.
 pub fn base_judged(work: &WorkFacts, known: bool, verdicts: &[Verdict]) -> Decision {
     if known || work.state.is_past() {
@@ -52,7 +67,8 @@ pub fn give_up(
 
 #[cfg(test)]
 mod tests {
-    use agentd_schemas::launch::{Ending, Usage};
+    use agentd_schemas::event::WaitReason;
+    use agentd_schemas::launch::Usage;
 
     use super::*;
     use crate::domain::fixture;
@@ -81,6 +97,21 @@ mod tests {
         let known = ProgramFacts { ended: true, ..facts };
         assert!(ended(Some(known), &named, &ended_with(0), [b"", b""]).unwrap().is_empty());
         assert!(ended(None, &named, &ended_with(0), [b"", b""]).unwrap().is_empty(), "a lease that was never given");
+    }
+
+    #[test]
+    fn that_a_program_ended_while_its_run_waits_is_said_once_for_each_start() {
+        let (mut work, named) = (fixture::work(), fixture::named());
+        let exit = |work: &WorkFacts, start, known| exited(work, &named, (start, &Ending::Exited(0)), false, known);
+        assert!(exit(&work, 1, 0).is_empty(), "who waits for nobody is judged");
+        work.run.as_mut().unwrap().waiting = Some(WaitReason::Person);
+        let drafts = exit(&work, 1, 0);
+        assert_eq!(fixture::names(&drafts), ["ProgramExited"]);
+        assert!(drafts[0].actor.is_some() && drafts[0].run.is_some());
+        assert!(exit(&work, 1, 1).is_empty(), "it is known");
+        assert_eq!(exit(&work, 2, 1).len(), 1);
+        work.state = agentd_schemas::event::WorkState::Cancelled;
+        assert!(exit(&work, 2, 1).is_empty());
     }
 
     #[test]

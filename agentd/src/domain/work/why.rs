@@ -30,6 +30,8 @@ pub struct WhyFacts {
     pub ahead: u64,
     /// Words of the last failure or cancellation.
     pub last_words: Option<String>,
+    /// The program ended while the run waits; whether its result was handed in before.
+    pub exited: Option<bool>,
 }
 
 /// An agent whose program this host cannot start as it asks to be: its works wait.
@@ -164,13 +166,20 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
             return;
         }
         let hint = match (paused(facts, env), fallen(facts, env), &facts.work.spec.agent) {
-            (Some(agent), ..) => format!("agentctl agent resume {agent} --reason '…'"),
+            (Some(agent), ..) => {
+                why.summary = format!("agent {}, which could take it, is {}", agent.name, agent.state.as_str());
+                format!("agentctl agent resume {} --reason '…'", agent.name)
+            }
             (None, Some(agent), _) => format!(
                 "repair agent {agent}, then bind what changed, which begins an epoch with nothing against it: \
                  agentctl model set {agent} PROVIDER/MODEL --reason '…'; or enrol another agent"
             ),
             (None, None, Some(only)) => format!("agentctl agent show {only}"),
-            (None, None, None) => format!("agentctl agent enroll NAME{}", skills.collect::<String>()),
+            (None, None, None) => {
+                // Who comes by itself has no workspace.
+                let command = if demand(&facts.work).started { " -- COMMAND" } else { "" };
+                format!("agentctl agent enroll NAME{}{command}", skills.collect::<String>())
+            }
         };
         why.hint.get_or_insert(hint);
         return;
@@ -255,21 +264,22 @@ fn thawed<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
 fn keyless<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
     let demand = demand(&facts.work);
     let found = facts.agents.iter().filter(|agent| agent.key_revoked).find(|agent| {
-        let state = if agent.state == AgentState::Paused { AgentState::Active } else { agent.state };
+        let stopped = matches!(agent.state, AgentState::Paused | AgentState::Suspended);
+        let state = if stopped { AgentState::Active } else { agent.state };
         let healed = Candidate { state, key_revoked: false, ..(*agent).clone() };
         matching::able(&healed, &demand, &env.defaults).is_ok()
     });
     found.map(|agent| &agent.name)
 }
 
-/// An agent that could take it, were it not paused.
-fn paused<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Slug> {
+/// An agent that could take it, were it not paused or suspended.
+fn paused<'a>(facts: &'a WhyFacts, env: &Env) -> Option<&'a Candidate> {
     let demand = demand(&facts.work);
-    let found = facts.agents.iter().filter(|agent| agent.state == AgentState::Paused).find(|agent| {
+    let stopped = |agent: &&Candidate| matches!(agent.state, AgentState::Paused | AgentState::Suspended);
+    facts.agents.iter().filter(stopped).find(|agent| {
         let awake = Candidate { state: AgentState::Active, ..(*agent).clone() };
         matching::able(&awake, &demand, &env.defaults).is_ok()
-    });
-    found.map(|agent| &agent.name)
+    })
 }
 
 /// An agent that could take it, had not a skill of it fallen below its bound.
@@ -297,12 +307,27 @@ fn leased(facts: &WhyFacts, env: &Env, why: &mut Why) {
                 }
             };
             why.hint = problem.hint;
+            why.reasons.extend(facts.exited.map(|handed_in| exited(reason, handed_in)));
         }
     }
     let holder = facts.agents.iter().find(|candidate| candidate.name == *agent);
     if let Some(mismatch) = holder.and_then(|holder| holder.certified.check(env).err()) {
         why.reasons.push(format!("agent {agent}: {mismatch}; until it is certified, no result of it is taken"));
         why.hint.get_or_insert(certifying(agent, &mismatch));
+    }
+}
+
+/// What becomes of a run whose program ended while it waits.
+fn exited(reason: &WaitReason, handed_in: bool) -> String {
+    match (reason, handed_in) {
+        (_, true) => "its program ended and handed in its result, which is judged then".to_owned(),
+        (WaitReason::Person, false) => {
+            "its program ended with its question open: it is started again once there is an answer, in the same attempt"
+                .to_owned()
+        }
+        (WaitReason::Budget { .. }, false) => {
+            "its program ended meanwhile: it is started again once there is budget, in the same attempt".to_owned()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Agents, as persons handle them.
 
 use agentd_schemas::document::ModelBinding;
+use agentd_schemas::document::agent::NO_COMMAND;
 use agentd_schemas::document::request::{Enrolment, KeyRotation};
 use agentd_schemas::event::{Custody, EventData};
 use agentd_schemas::key::openssh::PublicKey;
@@ -62,6 +63,10 @@ impl Engine {
     pub async fn enrol(&self, caller: &Caller, enrolment: Enrolment) -> Result<AgentView, Problem> {
         let name = enrolment.agent.name.clone();
         let owner = self.owner(caller, enrolment.agent.owner.as_ref())?;
+        if let Some(field) = enrolment.agent.lacks_command() {
+            let message = format!("agent {name} has no command, and {field} says something of a program");
+            return Err(Problem::new(Code::InvalidDocument, message).hint(NO_COMMAND));
+        }
         if enrolment.agent.public_key.as_ref().is_some_and(|key| !same_key(key, &enrolment.public_key)) {
             return Err(Problem::new(
                 Code::InvalidDocument,

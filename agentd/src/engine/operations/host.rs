@@ -44,7 +44,6 @@ impl Engine {
         if disk_free_percent < LOW_DISK_PERCENT {
             health.push(format!("only {disk_free_percent} % of the disk is free"));
         }
-        health.extend(self.0.supervisor.as_ref().and_then(|supervisor| supervisor.why_full()));
         if self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) {
             health.push(
                 "the wall clock jumped: schedules and deadlines are held (agentctl clock accept --reason '…')"

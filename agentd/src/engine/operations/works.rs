@@ -187,7 +187,9 @@ impl Engine {
             facts.held_back = self.held_back(conn, &facts)?;
             let mut why = work::why::why(&facts, &env);
             if facts.work.state == WorkState::Ready && facts.agents.iter().any(|agent| agent.started) {
-                why.reasons.extend(self.0.supervisor.as_ref().and_then(|supervisor| supervisor.why_full()));
+                let supervisor = self.0.supervisor.as_ref();
+                why.reasons.extend(supervisor.and_then(|supervisor| supervisor.why_full()));
+                why.reasons.extend(supervisor.and_then(|supervisor| supervisor.why_unwritable()));
             }
             let parked =
                 facts.work.state == WorkState::Ready && work::why::is_parked(&facts.work, &facts.agents, &env.defaults);

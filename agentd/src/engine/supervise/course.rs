@@ -109,15 +109,34 @@ impl Course {
         }
         let told = self.engine.job(&self.supervisor, &self.agent, claim)?;
         let (host, job) = (self.supervisor.runs.host.clone(), told.job.clone());
-        let folder = blocking(move || runner::lay_out(&host, &job)).await?.map_err(|error| {
-            Problem::new(Code::WrongState, format!("the folder of the run cannot be made: {error}"))
-        })?;
+        let folder = match blocking(move || runner::lay_out(&host, &job)).await? {
+            Ok(folder) => folder,
+            Err(error) => return self.not_laid_out(error).await,
+        };
+        self.supervisor.runs_can_be_written();
         self.engine.0.live.keep_time(&self.run, told.job.timeout_ms);
         let mut tally = Tally::default();
         let steps = self.steps(&told, &folder);
         let conclusion = Box::pin(self.all_steps(&told, &steps, &mut tally)).await;
         self.engine.close_door(told.job.run);
         self.conclude(&told, &folder, tally, conclusion?).await
+    }
+
+    /// A run whose folder cannot be made. Where the host is to blame and nothing of it began, that is no attempt.
+    async fn not_laid_out(&self, error: std::io::Error) -> Result<(), Problem> {
+        let (supervisor, folder) = (self.supervisor.clone(), self.folder());
+        let look = move || {
+            let began = !runner::garbage::steps(&folder).is_empty();
+            (!began && supervisor.is_of_the_host(&error), error)
+        };
+        let (is_of_the_host, error) = blocking(look).await?;
+        let problem = Problem::new(Code::WrongState, format!("the folder of the run cannot be made: {error}"));
+        if !is_of_the_host {
+            return Err(problem);
+        }
+        self.supervisor.runs_cannot_be_written(&error, self.engine.0.clock.boot_ms());
+        self.give_back("runs_unwritable", &problem.message).await;
+        Ok(())
     }
 
     pub(super) fn steps<'a>(&'a self, told: &Told, folder: &'a Folder) -> Steps<'a> {
@@ -240,6 +259,7 @@ impl Course {
             if !self.waits() && (handed_in || !self.waited_when(&outcome)?) {
                 return Ok(Ok(Ended { start, outcome }));
             }
+            self.exited(start, &outcome.ending, handed_in).await;
             let left = judged::left(told, steps, start, &outcome).await?;
             context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
             if !self.until_it_goes_on(steps).await {

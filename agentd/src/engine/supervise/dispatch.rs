@@ -62,6 +62,7 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
             find_level(&supervisor, &mut courses);
         }
         let pause = if needed { LOOK.min(Duration::from_millis(tries.in_ms(now))) } else { LOOK };
+        let pause = supervisor.look_at_folder(now).map_or(pause, |ms| pause.min(Duration::from_millis(ms.max(1))));
         tokio::select! {
             () = supervisor.wake.notified() => {}
             () = tokio::time::sleep(pause) => {}
@@ -125,7 +126,8 @@ fn check_disk(engine: &Engine) {
 async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) -> Result<bool, Problem> {
     let Some(supervisor) = &engine.0.supervisor else { return Ok(false) };
     supervisor.look_for_launcher();
-    if supervisor.is_full() || supervisor.level().is_none() {
+    let is_unwritable = supervisor.look_at_folder(engine.0.clock.boot_ms()).is_some();
+    if supervisor.is_full() || is_unwritable || supervisor.level().is_none() {
         return Ok(false);
     }
     let agents = engine.agents_with_programs()?;

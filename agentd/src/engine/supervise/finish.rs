@@ -181,11 +181,19 @@ impl Course {
         }
     }
 
+    /// Says that the program ended while the run waits, so that nobody wonders who it is that waits.
+    pub(super) async fn exited(&self, start: u32, ending: &Ending, handed_in: bool) {
+        let command = Command::ExitProgram { run: self.run, start, ending: ending.clone(), handed_in };
+        if let Err(problem) = self.record(&Caller::host(), command).await {
+            tracing::debug!(work = %self.run.work, "that the program ended while it waits was refused: {problem}");
+        }
+    }
+
     /// Gives the claim back: nothing of the program's began, for nobody started it. No attempt is used up.
-    async fn give_back(&self, reason: &str) {
+    pub(super) async fn give_back(&self, because: &'static str, reason: &str) {
         let work = self.run.work;
         tracing::warn!(%work, "the work waits, and no attempt of it is used up: {reason}");
-        let command = Command::VoidLease { run: self.run, because: "launcher_away" };
+        let command = Command::VoidLease { run: self.run, because };
         if let Err(problem) = self.record(&Caller::host(), command).await {
             tracing::error!(%work, "that the run did not begin could not be recorded: {problem}");
         }
@@ -215,7 +223,7 @@ impl Course {
                 false
             }
             Conclusion::Away(reason) => {
-                self.give_back(&reason).await;
+                self.give_back("launcher_away", &reason).await;
                 // Whoever would remove what is left of it is away, too.
                 return Ok(());
             }

@@ -25,6 +25,7 @@ mod room;
 mod step;
 mod tries;
 mod unanswered;
+mod unwritable;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub(super) use dispatch::run;
 
 use self::job::Obstacle;
 use self::level::Unable;
+use self::unwritable::Unwritable;
 use crate::engine::Engine;
 use crate::engine::current::Current;
 use crate::identity::AgentKeys;
@@ -115,6 +117,8 @@ pub(crate) struct Supervisor {
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
     /// No new run begins: too little disk is free.
     full: AtomicBool,
+    /// No new run begins: their folder cannot be written.
+    unwritable: Mutex<Option<Unwritable>>,
 }
 
 impl Supervisor {
@@ -131,6 +135,7 @@ impl Supervisor {
             probe: Mutex::default(),
             held_back: Mutex::default(),
             full: AtomicBool::new(false),
+            unwritable: Mutex::default(),
         }
     }
 
@@ -176,10 +181,8 @@ impl Supervisor {
     /// Why no run begins, where none does.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
-        if self.is_full() {
-            let least = self.runs.min_free_percent;
-            complaints.push(format!("no run begins: less than {least} % of the disk is free (runs.min_free_percent)"));
-        }
+        complaints.extend(self.why_full());
+        complaints.extend(self.why_unwritable());
         if let Some(Err(unable)) = self.level() {
             complaints.push(format!("no run can be started: {} ({})", unable.reason, unable.command()));
         }
@@ -192,7 +195,7 @@ impl Supervisor {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// The same in words, where it is so.
+    /// The same in words, where it is so, and what helps.
     pub(crate) fn why_full(&self) -> Option<String> {
         let least = self.runs.min_free_percent;
         let words = || format!("no run begins while less than {least} % of the disk is free (runs.min_free_percent)");

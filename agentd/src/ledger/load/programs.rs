@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{LoadError, Loaded};
 use crate::domain::command::RunRef;
+use crate::domain::work::WorkFacts;
 use crate::domain::work::program::ProgramFacts;
 use crate::ledger::blobs::{self, Stored};
 
@@ -21,6 +22,13 @@ pub fn program(tx: &Connection, named: &RunRef) -> Loaded<Option<ProgramFacts>> 
     let read =
         |row: &rusqlite::Row<'_>| Ok(ProgramFacts { epoch: row.get(0)?, ended: row.get(1)?, owner: row.get(2)? });
     Ok(tx.prepare_cached(sql)?.query_row(run, read).optional()?)
+}
+
+/// How often it was said of a run that its program ended while it waited.
+pub fn exits(tx: &Connection, work: &WorkFacts, named: &RunRef) -> Loaded<u32> {
+    let sql = "SELECT count(*) FROM events WHERE subject = ?1 AND idx > ?2
+               AND json_extract(body, '$.type') = 'ProgramExited'";
+    Ok(tx.prepare_cached(sql)?.query_row(params![work.key, named.fence.n], |row| row.get(0))?)
 }
 
 /// Whether the criteria were tried on what the runs of a work begin with.

@@ -1,6 +1,6 @@
 //! What an explanation of one work rests on.
 
-use agentd_schemas::event::{Event, EventData};
+use agentd_schemas::event::{Event, EventData, WorkState};
 use agentd_schemas::id::WorkId;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -28,11 +28,26 @@ pub fn facts(conn: &Connection, key: i64, env: &Env) -> Loaded<Option<WhyFacts>>
         held_back: Vec::new(),
         ahead: ahead(conn, key)?,
         last_words: last_words(conn, key)?,
+        exited: if work.state == WorkState::Waiting { exited(conn, key)? } else { None },
         work,
     }))
 }
 
-fn unmet(conn: &Connection, key: i64) -> Loaded<Vec<(WorkId, agentd_schemas::event::WorkState)>> {
+/// Whether the program of a run that waits ended since it does, and had handed in its result.
+fn exited(conn: &Connection, key: i64) -> Loaded<Option<bool>> {
+    let sql = "SELECT idx, body FROM events WHERE subject = ?1
+               AND json_extract(body, '$.type') IN ('RunWaiting', 'ProgramExited') ORDER BY version DESC LIMIT 1";
+    let found: Option<(i64, String)> =
+        conn.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((index, body)) = found else { return Ok(None) };
+    let event = Event::from_bytes(body.as_bytes()).map_err(|source| LoadError::Event { index, source })?;
+    Ok(match event.data {
+        EventData::ProgramExited(data) => Some(data.handed_in),
+        _ => None,
+    })
+}
+
+fn unmet(conn: &Connection, key: i64) -> Loaded<Vec<(WorkId, WorkState)>> {
     let sql = "SELECT w.id, w.state FROM dependencies d JOIN works w ON w.key = d.on_work
                WHERE d.work = ?1 AND d.status <> 1 LIMIT ?2";
     let mut statement = conn.prepare_cached(sql)?;

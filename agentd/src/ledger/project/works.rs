@@ -75,7 +75,7 @@ pub(super) fn project(tx: &Connection, event: &Event, id: WorkId) -> Result<()> 
         EventData::WorkScheduled(data) => timer::set(tx, data.not_before, timer::WAKE, row.key),
         EventData::WorkBlocked(data) => blocked(tx, &row, data.by),
         EventData::WorkClaimed(data) => run::claimed(tx, event, &row, data),
-        EventData::ModelMismatched(_) => Ok(()),
+        EventData::ModelMismatched(_) | EventData::ProgramExited(_) => Ok(()),
         EventData::RunStarted(data) => program::started(tx, event, &row, data),
         EventData::RunEnded(data) => program::ended(tx, event, &row, data),
         EventData::BaseJudged(_) => program::base_judged(tx, event, &row),

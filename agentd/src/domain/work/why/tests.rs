@@ -21,6 +21,7 @@ fn facts() -> WhyFacts {
         held_back: Vec::new(),
         ahead: 0,
         last_words: None,
+        exited: None,
     }
 }
 
@@ -90,6 +91,37 @@ fn a_certificate_that_is_missing_lapsed_or_in_doubt_is_told_with_what_ends_the_w
     }
     facts.agents[0].certified = Certified::During(env.wall, later);
     assert!(why(&facts, &env).agents[0].1);
+}
+
+#[test]
+fn an_agent_that_was_stopped_is_named_with_what_lets_it_go_on() {
+    let mut facts = facts();
+    for (state, word) in [(AgentState::Paused, "paused"), (AgentState::Suspended, "suspended")] {
+        facts.agents[0].state = state;
+        let why = why(&facts, &fixture::env());
+        assert_eq!(why.summary, format!("agent fixer, which could take it, is {word}"));
+        assert_eq!(why.hint.as_deref(), Some("agentctl agent resume fixer --reason '…'"));
+    }
+}
+
+#[test]
+fn a_work_with_a_workspace_asks_for_an_agent_that_agentd_starts() {
+    let mut facts = facts();
+    let mut spec = (*facts.work.spec).clone();
+    spec.workspace = Some(agentd_schemas::event::WorkspaceBase { content: None, sha256: None, base: None });
+    facts.work.spec = std::sync::Arc::new(spec);
+    let hint = why(&facts, &fixture::env()).hint.unwrap();
+    assert_eq!(hint, "agentctl agent enroll NAME --skill rust -- COMMAND");
+}
+
+#[test]
+fn a_program_that_ended_with_its_question_open_is_told_with_what_happens_then() {
+    let mut facts = WhyFacts { work: fixture::work(), exited: Some(false), ..facts() };
+    facts.work.run.as_mut().unwrap().waiting = Some(WaitReason::Person);
+    let told = why(&facts, &fixture::env());
+    assert!(told.reasons[0].contains("its question open") && told.reasons[0].contains("started again"), "{told:?}");
+    facts.exited = None;
+    assert!(why(&facts, &fixture::env()).reasons.is_empty(), "it waits inside");
 }
 
 #[test]

@@ -120,6 +120,22 @@ pub struct RunWaiting {
     pub reason: WaitReason,
 }
 
+/// The program of a run ended while the run waits. It is started again in the same attempt once the run may go on, unless
+/// it handed in its result before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramExited {
+    /// Which start of it that was: 1 for the first.
+    pub start: u32,
+    /// How it ended.
+    pub ending: Ending,
+    /// What the run waits for.
+    pub waiting: WaitReason,
+    /// Its result was handed in before: it is not started again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed_in: bool,
+}
+
 /// The run goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +154,6 @@ pub struct NoteAdded {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseVoided {
-    /// `new_boot`, `new_incarnation` or `launcher_away`.
+    /// `new_boot`, `new_incarnation`, `launcher_away` or `runs_unwritable`.
     pub because: String,
 }

@@ -1,7 +1,8 @@
 //! Runs that agentd starts: how soon a program runs, how many end to end, what many of them weigh, how fast they write, and
 //! how soon a daemon that was killed has them again.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -53,6 +54,7 @@ pub(super) fn stage(options: &Options, figures: &mut Figures) -> anyhow::Result<
         figures.leave_out("runs: bubblewrap is not installed".to_owned());
         return Ok(());
     }
+    reachable(options)?;
     let state = options.scratch.join("runs");
     let daemon = Daemon::start_with(&options.binaries, &state, CONFIGURATION)?;
     let host = Host { options, daemon };
@@ -60,6 +62,32 @@ pub(super) fn stage(options: &Options, figures: &mut Figures) -> anyhow::Result<
     trivial(&host, figures)?;
     written(&host, figures)?;
     sleeping(host, figures)
+}
+
+/// As root each run has a user of its own, who must get to the programs and to its folder. Otherwise no run would ever begin,
+/// and everything here waited for one.
+fn reachable(options: &Options) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    for place in [&options.binaries, &options.scratch] {
+        if let Some(closed) = closed_above(place) {
+            let (closed, place) = (closed.display(), place.display());
+            bail!(
+                "the users of runs cannot reach {place}: {closed} lets nobody else through; chmod o+x {closed}, or build where \
+                 they can: CARGO_TARGET_DIR=/var/tmp/agentd-target make bench"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The outermost folder on the way to a place, the place included, that lets no other user through.
+fn closed_above(place: &Path) -> Option<PathBuf> {
+    let mut above: Vec<&Path> = place.ancestors().collect();
+    above.reverse();
+    let is_closed = |path: &&Path| path.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 == 0);
+    above.into_iter().find(is_closed).map(Path::to_owned)
 }
 
 struct Host<'a> {
@@ -217,4 +245,26 @@ fn sleeping(host: Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     host.daemon.stop()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir_all, set_permissions};
+
+    use agentd_tests::harness::Scratch;
+
+    use super::*;
+
+    #[test]
+    fn a_home_that_is_closed_to_users_of_runs_is_named() {
+        let scratch = Scratch::new();
+        let (home, place) = (scratch.join("home"), scratch.join("home/target/bench"));
+        create_dir_all(&place).unwrap();
+        for folder in [scratch.path(), &home, &scratch.join("home/target"), &place] {
+            set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        assert_eq!(closed_above(&place), None);
+        set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(closed_above(&place), Some(home));
+    }
 }

@@ -1,0 +1,73 @@
+//! The folder of the runs cannot be written: a fault of the host, and no attempt. Works wait, and what was wrong is looked
+//! at again until it is not any more.
+
+use std::io;
+use std::sync::PoisonError;
+
+use super::Supervisor;
+use super::tries::Tries;
+use crate::engine::message_ids;
+use crate::runner;
+
+/// What is known of it.
+pub(super) struct Unwritable {
+    reason: String,
+    tries: Tries,
+    /// It could be written since, and one run tries it.
+    is_mended: bool,
+}
+
+impl Supervisor {
+    /// Whether it is the host's fault that a run could not be laid out: its disk refuses what is written, or takes no folder.
+    pub(super) fn is_of_the_host(&self, error: &io::Error) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let of_disk = matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem);
+        of_disk || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) || self.try_folder().is_err()
+    }
+
+    fn try_folder(&self) -> io::Result<()> {
+        runner::try_out(&self.runs.host)
+    }
+
+    /// No run begins until the folder could be written; how soon that is tried is `now` on.
+    pub(super) fn runs_cannot_be_written(&self, error: &io::Error, now: u64) {
+        let reason = format!("the folder of runs, {}, cannot be written: {error}", self.runs.host.runs.display());
+        let mut known = self.unwritable.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *known {
+            // It was tried again, in vain: the next time is farther away.
+            Some(known) => (known.reason, known.is_mended) = (reason, false),
+            None => {
+                let message_id = message_ids::RUNS_IMPOSSIBLE;
+                tracing::warn!(MESSAGE_ID = message_id, "no run can be started: {reason}");
+                *known = Some(Unwritable { reason, tries: Tries::new(now), is_mended: false });
+            }
+        }
+    }
+
+    /// Tries the folder again when it is time to. In how many milliseconds the next time is, while no run begins.
+    pub(super) fn look_at_folder(&self, now: u64) -> Option<u64> {
+        let mut known = self.unwritable.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.as_mut().filter(|known| !known.is_mended)?;
+        if known.tries.is_due(true, now) {
+            known.is_mended = self.try_folder().is_ok();
+        }
+        (!known.is_mended).then(|| known.tries.in_ms(now))
+    }
+
+    /// A run was laid out.
+    pub(super) fn runs_can_be_written(&self) {
+        if self.unwritable.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::info!("the folder of runs can be written again");
+        }
+    }
+
+    /// Why no run begins, where that is so, and what helps.
+    pub(crate) fn why_unwritable(&self) -> Option<String> {
+        let known = self.unwritable.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.as_ref().filter(|known| !known.is_mended)?;
+        Some(format!(
+            "no run begins: {}; make it writable and its disk have room (agentctl gc, df), and works go on by themselves",
+            known.reason
+        ))
+    }
+}
