@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agentd_schemas::event::FailureReason;
 use agentd_schemas::launch::{Outcome, StopCause};
+use agentd_schemas::problem::Problem;
 
 use super::course::{Conclusion, blocking};
 use super::step::Steps;
@@ -18,6 +19,11 @@ const FIRST_LOOK_MS: u64 = 1_000;
 const LOOK_MS: u64 = 5_000;
 /// How much longer than a look the pause after it is, at least: many files are not looked at all the time.
 const REST: u64 = 10;
+
+/// Bytes that have to be free before a step begins: for its spec, its record, and what it says.
+const STEP_BYTES: u64 = 1 << 20;
+/// How long a step waits for them. After that it is tried all the same, and what fails is told.
+pub(super) const ROOM_PATIENCE_MS: u64 = 600_000;
 
 /// What is counted file by file is counted for one run at a time.
 static COUNTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -59,6 +65,13 @@ fn verdict(taken: Room, most: Room, disk: Option<Disk>) -> Option<StopCause> {
 }
 
 impl Steps<'_> {
+    /// Whether the disk has room for what a step needs before its program writes a byte.
+    pub(super) async fn has_room(&self) -> Result<bool, Problem> {
+        let host = self.host.clone();
+        let disk = blocking(move || Disk::of(&host)).await?;
+        Ok(disk.is_none_or(|disk| disk.free >= STEP_BYTES))
+    }
+
     /// Watches a step to its end, and meanwhile what it takes of the disk.
     pub(super) async fn within_its_room<T>(&self, step: Step, end: impl Future<Output = T>) -> T {
         tokio::select! {

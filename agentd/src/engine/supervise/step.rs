@@ -15,6 +15,7 @@ use super::course::blocking;
 use super::living::Living;
 use super::orders::Orders;
 use super::places::Place;
+use super::room::ROOM_PATIENCE_MS;
 use super::unanswered::Unanswered;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
@@ -31,6 +32,8 @@ const UNANSWERED_MS: u64 = 200;
 const PATIENCE_MS: u64 = 60_000;
 /// The same for one that another daemon was about to spawn: whoever it spawned has taken the record by then, or died.
 const ADOPTED_PATIENCE_MS: u64 = 5_000;
+/// Between two looks at a full disk.
+const FULL_MS: u64 = 500;
 /// How long the process of a step is waited for that is over or was killed.
 const REAP: Duration = Duration::from_secs(1);
 
@@ -135,14 +138,25 @@ impl Steps<'_> {
         end
     }
 
-    /// Nothing begins while the run is to stand still. `false` where it is over instead.
+    /// Nothing begins while the run is to stand still, or the disk is full. `false` where it is over instead.
     async fn until_it_may_begin(&self, watched: &mut Watched) -> Result<bool, Problem> {
+        let mut short = false;
         loop {
             // Whoever freezes the run after this look waits for the step that begins.
             self.living.is_still(watched.step, false);
             match self.orders(watched.step, watched.since)? {
                 Orders::End(_) => return Ok(false),
-                Orders::GoOn | Orders::Wait(_) => return Ok(true),
+                Orders::GoOn | Orders::Wait(_) => {
+                    let waited = self.engine.0.clock.boot_ms().saturating_sub(watched.since);
+                    if waited > ROOM_PATIENCE_MS || self.has_room().await? {
+                        return Ok(true);
+                    }
+                    if !std::mem::replace(&mut short, true) {
+                        tracing::warn!(run = %self.folder.run(), "step {} of the run waits: the disk is full", watched.step);
+                    }
+                    self.keep_lease();
+                    self.wait(watched, FULL_MS).await;
+                }
                 Orders::StandStill => {
                     self.living.is_still(watched.step, true);
                     self.keep_lease();
