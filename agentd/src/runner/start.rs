@@ -132,6 +132,7 @@ impl Asked {
         match self.launcher.ask(&self.request, self.input.as_ref().map(|file| file.as_fd())) {
             // The shim may be gone by now: then what it wrote tells.
             Ok((Answer::Started(pid), _)) => Said::Began(held(pid, &self.unit)),
+            Ok((Answer::Unavailable(reason), _)) => Said::Nothing(Silence { reason, is_late: false }),
             Ok((answer, _)) => Said::Refused(self.launcher.unexpected(answer).to_string()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Said::Refused(error.to_string()),
             Err(error) => {

@@ -65,6 +65,7 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
         say(&error.to_string());
         match error {
             LaunchError::Refused(reason) => (Answer::Refused(reason), None),
+            LaunchError::Unavailable(reason) => (Answer::Unavailable(reason), None),
             error @ LaunchError::System { .. } => (Answer::Failed(error.to_string()), None),
         }
     })
@@ -158,13 +159,17 @@ async fn start_unit(
         && journal
         && error.is_of_the_unit()
     {
-        // Whatever it was: no run is held up for want of a journal.
-        service.has_no_journal(error);
-        started = with(false).await;
+        // No run is held up for want of a journal, and none loses it for what another one's unit has.
+        let again = with(false).await;
+        if again.is_ok() {
+            service.has_no_journal(error);
+        }
+        started = again;
     }
     let is_known = match started {
         Ok(()) => true,
         Err(SystemdError::Unsaid { .. }) => false,
+        Err(error) if error.is_passing() => return Err(LaunchError::Unavailable(error.to_string())),
         Err(error) => return Err(LaunchError::Refused(error.to_string())),
     };
     let begun = begin::begun(&service.systemd, &name, &mut word, is_known);
@@ -192,8 +197,11 @@ pub(super) async fn remove(service: &Service, runs: PathBuf, run: RunId, units_o
     if units_only {
         return Ok(());
     }
-    // Nothing of it lives, and its folder is gone.
-    service.users.release(run).map_err(system("give back the user of a run"))
+    // Where a process of it may live yet, or another step begins, the next one who wants the user takes it back.
+    if uids::is_stale(service, run).await.unwrap_or(false) {
+        service.users.release(run).map_err(system("give back the user of a run"))?;
+    }
+    Ok(())
 }
 
 async fn open(service: &Service, run: RunId, path: PathBuf) -> Result<Option<OwnedFd>, LaunchError> {

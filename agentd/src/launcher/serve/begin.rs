@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 
 use super::super::start::BEGAN;
-use super::systemd::Systemd;
+use super::systemd::{Systemd, SystemdError};
 use crate::sys::exit::Exit;
 
 /// Bytes of why it gave up, at most.
@@ -66,6 +66,8 @@ async fn ended(systemd: &Systemd, unit: &str) -> String {
     }
     match systemd.ended(unit).await {
         Ok(how) => format!("its unit ended before the shim began: {how}; see journalctl -u {unit}"),
+        // The unit may live: its own word, or the end of the patience with it, tells.
+        Err(SystemdError::Bus(_)) => std::future::pending().await,
         Err(error) => error.to_string(),
     }
 }
