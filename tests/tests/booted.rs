@@ -85,6 +85,8 @@ scenes! { [machine]
     runs = "runs";
     /// Memory, tasks, processor, time and output of a run end where its agent's document says.
     limits = "limits";
+    /// Works that ask for more than the launcher's unit allows wait, until root allows it.
+    allowed = "allowed";
     /// A freeze stands, over restarts too, and a thaw lets the same processes go on.
     freeze = "freeze";
     /// Names of agents that would break the name of a unit.

@@ -21,71 +21,253 @@ use super::work::NewWork;
 #[allow(missing_docs, reason = "the fields carry the names of the documents and events that they become")]
 pub enum Command {
     // Work, by persons.
-    SubmitWorks { owner: u32, works: Vec<NewWork>, from: Submitter },
-    CancelWork { work: WorkId, reason: String },
-    RetryWork { work: WorkId, reason: String },
-    AcceptResult { work: WorkId, note: Option<String> },
-    RejectResult { work: WorkId, reason: String },
-    RaiseLimits { work: WorkId, raise: Raise },
-    AddNote { work: WorkId, text: String },
-    AnswerRun { work: WorkId, text: String },
+    SubmitWorks {
+        owner: u32,
+        works: Vec<NewWork>,
+        from: Submitter,
+    },
+    CancelWork {
+        work: WorkId,
+        reason: String,
+    },
+    RetryWork {
+        work: WorkId,
+        reason: String,
+    },
+    AcceptResult {
+        work: WorkId,
+        note: Option<String>,
+    },
+    RejectResult {
+        work: WorkId,
+        reason: String,
+    },
+    RaiseLimits {
+        work: WorkId,
+        raise: Raise,
+    },
+    AddNote {
+        work: WorkId,
+        text: String,
+    },
+    AnswerRun {
+        work: WorkId,
+        text: String,
+    },
     // Work, by agents.
-    ClaimWork { agent: Slug, lease_ms: u64 },
-    StartRun { run: RunRef, confinement: Option<Box<RunConfinement>> },
-    ReserveCost { run: RunRef, micro_usd: u64, tokens: u64 },
-    SettleCost { run: RunRef, cost: Spending },
-    AddRunNote { run: RunRef, text: String },
-    AskPerson { run: RunRef, text: String },
-    CompleteWork { run: RunRef, completion: Box<Completion> },
-    FailRun { run: RunRef, message: String },
+    ClaimWork {
+        agent: Slug,
+        lease_ms: u64,
+        /// Works that it is not given: the host cannot start its program for them.
+        passed: Vec<WorkId>,
+    },
+    StartRun {
+        run: RunRef,
+        confinement: Option<Box<RunConfinement>>,
+    },
+    ReserveCost {
+        run: RunRef,
+        micro_usd: u64,
+        tokens: u64,
+    },
+    SettleCost {
+        run: RunRef,
+        cost: Spending,
+    },
+    AddRunNote {
+        run: RunRef,
+        text: String,
+    },
+    AskPerson {
+        run: RunRef,
+        text: String,
+    },
+    CompleteWork {
+        run: RunRef,
+        completion: Box<Completion>,
+    },
+    FailRun {
+        run: RunRef,
+        message: String,
+    },
     // Work, by what the daemon starts.
-    EndProgram { run: RunRef, end: Box<ProgramEnd> },
-    JudgeBase { work: WorkId, verdicts: Vec<Verdict> },
-    GiveUpRun { run: RunRef, reason: FailureReason, message: String },
+    EndProgram {
+        run: RunRef,
+        end: Box<ProgramEnd>,
+    },
+    JudgeBase {
+        work: WorkId,
+        verdicts: Vec<Verdict>,
+    },
+    GiveUpRun {
+        run: RunRef,
+        reason: FailureReason,
+        message: String,
+    },
     // Work, by the daemon's timers and recovery.
-    ExpireLease { run: RunRef },
-    TimeOutRun { run: RunRef },
-    VoidLease { run: RunRef, because: &'static str },
-    WakeWork { work: WorkId },
-    PassDeadline { work: WorkId },
-    BreachLevel { work: WorkId, level: agentd_schemas::event::ServiceLevelKind },
-    Cascade { effect: u64 },
-    ResumeBudget { work: WorkId },
+    ExpireLease {
+        run: RunRef,
+    },
+    TimeOutRun {
+        run: RunRef,
+    },
+    VoidLease {
+        run: RunRef,
+        because: &'static str,
+    },
+    WakeWork {
+        work: WorkId,
+    },
+    PassDeadline {
+        work: WorkId,
+    },
+    BreachLevel {
+        work: WorkId,
+        level: agentd_schemas::event::ServiceLevelKind,
+    },
+    Cascade {
+        effect: u64,
+    },
+    ResumeBudget {
+        work: WorkId,
+    },
     // Agents.
-    EnrolAgent { agent: Box<NewAgent> },
-    ActivateAgent { agent: Slug, reason: String },
-    PauseAgent { agent: Slug, reason: String },
-    ResumeAgent { agent: Slug, reason: String },
-    SuspendAgent { agent: Slug, reason: String },
-    RetireAgent { agent: Slug, reason: String },
-    DeclareSkills { agent: Slug, skills: Vec<Skill> },
-    BindProgram { agent: Slug, runtime: Box<Runtime>, files: Vec<Vec<u8>>, reason: String },
-    RotateKey { agent: Slug, public_key: String, nonce: String, signature: String, reason: String },
-    CertifyKey { agent: Slug, certified: Box<KeyCertified> },
-    RevokeKey { agent: Slug, reason: String },
-    BindModel { agent: Slug, to: Option<ModelBinding>, reason: String },
+    EnrolAgent {
+        agent: Box<NewAgent>,
+    },
+    ActivateAgent {
+        agent: Slug,
+        reason: String,
+    },
+    PauseAgent {
+        agent: Slug,
+        reason: String,
+    },
+    ResumeAgent {
+        agent: Slug,
+        reason: String,
+    },
+    SuspendAgent {
+        agent: Slug,
+        reason: String,
+    },
+    RetireAgent {
+        agent: Slug,
+        reason: String,
+    },
+    DeclareSkills {
+        agent: Slug,
+        skills: Vec<Skill>,
+    },
+    BindProgram {
+        agent: Slug,
+        runtime: Box<Runtime>,
+        files: Vec<Vec<u8>>,
+        reason: String,
+    },
+    RotateKey {
+        agent: Slug,
+        public_key: String,
+        nonce: String,
+        signature: String,
+        reason: String,
+    },
+    CertifyKey {
+        agent: Slug,
+        certified: Box<KeyCertified>,
+    },
+    RevokeKey {
+        agent: Slug,
+        reason: String,
+    },
+    BindModel {
+        agent: Slug,
+        to: Option<ModelBinding>,
+        reason: String,
+    },
     // Plans.
-    AddSchedule { schedule: Box<NewSchedule> },
-    PauseSchedule { schedule: ScheduleId, reason: String },
-    ResumeSchedule { schedule: ScheduleId },
-    RemoveSchedule { schedule: ScheduleId },
-    TickSchedule { schedule: ScheduleId },
-    SetObjective { owner: u32, objective: ObjectiveDocument },
-    RemoveObjective { owner: u32, name: Slug },
-    SetAccountLimit { account: String, period: Period, micro_usd: Limit, tokens: Limit, declared: Option<String> },
+    AddSchedule {
+        schedule: Box<NewSchedule>,
+    },
+    PauseSchedule {
+        schedule: ScheduleId,
+        reason: String,
+    },
+    ResumeSchedule {
+        schedule: ScheduleId,
+    },
+    RemoveSchedule {
+        schedule: ScheduleId,
+    },
+    TickSchedule {
+        schedule: ScheduleId,
+    },
+    SetObjective {
+        owner: u32,
+        objective: ObjectiveDocument,
+    },
+    RemoveObjective {
+        owner: u32,
+        name: Slug,
+    },
+    SetAccountLimit {
+        account: String,
+        period: Period,
+        micro_usd: Limit,
+        tokens: Limit,
+        declared: Option<String>,
+    },
     // Host.
-    Freeze { scope: Scope, reason: String },
-    Thaw { scope: Scope },
-    NoticeClock { by_ms: i64 },
-    AcceptClock { reason: String },
-    Redact { event: u64, slot: u8, reason: String },
-    Hold { work: WorkId, held: bool, reason: String },
-    RecordStart { agentd: String, recovered: bool, configuration: Option<String> },
-    RecordReload { configuration: String, changed: Vec<String>, pending: Vec<String> },
-    RecordStop { reason: String },
-    RecordDenial { action: String, resource: String, rule: String },
-    RecordAuthenticationFailure { claimed: String, reason: String },
-    RecordDenials { principal: String, count: u64, period_ms: u64 },
+    Freeze {
+        scope: Scope,
+        reason: String,
+    },
+    Thaw {
+        scope: Scope,
+    },
+    NoticeClock {
+        by_ms: i64,
+    },
+    AcceptClock {
+        reason: String,
+    },
+    Redact {
+        event: u64,
+        slot: u8,
+        reason: String,
+    },
+    Hold {
+        work: WorkId,
+        held: bool,
+        reason: String,
+    },
+    RecordStart {
+        agentd: String,
+        recovered: bool,
+        configuration: Option<String>,
+    },
+    RecordReload {
+        configuration: String,
+        changed: Vec<String>,
+        pending: Vec<String>,
+    },
+    RecordStop {
+        reason: String,
+    },
+    RecordDenial {
+        action: String,
+        resource: String,
+        rule: String,
+    },
+    RecordAuthenticationFailure {
+        claimed: String,
+        reason: String,
+    },
+    RecordDenials {
+        principal: String,
+        count: u64,
+        period_ms: u64,
+    },
 }
 
 /// A run as its agent names it.

@@ -71,8 +71,7 @@ trait Service {
 /// What systemd says where it has a unit of that name.
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 /// What the bus says in the place of a systemd that is not on it: it starts anew.
-const NOBODY: &[&str] =
-    &["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
+const NOBODY: &[&str] = &["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
 
 /// Why systemd did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
