@@ -105,6 +105,10 @@ scenes! { [machine]
     watchdog = "watchdog";
     /// The bus is gone and comes back; polkit is missing; a unit cannot be started.
     faults = "faults";
+    /// A systemd does not know what units of runs ask for.
+    refused = "refused";
+    /// One user has all connections that the bus gives it.
+    crowded = "crowded";
     /// A resident agent is a unit.
     resident = "resident";
     /// A daemon of one user, below that user's own service manager.
