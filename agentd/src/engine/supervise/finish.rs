@@ -350,10 +350,9 @@ mod tests {
                 _ => panic!("it failed"),
             }
         };
-        use FailureReason::{NotStarted, OutcomeUnknown, ProgramFailed};
-        assert_eq!(step(Step::Collect, true), (ProgramFailed, true, true));
-        assert_eq!(step(Step::Collect, false), (OutcomeUnknown, false, false));
-        assert_eq!(step(Step::Prepare, true), (NotStarted, true, true));
+        assert_eq!(step(Step::Collect, true), (FailureReason::ProgramFailed, true, true));
+        assert_eq!(step(Step::Collect, false), (FailureReason::OutcomeUnknown, false, false));
+        assert_eq!(step(Step::Prepare, true), (FailureReason::NotStarted, true, true));
     }
 
     #[test]
