@@ -25,6 +25,8 @@ const SOCKET: &str = "control.sock";
 const SYSTEM_SOCKET: &str = "/run/agentd/control.sock";
 /// Where the system bus is, unless the environment says otherwise.
 const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+/// What a bus says to who has as many connections as it gives one user.
+const TOO_MANY: &str = "maximum number of active connections";
 /// Names the socket of a run to the programs in it.
 pub(crate) const RUN_SOCKET: &str = "AGENTD_RUN_SOCKET";
 /// For saying hello: a socket whose process does not answer is no door.
@@ -126,6 +128,10 @@ fn nowhere(asked: Option<&str>, tried: &[String]) -> Failure {
     }
     let denied = said(&std::io::ErrorKind::PermissionDenied.into());
     hint.push_str(&match asked.and_then(own_state) {
+        _ if tried.iter().any(|why| why.contains(TOO_MANY)) => format!(
+            "programs of yours hold as many connections as one user may have: end some, or go by agentd's own socket, \
+             --address {SYSTEM_SOCKET}"
+        ),
         Some(_) if what.ends_with(&denied) => "it is for another user: it runs as whose socket it is".to_owned(),
         Some(state) => format!("start it: agentd --state {}", shell_word(&state)),
         None => "systemctl status agentd, or start one of your own: agentd --state DIR".to_owned(),
@@ -298,6 +304,8 @@ mod tests {
         let closed =
             nowhere(Some("/tmp/state/run/control.sock"), &["/tmp/state/run/control.sock: permission denied".into()]);
         assert!(closed.told(false).contains("hint: it is for another user"), "{}", closed.told(false));
+        let full = nowhere(Some("system"), &[format!("system bus: The {TOO_MANY} for UID 1000 has been reached")]);
+        assert!(full.told(false).contains("--address /run/agentd/control.sock"), "{}", full.told(false));
         for asked in ["system", SYSTEM_SOCKET, "/nonexistent/agentd.sock"] {
             assert!(hint(asked).contains("hint: systemctl status agentd"), "{asked}");
         }

@@ -85,6 +85,8 @@ scenes! { [machine]
     runs = "runs";
     /// Memory, tasks, processor, time and output of a run end where its agent's document says.
     limits = "limits";
+    /// Works that ask for more than the launcher's unit allows wait, until root allows it.
+    allowed = "allowed";
     /// A freeze stands, over restarts too, and a thaw lets the same processes go on.
     freeze = "freeze";
     /// Names of agents that would break the name of a unit.
@@ -103,6 +105,10 @@ scenes! { [machine]
     watchdog = "watchdog";
     /// The bus is gone and comes back; polkit is missing; a unit cannot be started.
     faults = "faults";
+    /// A systemd does not know what units of runs ask for.
+    refused = "refused";
+    /// One user has all connections that the bus gives it.
+    crowded = "crowded";
     /// A resident agent is a unit.
     resident = "resident";
     /// A daemon of one user, below that user's own service manager.

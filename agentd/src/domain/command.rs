@@ -31,7 +31,8 @@ pub enum Command {
     AddNote { work: WorkId, text: String },
     AnswerRun { work: WorkId, text: String },
     // Work, by agents.
-    ClaimWork { agent: Slug, lease_ms: u64 },
+    // `passed`: works that it is not given, for the host cannot start its program for them.
+    ClaimWork { agent: Slug, lease_ms: u64, passed: Vec<WorkId> },
     StartRun { run: RunRef, confinement: Option<Box<RunConfinement>> },
     ReserveCost { run: RunRef, micro_usd: u64, tokens: u64 },
     SettleCost { run: RunRef, cost: Spending },

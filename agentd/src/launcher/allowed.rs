@@ -1,13 +1,14 @@
 //! What runs may have on this host at most: words of the service's own command line, which only root writes. The daemon asks
 //! for no more, whatever its owners and its own configuration say.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use agentd_schemas::launch::{CONFIGURATION_PATHS, LaunchSpec, Network, SYSTEM_PATHS, overlap};
-use agentd_schemas::unit::duration::{Span, in_words};
+use agentd_schemas::launch::{Allowed, Beyond, LaunchSpec, Network, is_of_system};
+use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::size::Size;
 
-use super::{LaunchError, refused};
+use super::{LaunchError, refused, system};
 
 /// Places of the host that no run is shown, nor anything in them: what they hold gives more than files, or is the host's own.
 const CLOSED: &[&str] = &[
@@ -30,12 +31,10 @@ const APART: &[&str] =
     &["/home", "/media", "/mnt", "/root", "/srv", "/var/backups", "/var/log", "/var/mail", "/var/spool"];
 /// Where users and their homes stand.
 const PASSWD: &str = "/etc/passwd";
-/// The unit in which root allows more.
-const UNIT: &str = "agentd-launch.service";
 
 /// The words of `agentd-launch serve` that bound runs.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct Allowed {
+pub(super) struct Words {
     /// The network that a run may have: none, or the host's where it asks for it.
     #[arg(long, value_name = "none|host", default_value = "none", value_parser = network)]
     network: Network,
@@ -77,69 +76,47 @@ fn place(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// [`Allowed`], and what this host keeps from runs.
-#[derive(Debug)]
-pub(super) struct Bounds {
-    allowed: Allowed,
-    apart: Vec<PathBuf>,
-    closed: Vec<PathBuf>,
+/// What runs of a service may have that has their folders in `runs`. Where homes are not known, nothing that could have one in
+/// it is allowed.
+pub(super) fn allowed(words: &Words, runs: &Path) -> Result<Allowed, LaunchError> {
+    let homes = || std::fs::read_to_string(PASSWD);
+    bounds(words, runs, homes).map_err(system(format!("tell which places are homes, by {PASSWD} (--read-only)")))
 }
 
-impl Bounds {
-    /// The bounds of a service whose runs have their folders in `runs`.
-    pub(super) fn new(allowed: Allowed, runs: &Path) -> Self {
-        let passwd = std::fs::read_to_string(PASSWD).unwrap_or_default();
-        let own = |places: &[&str]| places.iter().map(PathBuf::from).collect::<Vec<_>>();
-        let mut closed = own(CLOSED);
-        // The daemon's own: its folders of runs lie in its state.
-        closed.extend(runs.parent().map(Path::to_owned));
-        let mut apart = own(APART);
-        apart.extend(homes(&passwd));
-        Self { allowed, apart, closed }
-    }
+fn bounds(words: &Words, runs: &Path, passwd: impl FnOnce() -> io::Result<String>) -> io::Result<Allowed> {
+    let passwd = if words.read_only.is_empty() { String::new() } else { passwd()? };
+    let mut closed: Vec<PathBuf> = CLOSED.iter().map(PathBuf::from).collect();
+    // The daemon's own: its folders of runs lie in its state.
+    closed.extend(runs.parent().map(Path::to_owned));
+    let places = words.read_only.iter().filter(|place| !closed.iter().any(|closed| place.starts_with(closed)));
+    let read_only: Vec<PathBuf> = places.cloned().collect();
+    let apart = APART.iter().map(PathBuf::from).chain(homes(&passwd));
+    let mut except: Vec<PathBuf> = closed.iter().cloned().chain(apart).collect();
+    // No other one says anything.
+    except.retain(|except| read_only.iter().any(|place| except.starts_with(place) && except != place));
+    except.sort();
+    except.dedup();
+    Ok(Allowed {
+        network: words.network,
+        read_only,
+        except,
+        memory_bytes: words.max_memory.as_bytes(),
+        tasks: words.max_tasks,
+        wall_ms: words.max_wall.as_ms(),
+    })
+}
 
-    /// Whether a run may be shown a place of the host, by its name alone: nobody learns from the answer what is there.
-    pub(super) fn shows(&self, path: &Path) -> bool {
-        if is_of_system(path) {
-            return true;
-        }
-        let named = |place: &&PathBuf| path.starts_with(place);
-        let apart = |place: &PathBuf| self.apart.iter().any(|apart| overlap(path, apart) && !place.starts_with(apart));
-        !self.closed.iter().any(|closed| overlap(path, closed))
-            && self.allowed.read_only.iter().filter(named).any(|place| !apart(place))
-    }
-
-    /// Holds what a run asks for against what it may have.
-    pub(super) fn check(&self, spec: &LaunchSpec) -> Result<(), LaunchError> {
-        let (asks, most) = (&spec.limits, &self.allowed);
-        let more = |field: &str, asked: String, word: &str, most: String| {
-            refused(format!(
-                "launch spec field {field}: {asked} is more than a run may have on this host, {most}; root allows more with \
-                 {word} in {UNIT}"
-            ))
-        };
-        if spec.network == Network::Host && most.network == Network::None {
-            return refused(format!(
-                "launch spec field network: runs have no network on this host; root allows it with --network host in {UNIT}"
-            ));
-        }
-        if asks.memory_bytes > most.max_memory.as_bytes() {
-            let asked = format!("{} B", asks.memory_bytes);
-            return more("memory_bytes", asked, "--max-memory", most.max_memory.to_string());
-        }
-        if asks.tasks > most.max_tasks {
-            return more("tasks", asks.tasks.to_string(), "--max-tasks", most.max_tasks.to_string());
-        }
-        if asks.wall_ms > most.max_wall.as_ms() {
-            return more("wall_ms", in_words(asks.wall_ms), "--max-wall", most.max_wall.to_string());
-        }
-        Ok(())
+/// Holds what a run asks for against what it may have.
+pub(super) fn check(allowed: &Allowed, spec: &LaunchSpec) -> Result<(), LaunchError> {
+    match allowed.beyond(spec.network, &spec.limits) {
+        Some(beyond) => refused(told(&beyond)),
+        None => Ok(()),
     }
 }
 
-/// What every run sees, and who asks learns nothing by it.
-fn is_of_system(path: &Path) -> bool {
-    SYSTEM_PATHS.iter().chain(CONFIGURATION_PATHS).any(|place| path.starts_with(place))
+/// The answer about what a run may not have.
+pub(super) fn told(beyond: &Beyond) -> String {
+    format!("launch spec field {}: {}", beyond.field, beyond.words)
 }
 
 /// The homes of users, as passwd(5) has them: not those in the system's own places, which programs are in.
@@ -148,40 +125,33 @@ fn homes(passwd: &str) -> impl Iterator<Item = PathBuf> {
     passwd.lines().filter_map(home).filter(|home| home.is_absolute() && home != Path::new("/") && !is_of_system(home))
 }
 
-/// The one answer about a place that no run is shown, whatever is there.
-pub(super) fn not_shown(path: &Path) -> String {
-    format!(
-        "launch spec field mounts: runs are not shown {} on this host; root allows it with --read-only in {UNIT}",
-        path.display()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
     use crate::launcher::probe::trial_spec;
-    use agentd_schemas::launch::Level;
+    use agentd_schemas::launch::{LAUNCH_UNIT, Level};
 
     #[derive(Parser)]
-    struct Words {
+    struct Line {
         #[command(flatten)]
-        allowed: Allowed,
+        words: Words,
     }
 
-    fn bounds(words: &[&str]) -> Bounds {
-        let words = Words::try_parse_from(["serve"].iter().chain(words)).map_err(|error| error.to_string()).unwrap();
-        let mut bounds = Bounds::new(words.allowed, Path::new("/data/agentd/runs"));
-        bounds
-            .apart
-            .extend(homes("a:x:1:1::/data/a:/bin/sh\nb:x:2:2::/usr/games:\nc:x:3:3::/:\nd:x:4:4::srv:\nbroken"));
-        bounds
+    const USERS: &str = "a:x:1:1::/data/a:/bin/sh\nb:x:2:2::/usr/games:\nc:x:3:3::/:\nd:x:4:4::srv:\nbroken";
+
+    fn words(words: &[&str]) -> Words {
+        Line::try_parse_from(["serve"].iter().chain(words)).map_err(|error| error.to_string()).unwrap().words
+    }
+
+    fn allows(line: &[&str]) -> Allowed {
+        bounds(&words(line), Path::new("/data/agentd/runs"), || Ok(USERS.to_owned())).unwrap()
     }
 
     #[test]
     fn a_run_is_shown_the_system_and_what_root_named_and_nothing_else() {
-        let strict = bounds(&[]);
+        let strict = allows(&[]);
         for seen in ["/usr/share/x", "/bin/sh", "/etc/ssl/certs"] {
             assert!(strict.shows(Path::new(seen)), "{seen}");
         }
@@ -190,7 +160,7 @@ mod tests {
         }
         let words = ["/opt", "/var", "/srv/models", "/home/alice/data", "/data", "/etc", "/home"];
         let words: Vec<&str> = words.iter().flat_map(|path| ["--read-only", path]).collect();
-        let open = bounds(&words);
+        let open = allows(&words);
         for seen in ["/opt", "/opt/x", "/var/lib/x", "/srv/models/a", "/home/alice/data", "/data/b", "/home/bob"] {
             assert!(open.shows(Path::new(seen)), "{seen}");
         }
@@ -217,14 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn where_homes_are_not_known_no_place_is_allowed_that_may_have_one_in_it() {
+        let unknown = || Err(io::ErrorKind::PermissionDenied.into());
+        let runs = Path::new("/data/agentd/runs");
+        let error = bounds(&words(&["--read-only", "/home"]), runs, unknown).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert!(bounds(&words(&[]), runs, unknown).unwrap().read_only.is_empty());
+    }
+
+    #[test]
     fn what_no_run_is_ever_shown_root_cannot_name() {
         for word in
             ["/", "/proc/1", "/run", "/var/lib/agentd/keys", "x", "/srv/../etc", "/tmp", "/var/tmp/", "/dev/kvm"]
         {
-            assert!(Words::try_parse_from(["serve", "--read-only", word]).is_err(), "{word}");
+            assert!(Line::try_parse_from(["serve", "--read-only", word]).is_err(), "{word}");
         }
         for word in ["/tmp/data", "/opt/", "/etc/x"] {
-            assert!(Words::try_parse_from(["serve", "--read-only", word]).is_ok(), "{word}");
+            assert!(Line::try_parse_from(["serve", "--read-only", word]).is_ok(), "{word}");
         }
     }
 
@@ -241,8 +220,8 @@ mod tests {
             },
             ..trial_spec("w-aaaaaaaaaaaaaaaa.1".parse().unwrap(), Level::Strict, None)
         };
-        let strict = bounds(&[]);
-        strict.check(&spec()).unwrap();
+        let strict = allows(&[]);
+        check(&strict, &spec()).unwrap();
         let table: [(&str, &str, Change); 4] = [
             ("--network", "host", |spec| spec.network = Network::Host),
             ("--max-memory", "1T", |spec| spec.limits.memory_bytes = 1 << 34),
@@ -252,9 +231,9 @@ mod tests {
         for (word, value, change) in table {
             let mut more = spec();
             change(&mut more);
-            let error = strict.check(&more).unwrap_err().to_string();
-            assert!(error.contains(word) && error.contains(UNIT), "{error}");
-            bounds(&[word, value]).check(&more).unwrap();
+            let error = check(&strict, &more).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains(LAUNCH_UNIT), "{error}");
+            check(&allows(&[word, value]), &more).unwrap();
         }
     }
 }

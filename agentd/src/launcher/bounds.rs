@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use agentd_schemas::launch::{Access, LaunchSpec, Level, overlap};
+use agentd_schemas::launch::{Access, Allowed, LaunchSpec, Level, overlap};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use super::allowed::{Bounds, not_shown};
 use super::place::{Place, names};
 use super::start::{read_spec, user_of};
-use super::{LaunchError, Uids, refused, system};
+use super::{LaunchError, Uids, allowed, refused, system};
 
 /// A spec that may be started.
 pub(super) struct Checked {
@@ -26,7 +25,7 @@ pub(super) fn check(
     spec: &Path,
     uids: Uids,
     least: Level,
-    bounds: Option<&Bounds>,
+    most: Option<&Allowed>,
 ) -> Result<Checked, LaunchError> {
     let (run, name) = names(runs, spec)?;
     let place = Place::find(runs, run)?
@@ -40,8 +39,8 @@ pub(super) fn check(
             least.as_str()
         ));
     }
-    bounds.map_or(Ok(()), |bounds| bounds.check(&spec))?;
-    let mounted = mounts(&spec, &runs.join(run), bounds)?;
+    most.map_or(Ok(()), |most| allowed::check(most, &spec))?;
+    let mounted = mounts(&spec, &runs.join(run), most)?;
     Ok(Checked { spec, sha256: digest(&text), mounted })
 }
 
@@ -50,9 +49,9 @@ pub(super) fn digest(text: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
-fn mounts(spec: &LaunchSpec, folder: &Path, bounds: Option<&Bounds>) -> Result<Vec<String>, LaunchError> {
+fn mounts(spec: &LaunchSpec, folder: &Path, most: Option<&Allowed>) -> Result<Vec<String>, LaunchError> {
     let shows = |path: &Path| {
-        bounds.is_none_or(|bounds| bounds.shows(path)) && !spec.keep_out.iter().any(|place| overlap(path, place))
+        most.is_none_or(|most| most.shows(path)) && !spec.keep_out.iter().any(|place| overlap(path, place))
     };
     let mut mounted = Vec::new();
     for mount in &spec.mounts {
@@ -66,7 +65,7 @@ fn mounts(spec: &LaunchSpec, folder: &Path, bounds: Option<&Bounds>) -> Result<V
         }
         // By the name first: who asks learns nothing of what is where it may not look.
         if !shows(path) {
-            return refused(not_shown(path));
+            return refused(allowed::told(&Allowed::not_shown(path)));
         }
         let real = path.canonicalize().map_err(system(format!("find {shown}")))?;
         if real.as_path() != path.as_path() {

@@ -127,6 +127,9 @@ enum LaunchError {
         /// What the system answered.
         source: std::io::Error,
     },
+    /// Who would do it is not reached at the moment.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 fn system<E: Into<std::io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> LaunchError {

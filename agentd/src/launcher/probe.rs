@@ -41,6 +41,7 @@ pub(super) fn probe(shim: &Path, uids: Uids) -> Result<String, LaunchError> {
         bubblewrap: find("bwrap"),
         git: find("git"),
         control_groups,
+        allowed: None,
     };
     serde_json::to_string(&probe).map_err(|error| system("write the document")(std::io::Error::from(error)))
 }

@@ -14,9 +14,9 @@ use super::place::{Place, c_name, names, plain_name};
 use super::{LaunchError, Uids, bounds, refused, shim, system};
 use crate::sys::become_user::{self, User};
 use crate::sys::cgroup::{self, Below, Door, GroupLimits, Made, Owner};
-use crate::sys::{env, failpoint, process, tree};
+use crate::sys::{env, failpoint, process, rights, tree};
 
-/// What a launcher in a unit says before it becomes the shim, with its process id behind it.
+/// What a launcher in a unit says before it becomes the shim, with its process id behind it, and a descriptor of itself.
 pub(super) const BEGAN: &str = "shim ";
 
 /// A step to be started.
@@ -294,9 +294,11 @@ fn become_shim(ready: Ready, record: &Path, in_unit: &InUnit, made: &mut Left) -
     if let Err(error) = become_user::become_user(user) {
         return system("give up privileges")(error);
     }
-    if in_unit.alone {
-        // Who had the unit made waits for a line. What fails from here on the record tells, which nobody ever takes.
-        let _ = std::io::stderr().write_all(format!("{BEGAN}{}\n", std::process::id()).as_bytes());
+    // What fails from here on the record tells, which nobody ever takes.
+    if in_unit.alone
+        && let Err(error) = say_that_it_begins()
+    {
+        return error;
     }
     failpoint::hit("launch.exec");
     let error = become_user::replace(command);
@@ -308,6 +310,15 @@ fn become_shim(ready: Ready, record: &Path, in_unit: &InUnit, made: &mut Left) -
     }
     made.given_up = true;
     system(format!("become {}", shim.display()))(error)
+}
+
+/// Tells who had the unit made, and waits for a line, of this process; who is gone meanwhile needs to hear nothing.
+fn say_that_it_begins() -> Result<(), LaunchError> {
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty());
+    let own = own.map_err(system("hold this process"))?;
+    let line = format!("{BEGAN}{}\n", std::process::id());
+    let _ = rights::send(std::io::stderr(), line.as_bytes(), &[own.as_fd()]);
+    Ok(())
 }
 
 /// What this process made and nobody uses yet.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use agentd_schemas::document::acceptance::CommandAcceptance;
-use agentd_schemas::document::workspace::Egress;
 use agentd_schemas::document::{Acceptance, Runtime, WorkspaceDocument};
 use agentd_schemas::http::Claim;
 use agentd_schemas::id::RunId;
@@ -12,6 +11,7 @@ use agentd_schemas::launch::{Level, RUN_UIDS, RunAs, overlap};
 use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::size::Size;
 
+use super::asks::Asks;
 use super::commit::Commit;
 use super::content::MIN_FREE_PERCENT;
 use super::launcher::Launcher;
@@ -218,14 +218,11 @@ impl Job {
         if self.files.len() != self.runtime.files.len() {
             return Err(Refused::new("the content of the agent's files is not complete"));
         }
-        let wants = self
-            .workspace
-            .as_ref()
-            .is_some_and(|workspace| workspace.setup.is_some() && workspace.setup_egress == Egress::Host);
-        if wants && !host.defaults.setup_egress {
-            return Err(Refused::new("the setup asks for the host's network, which this host gives to no setup"));
-        }
-        Ok(())
+        host.allows_work(None, &self.runtime, self.asks())
+    }
+
+    fn asks(&self) -> Asks<'_> {
+        Asks { timeout_ms: self.timeout_ms, workspace: self.workspace.as_ref(), checks: &self.checks }
     }
 
     /// The profiles that the agent names.
@@ -270,7 +267,7 @@ impl Host {
         runtime.sandbox.profiles.iter().map(find).collect()
     }
 
-    fn readable_by(&self, runtime: &Runtime) -> Result<Vec<PathBuf>, Refused> {
+    pub(super) fn readable_by(&self, runtime: &Runtime) -> Result<Vec<PathBuf>, Refused> {
         let mut paths: Vec<PathBuf> = runtime.sandbox.read_only_paths.iter().map(PathBuf::from).collect();
         for profile in self.profiles_of(runtime)? {
             paths.extend(profile.read_only_paths.iter().cloned());
@@ -278,5 +275,22 @@ impl Host {
         paths.sort();
         paths.dedup();
         Ok(paths)
+    }
+}
+
+/// A host with nothing on it.
+#[cfg(test)]
+pub(crate) fn trial_host() -> Host {
+    Host {
+        runs: "/data/runs".into(),
+        content: "/data/content".into(),
+        artefacts: "/data/artefacts".into(),
+        launch: "/usr/libexec/agentd/agentd-launch".into(),
+        launcher: None,
+        shim: "/usr/libexec/agentd/agentd-shim".into(),
+        keep_out: Vec::new(),
+        profiles: BTreeMap::new(),
+        defaults: RunDefaults::default(),
+        uids: None,
     }
 }

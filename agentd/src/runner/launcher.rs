@@ -89,7 +89,7 @@ impl Launcher {
     pub fn unexpected(&self, answer: Answer) -> io::Error {
         match answer {
             Answer::Refused(reason) => io::Error::new(io::ErrorKind::PermissionDenied, reason),
-            Answer::Failed(reason) => io::Error::other(reason),
+            Answer::Failed(reason) | Answer::Unavailable(reason) => io::Error::other(reason),
             answer => io::Error::other(format!("the launcher at {} answered {answer:?}", self.0.display())),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,8 @@ const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the record of one step is put aside, at most.
 const MAX_ASIDE: u32 = 64;
+/// A launcher that is at a record for so long is none any more: who asked it has ended it before.
+const MAKING_S: u64 = 60;
 /// Bytes of an answer, at most.
 const MAX_ANSWER_BYTES: u64 = 4096;
 
@@ -86,17 +89,42 @@ pub fn look(folder: &Folder, step: Step) -> io::Result<Look> {
 }
 
 /// Sees to it that a step never begins of which nobody knows whether somebody is about to start it. `false` where it has
-/// begun after all. A launcher makes its record once, and a shim its files: whoever comes later finds them made and gives up.
-pub fn forestall(folder: &Folder, step: Step) -> io::Result<bool> {
+/// begun after all, or is about to: then it is looked at again. A launcher makes its record once, and a shim its files: whoever
+/// comes later finds them made and gives up. `now_s` is seconds since 1970.
+pub fn forestall(folder: &Folder, step: Step, now_s: u64) -> io::Result<bool> {
+    forestall_by(folder, step, now_s, |path| create(path, 0o600).map(drop))
+}
+
+fn forestall_by(folder: &Folder, step: Step, now_s: u64, create: impl Fn(&Path) -> io::Result<()>) -> io::Result<bool> {
     let record = folder.record(step);
-    match rustix::fs::mkdir(&record, Mode::RWXU) {
-        Ok(()) => return Ok(true),
-        Err(rustix::io::Errno::EXIST) => {}
-        Err(errno) => return Err(errno.into()),
+    // A second time where what was left of a record was put aside.
+    for _ in 0..2 {
+        match rustix::fs::mkdir(&record, Mode::RWXU) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match create(&record.join(STDOUT_FILE)) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            // A launcher that is root is making it, and gives it to the run's user in a moment; or it died before it did.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                if !is_left(&record, now_s)? {
+                    return Ok(false);
+                }
+                put_record_aside(folder, step)?;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    match create(&record.join(STDOUT_FILE), 0o600) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+    Ok(false)
+}
+
+/// Whether nobody is at a record any more that was not given away.
+fn is_left(record: &Path, now_s: u64) -> io::Result<bool> {
+    match record.symlink_metadata() {
+        Ok(found) => Ok(now_s.saturating_sub(u64::try_from(found.ctime()).unwrap_or(0)) > MAKING_S),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -187,4 +215,30 @@ pub fn output(folder: &Folder, step: Step, stream: Output, offset: u64, most: us
     }
     let next = offset.saturating_add(bytes.len() as u64);
     Ok((bytes, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host::{Host, trial_host};
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn a_record_that_is_just_being_made_is_asked_for_again_and_one_that_was_left_is_put_aside() {
+        let scratch = Scratch::new();
+        let host = Host { runs: scratch.path().to_owned(), ..trial_host() };
+        let folder = Folder::of(&host, "w-7kq3x2mbnd5fa6uz.1".parse().unwrap());
+        let (step, record) = (Step::Collect, folder.record(Step::Collect));
+        std::fs::create_dir_all(&record).unwrap();
+        let made = u64::try_from(record.symlink_metadata().unwrap().ctime()).unwrap();
+        let not_ours = |_: &Path| Err(io::ErrorKind::PermissionDenied.into());
+        assert!(!forestall_by(&folder, step, made + 1, not_ours).unwrap());
+        assert!(!forestall_by(&folder, step, made - 1, not_ours).unwrap(), "the clock was set back");
+        std::fs::write(record.join("spec.json"), "").unwrap();
+        assert!(forestall_by(&folder, step, made + MAKING_S + 5, not_ours).unwrap());
+        assert!(folder.folder().join(".collect.1/spec.json").exists() && !record.join("spec.json").exists());
+        // What is there now is ours: whoever comes finds it made.
+        assert!(forestall(&folder, step, made).unwrap());
+        assert!(!forestall(&folder, step, made).unwrap(), "whose shim began");
+    }
 }

@@ -16,6 +16,7 @@
 //! run.json      what the daemon notes for itself           tmp/        temporary files below level strict
 //! ```
 
+mod asks;
 mod collected;
 mod commit;
 pub mod content;
@@ -36,6 +37,7 @@ mod spec;
 mod start;
 mod template;
 
+pub use asks::Asks;
 pub use collected::{
     Change, Collected, LeftOut, ObjectFormat, Overlay, Prepared, Unusable, collected, prepared, sealed,
 };
@@ -43,6 +45,8 @@ pub use commit::{Commit, CommitDraft, Identity, commit};
 pub use content::{Stored, artefact};
 pub use files::free_share;
 pub use folder::{Folder, Step, run_socket};
+#[cfg(test)]
+pub(crate) use host::trial_host;
 pub use host::{Context, Host, Job, Profile, Refused, RunDefaults, UidRange};
 pub use judge::{Judged, judge_artefact, judge_changes, judge_files};
 pub use launcher::Launcher;

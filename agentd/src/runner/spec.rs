@@ -7,7 +7,6 @@ use agentd_schemas::document::program::Stdin;
 use agentd_schemas::document::workspace::{ContentKind, Egress};
 use agentd_schemas::launch::{Access, Input, LAUNCH_VERSION, LaunchSpec, Level, Network, RunLimits};
 use agentd_schemas::unit::duration::Span;
-use agentd_schemas::unit::size::Size;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
@@ -26,8 +25,6 @@ const COLLECT: &str = concat!(include_str!("steps/common.sh"), include_str!("ste
 const CHECK: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/check.sh"));
 const SEAL: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/seal.sh"));
 
-/// Memory of a step that uses git, at least.
-const GIT_MEMORY: u64 = 2 << 30;
 /// What a file may be larger than the workspace where git packs it.
 const GIT_FILE_SLACK: u64 = 64 << 20;
 /// Bytes of all files in the home of a program, with what is filled in.
@@ -260,17 +257,7 @@ impl Making<'_> {
     }
 
     fn limits(&self) -> RunLimits {
-        let (asked, defaults) = (&self.job.runtime.resources, &self.host.defaults);
-        RunLimits {
-            wall_ms: defaults.step_ms,
-            grace_ms: defaults.grace_ms,
-            output_bytes: asked.output_max.map_or(defaults.output_bytes, Size::as_bytes),
-            memory_bytes: asked.memory_max.map_or(defaults.memory_bytes, Size::as_bytes),
-            file_bytes: self.job.room(self.host).bytes,
-            tasks: asked.tasks_max.map_or(defaults.tasks, u64::from),
-            open_files: defaults.open_files,
-            cpu_percent: asked.cpu_quota.or(defaults.cpu_percent),
-        }
+        self.host.limits(&self.job.runtime)
     }
 
     /// Home and temporary folder of steps that are agentd's own.
@@ -294,13 +281,8 @@ impl Making<'_> {
     ) -> LaunchSpec {
         let mut program = ["/bin/sh", "-c", script, name].map(str::to_owned).to_vec();
         program.extend(arguments);
-        let limits = self.limits();
-        let limits = RunLimits {
-            memory_bytes: limits.memory_bytes.max(GIT_MEMORY),
-            file_bytes: limits.file_bytes.saturating_add(GIT_FILE_SLACK),
-            tasks: limits.tasks.max(self.host.defaults.tasks),
-            ..limits
-        };
+        let limits = self.host.git_limits(self.limits());
+        let limits = RunLimits { file_bytes: limits.file_bytes.saturating_add(GIT_FILE_SLACK), ..limits };
         // Not in the workspace: what lies there is nobody's configuration.
         self.step(program, environment, PathBuf::from("/usr"), input, limits)
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use agentd_schemas::launch::{Answer, LaunchSpec, MAX_SPEC_BYTES, Request, UnitState};
 use agentd_schemas::unit::name::Slug;
-use rustix::process::Pid;
 use tokio::sync::watch;
 
 use super::files;
@@ -36,10 +35,10 @@ struct Asked {
     launcher: Launcher,
     request: Request,
     kill: Request,
-    /// How the names of the run's units begin.
-    unit: String,
     input: Option<File>,
     answer: watch::Sender<Option<Said>>,
+    /// A request to end it is under way.
+    killing: watch::Sender<bool>,
 }
 
 /// What the service said of a start.
@@ -117,9 +116,9 @@ impl Asked {
             launcher: launcher.clone(),
             request: Request::Start { run, agent: agent.clone(), step: name.clone() },
             kill: Request::Kill { run, step: name },
-            unit: format!("/agentd-run-{run}"),
             input,
             answer: watch::Sender::default(),
+            killing: watch::Sender::default(),
         }
     }
 
@@ -131,7 +130,8 @@ impl Asked {
         }
         match self.launcher.ask(&self.request, self.input.as_ref().map(|file| file.as_fd())) {
             // The shim may be gone by now: then what it wrote tells.
-            Ok((Answer::Started(pid), _)) => Said::Began(held(pid, &self.unit)),
+            Ok((Answer::Started(pid), shim)) => Said::Began(shim.and_then(|shim| Held::of(pid, shim))),
+            Ok((Answer::Unavailable(reason), _)) => Said::Nothing(Silence { reason, is_late: false }),
             Ok((answer, _)) => Said::Refused(self.launcher.unexpected(answer).to_string()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Said::Refused(error.to_string()),
             Err(error) => {
@@ -147,20 +147,6 @@ fn ask(asked: &Arc<Asked>) {
     asked.answer.send_replace(None);
     let asks = asked.clone();
     tokio::task::spawn_blocking(move || asks.answer.send_replace(Some(asks.start())));
-}
-
-/// Holds a process that the service told of by its number. That may be another's by now: it has to be in a unit of the run.
-fn held(pid: u32, unit: &str) -> Option<Held> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    let held = Held::open(pid).ok()?;
-    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_pid())).ok()?;
-    // Who lives now had this number when its groups were read.
-    (is_in(&groups, unit) && held.lives()).then_some(held)
-}
-
-fn is_in(groups: &str, unit: &str) -> bool {
-    let begins = |rest: &str| rest.starts_with(".service") || rest.starts_with('-');
-    groups.lines().any(|group| group.split(unit).skip(1).any(begins))
 }
 
 impl Launched {
@@ -212,7 +198,7 @@ impl Launched {
     }
 
     /// Ends a launcher, or the shim that it became, which ends what it began with it. Nobody waits for a service that has to
-    /// do it: where that fails, `failed` is told.
+    /// do it: where that fails, `failed` is told. One that is asked already is not asked again.
     pub fn kill(&mut self, failed: impl FnOnce(io::Error) + Send + 'static) {
         match &mut self.0 {
             Way::Child(child) => {
@@ -221,12 +207,16 @@ impl Launched {
                 }
             }
             Way::Asked(asked) => {
+                if asked.killing.send_replace(true) {
+                    return;
+                }
                 let asked = asked.clone();
                 tokio::task::spawn_blocking(move || {
                     let done = asked.launcher.ask(&asked.kill, None).and_then(|(answer, _)| match answer {
                         Answer::Done => Ok(()),
                         answer => Err(asked.launcher.unexpected(answer)),
                     });
+                    asked.killing.send_replace(false);
                     if let Err(error) = done {
                         failed(error);
                     }
@@ -274,21 +264,42 @@ pub fn how_it_failed(unit: &UnitState) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::super::host::trial_host;
     use super::*;
+    use crate::sys::scratch::Scratch;
 
     #[test]
-    fn only_a_process_in_a_unit_of_the_run_is_its_shim() {
-        let unit = "/agentd-run-w-7kq3x2mbnd5fa6uz.1";
-        let table = [
-            ("0::/agentd.slice/agentd-runs.slice/agentd-run-w-7kq3x2mbnd5fa6uz.1.service/shim\n", true),
-            ("1:name=systemd:/agentd-run-w-7kq3x2mbnd5fa6uz.1-check-2.service\n0::/\n", true),
-            ("0::/agentd-run-w-7kq3x2mbnd5fa6uz.12.service\n", false),
-            ("0::/agentd-run-w-aaaaaaaaaaaaaaaa.1.service\n", false),
-            ("0::/user.slice\n", false),
-        ];
-        for (groups, expected) in table {
-            assert_eq!(is_in(groups, unit), expected, "{groups}");
+    fn a_step_is_ended_by_one_request_at_a_time() {
+        let scratch = Scratch::new();
+        let listener = UnixListener::bind(scratch.join("launch.sock")).unwrap();
+        let host = Host { launcher: Some(Launcher::at(scratch.join("launch.sock"))), ..trial_host() };
+        let folder = Folder::of(&host, "w-7kq3x2mbnd5fa6uz.1".parse().unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let _entered = runtime.enter();
+        let agent = "fixer".parse().unwrap();
+        let mut launched = asked_by_another(&host, &folder, &agent, Step::Collect, None).unwrap();
+        let kill = |launched: &mut Launched| launched.kill(|error| panic!("{error}"));
+        let answer = |listener: &UnixListener| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            stream.read_to_string(&mut request).unwrap();
+            assert!(request.contains("\"kill\""), "{request}");
+            stream.write_all(b"\"done\"\n").unwrap();
+        };
+        for _ in 0..3 {
+            for _ in 0..100 {
+                kill(&mut launched);
+            }
+            answer(&listener);
+            let Way::Asked(asked) = &launched.0 else { panic!("a service was asked") };
+            // Whoever asked has its answer.
+            runtime.block_on(asked.killing.subscribe().wait_for(|killing| !killing)).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody else asked");
+            listener.set_nonblocking(false).unwrap();
         }
-        assert!(held(std::process::id(), unit).is_none(), "this process is in none");
     }
 }

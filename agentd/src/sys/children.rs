@@ -48,6 +48,11 @@ impl Held {
         Ok(Self { pid, fd: rustix::process::pidfd_open(pid, PidfdFlags::empty())? })
     }
 
+    /// Holds the process that a descriptor of it came with, by a number that may be no process.
+    pub fn of(pid: u32, fd: OwnedFd) -> Option<Self> {
+        Some(Self::with(Pid::from_raw(i32::try_from(pid).ok()?)?, fd))
+    }
+
     /// Holds the process that a descriptor of it came with.
     pub(super) fn with(pid: Pid, fd: OwnedFd) -> Self {
         Self { pid, fd }

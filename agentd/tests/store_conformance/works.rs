@@ -44,7 +44,8 @@ pub(crate) fn a_work_is_claimed_once(ground: &dyn Ground) {
     let mut store = ground.open(None);
     enrol(&mut *store);
     done(&mut *store, person(titled("only")));
-    let command = || agent(Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000 });
+    let command =
+        || agent(Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000, passed: Vec::new() });
     let answers = store.commit(&[command(), command()], &world()).unwrap();
     let claims = answers.iter().filter(|answer| matches!(answer, Answer::Committed(events) if !events.is_empty()));
     assert_eq!(claims.count(), 1, "{answers:?}");

@@ -6,11 +6,13 @@
 //! Who holds the lock on [`LOCK_FILE`] is the living shim. A record without outcome whose lock is free is a run whose
 //! end nobody saw.
 
+mod allowed;
 mod outcome;
 mod probe;
 mod request;
 mod spec;
 
+pub use allowed::{Allowed, Beyond, LAUNCH_UNIT, is_of_system};
 pub use outcome::{Confinement, Ending, Outcome, Started, StopCause, Stream, Usage};
 pub use probe::{GroupProbe, LevelProbe, PROBE_VERSION, Probe};
 pub use request::{Answer, MAX_REQUEST_BYTES, Request, UnitState};

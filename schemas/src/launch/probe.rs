@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Level;
+use super::{Allowed, Level};
 
 /// Version of the document.
 pub const PROBE_VERSION: u32 = 1;
@@ -32,6 +32,9 @@ pub struct Probe {
     pub git: Option<PathBuf>,
     /// The hierarchies of control groups in which a run gets one of its own.
     pub control_groups: Vec<GroupProbe>,
+    /// What runs may have at most, where the launcher is a service that holds them to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Allowed>,
 }
 
 /// One level: whether a trivial program ran in it.

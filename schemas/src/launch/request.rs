@@ -97,6 +97,8 @@ pub enum Answer {
     Refused(String),
     /// The host did not let it, for this reason.
     Failed(String),
+    /// Who would do it is not reached at the moment, for this reason: nothing was begun, and it may be asked for again.
+    Unavailable(String),
 }
 
 /// A unit as the service manager knows it: the words are systemd's (`systemctl show`).

@@ -88,13 +88,19 @@ says "the control: a launcher that goes by paths gives away what is root's" won 
 chown root:root "$runs/../canary/file"
 probes() { while :; do hostile ask "$runs" "$run" '{"request": "probe"}'; done; }
 probes >/dev/null 2>&1 & asking=$!
-says "and ours, which is asked for trials, does not" 'not won' hostile watch "$runs" "$runs/../canary/file" 5
+says "and ours, which is asked for trials, makes nothing where the daemon could get at it" 'not won, and 0 folders came' \
+    hostile watch "$runs" "$runs/../canary/file" 5
+trials=/run/agentd-launch/trials
+wait_until "the control: trials are made meanwhile, elsewhere" 20 sh -c "[ -n \"\$(ls -A $trials)\" ]"
+refute "where the daemon makes nothing" as_daemon mkdir "$trials/x"
+refute "nor moves it" as_daemon mv "$trials" "$trials.x"
 kill $asking
 equal "nothing of root's is changed" "$before" "$(canary)"
 check "its runs are no other place" as_daemon sh -c "mv $runs $runs.x && ln -s /var $runs"
 systemctl restart agentd-launch.service
 no_answer "and none is given where they lead" '{"request": "probe"}' 'no folder of the daemon'
 launcher=$(prop agentd-launch.service MainPID)
+check "the launcher can write to the folders of runs" nsenter -t "$launcher" -m -- touch "$runs.x/probe"
 for place in /var/lib/systemd /run/systemd/system /etc /tmp; do refute "nor can the launcher write to $place" nsenter -t "$launcher" -m -- touch "$place/x"; done
 check "they are back" as_daemon sh -c "rm $runs && mv $runs.x $runs"
 

@@ -4,7 +4,7 @@
 serve
 
 # typed PASSWORD COMMAND…: with a terminal, at which somebody types the password when one is asked for. At the end it says
-# whether it was, and the exit code.
+# whether it was, the exit code, and how often it was.
 typed() {
     local password=$1
     shift
@@ -13,11 +13,11 @@ pid, terminal = pty.fork()
 if pid == 0:
     os.environ.pop("PASSWORD")
     os.execvp(sys.argv[1], sys.argv[1:])
-said, typed, until = b"", 0, time.monotonic() + 60
+said, typed, times, until = b"", 0, 0, time.monotonic() + 60
 while time.monotonic() < until:
     # What is typed before it hides what is typed, it throws away. Each question is answered once.
     if typed < said.count(b"assword") and b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO:
-        typed = said.count(b"assword")
+        typed, times = said.count(b"assword"), times + 1
         os.write(terminal, os.environb[b"PASSWORD"] + b"\n")
     if not select.select([terminal], [], [], .05)[0]: continue
     try: some = os.read(terminal, 4096)
@@ -27,6 +27,7 @@ while time.monotonic() < until:
 print(said.decode(errors="replace"))
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print("asked" if typed else "not asked", code, sep=": ")
+print("questions", times, sep=": ")
 sys.exit(code)' "$@"
 }
 # asked PASSWORD ARGUMENT…: agentctl of olga at a terminal.
@@ -103,6 +104,12 @@ systemctl unmask --runtime polkit.service >/dev/null 2>&1
 check "polkit comes back by itself" bash -c "rm /etc/polkit-1/rules.d/10-scene.rules; systemctl restart polkit.service"
 says "and the person is asked again" "asked: 0" asked olga-word work note "$work" "of olga"
 
+# Two commands in a session with a terminal, as over ssh: polkit keeps what was typed at one for that process alone, so each asks.
+printf 'agentctl --address %s work note %s one && agentctl --address %s work note %s two\n' system "$work" system "$work" >/tmp/twice
+said=$(typed olga-word systemd-run -q --pty --wait -p PAMName=login -p User=olga -E PATH=/usr/bin:/bin sh /tmp/twice 2>&1)
+says "two commands in a session with a terminal ask twice" "questions: 2" echo "$said"
+says "and both are done" "asked: 0" echo "$said"
+
 # A plan for others is begun when all that it needs is proved, and is not left in its middle.
 plan=/home/olga/host
 mkdir -p $plan/agents.d $plan/budgets.d $plan/schedules.d
@@ -124,7 +131,9 @@ rm -f /etc/polkit-1/rules.d/10-scene.rules
 await "polkit asks again" 10 refuses manage-agents olga config apply --dir $plan
 says "the wrong password is a refusal of all of it" "nothing was done" asked wrong-word config apply --dir $plan
 equal "none of it is there" '[]' "$(there)"
-says "at a terminal the person is asked, and all of it is done" "asked: 0" asked olga-word config apply --dir $plan
+said=$(asked olga-word config apply --dir $plan 2>&1)
+says "at a terminal the person is asked, and all of it is done" "asked: 0" echo "$said"
+says "once for each action that the plan needs, and not for each of its steps" "questions: 3" echo "$said"
 equal "all of it is there" '["hers"]' "$(there)"
 says "a second time nothing is to be done, and nobody is asked" "not asked: 0" asked olga-word config apply --dir $plan
 end

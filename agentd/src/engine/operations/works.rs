@@ -215,7 +215,9 @@ impl Engine {
         let Some(supervisor) = &self.0.supervisor else { return Ok(held) };
         let is_ready = facts.work.state == WorkState::Ready;
         for agent in facts.agents.iter().filter(|agent| is_ready && agent.started) {
-            if let Some(obstacle) = supervisor.obstacle(conn, &agent.name)? {
+            let of_agent = supervisor.obstacle(conn, &agent.name)?;
+            let of_work = || supervisor.obstacle_of_work(conn, &agent.name, &facts.work);
+            if let Some(obstacle) = of_agent.map_or_else(of_work, |obstacle| Ok(Some(obstacle)))? {
                 let Problem { message, hint, .. } = obstacle.problem;
                 held.push(work::why::HeldBack { agent: agent.name.clone(), because: message, hint });
             }

@@ -11,7 +11,7 @@ use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
-use super::finish::Tally;
+use super::finish::{Tally, lost_reason, out_of_memory};
 use super::job::Told;
 use super::judged::{self, Made};
 use super::living::Living;
@@ -24,7 +24,7 @@ use crate::engine::doors::OpenDoor;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::load;
 use crate::policy::Caller;
-use crate::runner::{self, Context, Folder, Look, Step};
+use crate::runner::{self, Context, Folder, Look, Lost, Step};
 use crate::sys::children::Held;
 use crate::sys::process::effective_uid;
 
@@ -244,10 +244,8 @@ impl Course {
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
                 StepEnd::Away(reason) => return Ok(Err(Conclusion::Away(reason))),
                 StepEnd::Lost(lost) => {
-                    let mut why = "nobody saw how its program ended: its shim is gone and left no outcome".to_owned();
-                    why.extend(lost.why.as_ref().map(|told| format!(" ({told})")));
                     tally.lost(&lost);
-                    return Ok(Err(Conclusion::Failed(FailureReason::OutcomeUnknown, why)));
+                    return Ok(Err(lost_program(&lost)));
                 }
             };
             tally.program(step, &outcome);
@@ -365,6 +363,14 @@ async fn held(steps: &Steps<'_>, step: Step, started: &Started) -> Option<Arc<He
     matches!(steps.look(step).await, Ok(Look::Running(now)) if now.shim == started.shim).then(|| Arc::new(held))
 }
 
+/// The end of a program whose shim is gone. What the kernel killed for its memory failed by itself, and counts as that.
+fn lost_program(lost: &Lost) -> Conclusion {
+    let mut why = "nobody saw how its program ended: its shim is gone and left no outcome".to_owned();
+    why.extend(lost.why.as_ref().map(|told| format!(" ({told})")));
+    why.push_str(out_of_memory(lost.oom_killed));
+    Conclusion::Failed(lost_reason(lost.oom_killed), why)
+}
+
 /// An end that makes what was left behind not worth judging.
 fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
     if let Some(StopCause::Timeout) = outcome.stopped {
@@ -373,7 +379,10 @@ fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
     }
     match &outcome.ending {
         Ending::NotStarted(reason) => Some(Conclusion::not_started(reason.clone())),
-        Ending::Lost(reason) => Some(Conclusion::Failed(FailureReason::OutcomeUnknown, reason.clone())),
+        Ending::Lost(reason) => {
+            let why = format!("{reason}{}", out_of_memory(outcome.oom_killed));
+            Some(Conclusion::Failed(lost_reason(outcome.oom_killed), why))
+        }
         // Somebody stopped the shim by hand, or the machine goes down.
         Ending::Exited(_) | Ending::Signalled(_) => outcome
             .stopped
@@ -388,5 +397,25 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         Ok(done) => Ok(done),
         Err(error) if error.is_cancelled() => std::future::pending().await,
         Err(error) => Err(Problem::internal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_the_kernel_killed_for_its_memory_failed_and_one_that_is_just_gone_is_unknown() {
+        let said = |oom_killed| {
+            let why = Some("systemd says of x.service: oom-kill".to_owned());
+            match lost_program(&Lost { why, usage: None, oom_killed }) {
+                Conclusion::Failed(reason, why) => {
+                    (reason, why.contains("its memory was used up"), why.contains("oom-kill"))
+                }
+                _ => panic!("it failed"),
+            }
+        };
+        assert_eq!(said(true), (FailureReason::ProgramFailed, true, true));
+        assert_eq!(said(false), (FailureReason::OutcomeUnknown, false, true));
     }
 }

@@ -8,7 +8,7 @@ use agentd_schemas::problem::Problem;
 use sha2::{Digest as _, Sha256};
 
 use super::course::{Conclusion, Course, blocking};
-use super::finish::{Tally, how, of_the_host, quoted};
+use super::finish::{Tally, how, lost_reason, of_the_host, out_of_memory, quoted};
 use super::job::Told;
 use super::step::{StepEnd, Steps};
 use crate::runner::{self, Collected, Context, LeftOut, Output, Step};
@@ -99,7 +99,9 @@ impl Course {
                 }
                 StepEnd::Lost(lost) => {
                     tally.lost(&lost);
-                    return Ok(Some(no_verdict(place, FailureReason::OutcomeUnknown, "nobody saw how it ended")));
+                    let reason = lost_reason(lost.oom_killed);
+                    let why = format!("nobody saw how it ended{}", out_of_memory(lost.oom_killed));
+                    return Ok(Some(no_verdict(place, reason, &why)));
                 }
             };
             tally.count(&outcome);

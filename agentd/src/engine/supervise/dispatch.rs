@@ -5,13 +5,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agentd_schemas::http::{Claim, ClaimRequest};
+use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
+use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::job::Obstacle;
 use super::tries::Tries;
 use super::{Supervisor, course, level};
+use crate::domain::Env;
 use crate::engine::heart::Part;
 use crate::engine::{Engine, message_ids};
 use crate::ledger::load;
@@ -26,6 +30,8 @@ const LOOK: Duration = Duration::from_secs(15);
 const FIRST_CLEARING_MS: u64 = 10 * 60_000;
 /// See above.
 const CLEARING_MS: u64 = 3_600_000;
+/// Works of an agent that wait for the host and that others pass, at most.
+const MAX_PASSED: usize = 64;
 
 /// Gives out runs until told to stop. Those under way go on without the daemon.
 pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
@@ -165,21 +171,13 @@ impl Engine {
     /// a command all the same, and one whose program this host cannot start would cost the work an attempt.
     async fn claim_for(&self, supervisor: &Supervisor, agent: &Slug, owner: u32) -> Result<Option<Claim>, Problem> {
         let env = self.env()?;
-        let (has_work, obstacle) = self.0.readers.with(|conn| {
-            let facts = load::works::claim_facts(conn, agent, &env).map_err(Problem::internal)?;
-            let has_work = facts.is_some_and(|facts| facts.first.is_some());
-            if has_work {
-                supervisor.wake_launcher();
-            }
-            let obstacle = if has_work { supervisor.obstacle(conn, agent)? } else { None };
-            Ok::<_, Problem>((has_work, obstacle))
-        })?;
-        let may_begin = has_work && obstacle.is_none();
-        supervisor.hold_back(agent, obstacle);
-        if !may_begin {
+        let found = self.0.readers.with(|conn| first_that_may_begin(supervisor, conn, agent, &env))?;
+        supervisor.hold_back(agent, found.obstacle);
+        if !found.may_begin {
             return Ok(None);
         }
-        match self.claim(&Caller::agent(agent.clone(), owner), &ClaimRequest::default()).await {
+        let caller = Caller::agent(agent.clone(), owner);
+        match self.claim_but(&caller, &ClaimRequest::default(), found.passed).await {
             Ok(claim) => Ok(claim),
             Err(problem) => {
                 tracing::debug!("agent {agent} gets no run: {problem}");
@@ -187,4 +185,38 @@ impl Engine {
             }
         }
     }
+}
+
+/// What a look for work finds.
+#[derive(Default)]
+struct Found {
+    may_begin: bool,
+    /// Works that wait for the host, and that others pass.
+    passed: Vec<WorkId>,
+    /// Why some wait, or all.
+    obstacle: Option<Obstacle>,
+}
+
+/// Whether an agent has a work that this host can start its program for. Those that ask for too much let others by, so
+/// that nobody who shares the agent waits for them.
+fn first_that_may_begin(supervisor: &Supervisor, conn: &Connection, agent: &Slug, env: &Env) -> Result<Found, Problem> {
+    let mut found = Found::default();
+    while found.passed.len() <= MAX_PASSED {
+        let facts = load::works::claim_facts(conn, agent, &found.passed, env).map_err(Problem::internal)?;
+        let Some(work) = facts.and_then(|facts| facts.first) else { return Ok(found) };
+        if found.passed.is_empty() {
+            supervisor.wake_launcher();
+            found.obstacle = supervisor.obstacle(conn, agent)?;
+            if found.obstacle.is_some() {
+                return Ok(found);
+            }
+        }
+        let Some(obstacle) = supervisor.obstacle_of_work(conn, agent, &work)? else {
+            found.may_begin = true;
+            return Ok(found);
+        };
+        found.obstacle.get_or_insert(obstacle);
+        found.passed.push(work.id);
+    }
+    Ok(found)
 }

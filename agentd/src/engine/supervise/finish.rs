@@ -84,8 +84,10 @@ impl Tally {
             StepEnd::Away(why) => return Err(Conclusion::Away(why)),
             StepEnd::Lost(lost) => {
                 self.lost(&lost);
-                let why = lost.why.map_or_else(String::new, |why| format!(" ({why})"));
-                (unknown, format!("nobody saw how it ended{why}"))
+                let why = lost.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+                // What the program left took the memory, where it ran.
+                let reason = if unknown == FailureReason::NotStarted { unknown } else { lost_reason(lost.oom_killed) };
+                (reason, format!("nobody saw how it ended{why}{}", out_of_memory(lost.oom_killed)))
             }
         };
         Err(Conclusion::Failed(reason, format!("{what}: {why}")))
@@ -122,6 +124,11 @@ pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
     }
 }
 
+/// Why a step failed whose shim is gone. What the kernel killed for its memory failed by itself.
+pub(super) fn lost_reason(oom_killed: bool) -> FailureReason {
+    if oom_killed { FailureReason::ProgramFailed } else { FailureReason::OutcomeUnknown }
+}
+
 /// How a step ended, in words.
 pub(super) fn how(outcome: &Outcome) -> String {
     let how = match (&outcome.ending, outcome.stopped) {
@@ -130,12 +137,12 @@ pub(super) fn how(outcome: &Outcome) -> String {
         (Ending::Signalled(signal), None) => format!("ended by signal {signal}"),
         (Ending::NotStarted(reason) | Ending::Lost(reason), None) => reason.clone(),
     };
-    format!("{how}{}", out_of_memory(outcome))
+    format!("{how}{}", out_of_memory(outcome.oom_killed))
 }
 
 /// That the kernel killed for want of memory, where it did.
-pub(super) fn out_of_memory(outcome: &Outcome) -> &'static str {
-    if outcome.oom_killed {
+pub(super) fn out_of_memory(oom_killed: bool) -> &'static str {
+    if oom_killed {
         "; its memory was used up, and the kernel killed a process of it (resources.memory_max)"
     } else {
         ""
@@ -339,6 +346,22 @@ impl Course {
 mod tests {
     use super::*;
     use agentd_schemas::launch::Stream;
+
+    #[test]
+    fn a_step_that_the_kernel_killed_for_its_memory_failed_and_one_that_is_just_gone_is_unknown() {
+        let step = |step, oom_killed| {
+            let (host, run) = (crate::runner::trial_host(), "w-aaaaaaaaaaaaaaaa.1".parse().unwrap());
+            let lost = Lost { oom_killed, ..Lost::default() };
+            let mut tally = Tally::default();
+            match tally.helper("x", &Folder::of(&host, run), step, StepEnd::Lost(Box::new(lost))) {
+                Err(Conclusion::Failed(reason, why)) => (reason, why.contains("memory_max"), tally.oom_killed),
+                _ => panic!("it failed"),
+            }
+        };
+        assert_eq!(step(Step::Collect, true), (FailureReason::ProgramFailed, true, true));
+        assert_eq!(step(Step::Collect, false), (FailureReason::OutcomeUnknown, false, false));
+        assert_eq!(step(Step::Prepare, true), (FailureReason::NotStarted, true, true));
+    }
 
     #[test]
     fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {

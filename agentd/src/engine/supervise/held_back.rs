@@ -37,13 +37,13 @@ impl Supervisor {
     /// Whether a try could let something begin that waits.
     pub(super) fn is_too_weak(&self) -> bool {
         let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
-        held.values().any(|obstacle| obstacle.of_level.is_some())
+        held.values().any(|obstacle| obstacle.shown_by.is_some())
     }
 
     /// That works wait for the host, in words for everybody: no agent is named.
     pub(super) fn why_held_back(&self) -> Option<String> {
         let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
-        let weak = held.values().find_map(|obstacle| Some((obstacle.of_level?, obstacle)));
+        let weak = held.values().find_map(|obstacle| Some((obstacle.shown_by?, obstacle)));
         match (weak, held.len()) {
             (Some((command, weak)), _) => Some(format!("works wait: {} ({command})", weak.problem.message)),
             (None, 0) => None,

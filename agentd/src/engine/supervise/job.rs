@@ -1,9 +1,11 @@
 //! What a run is made from, read from the ledger.
 
+use std::sync::PoisonError;
+
 use agentd_schemas::content::WorkContent;
 use agentd_schemas::document::WorkspaceDocument;
 use agentd_schemas::http::Claim;
-use agentd_schemas::launch::Level;
+use agentd_schemas::launch::{Allowed, LAUNCH_UNIT, Level};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use rusqlite::Connection;
@@ -13,7 +15,10 @@ use crate::domain::work::WorkFacts;
 use crate::domain::work::claim::needs_workspace;
 use crate::engine::Engine;
 use crate::ledger::load;
-use crate::runner::{self, Folder, Job};
+use crate::runner::{self, Asks, Folder, Job};
+
+/// Shows what the launcher gives runs.
+const SHOWS_UNIT: &str = "systemctl cat agentd-launch.service";
 
 impl Supervisor {
     /// The least that a program and the host's rules ask for.
@@ -65,7 +70,7 @@ impl Supervisor {
         let found = load::programs::runtime_now(conn, agent).map_err(Problem::internal)?;
         let Some((runtime, whole)) = found else { return Ok(None) };
         if let Err(problem) = self.level_for(runtime.sandbox.level) {
-            return Ok(Some(Obstacle { problem, of_level: Some(self.command()) }));
+            return Ok(Some(Obstacle { problem, shown_by: Some(self.command()) }));
         }
         let erased = || {
             let hint = format!("hand them in again: agentctl agent program {agent} --file … --reason …");
@@ -75,7 +80,46 @@ impl Supervisor {
             Err(unfit) => Some(refused(&unfit)),
             Ok(()) => (!whole).then(erased),
         };
-        Ok(stands.map(|problem| Obstacle { problem, of_level: None }))
+        if let Some(problem) = stands {
+            return Ok(Some(Obstacle { problem, shown_by: None }));
+        }
+        let unfit = self.allowed().and_then(|allowed| self.runs.host.allows(&allowed, &runtime).err());
+        Ok(unfit.map(|unfit| beyond(&unfit)))
+    }
+
+    /// The same for one work: what it asks for beside its agent's program.
+    pub(in crate::engine) fn obstacle_of_work(
+        &self,
+        conn: &Connection,
+        agent: &Slug,
+        work: &WorkFacts,
+    ) -> Result<Option<Obstacle>, Problem> {
+        let allowed = self.allowed();
+        let has_workspace = needs_workspace(&work.spec);
+        if allowed.is_none() && !has_workspace {
+            return Ok(None);
+        }
+        let found = load::programs::runtime_now(conn, agent).map_err(Problem::internal)?;
+        let Some((runtime, _)) = found else { return Ok(None) };
+        let content =
+            if has_workspace { load::content::of_work(conn, work.key).map_err(Problem::internal)? } else { None };
+        let (workspace, checks) = content.map(|content| (content.workspace, content.checks)).unwrap_or_default();
+        let workspace = workspace.or_else(|| has_workspace.then(WorkspaceDocument::default));
+        let timeout_ms = work.spec.timeout_ms.unwrap_or(self.bounds.get().timeout_ms);
+        let asks = Asks { timeout_ms, workspace: workspace.as_ref(), checks: &checks };
+        let host = &self.runs.host;
+        Ok(match (host.allows_work(None, &runtime, asks), allowed) {
+            (Err(unfit), _) => Some(Obstacle { problem: refused(&unfit), shown_by: None }),
+            (Ok(()), Some(allowed)) => {
+                host.allows_work(Some(&allowed), &runtime, asks).err().map(|unfit| beyond(&unfit))
+            }
+            (Ok(()), None) => None,
+        })
+    }
+
+    /// What the launcher gives runs at most, where it is a service and was asked.
+    fn allowed(&self) -> Option<Allowed> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|probe| probe.allowed.clone())
     }
 }
 
@@ -122,8 +166,14 @@ impl Engine {
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Obstacle {
     pub(in crate::engine) problem: Problem,
-    /// The host's sandbox is too weak, and this command shows why: that may change without anybody telling the daemon.
-    pub(super) of_level: Option<&'static str>,
+    /// The host's sandbox is too weak, or its launcher gives too little, and this command shows why: that may change without
+    /// anybody telling the daemon.
+    pub(super) shown_by: Option<&'static str>,
+}
+
+fn beyond(unfit: &runner::Refused) -> Obstacle {
+    let hint = format!("root allows it: systemctl edit {LAUNCH_UNIT}; see install.md, What runs may have");
+    Obstacle { problem: Problem::new(Code::WrongState, unfit.to_string()).hint(hint), shown_by: Some(SHOWS_UNIT) }
 }
 
 fn refused(unfit: &runner::Refused) -> Problem {

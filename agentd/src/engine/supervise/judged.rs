@@ -192,7 +192,7 @@ async fn result(
             runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(folder, step),
             _ => String::new(),
         };
-        format!("{none}{}{said}", out_of_memory(&ended.outcome))
+        format!("{none}{}{said}", out_of_memory(ended.outcome.oom_killed))
     }))
 }
 

@@ -8,7 +8,7 @@ use agentd_schemas::problem::Problem;
 
 use super::course::{Course, blocking};
 use super::finish::Tally;
-use super::step::look;
+use super::step::{look, seconds};
 use crate::engine::Engine;
 use crate::runner::{self, Folder, Look, Step, garbage};
 
@@ -87,11 +87,13 @@ impl Course {
             match found.unwrap_or_else(|problem| Err(std::io::Error::other(problem.to_string()))) {
                 Ok(Look::Ended(outcome)) => return Some(outcome),
                 Ok(Look::Absent | Look::Lost) => return None,
-                Ok(Look::Starting) if waited > BEGINNING_MS => match runner::forestall(folder, step) {
-                    Ok(true) => return None,
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(%run, "whether step {step} begins is not known: {error}"),
-                },
+                Ok(Look::Starting) if waited > BEGINNING_MS => {
+                    match runner::forestall(folder, step, seconds(self.engine.now())) {
+                        Ok(true) => return None,
+                        Ok(false) => {}
+                        Err(error) => tracing::warn!(%run, "whether step {step} begins is not known: {error}"),
+                    }
+                }
                 Ok(Look::Running(_)) if !told => match stop(folder, step, cause).await {
                     Ok(answer) if answer.starts_with("ok") => told = true,
                     Ok(answer) => tracing::warn!(%run, "the shim of step {step} did not end it: {answer}"),

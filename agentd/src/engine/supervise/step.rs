@@ -9,6 +9,7 @@ use std::time::Duration;
 use agentd_schemas::launch::{LaunchSpec, Outcome, Started};
 use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
+use agentd_schemas::unit::time::WallMs;
 use tokio::sync::watch;
 
 use super::course::blocking;
@@ -172,7 +173,7 @@ impl Steps<'_> {
     }
 
     pub(super) fn forestall(&self, step: Step) -> Result<bool, Problem> {
-        runner::forestall(self.folder, step).map_err(Problem::internal)
+        runner::forestall(self.folder, step, seconds(self.engine.now())).map_err(Problem::internal)
     }
 
     async fn watch(&self, watched: &mut Watched, began: &mut impl FnMut(&Started)) -> Result<StepEnd, Problem> {
@@ -301,6 +302,11 @@ impl Steps<'_> {
             },
         }
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds(now: WallMs) -> u64 {
+    u64::try_from(now.as_ms() / 1000).unwrap_or(0)
 }
 
 /// What became of a step, asked where it may wait.

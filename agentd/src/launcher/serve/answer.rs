@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::bounds::{self, Checked};
 use super::super::place::{Place, plain_name};
 use super::super::{LaunchError, refused, remove, system};
-use super::begin::{self, Word};
+use super::begin::{self, Shim, Word};
 use super::systemd::SystemdError;
 use super::unit::{self, Draft};
 use super::{Service, say, trial, uids};
@@ -44,7 +44,7 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
         Request::Probe => trial::probe(service).await.map(|probe| (Answer::Probed(Box::new(probe)), None)),
         Request::Start { run, agent, step } => {
             let step = Step { runs: service.options.runs.clone(), run, agent, name: step, least: Level::Strict };
-            start(service, &step, descriptor).await.map(|pid| (Answer::Started(pid), begin::hold(pid)))
+            start(service, &step, descriptor).await.map(|shim| (Answer::Started(shim.pid), Some(shim.process)))
         }
         Request::Kill { run, step } => kill(service, run, &step).await.map(|()| (Answer::Done, None)),
         Request::Unit { run, step } => match plain_name(&step) {
@@ -65,6 +65,7 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
         say(&error.to_string());
         match error {
             LaunchError::Refused(reason) => (Answer::Refused(reason), None),
+            LaunchError::Unavailable(reason) => (Answer::Unavailable(reason), None),
             error @ LaunchError::System { .. } => (Answer::Failed(error.to_string()), None),
         }
     })
@@ -100,14 +101,14 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Starts a step as a unit, and waits until its shim began.
-pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>) -> Result<u32, LaunchError> {
+pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>) -> Result<Shim, LaunchError> {
     let (options, least) = (&service.options, step.least);
     plain_name(&step.name)?;
     let folder = step.runs.join(step.run.to_string());
     let (spec, record) = (folder.join(format!("{}.json", step.name)), folder.join(&step.name));
     let (runs, uids, at) = (step.runs.clone(), options.uids, spec.clone());
-    let bounds = (!step.is_trial()).then(|| service.bounds.clone());
-    let checked = blocking(move || bounds::check(&runs, &at, uids, least, bounds.as_deref())).await?;
+    let most = (!step.is_trial()).then(|| service.allowed.clone());
+    let checked = blocking(move || bounds::check(&runs, &at, uids, least, most.as_deref())).await?;
     let own = process::own_program().map_err(system("find this program"))?;
     let word = |path: &PathBuf| path.to_string_lossy().into_owned();
     let Checked { spec: launch, sha256, mounted } = checked;
@@ -142,12 +143,10 @@ async fn start_unit(
     draft: &Draft<'_>,
     input: Option<OwnedFd>,
     journal: bool,
-) -> Result<u32, LaunchError> {
+) -> Result<Shim, LaunchError> {
     let until = Instant::now() + PATIENCE;
     let name = unit::name(draft.run, draft.step);
-    let (said, complaints) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
-    let mut word = Word::from(said).map_err(system("make a pipe"))?;
+    let (mut word, complaints) = Word::pair().map_err(system("make a pair of sockets"))?;
     let with = async |journal: bool| {
         let properties = draft.properties(input.as_ref().map(Into::into), (&complaints).into(), journal);
         service.systemd.start(&name, &properties).await
@@ -158,18 +157,22 @@ async fn start_unit(
         && journal
         && error.is_of_the_unit()
     {
-        // Whatever it was: no run is held up for want of a journal.
-        service.has_no_journal(error);
-        started = with(false).await;
+        // No run is held up for want of a journal, and none loses it for what another one's unit has.
+        let again = with(false).await;
+        if again.is_ok() {
+            service.has_no_journal(error);
+        }
+        started = again;
     }
     let is_known = match started {
         Ok(()) => true,
         Err(SystemdError::Unsaid { .. }) => false,
+        Err(error) if error.is_passing() => return Err(LaunchError::Unavailable(error.to_string())),
         Err(error) => return Err(LaunchError::Refused(error.to_string())),
     };
     let begun = begin::begun(&service.systemd, &name, &mut word, is_known);
     let reason = match tokio::time::timeout_at(until, begun).await {
-        Ok(Ok(pid)) => return Ok(pid),
+        Ok(Ok(shim)) => return Ok(shim),
         Ok(Err(reason)) => reason,
         Err(_) => format!("the launcher in {name} hangs, and was ended after {} s", PATIENCE.as_secs()),
     };
@@ -192,8 +195,11 @@ pub(super) async fn remove(service: &Service, runs: PathBuf, run: RunId, units_o
     if units_only {
         return Ok(());
     }
-    // Nothing of it lives, and its folder is gone.
-    service.users.release(run).map_err(system("give back the user of a run"))
+    // Where a process of it may live yet, or another step begins, the next one who wants the user takes it back.
+    if uids::is_stale(service, run).await.unwrap_or(false) {
+        service.users.release(run).map_err(system("give back the user of a run"))?;
+    }
+    Ok(())
 }
 
 async fn open(service: &Service, run: RunId, path: PathBuf) -> Result<Option<OwnedFd>, LaunchError> {

@@ -2,58 +2,85 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::net::unix::pipe;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 
 use super::super::start::BEGAN;
-use super::systemd::Systemd;
+use super::systemd::{Systemd, SystemdError};
 use crate::sys::exit::Exit;
+use crate::sys::rights;
 
 /// Bytes of why it gave up, at most.
-const MAX_COMPLAINT: u64 = 4096;
+const MAX_COMPLAINT: usize = 4096;
 
-/// The line that a launcher in a unit says. The end of the pipe tells nothing: systemd has the other side as long as the unit
-/// is there.
-pub(super) struct Word(BufReader<tokio::io::Take<pipe::Receiver>>);
+/// A shim that began.
+#[derive(Debug)]
+pub(super) struct Shim {
+    /// Its process id.
+    pub(super) pid: u32,
+    /// The process itself, as it said: its number may be another's by now.
+    pub(super) process: OwnedFd,
+}
+
+/// The line that a launcher in a unit says. The end of the stream tells nothing: systemd has the other side as long as the
+/// unit is there.
+pub(super) struct Word {
+    stream: UnixStream,
+    text: Vec<u8>,
+    process: Option<OwnedFd>,
+}
 
 impl Word {
-    pub(super) fn from(pipe: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&pipe, true)?;
-        Ok(Self(BufReader::new(pipe::Receiver::from_owned_fd(pipe)?.take(MAX_COMPLAINT))))
+    /// The side that hears, and the one that is the standard error of the unit.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (hears, says) = StdUnixStream::pair()?;
+        hears.set_nonblocking(true)?;
+        let stream = UnixStream::from_std(hears)?;
+        Ok((Self { stream, text: Vec::new(), process: None }, says.into()))
     }
 
-    /// The shim's process id, or why there is none. `text` has what came so far.
-    async fn read(&mut self, text: &mut Vec<u8>) -> Result<u32, String> {
-        self.0.read_until(b'\n', text).await.map_err(|error| error.to_string())?;
-        parse(text)
+    /// The shim, or why there is none. What came so far stays where it is broken off.
+    async fn read(&mut self) -> Result<Shim, String> {
+        let mut chunk = [0; 512];
+        while !self.text.ends_with(b"\n") && self.text.len() < MAX_COMPLAINT {
+            let stream = &self.stream;
+            let came = stream.async_io(Interest::READABLE, || rights::receive(stream, &mut chunk)).await;
+            let (length, descriptors) = came.map_err(|error| error.to_string())?;
+            self.text.extend_from_slice(chunk.get(..length).unwrap_or_default());
+            self.process = self.process.take().or(descriptors.into_iter().next());
+            if length == 0 {
+                break;
+            }
+        }
+        self.told()
+    }
+
+    fn told(&mut self) -> Result<Shim, String> {
+        let text = String::from_utf8_lossy(&self.text);
+        let text = text.trim();
+        let pid = text.strip_prefix(BEGAN).and_then(|pid| pid.trim().parse().ok());
+        match pid.zip(self.process.take()) {
+            Some((pid, process)) => Ok(Shim { pid, process }),
+            None => Err(text.trim_start_matches("agentd-launch: error: ").replace('\n', "; ")),
+        }
     }
 }
 
-fn parse(text: &[u8]) -> Result<u32, String> {
-    let text = String::from_utf8_lossy(text);
-    let text = text.trim();
-    match text.strip_prefix(BEGAN).and_then(|pid| pid.trim().parse().ok()) {
-        Some(pid) => Ok(pid),
-        None => Err(text.trim_start_matches("agentd-launch: error: ").replace('\n', "; ")),
-    }
-}
-
-/// Waits until the launcher in a unit is the shim, and gives its process id. `is_known` says whether systemd told that the
-/// unit started: only then is a unit without a process one that ended.
-pub(super) async fn begun(systemd: &Systemd, unit: &str, word: &mut Word, is_known: bool) -> Result<u32, String> {
-    let mut text = Vec::new();
+/// Waits until the launcher in a unit is the shim. `is_known` says whether systemd told that the unit started: only then is a
+/// unit without a process one that ended.
+pub(super) async fn begun(systemd: &Systemd, unit: &str, word: &mut Word, is_known: bool) -> Result<Shim, String> {
     let reason = tokio::select! {
         biased;
-        said = word.read(&mut text) => return said,
+        said = word.read() => return said,
         reason = ended(systemd, unit), if is_known => reason,
     };
     // It may have spoken right before.
-    match tokio::time::timeout(std::time::Duration::ZERO, word.read(&mut text)).await {
+    match tokio::time::timeout(std::time::Duration::ZERO, word.read()).await {
         Ok(said) => said,
-        Err(_) if text.is_empty() => Err(reason),
-        Err(_) => parse(&text),
+        Err(_) if word.text.is_empty() => Err(reason),
+        Err(_) => word.told(),
     }
 }
 
@@ -66,35 +93,42 @@ async fn ended(systemd: &Systemd, unit: &str) -> String {
     }
     match systemd.ended(unit).await {
         Ok(how) => format!("its unit ended before the shim began: {how}; see journalctl -u {unit}"),
+        // The unit may live: its own word, or the end of the patience with it, tells.
+        Err(SystemdError::Bus(_)) => std::future::pending().await,
         Err(error) => error.to_string(),
     }
 }
 
-/// A descriptor of a process; `None` where it is gone.
-pub(super) fn hold(pid: u32) -> Option<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-    pidfd_open(pid, PidfdFlags::NONBLOCK).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
 
     use super::*;
 
     #[tokio::test]
     async fn the_word_of_a_launcher_is_its_process_or_its_reason() {
-        for (said, heard) in [
-            ("shim 4711\n", Ok(4711)),
-            ("agentd-launch: error: no room\n", Err("no room".to_owned())),
-            ("shim x\n", Err("shim x".to_owned())),
+        // The other side stays open, as systemd has it.
+        let process = std::fs::File::open("/dev/null").unwrap();
+        for (said, along, heard) in [
+            ("shim 4711\n", true, Ok(4711)),
+            ("shim 4711\n", false, Err("shim 4711".to_owned())),
+            ("agentd-launch: error: no room\n", false, Err("no room".to_owned())),
+            ("shim x\n", true, Err("shim x".to_owned())),
         ] {
-            let (reader, writer) = rustix::pipe::pipe().unwrap();
-            let mut word = Word::from(reader).unwrap();
-            // The other side stays open, as systemd has it.
-            let mut writer = std::fs::File::from(writer);
-            writer.write_all(said.as_bytes()).unwrap();
-            assert_eq!(begun(&Systemd::default(), "x.service", &mut word, false).await, heard);
+            let (mut word, says) = Word::pair().unwrap();
+            let along: Vec<_> = along.then(|| process.as_fd()).into_iter().collect();
+            rights::send(&says, said.as_bytes(), &along).unwrap();
+            let told = begun(&Systemd::default(), "x.service", &mut word, false).await;
+            assert_eq!(told.map(|shim| shim.pid), heard);
         }
+    }
+
+    #[tokio::test]
+    async fn a_word_that_comes_in_two_parts_is_one() {
+        let (mut word, says) = Word::pair().unwrap();
+        rights::send(&says, b"agentd-launch: error: no ", &[]).unwrap();
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, word.read()).await.is_err(), "it is not over");
+        rights::send(&says, b"room\n", &[]).unwrap();
+        assert_eq!(word.read().await.unwrap_err(), "no room");
     }
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use agentd_schemas::launch::Allowed;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore};
@@ -30,7 +31,7 @@ use tokio::task::JoinSet;
 
 use self::systemd::{Systemd, SystemdError};
 use self::uids::Users;
-use super::allowed::{Allowed, Bounds};
+use super::allowed::{Words, allowed};
 use super::{LaunchError, Uids, refused, shim_beside, system};
 use crate::sys::peer::Peer;
 use crate::sys::{descriptor, env, groups, process};
@@ -62,7 +63,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "MIN-MAX", default_value_t)]
     uids: Uids,
     #[command(flatten)]
-    allowed: Allowed,
+    allowed: Words,
     /// Whether what programs of runs say goes to the journal too, in its namespace agentd-runs.
     #[arg(long, value_name = "yes|no", default_value = "yes", value_parser = yes_or_no, action = clap::ArgAction::Set)]
     journal: bool,
@@ -84,7 +85,8 @@ struct Service {
     options: Options,
     caller: u32,
     shim: PathBuf,
-    bounds: Arc<Bounds>,
+    /// What runs may have at most.
+    allowed: Arc<Allowed>,
     /// Whether systemd took a unit with a journal namespace, as far as it was tried.
     journal: AtomicBool,
     systemd: Systemd,
@@ -119,7 +121,7 @@ pub(super) fn serve(options: Options) -> Result<(), LaunchError> {
     process::set_private_umask();
     process::forbid_core_dumps().map_err(|error| LaunchError::Refused(error.to_string()))?;
     let shim = options.shim.clone().map_or_else(shim_beside, Ok)?;
-    let bounds = Arc::new(Bounds::new(options.allowed.clone(), &options.runs));
+    let allowed = Arc::new(allowed(&options.allowed, &options.runs)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(MAX_THREADS).build();
     let runtime = runtime.map_err(system("start"))?;
     runtime.block_on(answer_all(
@@ -128,7 +130,7 @@ pub(super) fn serve(options: Options) -> Result<(), LaunchError> {
             options,
             caller,
             shim,
-            bounds,
+            allowed,
             journal: AtomicBool::new(true),
             systemd: Systemd::default(),
             users: Users::default(),

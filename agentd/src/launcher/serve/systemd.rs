@@ -1,5 +1,6 @@
 //! What of systemd's D-Bus interface the launcher uses: org.freedesktop.systemd1(5), by small proxies of our own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -67,6 +68,11 @@ trait Service {
     fn memory_peak(&self) -> zbus::Result<u64>;
 }
 
+/// What systemd says where it has a unit of that name.
+const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+/// What the bus says in the place of a systemd that is not on it: it starts anew.
+const NOBODY: &[&str] = &["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
+
 /// Why systemd did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SystemdError {
@@ -89,6 +95,12 @@ pub(super) enum SystemdError {
         /// How the job ended.
         result: String,
     },
+    /// The unit is being started for somebody else, or the bus went away right now.
+    #[error("the unit {unit} is being started already, or the bus just went away")]
+    Busy {
+        /// Its name.
+        unit: String,
+    },
     /// It was asked for a start, and what became of that nobody said.
     #[error("systemd did not say what became of the unit {unit}: {reason}")]
     Unsaid {
@@ -100,11 +112,20 @@ pub(super) enum SystemdError {
 }
 
 impl SystemdError {
+    /// Whether nothing was begun, and the same may be asked for again: systemd is not reached, or still has to do with the
+    /// unit.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Bus(_) | Self::Busy { .. } => true,
+            Self::Unit { source: zbus::Error::MethodError(name, ..), .. } => name.as_str() == UNIT_EXISTS,
+            _ => false,
+        }
+    }
+
     /// Whether another unit of that name might start: this one is not as systemd, or what it depends on, would have it.
     pub(super) fn is_of_the_unit(&self) -> bool {
-        const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
         match self {
-            Self::Unit { source: zbus::Error::MethodError(name, ..), .. } => name.as_str() != EXISTS,
+            Self::Unit { source: zbus::Error::MethodError(name, ..), .. } => name.as_str() != UNIT_EXISTS,
             Self::Unit { .. } => true,
             Self::Start { result, .. } => result == "dependency",
             _ => false,
@@ -130,7 +151,9 @@ impl Systemd {
             return Ok((reached.manager.clone(), reached.jobs.clone()));
         }
         let builder = zbus::connection::Builder::address(BUS);
-        let connection = builder.method_timeout(PATIENCE).build().await.map_err(SystemdError::Bus)?;
+        let made = tokio::time::timeout(PATIENCE, builder.method_timeout(PATIENCE).build()).await;
+        let late = |_| SystemdError::Bus(zbus::Error::InputOutput(Arc::new(std::io::ErrorKind::TimedOut.into())));
+        let connection = made.map_err(late)?.map_err(SystemdError::Bus)?;
         let manager = ManagerProxy::new(&connection).await.map_err(SystemdError::Bus)?;
         let mut removed = manager.receive_job_removed().await.map_err(SystemdError::Bus)?;
         manager.subscribe().await.map_err(SystemdError::Bus)?;
@@ -157,12 +180,12 @@ impl Systemd {
         let unsaid = |reason: String| SystemdError::Unsaid { unit: unit.to_owned(), reason };
         let (manager, jobs) = self.reached().await?;
         // Before the call: a job may be over before its answer is here.
-        let mut waiting = jobs.wait(unit).ok_or_else(|| SystemdError::Start {
-            unit: unit.to_owned(),
-            result: "it is being started already, or the bus just went away".to_owned(),
-        })?;
+        let mut waiting = jobs.wait(unit).ok_or_else(|| SystemdError::Busy { unit: unit.to_owned() })?;
         let job = match manager.start_transient_unit(unit, "fail", properties, &[]).await {
             Ok(job) => job,
+            Err(zbus::Error::MethodError(name, text, message)) if NOBODY.contains(&name.as_str()) => {
+                return Err(SystemdError::Bus(zbus::Error::MethodError(name, text, message)));
+            }
             Err(source) if is_answer(&source) => {
                 return Err(SystemdError::Unit { unit: unit.to_owned(), source });
             }

@@ -3,12 +3,12 @@
 //! The run of a trial has its folder in one that only root can change: nothing is made as root in a folder of the daemon's.
 
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::launch::{
-    Ending, Level, LevelProbe, OUTCOME_FILE, Outcome, PROBE_VERSION, Probe, STARTED_FILE, Started,
+    Allowed, Ending, Level, LevelProbe, OUTCOME_FILE, Outcome, PROBE_VERSION, Probe, STARTED_FILE, Started,
 };
 use agentd_schemas::unit::name::Slug;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,8 @@ use crate::sys::{confine, random};
 
 /// Where trials have their folders. The folder above it is the service's own (`RuntimeDirectory=`).
 pub(super) const FOLDER: &str = "/run/agentd-launch/trials";
+/// Bytes of the places that no run is shown, in an answer, at most.
+const MAX_EXCEPT_BYTES: usize = 64 << 10;
 /// The slice that trials are counted in.
 const AGENT: &str = "probe";
 /// Between two looks whether a trial is over.
@@ -48,8 +50,19 @@ pub(super) async fn probe(service: &Service) -> Result<Probe, LaunchError> {
         bubblewrap: find("bwrap"),
         git: find("git"),
         control_groups: Vec::new(),
+        allowed: Some(to_be_told(&service.allowed)),
         levels,
     })
+}
+
+/// What runs may have, as far as an answer has room for it.
+fn to_be_told(allowed: &Allowed) -> Allowed {
+    let mut room = MAX_EXCEPT_BYTES;
+    let fits = |except: &&PathBuf| {
+        room = room.saturating_sub(except.as_os_str().len() + 3);
+        room > 0
+    };
+    Allowed { except: allowed.except.iter().take_while(fits).cloned().collect(), ..allowed.clone() }
 }
 
 /// Removes trials that did not come to their end, as when the service was killed.
@@ -70,7 +83,15 @@ async fn tried(service: &Service, level: Level, uid: u32) -> Result<LevelProbe, 
     let folder = runs.join(run.to_string());
     make(runs, &folder, run, level, uid).map_err(system("make a folder for a trial"))?;
     let step = Step { runs: runs.to_owned(), run, agent, name: "program".to_owned(), least: Level::Landlock };
-    let refused = answer::start(service, &step, None).await.err().map(|error| error.to_string());
+    let refused = match answer::start(service, &step, None).await {
+        Ok(_) => None,
+        // Of the host that says nothing.
+        Err(error @ LaunchError::Unavailable(_)) => {
+            discard(service, run).await;
+            return Err(error);
+        }
+        Err(error) => Some(error.to_string()),
+    };
     let record = folder.join("program");
     let mut reason = refused.or_else(|| Some("a trivial program did not end".to_owned()));
     for _ in 0..LOOKS {
@@ -88,10 +109,14 @@ async fn tried(service: &Service, level: Level, uid: u32) -> Result<LevelProbe, 
     }
     let started = read::<Started>(&record.join(STARTED_FILE));
     let lacking = started.map(|started| started.confinement.lacking).unwrap_or_default();
-    if let Err(error) = clear(service, run).await {
-        say(&format!("{} is left behind: {error}", folder.display()));
-    }
+    discard(service, run).await;
     Ok(LevelProbe { level, works: reason.is_none(), reason, lacking })
+}
+
+async fn discard(service: &Service, run: RunId) {
+    if let Err(error) = clear(service, run).await {
+        say(&format!("the trial {run} is left behind: {error}"));
+    }
 }
 
 /// Its shim may be about to end.

@@ -121,7 +121,7 @@ pub(super) async fn claim(service: &Service, uid: u32, run: RunId) -> Result<(),
 }
 
 /// Whether nothing is left of a run. The folder alone tells nothing: the daemon could have moved it.
-async fn is_stale(service: &Service, run: RunId) -> Result<bool, SystemdError> {
+pub(super) async fn is_stale(service: &Service, run: RunId) -> Result<bool, SystemdError> {
     let begun = service.users.starts().begun;
     let gone = |path: PathBuf| path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     if !gone(service.options.runs.join(run.to_string())) {

@@ -155,17 +155,18 @@ fn read_dependants(tx: &Connection, sql: &str, key: u64, limit: i64) -> Loaded<V
     Ok(dependants)
 }
 
-/// What a claim needs to know: the agent, and the first work in claim order among the queues that it is able for.
-pub fn claim_facts(tx: &Connection, agent: &Slug, env: &Env) -> Loaded<Option<ClaimFacts>> {
+/// What a claim needs to know: the agent, and the first work in claim order among the queues that it is able for. Those in
+/// `passed` are left out.
+pub fn claim_facts(tx: &Connection, agent: &Slug, passed: &[WorkId], env: &Env) -> Loaded<Option<ClaimFacts>> {
     let Some(candidate) = agents::candidate(tx, agent)? else { return Ok(None) };
     let mut facts = ClaimFacts { first: None, frozen: host::frozen(tx)?, accounts: Vec::new(), agent: candidate };
     if matching::room(&facts.agent, env).is_err() || facts.frozen.contains(&Scope::All) {
         return Ok(Some(facts));
     }
-    let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).collect();
+    let out: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).chain(passed.iter().copied()).collect();
     let mut heads = Vec::new();
     for queue in able_queues(tx, &facts.agent, env)? {
-        heads.extend(queue_head(tx, queue, &frozen)?);
+        heads.extend(queue_head(tx, queue, &out)?);
     }
     heads.sort_unstable();
     // An owner whose accounts are empty does not stand before the works of another one.
@@ -222,13 +223,13 @@ pub fn demand(row: &Row<'_>) -> Loaded<Demand> {
 }
 
 /// The first work of a queue as it sorts in claim order: (−priority, latest start, key).
-fn queue_head(tx: &Connection, queue: i64, frozen: &[WorkId]) -> Loaded<Option<(i64, i64, i64)>> {
+fn queue_head(tx: &Connection, queue: i64, out: &[WorkId]) -> Loaded<Option<(i64, i64, i64)>> {
     let sql = "SELECT priority, latest_start, key, id FROM works WHERE queue = ?1 AND state = 2
                ORDER BY priority DESC, latest_start, key LIMIT ?2";
     let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query(params![queue, frozen.len() + 1])?;
+    let mut rows = statement.query(params![queue, out.len() + 1])?;
     while let Some(row) = rows.next()? {
-        if frozen.is_empty() || !frozen.contains(&id(row, 3)?) {
+        if out.is_empty() || !out.contains(&id(row, 3)?) {
             return Ok(Some((-row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)));
         }
     }
