@@ -4,7 +4,8 @@
 use agentd_schemas::launch::StopCause;
 use agentd_schemas::problem::Problem;
 
-use super::course::{Conclusion, Course};
+use super::conclusion::Conclusion;
+use super::course::Course;
 use super::criteria::exit;
 use super::finish::Tally;
 use super::job::Told;

@@ -6,14 +6,15 @@ use std::sync::atomic::AtomicBool;
 use agentd_schemas::event::{FailureReason, RunConfinement};
 use agentd_schemas::http::Claim;
 use agentd_schemas::id::RunId;
-use agentd_schemas::launch::{Ending, LaunchSpec, Outcome, Started, StopCause};
+use agentd_schemas::launch::{LaunchSpec, Outcome, Started};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
-use super::finish::{Tally, lost_reason, out_of_memory};
+use super::conclusion::{Conclusion, ended_badly, lost_program};
+use super::finish::Tally;
 use super::job::Told;
-use super::judged::{self, Made};
+use super::judged;
 use super::living::Living;
 use super::places::Place;
 use super::step::{StepEnd, Steps};
@@ -24,30 +25,12 @@ use crate::engine::doors::OpenDoor;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::load;
 use crate::policy::Caller;
-use crate::runner::{self, Context, Folder, Look, Lost, Step};
+use crate::runner::{self, Context, Folder, Look, Step};
 use crate::sys::children::Held;
 use crate::sys::process::effective_uid;
 
 /// How often a program is started again in one run, because it ended while it waited.
 const MAX_STARTS: u32 = 64;
-
-/// What comes of a run's steps.
-pub(super) enum Conclusion {
-    /// There is something to hand in.
-    Made(Box<Made>),
-    /// The attempt failed.
-    Failed(FailureReason, String),
-    /// There was no attempt: nobody started its program, for this reason.
-    Away(String),
-    /// The run was over before: nothing is to be said of it any more.
-    Over,
-}
-
-impl Conclusion {
-    pub(super) fn not_started(reason: impl Into<String>) -> Self {
-        Self::Failed(FailureReason::NotStarted, reason.into())
-    }
-}
 
 /// A program that ended by itself.
 pub(super) struct Ended {
@@ -363,33 +346,6 @@ async fn held(steps: &Steps<'_>, step: Step, started: &Started) -> Option<Arc<He
     matches!(steps.look(step).await, Ok(Look::Running(now)) if now.shim == started.shim).then(|| Arc::new(held))
 }
 
-/// The end of a program whose shim is gone. What the kernel killed for its memory failed by itself, and counts as that.
-fn lost_program(lost: &Lost) -> Conclusion {
-    let mut why = "nobody saw how its program ended: its shim is gone and left no outcome".to_owned();
-    why.extend(lost.why.as_ref().map(|told| format!(" ({told})")));
-    why.push_str(out_of_memory(lost.oom_killed));
-    Conclusion::Failed(lost_reason(lost.oom_killed), why)
-}
-
-/// An end that makes what was left behind not worth judging.
-fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
-    if let Some(StopCause::Timeout) = outcome.stopped {
-        let why = "the attempt ran longer than its timeout";
-        return Some(Conclusion::Failed(FailureReason::TimedOut, why.to_owned()));
-    }
-    match &outcome.ending {
-        Ending::NotStarted(reason) => Some(Conclusion::not_started(reason.clone())),
-        Ending::Lost(reason) => {
-            let why = format!("{reason}{}", out_of_memory(outcome.oom_killed));
-            Some(Conclusion::Failed(lost_reason(outcome.oom_killed), why))
-        }
-        // Somebody stopped the shim by hand, or the machine goes down.
-        Ending::Exited(_) | Ending::Signalled(_) => outcome
-            .stopped
-            .map(|_| Conclusion::Failed(FailureReason::OutcomeUnknown, "its program was stopped".to_owned())),
-    }
-}
-
 /// Runs what may wait for a disk away from the threads that serve. Where the daemon ends meanwhile there is no answer: the
 /// next one goes on with the run, and this one says nothing of it any more.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
@@ -397,25 +353,5 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         Ok(done) => Ok(done),
         Err(error) if error.is_cancelled() => std::future::pending().await,
         Err(error) => Err(Problem::internal(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_that_the_kernel_killed_for_its_memory_failed_and_one_that_is_just_gone_is_unknown() {
-        let said = |oom_killed| {
-            let why = Some("systemd says of x.service: oom-kill".to_owned());
-            match lost_program(&Lost { why, usage: None, oom_killed }) {
-                Conclusion::Failed(reason, why) => {
-                    (reason, why.contains("its memory was used up"), why.contains("oom-kill"))
-                }
-                _ => panic!("it failed"),
-            }
-        };
-        assert_eq!(said(true), (FailureReason::ProgramFailed, true, true));
-        assert_eq!(said(false), (FailureReason::OutcomeUnknown, false, true));
     }
 }

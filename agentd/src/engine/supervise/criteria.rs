@@ -7,7 +7,8 @@ use agentd_schemas::launch::{Ending, Outcome};
 use agentd_schemas::problem::Problem;
 use sha2::{Digest as _, Sha256};
 
-use super::course::{Conclusion, Course, blocking};
+use super::conclusion::Conclusion;
+use super::course::{Course, blocking};
 use super::finish::{Tally, how, lost_reason, of_the_host, out_of_memory, quoted};
 use super::job::Told;
 use super::step::{StepEnd, Steps};

@@ -9,7 +9,8 @@ use agentd_schemas::launch::{Ending, Outcome, StopCause, Usage};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
-use super::course::{Conclusion, Course, blocking};
+use super::conclusion::Conclusion;
+use super::course::{Course, blocking};
 use super::job::Told;
 use super::judged::Made;
 use super::step::StepEnd;

@@ -4,7 +4,8 @@ use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
 use agentd_schemas::launch::Outcome;
 use agentd_schemas::problem::Problem;
 
-use super::course::{Conclusion, Course, Ended, blocking};
+use super::conclusion::Conclusion;
+use super::course::{Course, Ended, blocking};
 use super::criteria::{Sayings, judge_artefacts, left_out};
 use super::finish::{Tally, out_of_memory, quoted};
 use super::job::Told;

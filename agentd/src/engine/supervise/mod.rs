@@ -7,6 +7,7 @@
 mod adopt;
 mod base;
 mod bounds;
+mod conclusion;
 mod course;
 mod criteria;
 mod dispatch;

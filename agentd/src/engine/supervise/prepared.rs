@@ -4,7 +4,8 @@ use std::fs::File;
 
 use agentd_schemas::problem::Problem;
 
-use super::course::{Conclusion, Course};
+use super::conclusion::Conclusion;
+use super::course::Course;
 use super::finish::Tally;
 use super::job::Told;
 use super::step::Steps;

@@ -8,7 +8,8 @@ use agentd_schemas::event::FailureReason;
 use agentd_schemas::launch::{Outcome, StopCause};
 use agentd_schemas::problem::Problem;
 
-use super::course::{Conclusion, blocking};
+use super::conclusion::Conclusion;
+use super::course::blocking;
 use super::step::Steps;
 use crate::runner::{self, Host, Job, Step};
 use crate::sys::room::Room;
