@@ -40,7 +40,9 @@ if [ -n "$user" ]; then
     config=${XDG_CONFIG_HOME:-$HOME/.config}/agentd
     scope=--user
 else
-    [ "$(id -u)" = 0 ] || refuse "installing for the host needs root" "sudo $0, or $0 --user for you alone"
+    doing=installing
+    [ -z "$uninstall" ] || doing='taking it away'
+    [ "$(id -u)" = 0 ] || refuse "$doing for the host needs root" "sudo $0, or with --user for you alone"
     prefix=${prefix:-/usr/local}
     units=/etc/systemd/system
     state=/var/lib/agentd
@@ -95,7 +97,7 @@ remove_files() {
     done
 }
 rmdir_own() {
-    case $1 in */agentd | */agentd/* | */agent*.d) rmdir "$1" 2>/dev/null ;; *) return 1 ;; esac
+    case $1 in */agentd | */agentd/* | */agent*.d | */journald@agentd-*) rmdir "$1" 2>/dev/null ;; *) return 1 ;; esac
 }
 
 delete() {
@@ -131,7 +133,8 @@ stop_all() {
     for unit in agentd.socket agentd-agents.socket agentd-metrics.socket agentd.service agentd-launch.socket agentd-launch.service; do
         ctl disable --now $unit 2>/dev/null || true
     done
-    ctl stop agentd.slice 2>/dev/null || true
+    # The last one is done and stays active: it makes the key of the next daemon only once it was stopped.
+    ctl stop agentd.slice agentd-credentials.service 2>/dev/null || true
 }
 
 reload() {

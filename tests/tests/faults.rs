@@ -110,6 +110,15 @@ fn a_damaged_ledger_is_called_damaged_and_restore_is_named() {
 }
 
 #[test]
+fn a_configuration_that_everybody_may_write_is_refused() {
+    let config = Some("[limits]\nmax_attempts = 3\n".to_owned());
+    let mut daemon = Daemon::prepared(Settings { config, ..Settings::default() });
+    File::create(daemon.config()).unwrap().set_permissions(Permissions::from_mode(0o646)).unwrap();
+    let told = refuses_to_start(&mut daemon);
+    assert!(told.contains("can be written by everybody") && told.contains("chmod o-w"), "{told}");
+}
+
+#[test]
 fn a_configuration_that_is_wrong_names_the_option_and_starts_nothing() {
     for (config, word) in [
         ("[limits]\nmax_atempts = 3\n", "max_attempts"),

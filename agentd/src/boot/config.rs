@@ -1,5 +1,6 @@
 //! `agentd.toml`. Every option has a default; `agentd config` prints them all, `docs/configuration.md` explains them.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use agentd_schemas::strict;
@@ -204,6 +205,10 @@ impl Config {
     pub fn read(path: &std::path::Path) -> anyhow::Result<Self> {
         let meta =
             std::fs::metadata(path).with_context(|| format!("configuration {} cannot be read", path.display()))?;
+        if meta.mode() & 0o002 != 0 {
+            let path = path.display();
+            bail!("configuration {path} can be written by everybody, and says who may do what; run: chmod o-w {path}");
+        }
         if meta.len() > MAX_CONFIG_BYTES {
             bail!("configuration {} is larger than {MAX_CONFIG_BYTES} bytes", path.display());
         }

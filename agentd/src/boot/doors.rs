@@ -26,14 +26,19 @@ impl FromManager {
         self.0.iter().find(|passed| passed.name == name).map(|passed| passed.path.as_path())
     }
 
-    /// The doors are where the manager has put them.
-    pub(super) fn correct(&self, paths: &mut Paths) {
+    /// The doors are where the manager has put them. One that it opens the others for and not the metrics has them switched
+    /// off: in its folder we could open no socket of our own.
+    pub(super) fn correct(&self, config: &Config, paths: &mut Paths) {
         for (name, path) in [("control", &mut paths.control), ("agents", &mut paths.agents)] {
             if let Some(passed) = self.path(name) {
                 passed.clone_into(path);
             }
         }
-        paths.metrics = self.path("metrics").map(Path::to_owned).or(paths.metrics.take());
+        paths.metrics = match self.path("metrics") {
+            Some(passed) => Some(passed.to_owned()),
+            None if self.0.is_empty() => paths.metrics.take(),
+            None => config.sockets.metrics.clone(),
+        };
     }
 
     /// Takes one of them.

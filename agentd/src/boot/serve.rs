@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Filter) -> anyhow::Result<()> {
     let notifier = Notifier::from_environment()?;
     let mut paths = paths::paths(args, config)?;
-    passed.correct(&mut paths);
+    passed.correct(config, &mut paths);
     let state = Directory::ensure(&paths.state, Visibility::Private)?;
     state.check_private()?;
     let lock = DirectoryLock::acquire(&paths.state)?;

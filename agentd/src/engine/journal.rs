@@ -3,15 +3,16 @@
 
 use agentd_schemas::event::{Actor, Event, EventData, FailureReason, Subject};
 
+use super::live::LiveRuns;
 use super::message_ids;
 
 macro_rules! line {
-    ($level:ident, $event:expr, $message_id:expr) => {{
+    ($level:ident, $event:expr, $message_id:expr, $agent:expr) => {{
         let envelope = &$event.envelope;
         tracing::$level!(
             MESSAGE_ID = $message_id,
             WORK_ID = work($event),
-            AGENT_ID = agent($event),
+            AGENT_ID = $agent,
             RUN_ID = envelope.run.map(|run| run.to_string()),
             EVENT = envelope.index,
             "{}: {}",
@@ -21,13 +22,14 @@ macro_rules! line {
     }};
 }
 
-/// Writes the line: what an operator looks for at night at `info`, the daily course of work at `debug`.
-pub(super) fn write(event: &Event) {
+/// Writes the line: what an operator looks for at night at `info`, the daily course of work at `debug`. What an event of a
+/// run does not say itself is known of the run while it lives.
+pub(super) fn write(event: &Event, living: &LiveRuns) {
     let message_id = message_id(&event.data);
     if message_id.is_some() {
-        line!(info, event, message_id);
+        line!(info, event, message_id, agent(event).or_else(|| of_run(event, living)));
     } else if tracing::enabled!(tracing::Level::DEBUG) {
-        line!(debug, event, message_id);
+        line!(debug, event, message_id, agent(event).or_else(|| of_run(event, living)));
     }
 }
 
@@ -65,6 +67,11 @@ fn work(event: &Event) -> Option<String> {
         Subject::Work(id) => Some(id.to_string()),
         _ => None,
     }
+}
+
+fn of_run(event: &Event, living: &LiveRuns) -> Option<String> {
+    let run = living.get(event.envelope.run?.work)?;
+    Some(run.agent.to_string())
 }
 
 fn agent(event: &Event) -> Option<String> {

@@ -154,7 +154,7 @@ impl Observer for Inner {
             if let Some(supervisor) = &self.supervisor {
                 supervisor.observe(event);
             }
-            journal::write(event);
+            journal::write(event, &self.live);
             self.meters.observe(&event.data);
             timer |= sets_a_timer(&event.data);
             if matches!(event.data, EventData::AccountLimitSet(_) | EventData::LimitsRaised(_)) {

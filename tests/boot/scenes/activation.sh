@@ -68,4 +68,13 @@ equal "and none of them counted as a failure" 0 "$(prop agentd.service NRestarts
 check "a reload is taken" systemctl reload agentd.service
 check "and the daemon answers" plain alice status
 equal "no unit of agentd has failed" '' "$(systemctl list-units --failed --plain --no-legend 'agentd*')"
+
+echo "== a socket that nobody needs"
+check "the metrics' is masked" systemctl mask --runtime --now agentd-metrics.socket
+check "the daemon starts without it" systemctl restart agentd.service
+check "and answers" plain alice status
+refute "nobody listens there" python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("/run/agentd/metrics.sock")'
+check "it is unmasked" systemctl unmask --runtime agentd-metrics.socket
+check "the daemon starts with it" systemctl restart agentd.service
+check "and it is there again" test -S /run/agentd/metrics.sock
 end

@@ -91,6 +91,10 @@ equal "no run is left" '' "$(alive)"
 check "the ledger is there" test -s /var/lib/agentd/ledger.db
 equal "its files are gone but the configuration" "> /etc/agentd/agentd.toml" "$(added)"
 check "installed again" ./install.sh
+refute "the package does not go beside it" keep dpkg -i $made/agentd_*.deb
+told "agentd is installed from its tarball"
+told "./install.sh --uninstall"
+refute "nothing of the package is there" test -e /usr/bin/agentd
 check "the daemon starts" systemctl start agentd
 check "and the work is there" is alice "$waiting" parked
 check "an agent's unit is enabled" systemctl enable agentd-agent@counter
@@ -99,6 +103,11 @@ told "deleting /var/lib/agentd (the ledger"
 told "deleting /etc/systemd/system/multi-user.target.wants/agentd-agent@counter.service (the link that starts it)"
 absent /var/lib/agentd /etc/agentd /run/agentd
 equal "no link to a unit is left" '' "$(find /etc/systemd -lname '*agentd*')"
+check "installed once more" ./install.sh
+check "the daemon starts" systemctl start agentd
+refute "its keys are encrypted again" grep -q 'BEGIN OPENSSH' /var/lib/agentd/keys/log
+check "the second purge" keep ./install.sh --uninstall --purge
+equal "no file is left" '' "$(added)"
 
 echo "== for one user"
 refute "root has no installation of its own" ./install.sh --user

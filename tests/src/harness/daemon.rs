@@ -107,7 +107,7 @@ impl Daemon {
 
     /// Starts the process.
     pub fn spawn(&mut self) {
-        let config = self.scratch.join("agentd.toml");
+        let config = self.config();
         std::fs::write(&config, self.settings.config.as_deref().unwrap_or("[limits]\nbackoff = \"10ms\"\n")).unwrap();
         let log = File::options().create(true).append(true).open(self.scratch.join("agentd.log")).unwrap();
         let line = self.settings.within.iter().map(PathBuf::from).chain([binary("agentd")]).collect::<Vec<_>>();
@@ -160,6 +160,11 @@ impl Daemon {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("the daemon runs").id()
+    }
+
+    /// Its configuration, which is written anew with each start.
+    pub fn config(&self) -> PathBuf {
+        self.scratch.join("agentd.toml")
     }
 
     /// The state directory.
