@@ -31,18 +31,12 @@ pub(crate) fn refused(files: &[FileStat], of: &str) -> Result<(), Failure> {
         .detail("unsafe_paths", found))
 }
 
-/// Whether a link is absolute, or goes up from its folder farther than to the top.
+/// Whether a link is absolute, goes up from its folder farther than to the top, or goes up behind a name: that may be a link
+/// itself, and up from there is anywhere.
 fn leads_out(path: &str, target: &str) -> bool {
-    let mut depth = path.matches('/').count();
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if depth == 0 => return true,
-            ".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    target.starts_with('/')
+    let parts = || target.split('/').filter(|part| !matches!(*part, "" | "."));
+    let up = parts().take_while(|part| *part == "..").count();
+    target.starts_with('/') || up > path.matches('/').count() || parts().skip(up).any(|part| part == "..")
 }
 
 #[cfg(test)]
@@ -58,6 +52,8 @@ mod tests {
             ("sub/a", "../b", false),
             ("sub/a", "../../b", true),
             ("sub/a", "x/../../../b", true),
+            ("b", "a/../secret", true),
+            ("sub/a", "..", false),
             ("sub/deep/a", "./.././../b", false),
         ] {
             assert_eq!(leads_out(path, target), out, "{path} -> {target}");

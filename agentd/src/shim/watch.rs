@@ -41,9 +41,10 @@ pub(super) fn run(folder: &Path, mut groups: Groups, mut journal: Journal) -> Re
     children::become_subreaper().map_err(system("become the parent of orphans"))?;
     let record = Record::hold(folder)?;
     let spec = record.spec()?;
+    // Without room nothing begins: what follows is a start.
+    record.make_room(OUTCOME_FILE)?;
     // Whoever made these files has started the run: nothing runs twice.
     let (stdout, stderr) = (record.create(STDOUT_FILE)?, record.create(STDERR_FILE)?);
-    record.make_room(OUTCOME_FILE)?;
     let clock = Clock::system();
     let (began, before) = (clock.monotonic_ms(), children::children_usage().unwrap_or_default());
     let outcome = |groups: &Groups, ending| Outcome {

@@ -42,7 +42,9 @@ waits "$long" '--max-wall'
 waits "$large" '--max-memory'
 waits "$many" '--max-tasks'
 waits "$curious" '--read-only'
-says "status says that works wait, and for what" 'systemctl cat agentd-launch.service' ctl alice status
+said=$(ctl alice status)
+says "status says that works wait, and where it is said why" 'works wait: this host cannot start the program' echo "$said"
+silent "and tells nobody what they ask for" '/srv/models' echo "$said"
 
 mkdir -p /etc/systemd/system/agentd-launch.service.d
 printf '%s\n' '[Service]' 'ExecStart=' 'ExecStart=/usr/libexec/agentd/agentd-launch serve --runs /var/lib/agentd/runs --caller _agentd --network host --max-wall 9d --max-memory 9G --max-tasks 5000 --read-only /srv/models' \

@@ -42,7 +42,7 @@ why_says() {
 }
 wait_until "why says what is missing, and where to look" 90 why_says bus 'systemctl status'
 says "status does too" 'system bus' near status
-equal "nothing of it began" '[]' "$(near work show "$quick" --json | json '[run for run in it["runs"] if run.get("started") or run.get("program")]')"
+equal "nothing of it began" '[]' "$(near work show "$quick" --json | json '[run for run in it["runs"] if run.get("confinement") or run.get("program")]')"
 check "the bus comes back" systemctl start dbus.socket dbus.service
 wait_until "and agentd has its name" 60 ctl alice status
 wait_until "the work is done" 90 is alice "$quick" completed

@@ -70,7 +70,7 @@ impl Supervisor {
         let found = load::programs::runtime_now(conn, agent).map_err(Problem::internal)?;
         let Some((runtime, whole)) = found else { return Ok(None) };
         if let Err(problem) = self.level_for(runtime.sandbox.level) {
-            return Ok(Some(Obstacle { problem, shown_by: Some(self.command()) }));
+            return Ok(Some(Obstacle { problem, shown_by: Some(self.command()), is_private: false }));
         }
         let erased = || {
             let hint = format!("hand them in again: agentctl agent program {agent} --file … --reason …");
@@ -81,7 +81,7 @@ impl Supervisor {
             Ok(()) => (!whole).then(erased),
         };
         if let Some(problem) = stands {
-            return Ok(Some(Obstacle { problem, shown_by: None }));
+            return Ok(Some(Obstacle { problem, shown_by: None, is_private: true }));
         }
         let unfit = self.allowed().and_then(|allowed| self.runs.host.allows(&allowed, &runtime).err());
         Ok(unfit.map(|unfit| beyond(&unfit)))
@@ -109,7 +109,7 @@ impl Supervisor {
         let asks = Asks { timeout_ms, workspace: workspace.as_ref(), checks: &checks };
         let host = &self.runs.host;
         Ok(match (host.allows_work(None, &runtime, asks), allowed) {
-            (Err(unfit), _) => Some(Obstacle { problem: refused(&unfit), shown_by: None }),
+            (Err(unfit), _) => Some(Obstacle { problem: refused(&unfit), shown_by: None, is_private: true }),
             (Ok(()), Some(allowed)) => {
                 host.allows_work(Some(&allowed), &runtime, asks).err().map(|unfit| beyond(&unfit))
             }
@@ -169,11 +169,14 @@ pub(in crate::engine) struct Obstacle {
     /// The host's sandbox is too weak, or its launcher gives too little, and this command shows why: that may change without
     /// anybody telling the daemon.
     pub(super) shown_by: Option<&'static str>,
+    /// It names what somebody's program asks for: that is for who may see the work.
+    pub(super) is_private: bool,
 }
 
 fn beyond(unfit: &runner::Refused) -> Obstacle {
     let hint = format!("root allows it: systemctl edit {LAUNCH_UNIT}; see install.md, What runs may have");
-    Obstacle { problem: Problem::new(Code::WrongState, unfit.to_string()).hint(hint), shown_by: Some(SHOWS_UNIT) }
+    let problem = Problem::new(Code::WrongState, unfit.to_string()).hint(hint);
+    Obstacle { problem, shown_by: Some(SHOWS_UNIT), is_private: true }
 }
 
 fn refused(unfit: &runner::Refused) -> Problem {

@@ -68,10 +68,8 @@ trait Service {
     fn memory_peak(&self) -> zbus::Result<u64>;
 }
 
-/// What systemd says where it has a unit of that name.
+/// Systemd has a unit of that name still.
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
-/// What the bus says in the place of a systemd that is not on it: it starts anew.
-const NOBODY: &[&str] = &["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
 
 /// Why systemd did not do as it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -183,9 +181,7 @@ impl Systemd {
         let mut waiting = jobs.wait(unit).ok_or_else(|| SystemdError::Busy { unit: unit.to_owned() })?;
         let job = match manager.start_transient_unit(unit, "fail", properties, &[]).await {
             Ok(job) => job,
-            Err(zbus::Error::MethodError(name, text, message)) if NOBODY.contains(&name.as_str()) => {
-                return Err(SystemdError::Bus(zbus::Error::MethodError(name, text, message)));
-            }
+            Err(source) if is_nobody(&source) => return Err(SystemdError::Bus(source)),
             Err(source) if is_answer(&source) => {
                 return Err(SystemdError::Unit { unit: unit.to_owned(), source });
             }
@@ -280,6 +276,7 @@ impl Systemd {
         let path = match manager.get_unit(unit).await {
             Ok(path) => path,
             Err(error) if is_unknown(&error) => return Ok(None),
+            Err(source) if is_nobody(&source) || !is_answer(&source) => return Err(SystemdError::Bus(source)),
             Err(source) => return Err(SystemdError::Unit { unit: unit.to_owned(), source }),
         };
         let connection = manager.inner().connection();
@@ -287,6 +284,27 @@ impl Systemd {
         let service = ServiceProxy::builder(connection).path(path).build().await;
         Ok(Some((found.map_err(SystemdError::Bus)?, service.map_err(SystemdError::Bus)?)))
     }
+}
+
+/// Whether the bus says that systemd is not there, or that it takes no more for now.
+fn is_nobody(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error::{
+        LimitsExceeded, NameHasNoOwner, ServiceUnknown, SpawnChildExited, SpawnChildSignaled, SpawnExecFailed,
+        SpawnFailed, SpawnForkFailed, SpawnServiceNotFound,
+    };
+    let zbus::Error::FDO(error) = error else { return false };
+    matches!(
+        **error,
+        ServiceUnknown(_)
+            | NameHasNoOwner(_)
+            | LimitsExceeded(_)
+            | SpawnChildExited(_)
+            | SpawnChildSignaled(_)
+            | SpawnExecFailed(_)
+            | SpawnFailed(_)
+            | SpawnForkFailed(_)
+            | SpawnServiceNotFound(_)
+    )
 }
 
 /// Whether systemd, or the bus, said no. What else goes wrong leaves open what came of a call.
@@ -303,4 +321,31 @@ fn is_answer(error: &zbus::Error) -> bool {
 
 fn is_unknown(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_systemd_that_is_not_there_is_no_answer_about_a_unit() {
+        use zbus::fdo::Error as Fdo;
+        let fdo = |error: Fdo| zbus::Error::FDO(Box::new(error));
+        for away in [
+            Fdo::ServiceUnknown(String::new()),
+            Fdo::NameHasNoOwner(String::new()),
+            Fdo::SpawnChildExited(String::new()),
+            Fdo::LimitsExceeded(String::new()),
+        ] {
+            assert!(is_nobody(&fdo(away)));
+        }
+        for said in [Fdo::AccessDenied(String::new()), Fdo::InvalidArgs(String::new())] {
+            let said = fdo(said);
+            assert!(!is_nobody(&said) && is_answer(&said), "{said}");
+        }
+        for open in [Fdo::NoReply(String::new()), Fdo::Disconnected(String::new())] {
+            let open = fdo(open);
+            assert!(!is_nobody(&open) && !is_answer(&open), "{open}");
+        }
+    }
 }
