@@ -175,6 +175,10 @@ fn change(view: &WorkView, step: Option<&str>) -> String {
     {
         text.push_str(&format!(" by {agent}, attempt {} of {}", row.attempts, view.max_attempts));
     }
+    for freeze in &view.freezes {
+        let (actor, what, why) = (plain(&freeze.actor), story::scope(&freeze.scope), plain(&freeze.reason));
+        text.push_str(&format!(" · {actor} froze {what}: {why}"));
+    }
     if let Some(reason) = &row.reason {
         text.push_str(&format!(": {}", plain(reason)));
     }
@@ -198,7 +202,8 @@ fn change(view: &WorkView, step: Option<&str>) -> String {
 fn doing(view: &WorkView, step: Option<&str>) -> String {
     let is_under_way = matches!(view.row.state.as_str(), "claimed" | "running");
     // A run whose steps are over is about to be told as what it ended as.
-    plain(step.filter(|step| is_under_way && !["", "over"].contains(step)).unwrap_or(&view.row.state))
+    let doing = plain(step.filter(|step| is_under_way && !["", "over"].contains(step)).unwrap_or(&view.row.state));
+    if view.row.frozen { format!("{doing} (frozen)") } else { doing }
 }
 
 /// What the program of a live run is at; only a run with a workspace has steps worth telling.
@@ -464,5 +469,13 @@ mod tests {
         assert_eq!(line, "w-aaaa  running  fixer  1min 5s  0.50 USD of 2.00 USD  reading\\u{1b}");
         assert_eq!(change(&view, None), "running by fixer, attempt 1 of 2");
         assert_eq!(change(&view, Some("judging")), "judging by fixer, attempt 1 of 2");
+        let mut view = view;
+        view.row.frozen = true;
+        view.freezes = serde_json::from_value(serde_json::json!([{
+            "scope": { "agent": "fixer" }, "since": "2026-11-22T08:00:02Z", "actor": "uid:0", "reason": "odd\u{1b}",
+        }]))
+        .unwrap();
+        let told = "running (frozen) by fixer, attempt 1 of 2 · uid:0 froze agent fixer: odd\\u{1b}";
+        assert_eq!(change(&view, None), told);
     }
 }

@@ -159,6 +159,13 @@ fn a_full_disk_refuses_writes_in_words_and_takes_them_again_when_there_is_room()
     assert_eq!(problem.code.as_str(), "disk_full", "{problem:?}\n{}", daemon.log());
     assert!(problem.hint.is_some_and(|hint| hint.contains("space")));
     assert_eq!(operator.state(&first), "parked", "reading goes on");
+    fill(&mount.join("rest"));
+    let program = json!({"agent": {"name": "h", "command": ["/bin/true"]}}).to_string();
+    let problem = operator.ask("Agents", "EnrollProgram", &(program,)).unwrap_err();
+    assert_eq!(problem.code.as_str(), "disk_full", "no room for its key: {problem:?}\n{}", daemon.log());
+    let keys = std::fs::read_dir(mount.join("s/keys/agents"));
+    assert_eq!(keys.map_or(0, Iterator::count), 0, "nothing half-written");
+    std::fs::remove_file(mount.join("rest")).unwrap();
     let away = scratch.join("away.jsonl");
     let file = File::create(&away).unwrap();
     let exported: Result<u64, _> = operator.call("Ledger", "Export", &(Fd::from(file.as_fd()), false, true));

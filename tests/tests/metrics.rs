@@ -127,7 +127,7 @@ fn who_may_not_see_everything_gets_no_numbers() {
         return skip("curl is a package");
     }
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.ends_with("403") && said.contains("uid:65534 may not host.measure"), "{said}");
+    assert!(said.ends_with("403") && said.contains("uid:65534 may not read the host's metrics"), "{said}");
     let denied = || daemon.told(&["ledger", "log", "--type", "AccessDenied"]);
     agentd_tests::harness::eventually("the record", || denied().contains("host.measure").then_some(()));
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: a file that anybody may write declares nothing, and neither does one in a folder that anybody may write.
 
+mod accounts;
 mod compare;
 mod fields;
 mod owed;

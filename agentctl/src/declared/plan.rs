@@ -13,6 +13,7 @@ use agentd_schemas::view::{AccountView, AgentRow, AgentView, ScheduleView};
 use serde::Serialize;
 use serde_json::json;
 
+use super::accounts::Accounts;
 use super::compare;
 use super::fields::{self, Field};
 use super::{Declared, File};
@@ -90,6 +91,28 @@ pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
     /// Files that were read.
     pub(crate) files: usize,
+    /// Declared limits that the caller may not see: `host/day (budgets.d/host.toml)`. Whether they hold is not known here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hidden: Vec<String>,
+}
+
+impl Plan {
+    /// Says which limits are left out.
+    pub(crate) fn tell_hidden(&self, context: &Context) {
+        for budget in &self.hidden {
+            context
+                .out
+                .note(format!("budget {budget} is not shown to you, and left out: operators and auditors see it"));
+        }
+    }
+}
+
+/// The fields of an agent that are limits of its account.
+const LIMITS_A_DAY: [&str; 2] = ["limits.max_cost_per_day", "limits.max_tokens_per_day"];
+
+/// Whether an agent's document limits its account.
+const fn limits_a_day(agent: &AgentDocument) -> bool {
+    agent.limits.max_cost_per_day.is_some() || agent.limits.max_tokens_per_day.is_some()
 }
 
 /// Whether it is another's than the caller's.
@@ -110,7 +133,8 @@ pub(crate) async fn plan(context: &Context, declared: &Declared) -> Result<Plan,
     let accounts: Vec<AccountView> = read(&context.host().await?.accounts().await?)?;
     let agents: Vec<AgentRow> = read(&context.agents().await?.list().await?)?;
     let schedules: Vec<ScheduleView> = read(&context.schedules().await?.list().await?)?;
-    let mut changes = Vec::new();
+    let accounts = Accounts::of(accounts, &agents, rustix::process::geteuid().as_raw());
+    let (mut changes, mut hidden) = (Vec::new(), Vec::new());
     for file in &declared.agents {
         let found = agents.iter().find(|row| row.name == file.document.name);
         let change = match found {
@@ -118,17 +142,25 @@ pub(crate) async fn plan(context: &Context, declared: &Declared) -> Result<Plan,
             Some(row) => agent(context, file, row, &accounts).await,
         };
         changes.extend(change.map_err(|failure| failure.unfit_about(&file.name))?);
+        let account = format!("agent:{}", file.document.name);
+        if accounts.are_hidden(&account) && limits_a_day(&file.document) {
+            hidden.push(format!("{account}/day ({})", file.name));
+        }
     }
     for file in &declared.budgets {
+        if accounts.are_hidden(&file.document.account) {
+            hidden.push(format!("{}/{} ({})", file.document.account, period(file.document.period), file.name));
+            continue;
+        }
         changes.extend(budget(file, declared, &agents, &accounts).map_err(|failure| failure.unfit_about(&file.name))?);
     }
     for file in &declared.schedules {
         let change = schedule(context, file, &schedules).await;
         changes.extend(change.map_err(|failure| failure.unfit_about(&file.name))?);
     }
-    changes.extend(undeclared(declared, &agents, &accounts, &schedules));
+    changes.extend(undeclared(declared, &agents, &accounts.shown, &schedules));
     let files = declared.agents.len() + declared.budgets.len() + declared.schedules.len();
-    Ok(Plan { changes, files })
+    Ok(Plan { changes, files, hidden })
 }
 
 async fn new_agent(context: &Context, file: &File<AgentDocument>) -> Result<Option<Change>, Failure> {
@@ -162,7 +194,7 @@ async fn agent(
     context: &Context,
     file: &File<AgentDocument>,
     row: &AgentRow,
-    accounts: &[AccountView],
+    accounts: &Accounts,
 ) -> Result<Option<Change>, Failure> {
     let agent = &file.document;
     if row.state == AgentState::Retired {
@@ -171,9 +203,12 @@ async fn agent(
     }
     let view: AgentView = read(&context.agents().await?.show(agent.name.as_str()).await?)?;
     let account = format!("agent:{}", agent.name);
-    let day = accounts.iter().find(|view| view.account == account && view.period == Period::Day);
+    let day = accounts.find(&account, Period::Day);
     let beside = file.path.parent().unwrap_or(std::path::Path::new("."));
-    let declared = compare::declared_agent(agent, &program::contents(agent, beside)?)?;
+    let mut declared = compare::declared_agent(agent, &program::contents(agent, beside)?)?;
+    if accounts.are_hidden(&account) {
+        declared.retain(|field, _| !LIMITS_A_DAY.contains(&field.as_str()));
+    }
     let differing = fields::differing(&compare::agent(&view, day, &declared)?, &declared);
     if differing.is_empty() {
         return Ok(None);
@@ -197,7 +232,7 @@ fn agent_steps(file: &File<AgentDocument>, differing: &[Field]) -> Result<Vec<St
             "command" | "files" | "program" | "sandbox" | "resources" => program = true,
             "model" => model = true,
             "skills" => skills = true,
-            _ if field == "limits.max_cost_per_day" || field == "limits.max_tokens_per_day" => limits = true,
+            _ if LIMITS_A_DAY.contains(&field.as_str()) => limits = true,
             _ => {
                 let word = |value: &Option<_>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 let told = format!(
@@ -238,7 +273,7 @@ fn budget(
     file: &File<AccountLimit>,
     declared: &Declared,
     agents: &[AgentRow],
-    accounts: &[AccountView],
+    accounts: &Accounts,
 ) -> Result<Option<Change>, Failure> {
     let limit = &file.document;
     if let Some(name) = limit.account.strip_prefix("agent:") {
@@ -248,7 +283,7 @@ fn budget(
             return Err(Failure::unfit(format!("no agent is named {name}")).hint("see: agentctl agent list"));
         }
     }
-    let view = accounts.iter().find(|view| view.account == limit.account && view.period == limit.period);
+    let view = accounts.find(&limit.account, limit.period);
     let is = fields::fields(&json!({
         "max_cost": limit.max_cost.and_then(|_| view?.max_cost),
         "max_tokens": limit.max_tokens.and_then(|_| view?.max_tokens),
@@ -347,4 +382,18 @@ fn undeclared(
         }
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_ones_own_that_is_not_set_is_a_difference() {
+        let document = json!({ "account": "owner:1000", "period": "day", "max_cost": "40 USD" });
+        let (name, path) = ("budgets.d/x.toml".to_owned(), "budgets.d/x.toml".into());
+        let file = File { name, path, document: serde_json::from_value(document).unwrap() };
+        let change = budget(&file, &Declared::default(), &[], &Accounts::of(Vec::new(), &[], 1000)).unwrap();
+        assert_eq!(change.map(|change| change.name).as_deref(), Some("owner:1000/day"));
+    }
 }

@@ -166,19 +166,24 @@ impl Git {
         let mut command = self.command(arguments);
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| not_started(&error))?;
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let stdin = child.stdin.take();
         let output = std::thread::scope(|scope| {
             // What reads no more of its input says why by its end.
             scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
             child.wait_with_output()
         });
-        let output = output.map_err(|error| not_started(&error))?;
+        let output = output.map_err(|error| self.not_started(&error))?;
         Ok(Ran {
             code: output.status.code(),
             stdout: output.stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> Failure {
+        let enters = rustix::fs::access(&self.place, rustix::fs::Access::EXEC_OK).map_err(Into::into);
+        not_started(&self.place, enters, error)
     }
 
     /// What a command answers; a failure where it does not succeed.
@@ -219,8 +224,17 @@ fn one_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned()
 }
 
-fn not_started(error: &std::io::Error) -> Failure {
-    Failure::local(format!("cannot start git: {}", said(error))).hint("agentctl doctor says how to install it")
+/// Why git did not begin: the system says the same of git itself and of the folder that it was to begin in.
+fn not_started(place: &Path, enters: std::io::Result<()>, error: &std::io::Error) -> Failure {
+    match enters {
+        Err(refused) if refused.kind() == std::io::ErrorKind::PermissionDenied => {
+            Failure::file(place, "enter", &refused)
+                .hint("it takes the right to enter the folder and to read what is in it")
+        }
+        _ => {
+            Failure::local(format!("cannot start git: {}", said(error))).hint("agentctl doctor says how to install it")
+        }
+    }
 }
 
 /// What git complained about, in one sentence.
@@ -253,4 +267,17 @@ pub(crate) fn path(bytes: &[u8]) -> PathBuf {
 /// A path for people.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_closed_to_the_caller_is_named_and_git_is_not_to_blame() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let failure = not_started(Path::new("/root"), Err(denied()), &denied());
+        assert_eq!(failure.message(), "cannot enter /root: permission denied");
+        assert!(not_started(Path::new("/"), Ok(()), &denied()).message().starts_with("cannot start git"));
+    }
 }

@@ -39,6 +39,11 @@ impl Cell {
     pub(crate) fn state(state: &str) -> Self {
         Self { colour: super::state_colour(state), ..Self::new(state) }
     }
+
+    /// The state of what a freeze holds.
+    pub(crate) fn frozen(state: &str) -> Self {
+        Self { colour: super::state_colour(state), ..Self::new(format!("{state} (frozen)")) }
+    }
 }
 
 impl<T: std::fmt::Display> From<T> for Cell {

@@ -3,9 +3,10 @@
 use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::EventData;
 use agentd_schemas::unit::name::Skill;
+use agentd_schemas::view::work::FreezeView;
 
 use super::{run, serde_word, spaced};
-use crate::output::span_ms;
+use crate::output::{Output, span_ms};
 
 /// The words for an event of an agent or the host; `None` for other events.
 pub(super) fn words(data: &EventData) -> Option<String> {
@@ -93,6 +94,12 @@ pub(crate) fn scope(scope: &Scope) -> String {
         Scope::Work(work) => format!("work {work}"),
         Scope::Agent(agent) => format!("agent {agent}"),
     }
+}
+
+/// A freeze that holds a work: since when, by whom, why, and what else it holds.
+pub(crate) fn frozen(out: &Output, freeze: &FreezeView) -> String {
+    let FreezeView { scope: what, since, actor, reason } = freeze;
+    format!("since {} by {actor}: {reason} ({})", out.time(*since), scope(what))
 }
 
 fn skills(before: &str, skills: &[Skill]) -> String {

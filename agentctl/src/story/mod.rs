@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::output::plain;
 
-pub(crate) use actor::scope;
+pub(crate) use actor::{frozen, scope};
 pub(crate) use work::{verdict, waits_for};
 
 /// One event, told.

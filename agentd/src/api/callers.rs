@@ -19,6 +19,8 @@ pub struct Users {
 pub struct Callers {
     /// Group of the operators; `None` when the host has none.
     pub operator_gid: Option<u32>,
+    /// Its name, where it makes operators, for who is told that they alone may.
+    pub operators: Option<Arc<str>>,
     /// Group of the auditors; `None` when the host has none.
     pub auditor_gid: Option<u32>,
     /// Who is a user at all; `None` where everybody is who reaches the daemon.
@@ -52,6 +54,10 @@ impl Callers {
         let operator = uid == 0 || uid == self.own_uid || self.operator_gid.is_some_and(&is_in);
         let caller = Caller::person(uid, operator, self.auditor_gid.is_some_and(&is_in));
         let caller = if self.automation.contains(&uid) { caller.unattended() } else { caller };
+        let caller = match &self.operators {
+            Some(operators) if !caller.operator => caller.governed_by(operators.clone()),
+            _ => caller,
+        };
         match &self.users {
             Some(users) if !caller.operator && !users.gid.is_some_and(is_in) => caller.outside_of(users.group.clone()),
             _ => caller,
@@ -67,6 +73,7 @@ mod tests {
     fn host() -> Callers {
         Callers {
             operator_gid: Some(50),
+            operators: Some("agentd-operator".into()),
             auditor_gid: Some(60),
             users: None,
             own_uid: 990,

@@ -23,6 +23,7 @@ pub(super) fn callers(config: &Config, engine: &Engine) -> anyhow::Result<Caller
     };
     let callers = Callers {
         operator_gid: groups::gid_of_group(&config.groups.operators)?,
+        operators: (config.mode == Mode::System).then(|| Arc::from(config.groups.operators.as_str())),
         auditor_gid: groups::gid_of_group(&config.groups.auditors)?,
         users: of_users,
         own_uid: process::effective_uid(),

@@ -103,7 +103,7 @@ impl Engine {
     fn authorize(&self, caller: &Caller, command: &Command, expected: Option<Resource>) -> Result<Allowed, Problem> {
         self.is_let_in(caller, || {
             let name = unchanging(command).map_or_else(|| named(command), |resource| resource.name);
-            (action(command, &Resource::host()), name)
+            (action(command, &Resource::own("", caller)), name)
         })?;
         let (resource, recheck) = if caller.actor == Actor::Host {
             (Resource::host(), false)
@@ -172,26 +172,39 @@ impl Engine {
     }
 }
 
-/// What lets somebody in who is in none of the host's groups.
-fn let_in(caller: &Caller) -> String {
-    let (group, uid) = (caller.outside.as_deref().unwrap_or_default(), caller.uid);
-    format!("members of the group {group} may; let root run: usermod -aG {group} \"$(id -un {uid})\", and log in anew")
+/// Who may, for somebody who may not: the group that would let it, named where the host has one.
+fn who_may(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> String {
+    let joining = |group: &str| {
+        let uid = caller.uid;
+        format!(
+            "members of the group {group} may; let root run: usermod -aG {group} \"$(id -un {uid})\", and log in anew"
+        )
+    };
+    // What a plain member may not do to its own either, membership alone does not help to.
+    let own = Resource { owner: resource.owner.or(Some(caller.uid)), ..resource.clone() };
+    let is_members = policy::authorize(&Caller::person(caller.uid, false, false), action, &own);
+    match (&caller.outside, matches!(is_members, Decision::Allow(_)), &caller.operators) {
+        (Some(users), true, _) => joining(users),
+        (_, _, Some(operators)) if rule == "no_rule" || caller.outside.is_some() => joining(operators),
+        (Some(users), ..) => joining(users),
+        _ => match policy::RULES.iter().find(|each| each.id == rule) {
+            Some(known) => format!("rule {rule}: {}", known.says),
+            None => "an operator of this host may (root, the daemon's own user, or a member of the operators' group)"
+                .to_owned(),
+        },
+    }
 }
 
 fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Problem {
-    let says = policy::RULES.iter().find(|each| each.id == rule).map(|each| each.says);
-    let hint = match says {
-        _ if caller.outside.is_some() => let_in(caller),
-        Some(says) => format!("rule {rule}: {says}"),
-        None => {
-            "an operator of this host may (root, the daemon's own user, or a member of the operators' group)".to_owned()
-        }
+    let what = match resource.name.as_str() {
+        "host" => String::new(),
+        name if name.ends_with(" of one's own") => String::new(),
+        name => format!(" ({name})"),
     };
-    let action = action.as_str();
-    Problem::new(Code::Denied, format!("{} may not {action} on {}", caller.actor, resource.name))
-        .hint(hint)
+    Problem::new(Code::Denied, format!("{} may not {}{what}", caller.actor, action.words()))
+        .hint(who_may(caller, action, resource, rule))
         .detail("rule", rule)
-        .detail("action", action)
+        .detail("action", action.as_str())
 }
 
 /// What is said of a thing that is not there, and word for word of one that the caller may not see.
@@ -242,7 +255,7 @@ fn named(command: &Command) -> String {
         | Command::CompleteWork { run, .. }
         | Command::FailRun { run, .. }
         | Command::SubmitWorks { from: Submitter::Run(run), .. } => format!("work {}", run.work),
-        _ => "such thing".to_owned(),
+        _ => Resource::host().name,
     }
 }
 
@@ -299,7 +312,7 @@ fn action(command: &Command, resource: &Resource) -> Action {
         | Command::RemoveSchedule { .. } => Action::ScheduleManage,
         Command::SetObjective { .. } | Command::RemoveObjective { .. } => Action::ObjectiveManage,
         Command::SetAccountLimit { .. } => Action::AccountManage,
-        Command::Freeze { .. } | Command::Thaw { .. } if resource.owner.is_some() => Action::FreezeOwn,
+        Command::Freeze { scope, .. } | Command::Thaw { scope } if *scope != Scope::All => Action::FreezeOwn,
         Command::Redact { .. } | Command::Hold { .. } => Action::ContentManage,
         _ => Action::HostManage,
     }

@@ -192,10 +192,15 @@ fn answer(
     }
 }
 
+/// The answer to whoever asked for something that finds no room in the state directory.
+pub(crate) fn disk_full() -> Problem {
+    Problem::new(Code::DiskFull, "the disk is full: nothing was written")
+        .hint("free some space on the file system of the state directory, then repeat the command")
+}
+
 fn problem(error: &StoreError) -> Problem {
     match error {
-        StoreError::DiskFull => Problem::new(Code::DiskFull, "the disk is full: nothing was written")
-            .hint("free some space on the file system of the state directory, then repeat the command"),
+        StoreError::DiskFull => disk_full(),
         StoreError::ReadOnly(what) => Problem::new(Code::ReadOnly, format!("the ledger cannot be written: {what}"))
             .hint("see the permissions of the state directory, and whether its file system is mounted read-only"),
         StoreError::Failed(what) | StoreError::UnknownOutcome(what) => Problem::internal(what),

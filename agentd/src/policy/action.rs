@@ -1,7 +1,7 @@
 //! Everything that can be asked.
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $words:literal;)*) => {
         /// One action.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Action { $($(#[$doc])* $name,)* }
@@ -14,63 +14,68 @@ macro_rules! actions {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
+
+            /// As told to who may not: `uid:1000 may not …`.
+            pub const fn words(self) -> &'static str {
+                match self { $(Self::$name => $words,)* }
+            }
         }
     };
 }
 
 actions! {
     /// Submit works of one's own.
-    WorkSubmit = "work.submit";
+    WorkSubmit = "work.submit", "submit works";
     /// See a work.
-    WorkRead = "work.read";
+    WorkRead = "work.read", "see works";
     /// Cancel, retry, raise, note.
-    WorkManage = "work.manage";
+    WorkManage = "work.manage", "manage works";
     /// Answer what a run asks.
-    WorkAnswer = "work.answer";
+    WorkAnswer = "work.answer", "answer what runs ask";
     /// Take or refuse a result.
-    WorkJudge = "work.judge";
+    WorkJudge = "work.judge", "judge results";
     /// Take work from the ledger.
-    WorkClaim = "work.claim";
+    WorkClaim = "work.claim", "claim works";
     /// Speak for a run: start, spend, note, complete, fail, submit parts.
-    RunAct = "run.act";
+    RunAct = "run.act", "speak for runs";
     /// Take in an agent of one's own.
-    AgentEnrol = "agent.enrol";
+    AgentEnrol = "agent.enrol", "enrol agents";
     /// Take in an agent that works for every owner.
-    AgentEnrolShared = "agent.enrol_shared";
+    AgentEnrolShared = "agent.enrol_shared", "enrol agents that work for everybody";
     /// See an agent.
-    AgentRead = "agent.read";
+    AgentRead = "agent.read", "see agents";
     /// Pause, resume, retire, rotate, declare skills, bind a model.
-    AgentManage = "agent.manage";
+    AgentManage = "agent.manage", "manage agents";
     /// End a probation by a person's word.
-    AgentActivate = "agent.activate";
+    AgentActivate = "agent.activate", "activate agents";
     /// Resume an agent that is suspended.
-    AgentReinstate = "agent.reinstate";
+    AgentReinstate = "agent.reinstate", "let a suspended agent in again";
     /// Schedules of one's own.
-    ScheduleManage = "schedule.manage";
+    ScheduleManage = "schedule.manage", "manage schedules";
     /// See a schedule.
-    ScheduleRead = "schedule.read";
+    ScheduleRead = "schedule.read", "see schedules";
     /// Objectives of one's own.
-    ObjectiveManage = "objective.manage";
+    ObjectiveManage = "objective.manage", "manage objectives";
     /// See an objective.
-    ObjectiveRead = "objective.read";
+    ObjectiveRead = "objective.read", "see objectives";
     /// Limits of accounts.
-    AccountManage = "account.manage";
-    /// See status and accounts.
-    HostRead = "host.read";
-    /// See what the daemon found out about its host.
-    HostExamine = "host.examine";
+    AccountManage = "account.manage", "set limits of accounts";
+    /// See its status.
+    HostRead = "host.read", "see the host's status";
+    /// See accounts, the digest, and what the daemon found out about its host.
+    HostExamine = "host.examine", "see what agentd found out about the host, accounts and the digest";
     /// See what the host measures of everybody's works.
-    HostMeasure = "host.measure";
+    HostMeasure = "host.measure", "read the host's metrics";
     /// Freeze and thaw one's own work or agent.
-    FreezeOwn = "host.freeze_own";
+    FreezeOwn = "host.freeze_own", "freeze or thaw";
     /// Freeze and thaw the whole host; accept the clock.
-    HostManage = "host.manage";
+    HostManage = "host.manage", "freeze or manage the host";
     /// Read every event; export the whole log.
-    LedgerReadAll = "ledger.read_all";
+    LedgerReadAll = "ledger.read_all", "read the whole ledger";
     /// Read one's own events; take the newest checkpoint.
-    LedgerReadOwn = "ledger.read_own";
+    LedgerReadOwn = "ledger.read_own", "read the ledger";
     /// Copy the database.
-    LedgerBackup = "ledger.backup";
+    LedgerBackup = "ledger.backup", "copy the ledger";
     /// Erase content, place and lift holds.
-    ContentManage = "content.manage";
+    ContentManage = "content.manage", "erase content or put it on hold";
 }

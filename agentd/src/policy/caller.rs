@@ -25,6 +25,8 @@ pub struct Caller {
     pub run: Option<RunId>,
     /// On a host that serves all its users, who is in none of agentd's groups: the group that it would have to be in.
     pub outside: Option<Arc<str>>,
+    /// The group of the host's operators, for who is told that they alone may.
+    pub operators: Option<Arc<str>>,
     /// Who proves that it is there, where an operator has to.
     pub presence: Witnessed,
 }
@@ -37,7 +39,8 @@ impl Caller {
     }
 
     const fn of(actor: Actor, uid: u32, operator: bool, auditor: bool, assurance: Assurance) -> Self {
-        Self { actor, uid, operator, auditor, assurance, run: None, outside: None, presence: Witnessed::nobody() }
+        let presence = Witnessed::nobody();
+        Self { actor, uid, operator, auditor, assurance, run: None, outside: None, operators: None, presence }
     }
 
     /// A person or a program of theirs.
@@ -49,6 +52,12 @@ impl Caller {
     #[must_use]
     pub fn outside_of(self, group: Arc<str>) -> Self {
         Self { outside: Some(group), ..self }
+    }
+
+    /// The same person, on a host whose operators are in this group.
+    #[must_use]
+    pub fn governed_by(self, operators: Arc<str>) -> Self {
+        Self { operators: Some(operators), ..self }
     }
 
     /// The same uid, where nobody sits: a named automation's.

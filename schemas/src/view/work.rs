@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::run::EndedView;
+use crate::document::request::Scope;
 use crate::event::{
     AmountSource, ArtefactRef, CommitRef, Criterion, FailureReason, RunConfinement, Verdict, WaitReason, WorkspaceBase,
 };
@@ -74,6 +75,9 @@ pub struct WorkRow {
     /// One clause: why it is where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether a freeze holds it: of the host, of itself, or of the agent that has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
     /// Cursor for the next page.
     pub cursor: u64,
 }
@@ -213,6 +217,9 @@ pub struct WorkView {
     /// Tokens spent with all its parts and theirs; absent without parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_with_parts: Option<u64>,
+    /// Freezes that hold it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<FreezeView>,
     /// What a live run waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitReason>,
@@ -232,6 +239,20 @@ pub struct WorkView {
     pub held: bool,
     /// Notes, oldest first.
     pub notes: Vec<NoteView>,
+}
+
+/// A freeze that holds a work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FreezeView {
+    /// What is frozen.
+    pub scope: Scope,
+    /// Since when.
+    pub since: WallMs,
+    /// Who froze it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What the runs of a work find in their workspace.

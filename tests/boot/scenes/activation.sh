@@ -30,7 +30,7 @@ for who in alice olga audra; do
     says "doctor tells $who that the journal has the daemon's lines" "ok: agentd writes to it" finding "$who" journal
 done
 silent "nothing of it is tried as the caller" "have the uid of agentd" plain alice doctor
-says "who may not see it is told so, and how that changes" "you may not see what agentd found out about it: uid:$(id -u mallory) may not host.examine" finding mallory host
+says "who may not see it is told so, and how that changes" "you may not see what agentd found out about it: uid:$(id -u mallory) may not see what agentd found out about the host" finding mallory host
 says "and is told the command" "usermod -aG agentd" finding mallory host
 equal "and learns nothing of it" '' "$(finding mallory confinement)$(finding mallory launcher)"
 check "the launcher's socket is stopped" systemctl stop agentd-launch.socket agentd-launch.service

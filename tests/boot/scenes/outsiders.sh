@@ -6,7 +6,7 @@ need_units
 
 work=$(ctl alice submit "Alice counts" --skill no-such -q)
 check "mallory sees the status" call mallory Host Status
-for method in "Works List s {}" "Works Submit ss {\"title\":\"mine\"} x" "Works Show s $work" "Agents List" "Ledger Head" "Schedules List" "Objectives List"; do
+for method in "Works List s {}" "Works Submit ss {\"title\":\"mine\"} x" "Works Show s $work" "Agents List" "Ledger Head" "Schedules List" "Objectives List" "Host Accounts"; do
     says "mallory is denied $method" 'Error.Denied' as_user mallory env SYSTEMD_LOG_LEVEL=debug busctl call org.agentd1 /org/agentd1 "org.agentd1.${method%% *}" ${method#* }
 done
 check "bob may submit" ctl bob submit mine --skill no-such -q
@@ -22,7 +22,7 @@ print(b"".join(iter(lambda: s.recv(65536), b"")).decode())'
 for who in olga audra; do says "$who reads the metrics" agentd_build_info scrape "$who"; done
 for who in alice mallory; do
     says "$who does not" "HTTP/1.1 403" scrape "$who"
-    says "and is told why" "may not host.measure" scrape "$who"
+    says "and is told why" "may not read the host's metrics" scrape "$who"
     silent "and learns no number" agentd_build_info scrape "$who"
 done
 recorded() { agentctl ledger log --json --type AccessDenied | grep host.measure | grep -q "uid:$(id -u "$1")"; }

@@ -61,7 +61,7 @@ echo olga:olga-word | chpasswd
 work=$(ctl alice submit "Alice counts" -q) || no "alice submits" "$work"
 
 rule bob YES
-says "a yes of polkit alone allows nothing" "may not host.manage" ctl bob freeze --all --reason scene
+says "a yes of polkit alone allows nothing" "may not freeze or manage the host" ctl bob freeze --all --reason scene
 check "what is one's own needs no proof" ctl alice work note "$work" mine
 check "root needs no polkit" root work note "$work" "of root"
 

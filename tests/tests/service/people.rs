@@ -64,13 +64,17 @@ fn who_is_in_no_group_is_told_which_one_and_sees_the_status() {
         &["agent", "list"],
         &["agent", "show", "nobody"],
         &["ledger", "log"],
-        &["freeze", "--all", "--reason", "x"],
+        &["budget", "show"],
+        &["digest"],
+        &["freeze", own.trim(), "--reason", "x"],
     ] {
         let output = outsider(arguments);
         let said = said(&output);
         assert!(!output.status.success(), "{arguments:?}: {said}");
         assert!(said.contains("usermod -aG users \"$(id -un 3001)\""), "{arguments:?}: {said}");
     }
+    let frozen = said(&outsider(&["freeze", "--all", "--reason", "x"]));
+    assert!(frozen.contains("usermod -aG nogroup"), "a user may not either: {frozen}");
     let there = said(&outsider(&["work", "show", own.trim()])).replace(own.trim(), "WORK");
     let missing = said(&outsider(&["work", "show", "w-aaaaaaaaaaaaaaaa"])).replace("w-aaaaaaaaaaaaaaaa", "WORK");
     assert_eq!(there, missing, "what is there and what is not has one answer");
@@ -99,6 +103,19 @@ fn two_members_of_the_group_never_learn_of_each_others_work_and_one_who_leaves_i
     let auditor = by(&managed, 3004, 60, &["work", "show", &id]);
     assert!(said(&auditor).contains("A secret plan"), "an auditor is in one of the groups: {}", said(&auditor));
     assert!(!by(&managed, 3004, 60, &["cancel", &id, "--reason", "x"]).status.success());
+}
+
+#[test]
+fn a_closed_folder_and_a_closed_ledger_are_named_with_the_way_out() {
+    let Some(managed) = host() else { return };
+    let folder = managed.scratch.join("closed");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let folder = folder.to_str().unwrap();
+    let submitted = said(&by(&managed, 3002, USERS, &["submit", "x", "--folder", folder]));
+    assert!(submitted.contains(&format!("cannot enter {folder}: permission denied")), "{submitted}");
+    let verified = said(&by(&managed, 3002, USERS, &["ledger", "verify"]));
+    assert!(verified.contains("permission denied") && verified.contains("agentctl ledger export"), "{verified}");
 }
 
 #[test]

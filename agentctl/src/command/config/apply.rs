@@ -35,6 +35,8 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let declared = declared::read(&self.dir, rustix::process::geteuid().as_raw())?;
         let plan = declared::plan(context, &declared).await?;
+        plan.tell_hidden(context);
+        let hides = !plan.hidden.is_empty();
         let (left, to_do): (Vec<Change>, Vec<Change>) =
             plan.changes.into_iter().partition(|change| change.change == Kind::Undeclared && !self.prune);
         // A plan is not left in its middle because nobody is there.
@@ -52,7 +54,11 @@ impl Args {
         let names: Vec<String> = applied.iter().map(|change| change.name.clone()).collect();
         context.out.show(&Applied { applied, left: &left }, &names, |out| {
             applied.iter().try_for_each(|change| super::told(out, change, ""))?;
-            if to_do.is_empty() { out.line("nothing to do: all is as declared") } else { Ok(()) }
+            match (to_do.is_empty(), hides) {
+                (true, false) => out.line("nothing to do: all is as declared"),
+                (true, true) => out.line("nothing to do: all that is shown to you is as declared"),
+                (false, _) => Ok(()),
+            }
         })?;
         for change in &left {
             context.out.note(format!("{} ({}) is no longer declared, and stays", change.name, change.file));

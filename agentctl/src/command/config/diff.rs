@@ -25,14 +25,18 @@ impl Args {
         let plan = declared::plan(context, &declared).await?;
         let names: Vec<String> = plan.changes.iter().map(|change| change.name.clone()).collect();
         context.out.show(&plan, &names, |out| {
-            if plan.changes.is_empty() {
+            if plan.changes.is_empty() && plan.hidden.is_empty() {
                 return out.line("all is as declared");
+            }
+            if plan.changes.is_empty() {
+                return out.line("all that is shown to you is as declared");
             }
             plan.changes.iter().try_for_each(|change| {
                 let behind = if change.change == Kind::Undeclared { ": no longer declared" } else { "" };
                 super::told(out, change, behind)
             })
         })?;
+        plan.tell_hidden(context);
         if plan.changes.is_empty() { Ok(()) } else { Err(Failure::differs()) }
     }
 }

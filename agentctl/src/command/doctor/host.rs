@@ -229,8 +229,11 @@ mod tests {
 
     #[test]
     fn who_may_not_see_it_is_told_so_and_how_that_changes() {
-        let problem = agentd_schemas::problem::Problem::new(Code::Denied, "uid:1004 may not host.examine")
-            .hint("usermod --append --groups agentd mallory");
+        let problem = agentd_schemas::problem::Problem::new(
+            Code::Denied,
+            "uid:1004 may not see what agentd found out about the host",
+        )
+        .hint("usermod --append --groups agentd mallory");
         let check = untold(&problem.into());
         assert_eq!((check.name, check.verdict), ("host", Verdict::Warn));
         assert!(check.detail.contains("you may not see") && check.fix.as_deref().unwrap().contains("--groups agentd"));

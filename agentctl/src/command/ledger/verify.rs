@@ -49,6 +49,7 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let Some(file) = &self.file else {
             let state = self.state_directory(context).await?;
+            readable(&state.join("ledger.db"))?;
             return Err(self.by_the_daemon(context, vec!["--state".into(), state.into()]));
         };
         let failed = |error: std::io::Error| Failure::file(file, "read", &error);
@@ -119,6 +120,19 @@ impl Args {
             arguments.extend(["--checkpoint".into(), file.into()]);
         }
         daemon_program::become_it(&arguments)
+    }
+}
+
+/// Says what else there is to whom the ledger itself is closed: mostly all but the daemon's user.
+fn readable(ledger: &Path) -> Result<(), Failure> {
+    match File::open(ledger) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Failure::file(ledger, "read", &error)
+                .hint("an export verifies without the database: agentctl ledger export ledger.jsonl, then agentctl ledger verify ledger.jsonl")
+                .hint_too("root and the daemon's own user may read it: sudo agentctl ledger verify"))
+        }
+        // Whatever else there is to say of it, agentd says.
+        _ => Ok(()),
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn table(out: &Output, works: &[WorkRow]) -> Result<(), Failure> {
     for row in works {
         table.row([
             Cell::new(&row.short),
-            Cell::state(&row.state),
+            if row.frozen { Cell::frozen(&row.state) } else { Cell::state(&row.state) },
             Cell::maybe(row.agent.as_ref()),
             row.attempts.into(),
             Cell::new(money(row.spent, row.unpriced)),

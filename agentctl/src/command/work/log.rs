@@ -51,7 +51,7 @@ impl Args {
         let work = latest::work_id(context, &self.work).await?;
         let next = past(context, work, self.indexes).await?;
         if !self.follow {
-            return Ok(());
+            return held(context, work).await;
         }
         let mut follower = Follower::from(context, next).await?;
         let id = work.to_string();
@@ -85,6 +85,17 @@ impl Args {
             was_over = is_past(&view.row.state);
         }
     }
+}
+
+/// Says what freezes hold a work now: they are no events of it.
+async fn held(context: &Context, work: WorkId) -> Result<(), Failure> {
+    if context.out.is_human() {
+        let view: WorkView = read(&context.works().await?.show(&work.to_string()).await?)?;
+        for freeze in &view.freezes {
+            context.out.note(format!("frozen {}", story::frozen(&context.out, freeze)));
+        }
+    }
+    Ok(())
 }
 
 /// Tells the lines that the program of the newest run wrote since the last look.

@@ -57,6 +57,7 @@ fn words(out: &Output, view: &WorkView) -> Result<(), Failure> {
 fn about(out: &Output, view: &WorkView, details: &mut Details) {
     let row = &view.row;
     details.add("id", row.id).painted("state", out.state(&plain(&row.state)));
+    details.list("frozen", view.freezes.iter().map(|freeze| story::frozen(out, freeze)));
     details.maybe("because", row.reason.as_deref());
     details.maybe("waits for", view.waiting_for.as_ref().map(story::waits_for));
     details.maybe("it asks", story::question(view));

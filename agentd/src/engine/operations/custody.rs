@@ -1,5 +1,7 @@
 //! Keys in the custody of owners: whose certificates are asked for, and the certificates.
 
+use std::io;
+
 use agentd_schemas::document::AgentDocument;
 use agentd_schemas::document::request::KeyRotation;
 use agentd_schemas::event::{Authority, Custody, KeyCertified};
@@ -14,8 +16,10 @@ use super::agents::slug;
 use crate::domain::Command;
 use crate::engine::Engine;
 use crate::engine::execute::absent;
+use crate::identity::keystore::KeystoreError;
 use crate::ledger::load;
 use crate::ledger::query::named::Named;
+use crate::ledger::writer::disk_full;
 use crate::policy::{Action, Caller};
 
 /// Who holds the key of an agent that agentd starts: agentd, under certificates of the owner where it says so.
@@ -37,6 +41,17 @@ pub(super) fn custody_of(document: &AgentDocument, owner_key: bool) -> Result<Cu
             "say custody = \"owner\", or leave out --owner-key".to_owned(),
         ),
         (custody, _) => Ok(custody),
+    }
+}
+
+/// Why there is no key, for who asked for something that needs one: a disk without room is no defect.
+pub(super) fn unmade(error: &KeystoreError) -> Problem {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let first: &(dyn std::error::Error + 'static) = error;
+    let mut chain = std::iter::successors(Some(first), |error| error.source());
+    match chain.find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind) {
+        Some(StorageFull | QuotaExceeded) => disk_full(),
+        _ => Problem::internal(error),
     }
 }
 
@@ -71,7 +86,7 @@ impl Engine {
             )
             .hint(format!("agentctl agent rotate-key {name} --reason '…'")));
         }
-        let key = self.supervisor()?.keys().make_next(name).map_err(Problem::internal)?;
+        let key = self.supervisor()?.keys().make_next(name).map_err(|error| unmade(&error))?;
         let nonce = data_encoding::HEXLOWER.encode(&crate::sys::random::bytes::<16>().map_err(Problem::internal)?);
         let public_key = key.public_key();
         let possession = self.possession(PossessionKind::Rotate, name, &nonce, &public_key);
@@ -110,5 +125,23 @@ impl Engine {
                 .hint(format!("agentctl agent certify {agent} shows how it is made"))
         })?;
         Ok(KeyCertified::of(&certificate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::key_files::SealError;
+    use crate::sys::secret_file::SecretFileError;
+
+    #[test]
+    fn a_key_that_finds_no_room_is_a_full_disk_and_no_defect() {
+        let of = |kind: io::ErrorKind| {
+            let (action, path, source) = ("write", "keys/agents/h".into(), kind.into());
+            unmade(&SealError::File(SecretFileError::Io { action, path, source }).into()).code
+        };
+        assert_eq!(of(io::ErrorKind::StorageFull), Code::DiskFull);
+        assert_eq!(of(io::ErrorKind::QuotaExceeded), Code::DiskFull);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), Code::Internal);
     }
 }

@@ -128,7 +128,7 @@ impl Engine {
 
     /// What happened since a time.
     pub fn digest(&self, caller: &Caller, since: WallMs) -> Result<DigestView, Problem> {
-        self.permit(caller, Action::HostRead, &Resource::host())?;
+        self.permit(caller, Action::HostExamine, &Resource::host())?;
         let until = self.now();
         if since > until {
             return Err(Problem::new(Code::InvalidDocument, format!("{since} is in the future"))
@@ -145,7 +145,7 @@ impl Engine {
 
     /// Accounts that the caller may see, in their current periods.
     pub fn accounts(&self, caller: &Caller) -> Result<Vec<AccountView>, Problem> {
-        self.permit(caller, Action::HostRead, &Resource::host())?;
+        self.permit(caller, Action::HostExamine, &Resource::host())?;
         let (day, month) = self.today();
         self.0.readers.with(|conn| {
             let today = query::host::Today { day: &day, month: &month };

@@ -5,6 +5,7 @@ use agentd_schemas::document::request::{FileContent, ProgramEnrolment};
 use agentd_schemas::document::{AgentDocument, Runtime};
 use agentd_schemas::key::possession::{Possession, PossessionKind};
 use agentd_schemas::problem::{Code, Problem};
+use agentd_schemas::unit::name::Slug;
 use agentd_schemas::view::AgentView;
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +14,7 @@ use crate::domain::agent::check_document;
 use crate::domain::command::NewAgent;
 use crate::domain::runtime::check_runtime;
 use crate::engine::Engine;
-use crate::engine::operations::custody::custody_of;
+use crate::engine::operations::custody::{custody_of, unmade};
 use crate::engine::supervise::Supervisor;
 use crate::identity::trust_domain;
 use crate::policy::{Action, Caller, Resource};
@@ -35,12 +36,8 @@ impl Engine {
         let (owner, supervisor) = self.may_start(caller, &document)?;
         let (runtime, files) = runtime(&document, contents)?;
         can_start(supervisor, &runtime)?;
-        if self.known(&name)?.is_some() {
-            return Err(Problem::new(
-                Code::NameTaken,
-                format!("the agent name {name} is taken: names are never reused"),
-            )
-            .hint(format!("choose another name, or give it another program: agentctl agent program {name} --file …")));
+        if let Some(known) = self.known(&name)? {
+            return Err(taken(&name, known.owner == caller.uid));
         }
         let authority = match owner_key {
             Some(key) => {
@@ -49,7 +46,7 @@ impl Engine {
             }
             None => None,
         };
-        let key = supervisor.keys().make(&name).map_err(Problem::internal)?;
+        let key = supervisor.keys().make(&name).map_err(|error| unmade(&error))?;
         let nonce = data_encoding::HEXLOWER.encode(&crate::sys::random::bytes::<16>().map_err(Problem::internal)?);
         let trust_domain = &self.host().trust_domain;
         let public_key = key.public_key();
@@ -120,6 +117,13 @@ impl Engine {
 }
 
 /// Whether this host has what a program asks of it, and gives it to runs. What is missing later makes works wait.
+/// The name of another agent. Who does not own that one cannot give it a program, and is told of no such way.
+fn taken(name: &Slug, is_own: bool) -> Problem {
+    let program = format!(", or give it another program: agentctl agent program {name} --file …");
+    Problem::new(Code::NameTaken, format!("the agent name {name} is taken: names are never reused"))
+        .hint(format!("choose another name{}", if is_own { program.as_str() } else { "" }))
+}
+
 fn can_start(supervisor: &Supervisor, runtime: &Runtime) -> Result<(), Problem> {
     supervisor.runs.host.check(runtime).map_err(|refused| {
         Problem::new(Code::InvalidDocument, refused.to_string()).hint(
@@ -165,4 +169,16 @@ fn runtime(document: &AgentDocument, contents: Vec<FileContent>) -> Result<(Runt
     };
     check_runtime(&runtime)?;
     Ok((runtime, files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_told_to_choose_another_name_and_the_owner_of_the_agent_program_too() {
+        let hint = |is_own| taken(&"fixer".parse().unwrap(), is_own).hint.unwrap();
+        assert_eq!(hint(false), "choose another name");
+        assert!(hint(true).ends_with("agentctl agent program fixer --file …"));
+    }
 }

@@ -107,3 +107,57 @@ async fn an_agent_of_another_owner_is_no_agent_to_submit_to() {
     assert_eq!(alike("fixer").await, alike("ghost").await);
     assert_eq!(alike("gone").await, alike("ghost").await);
 }
+
+#[tokio::test]
+async fn who_may_not_is_told_in_words_of_the_group_that_may() {
+    let (engine, _state) = trial::engine().await;
+    let governed = |caller: Caller| caller.governed_by("admins".into());
+    let outsider = governed(STRANGER.outside_of("users".into()));
+    let auditor = governed(Caller::person(1002, false, true).outside_of("users".into()));
+    for caller in [governed(STRANGER), outsider.clone(), auditor] {
+        let problem = engine.freeze(&caller, Scope::All, "look").await.unwrap_err();
+        assert_eq!(problem.message, format!("{} may not freeze or manage the host", caller.actor));
+        assert!(problem.hint.as_deref().is_some_and(|hint| hint.contains("usermod -aG admins")), "{problem:?}");
+    }
+    // What members may, its own or not, membership helps to.
+    let submitted = engine.submit(&outsider, vec![document(json!({"title": "x"}))], None, b"").await.unwrap_err();
+    assert!(submitted.hint.as_deref().is_some_and(|hint| hint.contains("usermod -aG users")), "{submitted:?}");
+    let id = submit(&engine, &OWNER, json!({"title": "x"})).await;
+    let frozen = engine.freeze(&outsider, Scope::Work(id.parse().unwrap()), "look").await.unwrap_err();
+    assert_eq!(frozen.message, format!("uid:1001 may not freeze or thaw (work {id})"));
+    assert!(frozen.hint.as_deref().is_some_and(|hint| hint.contains("usermod -aG users")), "{frozen:?}");
+}
+
+#[tokio::test]
+async fn who_is_in_no_group_sees_the_status_and_neither_accounts_nor_the_digest() {
+    let (engine, _state) = trial::engine().await;
+    let outsider = STRANGER.outside_of("users".into());
+    engine.status(&outsider).unwrap();
+    assert_eq!(engine.accounts(&outsider).unwrap_err().code, Code::Denied);
+    assert_eq!(engine.digest(&outsider, WallMs::EPOCH).unwrap_err().code, Code::Denied);
+    let auditor = Caller::person(1001, false, true).outside_of("users".into());
+    assert!(engine.accounts(&auditor).is_ok() && engine.digest(&auditor, WallMs::EPOCH).is_ok());
+}
+
+#[tokio::test]
+async fn a_work_that_a_freeze_holds_says_so_with_who_froze_it_and_why() {
+    let (engine, _state) = trial::engine().await;
+    let id = running(&engine).await;
+    let waits = submit(&engine, &OWNER, json!({"title": "waits"})).await;
+    let frozen = |id: &str| engine.work(&OWNER, id).unwrap().row.frozen;
+    assert!(!frozen(&id) && !frozen(&waits));
+    engine.freeze(&OPERATOR, Scope::Agent("fixer".parse().unwrap()), "odd answers").await.unwrap();
+    assert!(frozen(&id) && !frozen(&waits), "a freeze of the agent holds what it works on");
+    let view = engine.work(&OWNER, &id).unwrap();
+    assert_eq!(
+        view.freezes.iter().map(|freeze| (freeze.actor.as_str(), freeze.reason.as_str())).collect::<Vec<_>>(),
+        [("uid:0", "odd answers")]
+    );
+    engine.freeze(&OPERATOR, Scope::All, "look").await.unwrap();
+    let listed = engine.works(&OWNER, &WorkFilter::default()).unwrap().works;
+    assert!(listed.len() == 2 && listed.iter().all(|row| row.frozen), "{listed:?}");
+    engine.cancel(&OWNER, &id, "enough").await.unwrap();
+    assert!(!frozen(&id), "what is over is held by nothing");
+    engine.thaw(&OPERATOR, Scope::All).await.unwrap();
+    assert!(!frozen(&waits) && engine.work(&OWNER, &waits).unwrap().freezes.is_empty());
+}

@@ -1,5 +1,6 @@
 //! Works: the list, newest first, and one work in full.
 
+mod freezes;
 mod row;
 mod runs;
 mod scan;

@@ -7,6 +7,7 @@ use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::WorkRow;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::freezes;
 use crate::domain::account::in_words;
 use crate::ledger::load::Loaded;
 use crate::ledger::query::{IsParked, read, resolve};
@@ -107,7 +108,9 @@ impl Stored {
     ) -> Loaded<WorkRow> {
         let run = self.last_run(conn)?;
         let state = self.shown(parked);
+        let frozen = !freezes::of(conn, self, run.as_ref().map(|run| &run.agent))?.is_empty();
         Ok(WorkRow {
+            frozen,
             id: self.id,
             short: resolve::short(conn, &self.id)?,
             title: read::title(conn, self.key)?,

@@ -7,9 +7,9 @@ use agentd_schemas::view::WorkView;
 use agentd_schemas::view::work::{Linked, NoteView, WorkspaceView};
 use rusqlite::Connection;
 
-use super::Stored;
 use super::row::shown;
 use super::runs::{self, IsLive};
+use super::{Stored, freezes};
 use crate::domain::account::of_parts;
 use crate::ledger::load::{LoadError, Loaded, accounts};
 use crate::ledger::query::{IsParked, QueryError, read, resolve};
@@ -40,8 +40,11 @@ pub fn show(
     let links = Links { conn, viewer, owner: work.owner, parked };
     let children = links.all("parent = ?1", key)?;
     let parts = if children.is_empty() { None } else { Some(accounts::used(conn, &of_parts(work.id))?) };
+    let row = work.row(conn, key, parked)?;
+    let freezes = freezes::views(conn, &work, row.agent.as_ref())?;
     Ok(WorkView {
-        row: work.row(conn, key, parked)?,
+        row,
+        freezes,
         version: work.version,
         instructions,
         inputs,
