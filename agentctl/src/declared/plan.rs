@@ -108,7 +108,7 @@ impl Plan {
 }
 
 /// The fields of an agent that are limits of its account.
-const LIMITS_A_DAY: [&str; 2] = ["limits.max_cost_per_day", "limits.max_tokens_per_day"];
+const A_DAY: [&str; 2] = ["limits.max_cost_per_day", "limits.max_tokens_per_day"];
 
 /// Whether an agent's document limits its account.
 const fn limits_a_day(agent: &AgentDocument) -> bool {
@@ -207,7 +207,7 @@ async fn agent(
     let beside = file.path.parent().unwrap_or(std::path::Path::new("."));
     let mut declared = compare::declared_agent(agent, &program::contents(agent, beside)?)?;
     if accounts.are_hidden(&account) {
-        declared.retain(|field, _| !LIMITS_A_DAY.contains(&field.as_str()));
+        declared.retain(|field, _| !A_DAY.contains(&field.as_str()));
     }
     let differing = fields::differing(&compare::agent(&view, day, &declared)?, &declared);
     if differing.is_empty() {
@@ -232,7 +232,7 @@ fn agent_steps(file: &File<AgentDocument>, differing: &[Field]) -> Result<Vec<St
             "command" | "files" | "program" | "sandbox" | "resources" => program = true,
             "model" => model = true,
             "skills" => skills = true,
-            _ if LIMITS_A_DAY.contains(&field.as_str()) => limits = true,
+            _ if A_DAY.contains(&field.as_str()) => limits = true,
             _ => {
                 let word = |value: &Option<_>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 let told = format!(
