@@ -205,7 +205,7 @@ impl Config {
     pub fn read(path: &std::path::Path) -> anyhow::Result<Self> {
         let meta =
             std::fs::metadata(path).with_context(|| format!("configuration {} cannot be read", path.display()))?;
-        if meta.mode() & 0o002 != 0 {
+        if meta.is_file() && meta.mode() & 0o002 != 0 {
             let path = path.display();
             bail!("configuration {path} can be written by everybody, and says who may do what; run: chmod o-w {path}");
         }

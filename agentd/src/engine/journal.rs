@@ -70,8 +70,10 @@ fn work(event: &Event) -> Option<String> {
 }
 
 fn of_run(event: &Event, living: &LiveRuns) -> Option<String> {
-    let run = living.get(event.envelope.run?.work)?;
-    Some(run.agent.to_string())
+    let run = event.envelope.run?;
+    // Another attempt may live by now, and be another agent's.
+    let live = living.get(run.work).filter(|live| live.run.attempt == run.attempt)?;
+    Some(live.agent.to_string())
 }
 
 fn agent(event: &Event) -> Option<String> {

@@ -105,7 +105,7 @@ impl Folder {
     pub(super) fn open(&self, name: &Path) -> io::Result<Option<File>> {
         match (files::open_below(&self.path, name), &self.launcher) {
             (Err(error), Some(launcher)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                match launcher.ask(&Request::Open { run: self.run, path: name.to_owned() }, None)? {
+                match launcher.ask_until_answered(&Request::Open { run: self.run, path: name.to_owned() })? {
                     (Answer::Opened, Some(file)) => Ok(Some(file.into())),
                     (Answer::Absent, _) => Ok(None),
                     (answer, _) => Err(launcher.unexpected(answer)),

@@ -17,6 +17,11 @@ use crate::sys::rights;
 /// How long the service may take to answer. A start waits for systemd, a count for the disk; the daemon's watchdog waits longer.
 const PATIENCE: Duration = Duration::from_secs(45);
 
+/// How often one that went away is asked, where nothing comes of it twice.
+const TRIES: u32 = 100;
+/// Between two of these.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The service, by its socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launcher(PathBuf);
@@ -71,6 +76,18 @@ impl Launcher {
         self.exchange(&line, along).map_err(named)
     }
 
+    /// The same for what changes nothing: one that goes away, or is not there for a moment, is asked again. That takes a while
+    /// where it stays away: only for threads that may wait.
+    pub fn ask_until_answered(&self, request: &Request) -> io::Result<(Answer, Option<OwnedFd>)> {
+        for _ in 1..TRIES {
+            match self.ask(request, None) {
+                Err(error) if is_gone(&error) => std::thread::sleep(PAUSE),
+                answered => return answered,
+            }
+        }
+        self.ask(request, None)
+    }
+
     fn exchange(&self, line: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // Before it connects: a full queue would be a wait without end.
@@ -93,6 +110,11 @@ impl Launcher {
             answer => io::Error::other(format!("the launcher at {} answered {answer:?}", self.0.display())),
         }
     }
+}
+
+/// Whether nobody has the request any more.
+fn is_gone(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::InvalidData)
 }
 
 fn talk(stream: UnixStream, line: &[u8], along: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
@@ -149,6 +171,23 @@ mod tests {
         }
         drop(listener);
         assert_eq!(asked(), io::ErrorKind::ConnectionRefused, "nobody listens");
+    }
+
+    #[test]
+    fn what_changes_nothing_is_asked_again_of_a_launcher_that_went_away() {
+        let scratch = Scratch::new();
+        let launcher = Launcher::at(scratch.join("launch.sock"));
+        let listener = UnixListener::bind(scratch.join("launch.sock")).unwrap();
+        let answer = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                drop(listener.accept().unwrap());
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.read_to_string(&mut String::new()).unwrap();
+                stream.write_all(b"\"absent\"\n").unwrap();
+            });
+            launcher.ask_until_answered(&Request::Probe)
+        });
+        assert!(matches!(answer, Ok((Answer::Absent, None))), "{answer:?}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn taken(folder: &Folder, step: Step, most: Room) -> io::Result<Option<Room>
     let Some(launcher) = folder.launcher() else { return Ok(Some(room::taken(&folders, most))) };
     let names = folders.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
     let request = Request::Measure { run: folder.run(), folders: names, bytes: most.bytes, files: most.files };
-    match launcher.ask(&request, None)? {
+    match launcher.ask_until_answered(&request)? {
         (Answer::Measured { bytes, files }, _) => Ok(Some(Room { bytes, files })),
         (answer, _) => Err(launcher.unexpected(answer)),
     }

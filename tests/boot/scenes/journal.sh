@@ -14,7 +14,7 @@ says "what an agent did is found by its name" "agent fixer: AgentPaused" journal
 silent "and nothing else" "serves" journalctl -q AGENT_ID=fixer
 says "a work by its id" "$work" journalctl -q WORK_ID="$work"
 says "its run too" "$work" journalctl -q RUN_ID="$work.1"
-says "and how its run ended, by the name of the agent" "RunEnded" journalctl -q AGENT_ID=fixer
+await "how its run ended is found by the name of the agent" 60 sh -c "journalctl --sync && journalctl -q AGENT_ID=fixer | grep -q RunEnded"
 says "the catalog explains" "Subject: Agent fixer is paused" journalctl -q -x AGENT_ID=fixer
 says "what to do" "agentctl agent resume fixer" journalctl -q -x AGENT_ID=fixer
 says "and who says so" "Defined-By: agentd" journalctl -q -x AGENT_ID=fixer

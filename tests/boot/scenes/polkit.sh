@@ -4,23 +4,19 @@
 serve
 
 # typed PASSWORD COMMAND…: with a terminal, at which somebody types the password when one is asked for. At the end it says
-# whether it was, the exit code, and how often it was.
-typed() {
-    local password=$1
-    shift
-    PASSWORD=$password python3 -c 'import os, pty, select, sys, termios, time
+# whether it was, the exit code, and how many questions there were.
+cat >/tmp/typed.py <<'END'
+import os, pty, select, sys, termios, time
+password = sys.argv[1].encode() + b"\n"
 pid, terminal = pty.fork()
 if pid == 0:
-    os.environ.pop("PASSWORD")
-    os.execvp(sys.argv[1], sys.argv[1:])
-said, typed, at, until = b"", 0, 0, time.monotonic() + 60
+    os.execvp(sys.argv[2], sys.argv[2:])
+said, typed, until = b"", 0, time.monotonic() + 60
 while time.monotonic() < until:
-    # What is typed before it hides what is typed, it throws away. Whether it hides it cannot be seen where another terminal is
-    # in between: then it is typed again.
-    asks = b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO
-    if asks and (typed < said.count(b"assword") or time.monotonic() - at > 3):
-        typed, at = said.count(b"assword"), time.monotonic()
-        os.write(terminal, os.environb[b"PASSWORD"] + b"\n")
+    # What is typed before it hides what is typed, it throws away. Each question is answered once.
+    if typed < said.count(b"assword") and b"assword" in said.rsplit(b"\n", 1)[-1] and not termios.tcgetattr(terminal)[3] & termios.ECHO:
+        typed = said.count(b"assword")
+        os.write(terminal, password)
     if not select.select([terminal], [], [], .05)[0]: continue
     try: some = os.read(terminal, 4096)
     except OSError: break
@@ -30,8 +26,9 @@ print(said.decode(errors="replace"))
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print("asked" if typed else "not asked", code, sep=": ")
 print("questions", said.count(b"AUTHENTICATING FOR"), sep=": ")
-sys.exit(code)' "$@"
-}
+sys.exit(code)
+END
+typed() { python3 /tmp/typed.py "$@"; }
 # asked PASSWORD ARGUMENT…: agentctl of olga at a terminal.
 asked() {
     local password=$1
@@ -108,7 +105,8 @@ says "and the person is asked again" "asked: 0" asked olga-word work note "$work
 
 # Two commands in a session with a terminal, as over ssh: polkit keeps what was typed at one for that process alone, so each asks.
 printf 'agentctl --address %s work note %s one && agentctl --address %s work note %s two\n' system "$work" system "$work" >/tmp/twice
-said=$(typed olga-word systemd-run -q --pty --wait -p PAMName=login -p User=olga -E PATH=/usr/bin:/bin sh /tmp/twice 2>&1)
+# Who types sits in the session, at its own terminal: of another one in between it would not see what it hides.
+said=$(systemd-run -q --pipe --wait -p PAMName=login -p User=olga -E PATH=/usr/bin:/bin python3 /tmp/typed.py olga-word sh /tmp/twice 2>&1)
 says "two commands in a session with a terminal ask twice" "questions: 2" echo "$said"
 says "and both are done" "asked: 0" echo "$said"
 

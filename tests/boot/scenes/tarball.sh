@@ -105,6 +105,7 @@ absent /var/lib/agentd /etc/agentd /run/agentd
 equal "no link to a unit is left" '' "$(find /etc/systemd -lname '*agentd*')"
 check "installed once more" ./install.sh
 check "the daemon starts" systemctl start agentd
+check "it has a key" test -s /var/lib/agentd/keys/log
 refute "its keys are encrypted again" grep -q 'BEGIN OPENSSH' /var/lib/agentd/keys/log
 check "the second purge" keep ./install.sh --uninstall --purge
 equal "no file is left" '' "$(added)"

@@ -116,7 +116,6 @@ impl Engine {
     }
 }
 
-/// Whether this host has what a program asks of it, and gives it to runs. What is missing later makes works wait.
 /// The name of another agent. Who does not own that one cannot give it a program, and is told of no such way.
 fn taken(name: &Slug, is_own: bool) -> Problem {
     let program = format!(", or give it another program: agentctl agent program {name} --file …");
@@ -124,6 +123,7 @@ fn taken(name: &Slug, is_own: bool) -> Problem {
         .hint(format!("choose another name{}", if is_own { program.as_str() } else { "" }))
 }
 
+/// Whether this host has what a program asks of it, and gives it to runs. What is missing later makes works wait.
 fn can_start(supervisor: &Supervisor, runtime: &Runtime) -> Result<(), Problem> {
     supervisor.runs.host.check(runtime).map_err(|refused| {
         Problem::new(Code::InvalidDocument, refused.to_string()).hint(
