@@ -1,6 +1,5 @@
-//! `@`: the latest work that was submitted from this directory, and the other ways to name a work.
+//! `@`: the latest work that was submitted from this directory or repository, and the other ways to name a work.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,46 +11,42 @@ use crate::ambient;
 use crate::context::{Context, read};
 use crate::error::Failure;
 
-/// Directories that are remembered, at most; the one submitted from the longest ago is forgotten first.
-const MAX_DIRECTORIES: usize = 500;
+/// Latest works that are remembered, at most; the one submitted the longest ago is forgotten first.
+const MAX_REMEMBERED: usize = 500;
 
-/// One remembered directory.
+/// The latest work that a host has of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Remembered {
+    directory: PathBuf,
+    host: String,
     work: WorkId,
-    /// The host that has it; unknown of what an older agentctl wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    host: Option<String>,
     at_ms: i64,
 }
-
-type Directories = BTreeMap<String, Remembered>;
 
 fn file() -> Result<PathBuf, Failure> {
     Ok(ambient::state_dir()?.join("latest"))
 }
 
-fn here() -> Result<String, Failure> {
-    let here = std::env::current_dir().map_err(|error| Failure::file(".", "find the directory", &error))?;
-    Ok(here.to_string_lossy().into_owned())
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| Failure::file(".", "find the directory", &error))
 }
 
 /// What is remembered; a file that is missing or damaged remembers nothing.
-fn load(file: &Path) -> Directories {
+fn load(file: &Path) -> Vec<Remembered> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Remembers `work` as the latest of this directory.
 pub(crate) async fn remember(context: &Context, work: WorkId) -> Result<(), Failure> {
-    let host = Some(context.host().await?.trust_domain().await?);
+    let host = context.host().await?.trust_domain().await?;
     let file = file()?;
-    let mut directories = load(&file);
-    note(&mut directories, here()?, Remembered { work, host, at_ms: ambient::now().as_ms() });
+    let mut known = load(&file);
+    note(&mut known, Remembered { directory: here()?, host, work, at_ms: ambient::now().as_ms() });
     let parent = file.parent().unwrap_or(Path::new("."));
     // Perhaps the daemon's own state directory, which nobody else may look into.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
     made.map_err(|error| Failure::file(parent, "create", &error))?;
-    let text = crate::context::document(&directories)?;
+    let text = crate::context::document(&known)?;
     // Written beside and renamed, so that two submits at a time leave one of the two whole.
     let beside = file.with_extension(std::process::id().to_string());
     let write = || -> std::io::Result<()> {
@@ -62,43 +57,50 @@ pub(crate) async fn remember(context: &Context, work: WorkId) -> Result<(), Fail
     write().map_err(|error| Failure::file(&file, "write", &error))
 }
 
-fn note(directories: &mut Directories, here: String, latest: Remembered) {
-    directories.insert(here, latest);
-    while directories.len() > MAX_DIRECTORIES {
-        let oldest = directories.iter().min_by_key(|(_, remembered)| remembered.at_ms).map(|(path, _)| path.clone());
-        let Some(oldest) = oldest else { break };
-        directories.remove(&oldest);
+fn note(known: &mut Vec<Remembered>, latest: Remembered) {
+    known.retain(|one| (&one.directory, &one.host) != (&latest.directory, &latest.host));
+    known.push(latest);
+    while known.len() > MAX_REMEMBERED {
+        let Some((oldest, _)) = known.iter().enumerate().min_by_key(|(_, one)| one.at_ms) else { break };
+        known.remove(oldest);
     }
 }
 
-/// The text of a work id with `@` replaced by the latest work of this directory, which this daemon must have.
+/// The text of a work id with `@` replaced by the latest work that this daemon has of this directory; inside a repository
+/// also of the nearest directory above.
 pub(crate) async fn named(context: &Context, text: &str) -> Result<String, Failure> {
     if text != "@" {
         return Ok(text.to_owned());
     }
-    let here = here()?;
-    let directories = load(&file()?);
-    let Some(latest) = directories.get(&here) else {
-        return Err(Failure::not_found(format!("no work was submitted from {here}"))
-            .hint("agentctl work list shows the works; any unique prefix of an id will do"));
-    };
+    let known = load(&file()?);
     let host = context.host().await?.trust_domain().await?;
-    latest.of(&host)
+    find(&known, &places(&here()?), &host)
 }
 
-impl Remembered {
-    /// Its id, unless another host has it.
-    fn of(&self, host: &str) -> Result<String, Failure> {
-        match self.host.as_deref().filter(|has| *has != host) {
-            None => Ok(self.work.to_string()),
-            Some(other) => Err(Failure::not_found(format!(
-                "the last work submitted from here went to another daemon ({other}); name one"
-            ))
-            .hint("agentctl work list shows the works of this one; --address or AGENTD_ADDRESS names the other")
-            .detail("host", other)
-            .detail("work", self.work.to_string())),
-        }
+/// The directory and, where it is inside a repository, those above it up to where that begins; the nearest first.
+fn places(here: &Path) -> Vec<PathBuf> {
+    let above: Vec<PathBuf> = here.ancestors().map(Path::to_path_buf).collect();
+    let begins = above.iter().position(|place| place.join(".git").exists()).unwrap_or(0);
+    above[..=begins].to_vec()
+}
+
+fn find(known: &[Remembered], places: &[PathBuf], host: &str) -> Result<String, Failure> {
+    let all = || places.iter().flat_map(|place| known.iter().filter(move |one| one.directory == *place));
+    if let Some(latest) = all().find(|one| one.host == host) {
+        return Ok(latest.work.to_string());
     }
+    let here = places.first().map_or(Path::new("."), PathBuf::as_path).display();
+    Err(match all().max_by_key(|one| one.at_ms) {
+        Some(other) => Failure::not_found(format!(
+            "the last work submitted from here went to another daemon ({}); name one",
+            other.host
+        ))
+        .hint("agentctl work list shows the works of this one; --address or AGENTD_ADDRESS names the other")
+        .detail("host", other.host.clone())
+        .detail("work", other.work.to_string()),
+        None => Failure::not_found(format!("no work was submitted from {here}"))
+            .hint("agentctl work list shows the works; any unique prefix of an id will do"),
+    })
 }
 
 /// The whole id of the work that a prefix or `@` names; asks the daemon only for a prefix.
@@ -119,28 +121,54 @@ pub(crate) fn looks_like_work(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_directory_submitted_from_the_longest_ago_is_forgotten_first() {
-        let work = WorkId::from_bytes([1; 10]);
-        let mut directories = Directories::new();
-        for at_ms in 0..=i64::try_from(MAX_DIRECTORIES).unwrap() {
-            note(&mut directories, format!("/{at_ms}"), Remembered { work, host: None, at_ms });
-        }
-        assert_eq!(directories.len(), MAX_DIRECTORIES);
-        assert!(!directories.contains_key("/0") && directories.contains_key("/1"));
+    fn latest(directory: &str, host: &str, n: u8) -> Remembered {
+        let work = WorkId::from_bytes([n; 10]);
+        Remembered { directory: directory.into(), host: host.to_owned(), work, at_ms: n.into() }
+    }
+
+    fn found(known: &[Remembered], places: &[&str], host: &str) -> Result<String, Failure> {
+        find(known, &places.iter().map(PathBuf::from).collect::<Vec<_>>(), host)
     }
 
     #[test]
-    fn a_work_of_another_daemon_is_not_taken_for_one_of_this() {
-        let work = WorkId::from_bytes([1; 10]);
-        let latest = |host: Option<&str>| Remembered { work, host: host.map(str::to_owned), at_ms: 0 };
-        assert_eq!(latest(Some("h-a")).of("h-a").unwrap(), work.to_string());
-        assert_eq!(latest(None).of("h-a").unwrap(), work.to_string(), "an older agentctl did not say");
-        let failure = latest(Some("h-b")).of("h-a").unwrap_err();
-        assert!(failure.message().contains("went to another daemon (h-b); name one"), "{failure:?}");
-        let older: Directories =
-            serde_json::from_str(&format!("{{\"/x\":{{\"work\":\"{work}\",\"at_ms\":1}}}}")).unwrap();
-        assert_eq!(older["/x"].host, None);
+    fn what_was_submitted_the_longest_ago_is_forgotten_first() {
+        let mut known = Vec::new();
+        for at_ms in 0..=i64::try_from(MAX_REMEMBERED).unwrap() {
+            note(&mut known, Remembered { at_ms, ..latest(&format!("/{at_ms}"), "h-a", 1) });
+        }
+        let places: Vec<&str> = known.iter().map(|one| one.directory.to_str().unwrap()).collect();
+        assert_eq!((places.len(), places[0]), (MAX_REMEMBERED, "/1"));
+    }
+
+    #[test]
+    fn each_daemon_has_a_latest_work_of_a_directory() {
+        let mut known = Vec::new();
+        for (host, n) in [("h-a", 1), ("h-b", 2), ("h-a", 3)] {
+            note(&mut known, latest("/x", host, n));
+        }
+        assert_eq!(known.len(), 2);
+        let work = |n| WorkId::from_bytes([n; 10]).to_string();
+        assert_eq!(found(&known, &["/x"], "h-a").unwrap(), work(3));
+        assert_eq!(found(&known, &["/x"], "h-b").unwrap(), work(2));
+        let failure = found(&known, &["/x"], "h-c").unwrap_err();
+        assert!(failure.message().contains("went to another daemon (h-a); name one"), "{failure:?}");
+        let failure = found(&known, &["/y"], "h-a").unwrap_err();
+        assert!(failure.message().contains("no work was submitted from /y"), "{failure:?}");
+    }
+
+    #[test]
+    fn inside_a_repository_the_nearest_directory_above_counts() {
+        let scratch = crate::git::scratch::Scratch::new().unwrap();
+        let inner = scratch.path().join("repo/src/deep");
+        std::fs::create_dir_all(&inner).unwrap();
+        assert_eq!(places(&inner), std::slice::from_ref(&inner), "no repository");
+        std::fs::create_dir(scratch.path().join("repo/.git")).unwrap();
+        let of = |name: &str| scratch.path().join(name);
+        assert_eq!(places(&inner), [inner, of("repo/src"), of("repo")]);
+        let known = [latest("/r", "h-a", 1), latest("/r/src", "h-b", 2), latest("/r", "h-b", 3)];
+        let work = |n| WorkId::from_bytes([n; 10]).to_string();
+        assert_eq!(found(&known, &["/r/src", "/r"], "h-a").unwrap(), work(1), "past what another daemon has");
+        assert_eq!(found(&known, &["/r/src", "/r"], "h-b").unwrap(), work(2));
     }
 
     #[test]

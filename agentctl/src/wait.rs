@@ -1,7 +1,9 @@
 //! Waiting for works: progress on stderr, the outcome as an exit code. Ctrl-C detaches; it never cancels.
 
+mod screen;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use agentd_schemas::dbus::WorksProxy;
@@ -11,6 +13,7 @@ use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{EventView, OutputView, RunView, WorkView};
 
+use self::screen::Screen;
 use crate::command::work::show::{is_past, pretty};
 use crate::context::{Context, read};
 use crate::error::{Failure, INTERRUPTED};
@@ -23,7 +26,10 @@ use crate::{ambient, artefact};
 /// Lines of what was said of a result that are repeated, the last ones.
 const SAID: usize = 12;
 /// Between two looks at what a run is doing now, which no event says.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(LOOK_MS);
+const LOOK_MS: u64 = 1000;
+/// Open works that are looked at again after that long though no event was about them, at most; the next ones follow.
+const LOOKED_AT: usize = 8;
 
 /// The works that are waited for, as they stand.
 struct Watched {
@@ -36,15 +42,11 @@ struct Watched {
     judged: BTreeSet<RunId>,
     /// Works of which it was said what passes already.
     tried: BTreeSet<WorkId>,
+    /// The last of those that were looked at without an event about them.
+    last: Option<WorkId>,
+    /// When that was.
+    looked: WallMs,
     screen: Screen,
-}
-
-/// Where progress is shown: one line that is rewritten, or a line for each change.
-struct Screen {
-    quiet: bool,
-    rewrites: bool,
-    width: usize,
-    drawn: bool,
 }
 
 /// Waits until every one of the works is over; gives them in the same order.
@@ -64,7 +66,7 @@ pub(crate) async fn until_over(context: &Context, ids: &[WorkId]) -> Result<Vec<
             events = follower.more_within(LOOK) => concerned(&events?, ids),
         };
         if due.is_empty() {
-            due = watched.alone();
+            due = watched.next();
         }
     }
 }
@@ -80,8 +82,6 @@ fn concerned(events: &[EventView], ids: &[WorkId]) -> Vec<WorkId> {
 
 impl Watched {
     fn new(out: &Output) -> Self {
-        let rewrites = std::io::stderr().is_terminal() && !out.is_quiet() && !out.is_json();
-        let screen = Screen { quiet: out.is_quiet(), rewrites, width: out.width().unwrap_or(100), drawn: false };
         Self {
             since: ambient::now(),
             views: BTreeMap::new(),
@@ -89,17 +89,35 @@ impl Watched {
             steps: BTreeMap::new(),
             judged: BTreeSet::new(),
             tried: BTreeSet::new(),
-            screen,
+            last: None,
+            looked: WallMs::saturating(0),
+            screen: Screen::new(out),
         }
     }
 
+    fn open(&self) -> impl Iterator<Item = WorkId> {
+        self.views.values().filter(|view| !is_past(&view.row.state)).map(|view| view.row.id)
+    }
+
     /// The one work that is left, so that what it does now can be shown.
-    fn alone(&self) -> Vec<WorkId> {
-        let mut open = self.views.values().filter(|view| !is_past(&view.row.state)).map(|view| view.row.id);
-        match (open.next(), open.next()) {
-            (Some(one), None) => vec![one],
-            _ => Vec::new(),
+    fn alone(&self) -> Option<&WorkView> {
+        let mut open = self.open();
+        let one = open.next().filter(|_| open.next().is_none())?;
+        self.views.get(&one)
+    }
+
+    /// The open works whose turn it is: no event about a work tells that no agent is able to take it any more, or what
+    /// its program is at.
+    fn next(&mut self) -> Vec<WorkId> {
+        let now = ambient::now();
+        if now.as_ms().abs_diff(self.looked.as_ms()) < LOOK_MS {
+            return Vec::new();
         }
+        self.looked = now;
+        let after = self.open().filter(|id| self.last.is_none_or(|last| *id > last));
+        let next: Vec<WorkId> = after.chain(self.open()).take(LOOKED_AT.min(self.open().count())).collect();
+        self.last = next.last().copied().or(self.last);
+        next
     }
 
     async fn look(&mut self, follower: &Follower<'_>, due: &[WorkId]) -> Result<(), Failure> {
@@ -142,7 +160,7 @@ impl Watched {
 
     fn draw(&mut self) {
         let now = ambient::now();
-        let line = if let Some(view) = self.alone().first().and_then(|id| self.views.get(id)) {
+        let line = if let Some(view) = self.alone() {
             progress(view, self.steps.get(&view.row.id).map(String::as_str), self.since, now)
         } else {
             let over = self.views.values().filter(|view| is_past(&view.row.state)).count();
@@ -186,6 +204,7 @@ fn change(view: &WorkView, step: Option<&str>) -> String {
         ("verifying", _) => {
             text.push_str(&format!(" · agentctl accept {0}, or agentctl reject {0} --reason …", row.short));
         }
+        ("parked", _) => text.push_str(&format!(" · agentctl why {}", row.short)),
         ("waiting", Some(WaitReason::Person)) => {
             if let Some(question) = story::question(view) {
                 text.push_str(&format!(" · it asks: {}", plain(question)));
@@ -260,31 +279,6 @@ fn progress(view: &WorkView, step: Option<&str>, since: WallMs, now: WallMs) -> 
     parts.push(format!("{}{limit}", money(row.spent, row.unpriced)));
     parts.extend(live.and_then(|run| run.progress.as_deref()).map(plain));
     parts.join("  ")
-}
-
-impl Screen {
-    fn say(&mut self, line: &str) {
-        if self.quiet {
-            return;
-        }
-        self.clear();
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
-
-    fn draw(&mut self, line: &str) {
-        if !self.rewrites {
-            return;
-        }
-        let short: String = line.chars().take(self.width.saturating_sub(1)).collect();
-        let _ = write!(std::io::stderr(), "\r\x1b[K{short}");
-        self.drawn = true;
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.drawn) {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }
 
 /// Prints what came of works that are over, and what there is to take; a failure when one of them did not complete.

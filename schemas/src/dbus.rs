@@ -125,7 +125,7 @@ pub trait Agents {
     fn list(&self) -> zbus::Result<String>;
     /// [`AgentView`](crate::view::AgentView).
     fn show(&self, name: &str) -> zbus::Result<String>;
-    /// `state` is `activate`, `pause`, `resume`, `suspend` or `retire`.
+    /// `state` is `activate`, `probation`, `pause`, `resume`, `suspend` or `retire`.
     fn set_state(&self, name: &str, state: &str, reason: &str) -> zbus::Result<()>;
     /// A JSON list of skills.
     fn declare_skills(&self, name: &str, skills: &str) -> zbus::Result<()>;

@@ -23,6 +23,7 @@ fn agent(data: &EventData) -> Option<String> {
         }
         EventData::ProgramBound(e) => format!("runs {} from now on: {}", run::program(&e.runtime), e.reason),
         EventData::AgentActivated(e) => format!("active, probation is over: {}", spaced(&e.reason)),
+        EventData::ProbationStarted(e) => format!("on probation again, epoch {}: {}", e.epoch, spaced(&e.reason)),
         EventData::AgentPaused(e) => format!("paused: {}", spaced(&e.reason)),
         EventData::AgentResumed(e) => format!("resumed ({}): {}", e.to.as_str(), spaced(&e.reason)),
         EventData::AgentSuspended(e) => format!("suspended: {}", spaced(&e.reason)),

@@ -6,7 +6,7 @@ use agentd_schemas::document::agent::{
 };
 use agentd_schemas::event::{
     AgentActivated, AgentEnrolled, AgentPaused, AgentResumed, AgentRetired, AgentState, AgentSuspended, KeyRevoked,
-    KeyRotated, ModelBound, ProgramBound, SkillsDeclared, Subject,
+    KeyRotated, ModelBound, ProbationStarted, ProgramBound, SkillsDeclared, Subject,
 };
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Skill;
@@ -347,6 +347,17 @@ pub fn revoke_key(agent: &AgentFacts, reason: &str) -> Decision {
         return Ok(Vec::new());
     }
     Ok(vec![agent.draft(KeyRevoked { public_key: agent.public_key.clone(), reason: reason.to_owned() })])
+}
+
+/// Puts it on probation again, in a new epoch: what it shows counts from nothing, as after a repair.
+pub fn restart_probation(agent: &AgentFacts, reason: &str) -> Decision {
+    agent.not_retired("put on probation")?;
+    check_reason("the reason", reason, false)?;
+    let epoch = agent.candidate.epoch + 1;
+    let started = ProbationStarted { epoch, model: agent.model.clone(), reason: reason.to_owned() };
+    let mut draft = agent.draft(started);
+    draft.epoch = Some(epoch);
+    Ok(vec![draft])
 }
 
 /// Binds another model: a new epoch, and probation again.

@@ -57,6 +57,7 @@ pub enum Command {
     // Agents.
     EnrolAgent { agent: Box<NewAgent> },
     ActivateAgent { agent: Slug, reason: String },
+    RestartProbation { agent: Slug, reason: String },
     PauseAgent { agent: Slug, reason: String },
     ResumeAgent { agent: Slug, reason: String },
     SuspendAgent { agent: Slug, reason: String },

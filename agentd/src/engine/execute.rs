@@ -225,6 +225,7 @@ fn named(command: &Command) -> String {
         | Command::RemoveSchedule { schedule } => format!("schedule {schedule}"),
         Command::ClaimWork { agent, .. }
         | Command::ActivateAgent { agent, .. }
+        | Command::RestartProbation { agent, .. }
         | Command::PauseAgent { agent, .. }
         | Command::ResumeAgent { agent, .. }
         | Command::SuspendAgent { agent, .. }
@@ -296,7 +297,8 @@ fn action(command: &Command, resource: &Resource) -> Action {
         Command::EnrolAgent { agent } if agent.document.shared => Action::AgentEnrolShared,
         Command::EnrolAgent { .. } => Action::AgentEnrol,
         Command::ResumeAgent { .. } if resource.suspended => Action::AgentReinstate,
-        Command::PauseAgent { .. }
+        Command::RestartProbation { .. }
+        | Command::PauseAgent { .. }
         | Command::ResumeAgent { .. }
         | Command::SuspendAgent { .. }
         | Command::RetireAgent { .. }

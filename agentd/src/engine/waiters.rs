@@ -141,6 +141,7 @@ impl Waiters {
             (
                 EventData::AgentResumed(_)
                 | EventData::AgentActivated(_)
+                | EventData::ProbationStarted(_)
                 | EventData::SkillsDeclared(_)
                 | EventData::KeyRotated(_)
                 | EventData::KeyRevoked(_)

@@ -98,6 +98,7 @@ const fn is_agent(command: &Command) -> bool {
         command,
         Command::EnrolAgent { .. }
             | Command::ActivateAgent { .. }
+            | Command::RestartProbation { .. }
             | Command::PauseAgent { .. }
             | Command::ResumeAgent { .. }
             | Command::SuspendAgent { .. }
@@ -284,6 +285,7 @@ fn decide_agent(tx: &Connection, command: &Command, env: &Env) -> Decided {
         |name: &Slug| -> Result<AgentFacts, Refusal> { load::agents::facts(tx, name)?.ok_or_else(|| no_agent(name)) };
     Ok(match command {
         Command::ActivateAgent { agent: name, reason } => agent::activate(&load(name)?, reason)?,
+        Command::RestartProbation { agent: name, reason } => agent::restart_probation(&load(name)?, reason)?,
         Command::PauseAgent { agent: name, reason } => agent::pause(&load(name)?, reason)?,
         Command::ResumeAgent { agent: name, reason } => agent::resume(&load(name)?, reason)?,
         Command::SuspendAgent { agent: name, reason } => {

@@ -52,7 +52,7 @@ events! {
     Frozen Thawed ClockJumped ClockAccepted
     ContentRedacted HoldPlaced HoldLifted EffectFinished
     AgentEnrolled AgentActivated AgentPaused AgentResumed AgentSuspended AgentRetired
-    SkillsDeclared ProgramBound KeyRotated KeyRevoked KeyCertified ModelBound ModelMismatched
+    ProbationStarted SkillsDeclared ProgramBound KeyRotated KeyRevoked KeyCertified ModelBound ModelMismatched
     WorkSubmitted WorkReadied WorkScheduled WorkClaimed RunStarted RunWaiting ProgramExited RunResumed RunEnded BaseJudged
     NoteAdded CostReserved CostSettled LimitsRaised
     ResultJudged WorkCompleted AttemptFailed WorkFailed WorkCancelled WorkExpired WorkRetried WorkBlocked

@@ -14,6 +14,7 @@ mod bounds;
 mod content;
 mod crashes;
 mod escapes;
+mod evidence;
 mod host;
 mod keeping;
 mod operators;

@@ -6,6 +6,7 @@ pub(crate) mod enroll;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod pause;
+pub(crate) mod probation;
 pub(crate) mod program;
 pub(crate) mod resume;
 pub(crate) mod retire;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Program(program::Args),
     /// End the probation of an agent
     Activate(activate::Args),
+    Probation(probation::Args),
     /// Give an agent no more work until it is resumed
     Pause(pause::Args),
     /// Give a paused or suspended agent work again
@@ -49,6 +51,6 @@ pub(crate) enum Command {
 }
 
 dispatch!(Command {
-    Enroll List Show Program Activate Pause Resume Suspend Retire History Skills Signers RotateKey Certify RevokeKey
+    Enroll List Show Program Activate Probation Pause Resume Suspend Retire History Skills Signers RotateKey Certify RevokeKey
     Serve
 });

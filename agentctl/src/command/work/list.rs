@@ -70,6 +70,9 @@ impl Args {
         let (works, more) = pages(context, filter, self.limit).await?;
         let ids: Vec<String> = works.iter().map(|row| row.id.to_string()).collect();
         context.out.show(&works, &ids, |out| table(out, &works))?;
+        if let Some(parked) = works.iter().find(|row| row.state == "parked").filter(|_| context.out.is_human()) {
+            context.out.hint(format!("agentctl why {}", parked.short));
+        }
         if more {
             context.out.note(format!("there are older works: -n {}", self.limit.saturating_mul(4).max(200)));
         }

@@ -56,7 +56,7 @@ impl Agents {
         json(&self.0.engine.agent(&caller, name)?)
     }
 
-    /// Changes the state: `activate`, `pause`, `resume`, `suspend` or `retire`.
+    /// Changes the state: `activate`, `probation`, `pause`, `resume`, `suspend` or `retire`.
     async fn set_state(&self, name: &str, state: &str, reason: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
         let caller = self.0.enter(&header).await?;
         Ok(self.0.engine.set_agent_state(&caller, name, state, reason).await?)

@@ -171,8 +171,8 @@ fn ready(facts: &WhyFacts, env: &Env, why: &mut Why) {
                 format!("agentctl agent resume {} --reason '…'", agent.name)
             }
             (None, Some(agent), _) => format!(
-                "repair agent {agent}, then bind what changed, which begins an epoch with nothing against it: \
-                 agentctl model set {agent} PROVIDER/MODEL --reason '…'; or enrol another agent"
+                "repair agent {agent}, then have it count from nothing: agentctl agent probation {agent} --reason '…'; or \
+                 enrol another agent"
             ),
             (None, None, Some(only)) => format!("agentctl agent show {only}"),
             (None, None, None) => {

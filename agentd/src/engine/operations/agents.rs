@@ -142,18 +142,19 @@ impl Engine {
         crate::engine::world::names(self.0.clock.wall_ms(), &self.0.zone)
     }
 
-    /// `activate`, `pause`, `resume`, `suspend` or `retire`.
+    /// `activate`, `probation`, `pause`, `resume`, `suspend` or `retire`.
     pub async fn set_agent_state(&self, caller: &Caller, name: &str, state: &str, reason: &str) -> Result<(), Problem> {
         let (agent, reason) = (slug(name)?, reason.to_owned());
         let command = match state {
             "activate" => Command::ActivateAgent { agent, reason },
+            "probation" => Command::RestartProbation { agent, reason },
             "pause" => Command::PauseAgent { agent, reason },
             "resume" => Command::ResumeAgent { agent, reason },
             "suspend" => Command::SuspendAgent { agent, reason },
             "retire" => Command::RetireAgent { agent, reason },
             other => {
                 return Err(Problem::new(Code::InvalidDocument, format!("{other:?} is nothing to do with an agent"))
-                    .hint("activate, pause, resume, suspend or retire"));
+                    .hint("activate, probation, pause, resume, suspend or retire"));
             }
         };
         self.execute(caller, command, None).await.map(drop)

@@ -71,7 +71,7 @@ impl Engine {
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;
             let parked = |queue: i64| parked.contains(&queue);
-            Ok(query::host::status(conn, &caller.viewer(), &day, &parked, running)?)
+            Ok(query::host::status(conn, &caller.viewer(), &day, &parked, running, &self.0.defaults.get())?)
         })
     }
 
@@ -138,7 +138,8 @@ impl Engine {
         let (last_day, _) = crate::engine::world::names(until.as_ms(), &self.0.zone);
         self.0.readers.with(|conn| {
             let parked = self.0.parked(conn)?;
-            let window = query::host::Window { since, until, first_day: &first_day, last_day: &last_day };
+            let defaults = &self.0.defaults.get();
+            let window = query::host::Window { since, until, first_day: &first_day, last_day: &last_day, defaults };
             Ok(query::host::digest(conn, &caller.viewer(), window, &|queue| parked.contains(&queue))?)
         })
     }

@@ -35,6 +35,7 @@ pub fn of(tx: &Connection, command: &Command) -> Loaded<Option<Resource>> {
         | Command::FailRun { run: named, .. } => run(tx, named),
         Command::ClaimWork { agent: name, .. }
         | Command::ActivateAgent { agent: name, .. }
+        | Command::RestartProbation { agent: name, .. }
         | Command::PauseAgent { agent: name, .. }
         | Command::ResumeAgent { agent: name, .. }
         | Command::SuspendAgent { agent: name, .. }

@@ -3,7 +3,7 @@
 //! Invariant: `state_before` is always probation or active, so that whoever is resumed goes back to work.
 
 use agentd_schemas::event::{
-    AgentEnrolled, AgentState, Event, EventData, KeyCertified, KeyRevoked, KeyRotated, ModelBound,
+    AgentEnrolled, AgentState, Event, EventData, KeyCertified, KeyRevoked, KeyRotated, ModelBound, ProbationStarted,
 };
 use agentd_schemas::unit::name::Slug;
 use rusqlite::{Connection, Result, params};
@@ -15,6 +15,7 @@ pub(super) fn project(tx: &Connection, event: &Event, name: &Slug) -> Result<()>
     match &event.data {
         EventData::AgentEnrolled(data) => enrolled(tx, event, name, data),
         EventData::AgentActivated(_) => activated(tx, event, name),
+        EventData::ProbationStarted(data) => probation_started(tx, event, name, data),
         EventData::AgentPaused(data) => stopped(tx, event, name, AgentState::Paused, &data.reason),
         EventData::AgentSuspended(data) => stopped(tx, event, name, AgentState::Suspended, &data.reason),
         EventData::AgentRetired(data) => stopped(tx, event, name, AgentState::Retired, &data.reason),
@@ -126,12 +127,26 @@ fn key_ends(tx: &Connection, event: &Event, key: &str) -> Result<()> {
 
 /// Another model is another agent as far as evidence goes: what it shows is counted from nothing.
 fn model_bound(tx: &Connection, event: &Event, name: &Slug, data: &ModelBound) -> Result<()> {
-    let sql = "UPDATE agents SET version = ?2, epoch = ?3, model = ?4, judged = 0, accepted = 0, failures_in_a_row = 0,
+    let model = data.to.as_ref().map(json).transpose()?;
+    change(
+        tx,
+        "UPDATE agents SET version = ?2, model = ?3 WHERE name = ?1",
+        params![name.as_str(), event.envelope.version, model],
+    )?;
+    counts_from_nothing(tx, event, name, data.epoch)
+}
+
+/// As a person says, after a repair.
+fn probation_started(tx: &Connection, event: &Event, name: &Slug, data: &ProbationStarted) -> Result<()> {
+    counts_from_nothing(tx, event, name, data.epoch)
+}
+
+fn counts_from_nothing(tx: &Connection, event: &Event, name: &Slug, epoch: u32) -> Result<()> {
+    let sql = "UPDATE agents SET version = ?2, epoch = ?3, judged = 0, accepted = 0, failures_in_a_row = 0,
                    state = CASE state WHEN 'active' THEN 'probation' ELSE state END, state_before = 'probation'
                WHERE name = ?1";
-    let model = data.to.as_ref().map(json).transpose()?;
-    change(tx, sql, params![name.as_str(), event.envelope.version, data.epoch, model])?;
-    epoch_begins(tx, event, name, data.epoch)
+    change(tx, sql, params![name.as_str(), event.envelope.version, epoch])?;
+    epoch_begins(tx, event, name, epoch)
 }
 
 fn epoch_begins(tx: &Connection, event: &Event, name: &Slug, epoch: u32) -> Result<()> {

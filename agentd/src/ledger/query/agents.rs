@@ -266,6 +266,11 @@ fn begin(conn: &Connection, agent: i64, epoch: &mut EpochView) -> Loaded<()> {
             epoch.from = bound.from;
             epoch.to = bound.to;
         }
+        EventData::ProbationStarted(started) => {
+            epoch.reason = started.reason;
+            epoch.from.clone_from(&started.model);
+            epoch.to = started.model;
+        }
         other => return Err(broken(agent, &format!("epoch {} begins with {}", epoch.epoch, other.type_name()))),
     }
     Ok(())

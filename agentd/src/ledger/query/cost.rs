@@ -106,6 +106,7 @@ fn name(conn: &Connection, by: &By, row: &Row<'_>) -> Loaded<String> {
                 let model = match read::event(conn, index)?.data {
                     EventData::AgentEnrolled(data) => data.model,
                     EventData::ModelBound(data) => data.to,
+                    EventData::ProbationStarted(data) => data.model,
                     _ => None,
                 };
                 model.map(|model| format!("{}/{}", model.provider, model.name)).unwrap_or_default()

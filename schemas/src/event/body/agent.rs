@@ -87,6 +87,18 @@ pub struct AgentActivated {
     pub reason: String,
 }
 
+/// It is on probation again, in an epoch of its own: what it shows counts from nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbationStarted {
+    /// The epoch that begins.
+    pub epoch: u32,
+    /// The model that it goes on with.
+    pub model: Option<ModelBinding>,
+    /// Why.
+    pub reason: String,
+}
+
 /// It gets no more work until resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -33,7 +33,7 @@ fn a_skill_that_fell_is_named_with_its_evidence_and_the_way_back() {
     let (_, eligible, because) = &why.agents[0];
     assert!(!eligible && because.contains("1 of 5 judged works accepted gives 3 %"), "{because}");
     let hint = why.hint.unwrap();
-    assert!(hint.contains("agentctl model set fixer"), "{hint}");
+    assert!(hint.contains("agentctl agent probation fixer"), "{hint}");
 }
 
 #[test]

@@ -105,6 +105,23 @@ fn whoever_is_resumed_goes_back_to_what_it_was_at_work() {
 }
 
 #[test]
+fn on_probation_again_it_counts_from_nothing_and_keeps_its_model() {
+    let mut told = told();
+    told.tell(subject(), bound(2));
+    told.tell(subject(), AgentActivated { reason: reason() });
+    told.db.execute("UPDATE agents SET judged = 6, accepted = 1, failures_in_a_row = 2", []).unwrap();
+    let model = told.rows("SELECT model FROM agents");
+    told.tell(subject(), ProbationStarted { epoch: 3, model: None, reason: reason() });
+    assert_eq!(told.rows(STATE), ["4, probation, probation, NULL"]);
+    assert_eq!(told.rows("SELECT epoch, judged, accepted, failures_in_a_row FROM agents"), ["3, 0, 0, 0"]);
+    assert_eq!(told.rows("SELECT model FROM agents"), model);
+    assert_eq!(told.rows("SELECT agent, epoch, idx FROM epochs"), ["0, 1, 0", "0, 2, 1", "0, 3, 3"]);
+    told.tell(subject(), AgentPaused { reason: reason() });
+    told.tell(subject(), ProbationStarted { epoch: 4, model: None, reason: reason() });
+    assert_eq!(told.rows("SELECT state, state_before FROM agents"), ["paused, probation"]);
+}
+
+#[test]
 fn declared_skills_replace_the_ones_before() {
     let mut told = told();
     told.tell(subject(), SkillsDeclared { skills: vec!["sql".parse().unwrap()] });

@@ -91,7 +91,8 @@ pub(super) fn free(tx: &Connection, row: &Row) -> Result<()> {
 pub(super) fn failed(tx: &Connection, event: &Event, row: &Row, data: &AttemptFailed) -> Result<()> {
     let has_result = event.envelope.blobs.iter().any(|blob| blob.slot == 1);
     end(tx, event, row, FAILED, has_result)?;
-    let judged = data.reason == FailureReason::Rejected;
+    // A work counts once, by how it ended: what another attempt may still mend shows nothing yet.
+    let judged = data.reason == FailureReason::Rejected && data.retry_after_ms.is_none();
     credit(tx, row, judged, false, counts_against(data.reason))?;
     let Some(after) = data.retry_after_ms else { return Ok(()) };
     let sql = "INSERT INTO backoffs (work, boot, due_boot_ms) VALUES (?1, ?2, ?3)";

@@ -1,12 +1,13 @@
 //! What has come to stand still by itself and stays so until a person does something: schedules whose work is refused,
-//! agents that were paused by a rule, agents without a key, agents whose owners do not certify theirs.
+//! agents that were paused by a rule or lost a skill, agents without a key, agents whose owners do not certify theirs.
 
 use agentd_schemas::event::{Actor, EventData, TickOutcome};
 use agentd_schemas::unit::time::WallMs;
 use rusqlite::Connection;
 
 use super::owner;
-use crate::domain::matching::Mismatch;
+use crate::domain::Defaults;
+use crate::domain::matching::{Mismatch, lower_bound_percent};
 use crate::domain::schedule::REJECTED;
 use crate::ledger::query::{QueryError, read};
 use crate::policy::Viewer;
@@ -15,9 +16,15 @@ use crate::policy::Viewer;
 const MAX_TOLD: usize = 10;
 
 /// One line for each, with the command that ends it; what is beyond the bound as a count.
-pub fn attention(conn: &Connection, viewer: &Viewer, now: WallMs) -> Result<Vec<String>, QueryError> {
+pub fn attention(
+    conn: &Connection,
+    viewer: &Viewer,
+    now: WallMs,
+    defaults: &Defaults,
+) -> Result<Vec<String>, QueryError> {
     let mut lines = bounded(schedules(conn, viewer)?, "schedules are refused, see: agentctl schedule list");
     lines.extend(bounded(paused(conn, viewer)?, "agents were paused, see: agentctl agent list"));
+    lines.extend(bounded(fallen(conn, viewer, defaults)?, "skills fell below the bound, see: agentctl agent list"));
     lines.extend(bounded(keyless(conn, viewer)?, "agents have a revoked key, see: agentctl agent list"));
     lines.extend(bounded(uncertified(conn, viewer, now)?, "agents wait for a certificate, see: agentctl agent list"));
     Ok(lines)
@@ -67,6 +74,28 @@ fn paused(conn: &Connection, viewer: &Viewer) -> Result<Vec<String>, QueryError>
         }
     }
     Ok(lines)
+}
+
+/// Skills that agents claim and showed that they have not: works that ask for them are given to others alone.
+fn fallen(conn: &Connection, viewer: &Viewer, defaults: &Defaults) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT a.name, e.skill, e.judged, e.accepted FROM agents a
+               JOIN evidence e ON e.agent = a.key AND e.epoch = a.epoch
+               WHERE a.state IN ('active', 'probation') AND e.judged >= ?2 AND (?1 IS NULL OR a.owner = ?1)
+                   AND EXISTS (SELECT 1 FROM json_each(a.skills) WHERE value = e.skill) ORDER BY a.key, e.skill";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, read::unsigned(row, 2)?, read::unsigned(row, 3)?))
+    };
+    let found = read::all(conn, sql, (owner(viewer), defaults.judged_works.cast_signed()), read)?;
+    let fell = |(_, _, judged, accepted): &(String, String, u64, u64)| {
+        lower_bound_percent(*accepted, *judged) < defaults.skill_bound_percent
+    };
+    let line = |(name, skill, judged, accepted): (String, String, u64, u64)| {
+        format!(
+            "agent {name} gets no work that asks for {skill}: {accepted} of {judged} judged works were accepted \
+             (repair it, then agentctl agent probation {name} --reason '…')"
+        )
+    };
+    Ok(found.into_iter().filter(fell).map(line).collect())
 }
 
 /// Agents that cannot prove who they are; who is shut out or gone needs no key.

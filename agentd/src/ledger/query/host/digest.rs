@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::attention::attention;
 use super::waiting::waiting;
 use super::{moneys, owner};
+use crate::domain::Defaults;
 use crate::ledger::load::Loaded;
 use crate::ledger::project::state_number;
 use crate::ledger::query::works::Stored;
@@ -31,6 +32,8 @@ pub struct Window<'a> {
     pub first_day: &'a str,
     /// The day of `until`.
     pub last_day: &'a str,
+    /// What lets evidence speak.
+    pub defaults: &'a Defaults,
 }
 
 /// Log indexes from the first to before the last, and whose works.
@@ -69,7 +72,7 @@ pub fn digest(
         cost_per_completed: cost_per(money.spent, completed_count),
         money,
         breaches: span.breaches(conn)?,
-        attention: attention(conn, viewer, window.until)?,
+        attention: attention(conn, viewer, window.until, window.defaults)?,
     })
 }
 

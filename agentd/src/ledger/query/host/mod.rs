@@ -22,6 +22,7 @@ use rusqlite::Connection;
 use super::ledger::identity;
 use super::works::SOURCES;
 use super::{IsParked, QueryError, read, resolve};
+use crate::domain::Defaults;
 use crate::ledger::project::state_of;
 use crate::policy::Viewer;
 
@@ -62,12 +63,13 @@ pub fn status(
     day: &str,
     parked: IsParked<'_>,
     running: Running,
+    defaults: &Defaults,
 ) -> Result<StatusView, QueryError> {
     let identity = identity(conn)?;
     let held: Option<i64> = read::one(conn, "SELECT held_ms FROM clock WHERE id = 1", [])?;
     let critical = running.health.clone();
     let mut health = running.health;
-    health.extend(attention(conn, viewer, running.now)?);
+    health.extend(attention(conn, viewer, running.now, defaults)?);
     let health = if health.is_empty() { vec!["ok".to_owned()] } else { health };
     Ok(StatusView {
         version: running.version,

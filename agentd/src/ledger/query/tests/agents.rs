@@ -65,6 +65,29 @@ fn five_refused_works_leave_a_skill_not_demonstrated() {
 }
 
 #[test]
+fn a_work_counts_once_by_how_it_ended() {
+    let mut log = Log::new();
+    log.agent("fixer", 1000, &["rust"]);
+    for n in 0..5 {
+        let work = log.submit(1000, &n.to_string(), |spec| spec.required_skills = vec!["rust".parse().unwrap()]);
+        log.claim(work, "fixer", 1);
+        log.reject(work, "fixer", "1", Some(10));
+        log.claim(work, "fixer", 2);
+        log.complete(work, "fixer", "2");
+    }
+    let evidence = skills(&log.conn, &person(1000), "fixer", &Defaults::default()).unwrap();
+    let shown = (evidence[0].judged, evidence[0].accepted, evidence[0].standing.as_str());
+    assert_eq!(shown, (5, 5, "demonstrated"));
+    let row: (u64, u64, u64, u64) = log
+        .conn
+        .query_row("SELECT judged, accepted, completed, failed FROM agents", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .unwrap();
+    assert_eq!(row, (5, 5, 5, 5), "attempts are counted beside");
+}
+
+#[test]
 fn an_agent_of_another_and_one_that_never_was_are_alike() {
     let log = with_history(0);
     for name in ["fixer", "nobody"] {

@@ -8,6 +8,7 @@ use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::view::Denials;
 
 use super::{Log, at, never, operator, person, unknown};
+use crate::domain::Defaults;
 use crate::ledger::query::host::{Running, status};
 use crate::ledger::query::ledger::events;
 use crate::ledger::query::works::{list, show};
@@ -94,10 +95,17 @@ fn the_size_of_the_ledger_does_not_make_queries_dearer() {
         ("past", Box::new(|log| drop(list(&log.conn, &person(1001), &filter(Some("past"), None), &never).unwrap()))),
         ("show", Box::new(move |log| show_first(log, operator()))),
         ("show own", Box::new(move |log| show_first(log, person(1000)))),
-        ("status", Box::new(|log| drop(status(&log.conn, &operator(), "2026-11-22", &never, running()).unwrap()))),
+        (
+            "status",
+            Box::new(|log| {
+                drop(status(&log.conn, &operator(), "2026-11-22", &never, running(), &Defaults::default()).unwrap());
+            }),
+        ),
         (
             "own status",
-            Box::new(|log| drop(status(&log.conn, &person(1000), "2026-11-22", &never, running()).unwrap())),
+            Box::new(|log| {
+                drop(status(&log.conn, &person(1000), "2026-11-22", &never, running(), &Defaults::default()).unwrap());
+            }),
         ),
         (
             "newest events",

@@ -32,7 +32,7 @@ fn running() -> Running {
 
 fn status_of(log: &Log, viewer: &Viewer) -> StatusView {
     let queues = parked_queues(&log.conn, &Defaults::default()).unwrap();
-    status(&log.conn, viewer, DAY, &|queue| queues.contains(&queue), running()).unwrap()
+    status(&log.conn, viewer, DAY, &|queue| queues.contains(&queue), running(), &Defaults::default()).unwrap()
 }
 
 /// Spends 200 micro-USD and one call without a price.
@@ -257,7 +257,8 @@ fn a_digest_tells_what_happened_in_its_window_alone() {
     log.reject(failed, "fixer", "1", None);
     log.tell(Subject::Work(failed.id), WorkFailed { reason: FailureReason::Rejected });
     log.submit(1001, "foreign", |_| {});
-    let window = Window { since: at(since), until: at(900), first_day: DAY, last_day: DAY };
+    let window =
+        Window { since: at(since), until: at(900), first_day: DAY, last_day: DAY, defaults: &Defaults::default() };
     let told = |viewer: &Viewer| digest(&log.conn, viewer, window, &never).unwrap();
     let view = told(&person(1000));
     assert_eq!((view.submitted, view.completed_count, view.failed_count), (3, 2, 1));
@@ -282,7 +283,7 @@ fn a_work_that_was_retried_counts_once_in_a_digest_and_as_what_it_is_now() {
     log.claim(failed, "fixer", 1);
     log.reject(failed, "fixer", "1", None);
     log.tell(Subject::Work(failed.id), WorkFailed { reason: FailureReason::Rejected });
-    let window = Window { since: at(0), until: at(900), first_day: DAY, last_day: DAY };
+    let window = Window { since: at(0), until: at(900), first_day: DAY, last_day: DAY, defaults: &Defaults::default() };
     let again = WorkRetried {
         state: WorkState::Ready,
         max_attempts: 3,

@@ -1,12 +1,16 @@
 use agentd_schemas::document::objective::ObjectiveDocument;
 use agentd_schemas::document::schedule::{Missed, Overlap};
-use agentd_schemas::event::{ObjectiveSet, ScheduleAdded, SchedulePaused, ScheduleTicked, Subject, TickOutcome};
+use agentd_schemas::event::{
+    ObjectiveSet, ProbationStarted, ScheduleAdded, SchedulePaused, ScheduleTicked, SkillsDeclared, Subject, TickOutcome,
+};
 use agentd_schemas::id::ScheduleId;
 use agentd_schemas::unit::time::WallMs;
 
 use super::{Log, at, operator, person};
+use crate::domain::Defaults;
 use crate::ledger::query::host::attention;
 use crate::ledger::query::plans::{objectives, schedule, schedules};
+use crate::policy::Viewer;
 
 fn add(log: &mut Log, owner: u32, name: &str, id: u8) -> Subject {
     let subject = Subject::Schedule(ScheduleId::from_bytes([id; 10]));
@@ -51,6 +55,10 @@ fn a_schedule_shows_its_last_and_its_next_tick() {
     assert_eq!(schedules(&log.conn, &operator()).unwrap().len(), 2);
 }
 
+fn looked(log: &Log, viewer: &Viewer) -> Vec<String> {
+    attention(&log.conn, viewer, WallMs::saturating(0), &Defaults::default()).unwrap()
+}
+
 #[test]
 fn a_schedule_whose_last_tick_was_refused_asks_for_attention_until_one_succeeds() {
     let mut log = Log::new();
@@ -62,16 +70,16 @@ fn a_schedule_whose_last_tick_was_refused_asks_for_attention_until_one_succeeds(
         next: Some(at(200)),
     };
     log.tell(nightly.clone(), tick("overlap"));
-    assert!(attention(&log.conn, &person(1000), WallMs::saturating(0)).unwrap().is_empty());
+    assert!(looked(&log, &person(1000)).is_empty());
     log.tell(nightly.clone(), tick("rejected: agent j1 is retired"));
-    let told = attention(&log.conn, &person(1000), WallMs::saturating(0)).unwrap();
+    let told = looked(&log, &person(1000));
     assert!(
         told.len() == 1 && told[0].starts_with("schedule nightly submits nothing: agent j1 is retired"),
         "{told:?}"
     );
-    assert!(attention(&log.conn, &person(1001), WallMs::saturating(0)).unwrap().is_empty());
+    assert!(looked(&log, &person(1001)).is_empty());
     log.tell(nightly, tick("overlap"));
-    assert!(attention(&log.conn, &operator(), WallMs::saturating(0)).unwrap().is_empty());
+    assert!(looked(&log, &operator()).is_empty());
 }
 
 #[test]
@@ -92,4 +100,27 @@ fn an_objective_stands_on_the_days_of_its_window() {
     assert_eq!((view.budget, view.budget_left), (5, 2));
     assert_eq!((view.burn_rate_day_percent, view.burn_rate_week_percent), (Some(198), Some(99)));
     assert!(objectives(&log.conn, &person(1001), at(0)).unwrap().is_empty());
+}
+
+#[test]
+fn a_skill_that_fell_below_its_bound_asks_for_attention_until_the_agent_is_on_probation_again() {
+    let mut log = Log::new();
+    log.agent("fixer", 1000, &["rust", "sql"]);
+    for n in 0..5 {
+        assert!(looked(&log, &person(1000)).is_empty(), "{n} judged works say nothing");
+        let work = log.submit(1000, "w", |spec| spec.required_skills = vec!["rust".parse().unwrap()]);
+        log.claim(work, "fixer", 1);
+        log.reject(work, "fixer", "1", None);
+    }
+    let told = looked(&log, &person(1000));
+    let words = "agent fixer gets no work that asks for rust: 0 of 5 judged works were accepted \
+                 (repair it, then agentctl agent probation fixer --reason '…')";
+    assert_eq!((told, looked(&log, &person(1001))), (vec![words.to_owned()], Vec::new()));
+    let subject = Subject::Agent("fixer".parse().unwrap());
+    log.tell(subject.clone(), SkillsDeclared { skills: vec!["sql".parse().unwrap()] });
+    assert!(looked(&log, &operator()).is_empty(), "it claims it no more");
+    log.tell(subject.clone(), SkillsDeclared { skills: vec!["rust".parse().unwrap()] });
+    assert_eq!(looked(&log, &operator()).len(), 1);
+    log.tell(subject, ProbationStarted { epoch: 2, model: None, reason: "repaired".to_owned() });
+    assert!(looked(&log, &operator()).is_empty());
 }
