@@ -44,8 +44,8 @@ pub fn decide(tx: &Connection, command: &Command, operator: bool, env: &Env) -> 
             let facts = load::submit::submit_facts(tx, *owner, works, from)?;
             Ok(work::submit::submit(&facts, *owner, works, from, env)?)
         }
-        Command::ClaimWork { agent, lease_ms, passed } => {
-            let facts = load::works::claim_facts(tx, agent, passed, env)?.ok_or_else(|| no_agent(agent))?;
+        Command::ClaimWork { agent, lease_ms, looked } => {
+            let facts = load::works::claim_facts(tx, agent, looked.as_ref(), env)?.ok_or_else(|| no_agent(agent))?;
             Ok(work::claim::claim(&facts, *lease_ms, env)?)
         }
         _ if is_run(command) => decide_run(tx, command, env),

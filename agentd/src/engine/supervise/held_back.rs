@@ -32,6 +32,7 @@ impl Supervisor {
     /// Forgets agents that get no work for other reasons.
     pub(super) fn forget_others(&self, names: &[&Slug]) {
         self.held_back.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(&name));
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(&name));
     }
 
     /// Whether a try could let something begin that waits.

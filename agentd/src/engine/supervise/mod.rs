@@ -20,6 +20,7 @@ mod leftover;
 mod level;
 mod living;
 mod orders;
+mod passed;
 mod places;
 mod prepared;
 mod room;
@@ -46,6 +47,7 @@ pub(super) use dispatch::run;
 
 use self::job::Obstacle;
 use self::level::Unable;
+use self::passed::Reached;
 use self::unwritable::Unwritable;
 use crate::engine::Engine;
 use crate::engine::current::Current;
@@ -116,6 +118,8 @@ pub(crate) struct Supervisor {
     probe: Mutex<Option<Probe>>,
     /// Agents with works that wait because their programs cannot be started here as they ask.
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
+    /// How far the look for works came, of agents with many that wait for the host.
+    reached: Mutex<BTreeMap<Slug, Reached>>,
     /// No new run begins: too little disk is free.
     full: AtomicBool,
     /// No new run begins: their folder cannot be written.
@@ -135,6 +139,7 @@ impl Supervisor {
             trying: AtomicBool::new(false),
             probe: Mutex::default(),
             held_back: Mutex::default(),
+            reached: Mutex::default(),
             full: AtomicBool::new(false),
             unwritable: Mutex::default(),
         }

@@ -77,6 +77,14 @@ pub fn runtime_now(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, boo
     Ok(Some((runtime, whole)))
 }
 
+/// The index at which the program of an agent of now was bound.
+pub fn bound_at(tx: &Connection, agent: &Slug) -> Loaded<Option<u64>> {
+    let sql = "SELECT program FROM agents WHERE name = ?1";
+    let found: Option<Option<u64>> =
+        tx.prepare_cached(sql)?.query_row([agent.as_str()], |row| row.get(0)).optional()?;
+    Ok(found.flatten())
+}
+
 /// A run of an agent with a program, by its name: its lease, its agent, whose that is, and whether the end of its program
 /// is known. The newest where one name was given twice, after a lease that was void.
 pub fn named(tx: &Connection, run: RunId) -> Loaded<Option<(RunRef, Slug, u32, bool)>> {
