@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::job::Obstacle;
+use super::obstacle::Obstacle;
 use super::passed::Seen;
 use super::tries::Tries;
 use super::{Supervisor, course, level, passed};

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use agentd_schemas::unit::name::Slug;
 
 use super::Supervisor;
-use super::job::Obstacle;
+use super::obstacle::Obstacle;
 use crate::engine::message_ids;
 
 impl Supervisor {

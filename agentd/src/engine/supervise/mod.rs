@@ -19,6 +19,7 @@ mod judged;
 mod leftover;
 mod level;
 mod living;
+mod obstacle;
 mod orders;
 mod passed;
 mod places;
@@ -45,8 +46,8 @@ use tokio::sync::{Notify, watch};
 pub use bounds::Bounds;
 pub(super) use dispatch::run;
 
-use self::job::Obstacle;
 use self::level::Unable;
+use self::obstacle::Obstacle;
 use self::passed::Reached;
 use self::unwritable::Unwritable;
 use crate::engine::Engine;
