@@ -147,7 +147,7 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
         }
         Command::ExitProgram { run, start, ending, handed_in } => {
             let work = load_work(tx, run.work, false)?;
-            let known = load::programs::exits(tx, &work, run)?;
+            let known = load::programs::last_exit(tx, &work, run)?;
             Ok(work::program::exited(&work, run, (*start, ending), *handed_in, known))
         }
         Command::EndProgram { run, end } => {

@@ -11,7 +11,7 @@ fn an_end_is_told_once_also_where_one_before_it_was_not_told() {
     let mut scene = Scene::new();
     scene.submit(json!([{"title": "x"}]));
     let run = scene.claim().unwrap();
-    let mut exit = |scene: &mut Scene, start| {
+    let exit = |scene: &mut Scene, start| {
         let ending = Ending::Exited(0);
         kinds(&scene.run(Command::ExitProgram { run, start, ending, handed_in: false })).len()
     };

@@ -1,6 +1,7 @@
 //! What time does, on a ledger whose clocks the test sets.
 
 mod clock;
+mod exits;
 mod frozen;
 mod pauses;
 mod retry;

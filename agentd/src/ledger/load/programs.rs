@@ -24,9 +24,9 @@ pub fn program(tx: &Connection, named: &RunRef) -> Loaded<Option<ProgramFacts>> 
     Ok(tx.prepare_cached(sql)?.query_row(run, read).optional()?)
 }
 
-/// How often it was said of a run that its program ended while it waited.
-pub fn exits(tx: &Connection, work: &WorkFacts, named: &RunRef) -> Loaded<u32> {
-    let sql = "SELECT count(*) FROM events WHERE subject = ?1 AND idx > ?2
+/// The last start of a run's program of which it was said that it ended while the run waited; 0 where it was of none.
+pub fn last_exit(tx: &Connection, work: &WorkFacts, named: &RunRef) -> Loaded<u32> {
+    let sql = "SELECT coalesce(max(json_extract(body, '$.data.start')), 0) FROM events WHERE subject = ?1 AND idx > ?2
                AND json_extract(body, '$.type') = 'ProgramExited'";
     Ok(tx.prepare_cached(sql)?.query_row(params![work.key, named.fence.n], |row| row.get(0))?)
 }
