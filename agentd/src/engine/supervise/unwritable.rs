@@ -2,7 +2,7 @@
 //! at again until it is not any more.
 
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::Supervisor;
 use super::tries::Tries;
@@ -15,6 +15,8 @@ pub(super) struct Unwritable {
     tries: Tries,
     /// It could be written since, and one run tries it.
     is_mended: bool,
+    /// Somebody tries it: a disk that hangs keeps one thread, and none that serves.
+    is_tried: bool,
 }
 
 impl Supervisor {
@@ -39,19 +41,33 @@ impl Supervisor {
             None => {
                 let message_id = message_ids::RUNS_IMPOSSIBLE;
                 tracing::warn!(MESSAGE_ID = message_id, "no run can be started: {reason}");
-                *known = Some(Unwritable { reason, tries: Tries::new(now), is_mended: false });
+                *known = Some(Unwritable { reason, tries: Tries::new(now), is_mended: false, is_tried: false });
             }
         }
     }
 
-    /// Tries the folder again when it is time to. In how many milliseconds the next time is, while no run begins.
-    pub(super) fn look_at_folder(&self, now: u64) -> Option<u64> {
+    /// Has the folder tried again when it is time to; who gives out runs hears of it when it can be written. In how many
+    /// milliseconds the next time is, while no run begins. Needs a runtime.
+    pub(super) fn look_at_folder(self: &Arc<Self>, now: u64) -> Option<u64> {
         let mut known = self.unwritable.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.as_mut().filter(|known| !known.is_mended)?;
-        if known.tries.is_due(true, now) {
-            known.is_mended = self.try_folder().is_ok();
+        if !known.is_tried && known.tries.is_due(true, now) {
+            known.is_tried = true;
+            let supervisor = self.clone();
+            tokio::task::spawn_blocking(move || {
+                let tried = supervisor.try_folder();
+                supervisor.folder_was_tried(tried.is_ok());
+            });
         }
-        (!known.is_mended).then(|| known.tries.in_ms(now))
+        // Who waits for the end of a try is woken by it.
+        Some(if known.is_tried { u64::MAX } else { known.tries.in_ms(now) })
+    }
+
+    fn folder_was_tried(&self, could: bool) {
+        if let Some(known) = &mut *self.unwritable.lock().unwrap_or_else(PoisonError::into_inner) {
+            (known.is_tried, known.is_mended) = (false, could);
+        }
+        self.look_round();
     }
 
     /// A run was laid out.
