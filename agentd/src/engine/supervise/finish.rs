@@ -158,7 +158,8 @@ impl Course {
     pub(super) async fn exited(&self, start: u32, ending: &Ending, handed_in: bool) {
         let command = Command::ExitProgram { run: self.run, start, ending: ending.clone(), handed_in };
         if let Err(problem) = self.record(&Caller::host(), command).await {
-            tracing::debug!(work = %self.run.work, "that the program ended while it waits was refused: {problem}");
+            let run = self.folder().run();
+            tracing::debug!(%run, "that the program of run {run} ended while it waits could not be recorded: {problem}");
         }
     }
 
