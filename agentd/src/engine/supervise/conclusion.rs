@@ -6,6 +6,14 @@ use agentd_schemas::launch::{Ending, Outcome, StopCause};
 use super::judged::Made;
 use crate::runner::Lost;
 
+/// A fault of the host that no attempt is used up for.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// As the ledger has it: `launcher_away`, `runs_unwritable`.
+    pub(super) because: &'static str,
+    pub(super) reason: String,
+}
+
 /// What comes of a run's steps.
 pub(super) enum Conclusion {
     /// There is something to hand in.
@@ -13,7 +21,7 @@ pub(super) enum Conclusion {
     /// The attempt failed.
     Failed(FailureReason, String),
     /// There was no attempt: nobody started its program, for this reason.
-    Away(String),
+    Away(Fault),
     /// The run was over before: nothing is to be said of it any more.
     Over,
 }

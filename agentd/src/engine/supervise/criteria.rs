@@ -7,7 +7,7 @@ use agentd_schemas::launch::{Ending, Outcome};
 use agentd_schemas::problem::Problem;
 use sha2::{Digest as _, Sha256};
 
-use super::conclusion::{Conclusion, how, lost_reason, of_the_host, out_of_memory};
+use super::conclusion::{Conclusion, Fault, how, lost_reason, of_the_host, out_of_memory};
 use super::course::{Course, blocking};
 use super::finish::{Tally, quoted};
 use super::job::Told;
@@ -95,7 +95,7 @@ impl Course {
                     }
                     return Ok(Some(Conclusion::Over));
                 }
-                StepEnd::Refused(why) | StepEnd::Away(why) => {
+                StepEnd::Refused(why) | StepEnd::Away(Fault { reason: why, .. }) => {
                     return Ok(Some(no_verdict(place, FailureReason::NotStarted, &why)));
                 }
                 StepEnd::Lost(lost) => {

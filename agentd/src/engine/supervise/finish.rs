@@ -82,7 +82,7 @@ impl Tally {
                 return Err(Conclusion::Over);
             }
             StepEnd::Refused(why) => (FailureReason::NotStarted, why),
-            StepEnd::Away(why) => return Err(Conclusion::Away(why)),
+            StepEnd::Away(fault) => return Err(Conclusion::Away(fault)),
             StepEnd::Lost(lost) => {
                 self.lost(&lost);
                 let why = lost.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
@@ -196,9 +196,9 @@ impl Course {
                 self.give_up(reason, message).await;
                 false
             }
-            Conclusion::Away(reason) => {
-                self.give_back("launcher_away", &reason).await;
-                // Whoever would remove what is left of it is away, too.
+            Conclusion::Away(fault) => {
+                self.give_back(fault.because, &fault.reason).await;
+                // Whoever would remove what is left of it may be away, too.
                 return Ok(());
             }
             Conclusion::Over => false,
