@@ -31,8 +31,8 @@ pub enum Command {
     AddNote { work: WorkId, text: String },
     AnswerRun { work: WorkId, text: String },
     // Work, by agents.
-    // `passed`: works that it is not given, for the host cannot start its program for them.
-    ClaimWork { agent: Slug, lease_ms: u64, passed: Vec<WorkId> },
+    // `looked`: it is given that one or none, for the daemon looked whether this host can start its program for it.
+    ClaimWork { agent: Slug, lease_ms: u64, looked: Option<Looked> },
     StartRun { run: RunRef, confinement: Option<Box<RunConfinement>> },
     ReserveCost { run: RunRef, micro_usd: u64, tokens: u64 },
     SettleCost { run: RunRef, cost: Spending },
@@ -101,6 +101,16 @@ pub struct RunRef {
     pub attempt: u32,
     /// The fence that was promised.
     pub fence: Fence,
+}
+
+/// What was looked at before a claim: the claim is for that alone. Another work that came before it meanwhile, or another
+/// program of the agent, was not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// The work.
+    pub work: WorkId,
+    /// The index at which the agent's program was bound.
+    pub program: u64,
 }
 
 /// Who submits works.

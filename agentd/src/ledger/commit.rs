@@ -44,8 +44,8 @@ pub fn decide(tx: &Connection, command: &Command, operator: bool, env: &Env) -> 
             let facts = load::submit::submit_facts(tx, *owner, works, from)?;
             Ok(work::submit::submit(&facts, *owner, works, from, env)?)
         }
-        Command::ClaimWork { agent, lease_ms, passed } => {
-            let facts = load::works::claim_facts(tx, agent, passed, env)?.ok_or_else(|| no_agent(agent))?;
+        Command::ClaimWork { agent, lease_ms, looked } => {
+            let facts = load::works::claim_facts(tx, agent, looked.as_ref(), env)?.ok_or_else(|| no_agent(agent))?;
             Ok(work::claim::claim(&facts, *lease_ms, env)?)
         }
         _ if is_run(command) => decide_run(tx, command, env),
@@ -148,7 +148,7 @@ fn decide_run(tx: &Connection, command: &Command, env: &Env) -> Decided {
         }
         Command::ExitProgram { run, start, ending, handed_in } => {
             let work = load_work(tx, run.work, false)?;
-            let known = load::programs::exits(tx, &work, run)?;
+            let known = load::programs::last_exit(tx, &work, run)?;
             Ok(work::program::exited(&work, run, (*start, ending), *handed_in, known))
         }
         Command::EndProgram { run, end } => {

@@ -55,5 +55,5 @@ pub use look::{Look, Output, control, forestall, look, output, output_end, outpu
 pub use lost::{Lost, lost};
 pub use result::{NoResult, ProgramResult, result};
 pub use room::taken;
-pub use spec::{began, level_begun, spec, spec_digest, spec_sha256};
-pub use start::{Launched, Silence, asked_by_another, how_it_failed, start, unit};
+pub use spec::{NoSpec, began, level_begun, spec, spec_digest, spec_sha256};
+pub use start::{Launched, Silence, asked_by_another, how_it_failed, start, unit, write_spec};

@@ -1,6 +1,7 @@
 //! The launch spec of each step.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::document::program::Stdin;
@@ -64,17 +65,28 @@ pub fn began(folder: &Folder, step: Step) -> bool {
     matches!(folder.open(&home), Ok(Some(_)))
 }
 
+/// Why there is no launch spec of a step.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSpec {
+    /// The step is not started as it was asked for.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// What goes with it cannot be written.
+    #[error("program.files cannot be laid out: {0}")]
+    Unwritten(io::Error),
+}
+
 /// The launch spec of a step.
-pub fn spec(host: &Host, job: &Job, step: Step, context: &Context) -> Result<LaunchSpec, Refused> {
+pub fn spec(host: &Host, job: &Job, step: Step, context: &Context) -> Result<LaunchSpec, NoSpec> {
     let making = Making { host, job, folder: Folder::of(host, job.run), places: Places::new(job.level) };
     let spec = match step {
-        Step::Prepare => making.prepare(),
-        Step::Setup => making.setup(context),
-        Step::Program(start) => making.program(start, context),
-        Step::Collect => making.collect(context),
-        Step::Base(place) | Step::Check(place) => making.check(step, place, context),
-        Step::Seal => making.seal(context),
-    }?;
+        Step::Prepare => making.prepare()?,
+        Step::Setup => making.setup(context)?,
+        Step::Program(start) => making.program(start, context)?,
+        Step::Collect => making.collect(context)?,
+        Step::Base(place) | Step::Check(place) => making.check(step, place, context)?,
+        Step::Seal => making.seal(context)?,
+    };
     spec.check().map_err(|error| Refused(error.to_string()))?;
     Ok(spec)
 }
@@ -127,7 +139,7 @@ impl Making<'_> {
         })
     }
 
-    fn program(mut self, start: u32, context: &Context) -> Result<LaunchSpec, Refused> {
+    fn program(mut self, start: u32, context: &Context) -> Result<LaunchSpec, NoSpec> {
         let runtime = &self.job.runtime;
         let inside = self.for_the_program(context)?;
         let values = self.values(&inside, context)?;
@@ -168,7 +180,7 @@ impl Making<'_> {
 
     /// Lays out what goes into the files of the program's home: no command line could carry it. Where they lie inside, and
     /// for each its path and digest, so that the spec says what was given.
-    fn filled(&self, start: u32, inside: &Inside, values: &Values) -> Result<(PathBuf, Vec<String>), Refused> {
+    fn filled(&self, start: u32, inside: &Inside, values: &Values) -> Result<(PathBuf, Vec<String>), NoSpec> {
         let (mut left, mut contents, mut words) = (MAX_FILLED_BYTES, Vec::new(), Vec::new());
         for (path, template) in &self.job.runtime.program.files {
             let content = values.fill(&format!("program.files.{path:?}"), left, template)?;
@@ -176,8 +188,7 @@ impl Making<'_> {
             words.extend([path.clone(), HEXLOWER.encode(&Sha256::digest(content.as_bytes()))]);
             contents.push(content);
         }
-        let name = lay_out_filled(self.job, &self.folder, start, &contents)
-            .map_err(|error| Refused(format!("program.files cannot be laid out: {error}")))?;
+        let name = lay_out_filled(self.job, &self.folder, start, &contents).map_err(NoSpec::Unwritten)?;
         Ok((inside.task.join(name), words))
     }
 

@@ -16,6 +16,7 @@ use super::host::Host;
 use super::launcher::Launcher;
 use super::spec::spec_bytes;
 use crate::sys::children::Held;
+use crate::sys::failpoint;
 
 /// Bytes of what the launcher says, at most, where it refuses.
 const MAX_COMPLAINT: u64 = 4096;
@@ -60,21 +61,19 @@ pub struct Silence {
     pub is_late: bool,
 }
 
-/// Writes the spec of a step durably and has the launcher start it; `input` is its standard input. What the step ends with
-/// says nothing that the record does not; where the launcher refuses, [`Launched::complaint`] says why. Needs a runtime.
-pub fn start(
-    host: &Host,
-    folder: &Folder,
-    agent: &Slug,
-    step: Step,
-    spec: &LaunchSpec,
-    input: Option<File>,
-) -> io::Result<Launched> {
+/// Writes the spec of a step durably.
+pub fn write_spec(folder: &Folder, step: Step, spec: &LaunchSpec) -> io::Result<()> {
     let text = spec_bytes(spec);
     if text.len() > MAX_SPEC_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the launch spec has {} bytes", text.len())));
     }
-    files::write(&folder.spec(step), &text, 0o600, true)?;
+    failpoint::check("spec.write")?;
+    files::write(&folder.spec(step), &text, 0o600, true)
+}
+
+/// Has the launcher start a step, whose spec is written; `input` is its standard input. What the step ends with says nothing
+/// that the record does not; where the launcher refuses, [`Launched::complaint`] says why. Needs a runtime.
+pub fn start(host: &Host, folder: &Folder, agent: &Slug, step: Step, input: Option<File>) -> io::Result<Launched> {
     match &host.launcher {
         Some(launcher) => {
             let asked = Arc::new(Asked::new(launcher, folder, agent, step, input));

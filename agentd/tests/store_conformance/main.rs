@@ -40,6 +40,7 @@ conformance! { sqlite on Sqlite:
         a_list_may_name_its_works_before_they_stand_in_it
         a_completion_hands_its_dependant_off_in_the_same_commit
         a_work_is_claimed_once
+        what_was_looked_at_is_claimed_or_nothing
     }
     budgets {
         an_amount_beyond_every_table_is_refused_by_name

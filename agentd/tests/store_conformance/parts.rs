@@ -27,7 +27,7 @@ fn family(store: &mut dyn Store) -> Vec<(Caller, RunRef)> {
     for (seed, name) in [(11, "one"), (12, "two"), (13, "three"), (14, "four")] {
         done(store, person(Command::EnrolAgent { agent: Box::new(worker(name, seed)) }));
         let caller = Caller::agent(name.parse().unwrap(), OWNER);
-        let command = Command::ClaimWork { agent: name.parse().unwrap(), lease_ms: 60_000, passed: Vec::new() };
+        let command = Command::ClaimWork { agent: name.parse().unwrap(), lease_ms: 60_000, looked: None };
         let events = done(store, Request { caller: caller.clone(), ..person(command) });
         let run = events[0].envelope.run.unwrap();
         let fence = Fence { incarnation: store.incarnation(), n: events[0].envelope.index };

@@ -102,7 +102,7 @@ pub(crate) fn enrol(store: &mut dyn Store) {
 }
 
 pub(crate) fn claim(store: &mut dyn Store) -> RunRef {
-    let command = Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000, passed: Vec::new() };
+    let command = Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000, looked: None };
     let events = done(store, agent(command));
     let EventData::WorkClaimed(_) = &events[0].data else { panic!("{events:?}") };
     let run = events[0].envelope.run.unwrap();

@@ -82,6 +82,22 @@ fn a_folder_of_runs_that_cannot_be_written_uses_up_no_attempt_and_works_go_on_on
 }
 
 #[test]
+fn a_spec_that_cannot_be_written_after_a_good_lay_out_uses_up_no_attempt() {
+    let mut scene = Scene::prepared(Who::Ordinary, "");
+    scene.daemon.settings.env.push(("AGENTD_FAILPOINT".to_owned(), "spec.write=error".to_owned()));
+    scene.daemon.run();
+    scene.agent("worker", "", "echo done");
+    let id = scene.submit("worker", &["--max-attempts", "1"]);
+    let work = scene.until(&id, "completed");
+    assert!(work["runs"].as_array().unwrap().iter().all(|run| run["failure"].is_null()), "{work:#}");
+    let log = scene.told(&["log", &id]);
+    assert!(log.contains("lease void, no attempt used up: runs unwritable"), "{log}");
+    assert!(!log.contains("attempt by worker failed"), "{log}");
+    assert!(!scene.told(&["status"]).contains("cannot be written"));
+    scene.ends_well();
+}
+
+#[test]
 fn what_lives_goes_on_before_it_is_known_what_the_host_can_do_and_what_is_new_waits_for_that() {
     let mut scene = Scene::new(Who::Ordinary);
     scene.agent("worker", "limits.max_concurrency = 2", &format!("{WAITS}; echo done"));

@@ -31,8 +31,8 @@ pub fn ended(facts: Option<ProgramFacts>, named: &RunRef, end: &RunEnded, output
     Ok(vec![draft])
 }
 
-/// The program of a run ended while the run waits, at its start number `start`. It is said once for each start; `known` are
-/// those of which it was said.
+/// The program of a run ended while the run waits, at its start number `start`. It is said once for each start; `known` is the
+/// last one of which it was said: of one before it that nothing was said of, nothing is to be said any more.
 pub fn exited(
     work: &WorkFacts,
     named: &RunRef,
@@ -110,6 +110,7 @@ mod tests {
         assert!(drafts[0].actor.is_some() && drafts[0].run.is_some());
         assert!(exit(&work, 1, 1).is_empty(), "it is known");
         assert_eq!(exit(&work, 2, 1).len(), 1);
+        assert!(exit(&work, 1, 2).is_empty(), "it was not told in its time");
         work.state = agentd_schemas::event::WorkState::Cancelled;
         assert!(exit(&work, 2, 1).is_empty());
     }

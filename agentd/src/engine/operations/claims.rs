@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use agentd_schemas::http::{Claim, ClaimRequest, MAX_POLL_S};
-use agentd_schemas::id::WorkId;
 use agentd_schemas::key::openssh::PublicKey;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
@@ -11,7 +10,7 @@ use agentd_schemas::unit::name::Slug;
 use super::Key;
 use super::runs::name;
 use crate::domain::Command;
-use crate::domain::command::RunRef;
+use crate::domain::command::{Looked, RunRef};
 use crate::engine::Engine;
 use crate::engine::waiters::Waiter;
 use crate::ledger::{load, query};
@@ -20,15 +19,15 @@ use crate::policy::Caller;
 impl Engine {
     /// Gives the agent its next work; waits for one when there is none.
     pub async fn claim(&self, caller: &Caller, request: &ClaimRequest) -> Result<Option<Claim>, Problem> {
-        self.claim_but(caller, request, Vec::new()).await
+        self.claim_looked(caller, request, None).await
     }
 
-    /// The same, but for these works.
-    pub(in crate::engine) async fn claim_but(
+    /// The same; where something was looked at before, that or nothing.
+    pub(in crate::engine) async fn claim_looked(
         &self,
         caller: &Caller,
         request: &ClaimRequest,
-        passed: Vec<WorkId>,
+        looked: Option<Looked>,
     ) -> Result<Option<Claim>, Problem> {
         let agent = name(caller)?.clone();
         if request.wait_s > MAX_POLL_S {
@@ -39,7 +38,7 @@ impl Engine {
         }
         let lease_ms = request.lease_s.map_or(self.0.defaults.get().lease_ms, |seconds| u64::from(seconds) * 1000);
         let until = tokio::time::Instant::now() + Duration::from_secs(u64::from(request.wait_s));
-        let command = || Command::ClaimWork { agent: agent.clone(), lease_ms, passed: passed.clone() };
+        let command = || Command::ClaimWork { agent: agent.clone(), lease_ms, looked };
         let asked = serde_json::to_vec(&request.lease_s).map_err(Problem::internal)?;
         let request_key = self.0.keyed(request.key.as_deref(), "claim", &asked)?;
         let key = self.key_of(&agent)?.ok_or_else(void)?;

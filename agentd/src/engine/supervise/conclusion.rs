@@ -3,9 +3,16 @@
 use agentd_schemas::event::FailureReason;
 use agentd_schemas::launch::{Ending, Outcome, StopCause};
 
-use super::finish::{lost_reason, out_of_memory};
 use super::judged::Made;
 use crate::runner::Lost;
+
+/// A fault of the host that no attempt is used up for.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// As the ledger has it: `launcher_away`, `runs_unwritable`.
+    pub(super) because: &'static str,
+    pub(super) reason: String,
+}
 
 /// What comes of a run's steps.
 pub(super) enum Conclusion {
@@ -14,7 +21,7 @@ pub(super) enum Conclusion {
     /// The attempt failed.
     Failed(FailureReason, String),
     /// There was no attempt: nobody started its program, for this reason.
-    Away(String),
+    Away(Fault),
     /// The run was over before: nothing is to be said of it any more.
     Over,
 }
@@ -52,8 +59,45 @@ pub(super) fn ended_badly(outcome: &Outcome) -> Option<Conclusion> {
     }
 }
 
+/// Why the end of a step says nothing of what it looked at: it never began, or was not let end. One that took too long,
+/// or too much of the disk, did so by itself.
+pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
+    match (&outcome.ending, outcome.stopped) {
+        (Ending::NotStarted(_), _) => Some(FailureReason::NotStarted),
+        (Ending::Exited(_) | Ending::Signalled(_), None | Some(StopCause::Timeout | StopCause::OverSize)) => None,
+        (Ending::Lost(_) | Ending::Exited(_) | Ending::Signalled(_), _) => Some(FailureReason::OutcomeUnknown),
+    }
+}
+
+/// Why a step failed whose shim is gone. What the kernel killed for its memory failed by itself.
+pub(super) fn lost_reason(oom_killed: bool) -> FailureReason {
+    if oom_killed { FailureReason::ProgramFailed } else { FailureReason::OutcomeUnknown }
+}
+
+/// How a step ended, in words.
+pub(super) fn how(outcome: &Outcome) -> String {
+    let how = match (&outcome.ending, outcome.stopped) {
+        (_, Some(cause)) => format!("it was stopped ({})", cause.as_str().replace('_', " ")),
+        (Ending::Exited(code), None) => format!("exit code {code}"),
+        (Ending::Signalled(signal), None) => format!("ended by signal {signal}"),
+        (Ending::NotStarted(reason) | Ending::Lost(reason), None) => reason.clone(),
+    };
+    format!("{how}{}", out_of_memory(outcome.oom_killed))
+}
+
+/// That the kernel killed for want of memory, where it did.
+pub(super) fn out_of_memory(oom_killed: bool) -> &'static str {
+    if oom_killed {
+        "; its memory was used up, and the kernel killed a process of it (resources.memory_max)"
+    } else {
+        ""
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use agentd_schemas::launch::{Stream, Usage};
+
     use super::*;
 
     #[test]
@@ -69,5 +113,32 @@ mod tests {
         };
         assert_eq!(said(true), (FailureReason::ProgramFailed, true, true));
         assert_eq!(said(false), (FailureReason::OutcomeUnknown, false, true));
+    }
+
+    #[test]
+    fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
+        let outcome = |ending: &str, stopped: &str| -> Outcome {
+            let told = serde_json::json!({
+                "version": 1, "run": "w-aaaaaaaaaaaaaaaa.1", "at": "2026-11-22T08:00:00Z", "usage": Usage::default(),
+                "ending": serde_json::from_str::<serde_json::Value>(ending).unwrap(),
+                "stopped": serde_json::from_str::<serde_json::Value>(stopped).unwrap(),
+                "stdout": Stream::default(), "stderr": Stream::default(),
+            });
+            serde_json::from_value(told).unwrap()
+        };
+        let (never, unknown) = (Some(FailureReason::NotStarted), Some(FailureReason::OutcomeUnknown));
+        let table = [
+            (r#"{"exited":0}"#, "null", None),
+            (r#"{"exited":1}"#, "null", None),
+            (r#"{"signalled":9}"#, "null", None),
+            (r#"{"signalled":9}"#, r#""timeout""#, None),
+            (r#"{"signalled":15}"#, r#""shutdown""#, unknown),
+            (r#"{"exited":0}"#, r#""shutdown""#, unknown),
+            (r#"{"lost":"the shim failed"}"#, "null", unknown),
+            (r#"{"not_started":"no bubblewrap"}"#, "null", never),
+        ];
+        for (ending, stopped, expected) in table {
+            assert_eq!(of_the_host(&outcome(ending, stopped)), expected, "{ending} {stopped}");
+        }
     }
 }

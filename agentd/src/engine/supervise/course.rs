@@ -25,7 +25,7 @@ use crate::engine::doors::OpenDoor;
 use crate::engine::{Engine, LiveRun};
 use crate::ledger::load;
 use crate::policy::Caller;
-use crate::runner::{self, Context, Folder, Look, Step};
+use crate::runner::{self, Context, Folder, Look, NoSpec, Step};
 use crate::sys::children::Held;
 use crate::sys::process::effective_uid;
 
@@ -96,7 +96,6 @@ impl Course {
             Ok(folder) => folder,
             Err(error) => return self.not_laid_out(error).await,
         };
-        self.supervisor.runs_can_be_written();
         self.engine.0.live.keep_time(&self.run, told.job.timeout_ms);
         let mut tally = Tally::default();
         let steps = self.steps(&told, &folder);
@@ -184,10 +183,8 @@ impl Course {
         told: &'a Told,
         step: Step,
         context: &'a Context,
-    ) -> impl FnOnce() -> Result<LaunchSpec, String> + 'a {
-        move || {
-            runner::spec(&self.supervisor.runs.host, &told.job, step, context).map_err(|refused| refused.to_string())
-        }
+    ) -> impl FnOnce() -> Result<LaunchSpec, NoSpec> + 'a {
+        move || runner::spec(&self.supervisor.runs.host, &told.job, step, context)
     }
 
     /// The program, started again where it ended while it waited, and had not handed in its result.
@@ -225,7 +222,7 @@ impl Course {
                     return Ok(Err(Conclusion::Over));
                 }
                 StepEnd::Refused(reason) => return Ok(Err(Conclusion::not_started(reason))),
-                StepEnd::Away(reason) => return Ok(Err(Conclusion::Away(reason))),
+                StepEnd::Away(fault) => return Ok(Err(Conclusion::Away(fault))),
                 StepEnd::Lost(lost) => {
                     tally.lost(&lost);
                     return Ok(Err(lost_program(&lost)));

@@ -7,9 +7,9 @@ use agentd_schemas::launch::{Ending, Outcome};
 use agentd_schemas::problem::Problem;
 use sha2::{Digest as _, Sha256};
 
-use super::conclusion::Conclusion;
+use super::conclusion::{Conclusion, Fault, how, lost_reason, of_the_host, out_of_memory};
 use super::course::{Course, blocking};
-use super::finish::{Tally, how, lost_reason, of_the_host, out_of_memory, quoted};
+use super::finish::{Tally, quoted};
 use super::job::Told;
 use super::step::{StepEnd, Steps};
 use crate::runner::{self, Collected, Context, LeftOut, Output, Step};
@@ -95,7 +95,7 @@ impl Course {
                     }
                     return Ok(Some(Conclusion::Over));
                 }
-                StepEnd::Refused(why) | StepEnd::Away(why) => {
+                StepEnd::Refused(why) | StepEnd::Away(Fault { reason: why, .. }) => {
                     return Ok(Some(no_verdict(place, FailureReason::NotStarted, &why)));
                 }
                 StepEnd::Lost(lost) => {

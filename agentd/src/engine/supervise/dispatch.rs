@@ -5,20 +5,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agentd_schemas::http::{Claim, ClaimRequest};
-use agentd_schemas::id::WorkId;
 use agentd_schemas::problem::Problem;
 use agentd_schemas::unit::name::Slug;
 use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::job::Obstacle;
+use super::obstacle::Obstacle;
+use super::passed::Seen;
 use super::tries::Tries;
-use super::{Supervisor, course, level};
+use super::{Supervisor, course, level, passed};
 use crate::domain::Env;
+use crate::domain::command::Looked;
+use crate::domain::work::WorkFacts;
 use crate::engine::heart::Part;
 use crate::engine::{Engine, message_ids};
 use crate::ledger::load;
+use crate::ledger::load::works::FIRST;
 use crate::policy::Caller;
 use crate::runner;
 use crate::sys::failpoint;
@@ -30,8 +33,10 @@ const LOOK: Duration = Duration::from_secs(15);
 const FIRST_CLEARING_MS: u64 = 10 * 60_000;
 /// See above.
 const CLEARING_MS: u64 = 3_600_000;
-/// Works of an agent that wait for the host and that others pass, at most.
-const MAX_PASSED: usize = 64;
+/// The same, where works were passed and not all were looked at.
+const LOOK_ON: Duration = Duration::from_millis(250);
+/// Looks and claims for one agent in a round, at most: another one may have taken what was looked at.
+const CLAIMS: usize = 3;
 
 /// Gives out runs until told to stop. Those under way go on without the daemon.
 pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<bool>) {
@@ -51,15 +56,12 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
             clear_at = engine.0.clock.boot_ms() + CLEARING_MS;
             courses.spawn(clear_up(engine.clone()));
         }
-        let any = match give_out(&engine, &mut turn, &mut courses).await {
-            Ok(any) => any,
-            Err(problem) => {
-                tracing::warn!("runs cannot be given out at the moment: {problem}");
-                false
-            }
-        };
+        let round = give_out(&engine, &mut turn, &mut courses).await.unwrap_or_else(|problem| {
+            tracing::warn!("runs cannot be given out at the moment: {problem}");
+            Round::default()
+        });
         while courses.try_join_next().is_some() {}
-        if any {
+        if round.any {
             continue;
         }
         let now = engine.0.clock.boot_ms();
@@ -68,6 +70,7 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
             find_level(&supervisor, &mut courses);
         }
         let pause = if needed { LOOK.min(Duration::from_millis(tries.in_ms(now))) } else { LOOK };
+        let pause = if round.more { pause.min(LOOK_ON) } else { pause };
         let pause = supervisor.look_at_folder(now).map_or(pause, |ms| pause.min(Duration::from_millis(ms.max(1))));
         tokio::select! {
             () = supervisor.wake.notified() => {}
@@ -128,17 +131,26 @@ fn check_disk(engine: &Engine) {
     }
 }
 
-/// One round: each owner gets one run at most, so that nobody with many works keeps others waiting. Whether any began.
-async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) -> Result<bool, Problem> {
-    let Some(supervisor) = &engine.0.supervisor else { return Ok(false) };
+/// What came of one round.
+#[derive(Default)]
+struct Round {
+    /// A run began.
+    any: bool,
+    /// Works were passed, and more stand behind them.
+    more: bool,
+}
+
+/// One round: each owner gets one run at most, so that nobody with many works keeps others waiting.
+async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) -> Result<Round, Problem> {
+    let mut round = Round::default();
+    let Some(supervisor) = &engine.0.supervisor else { return Ok(round) };
     supervisor.look_for_launcher();
     let is_unwritable = supervisor.look_at_folder(engine.0.clock.boot_ms()).is_some();
     if supervisor.is_full() || is_unwritable || supervisor.level().is_none() {
-        return Ok(false);
+        return Ok(round);
     }
     let agents = engine.agents_with_programs()?;
     supervisor.forget_others(&agents.iter().flat_map(|(_, names)| names).collect::<Vec<_>>());
-    let mut any = false;
     for at in 0..agents.len() {
         if supervisor.room() == 0 {
             break;
@@ -149,16 +161,16 @@ async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) 
         }
         for step in 0..names.len() {
             let name = &names[(*turn + step) % names.len()];
-            let Some(claim) = engine.claim_for(supervisor, name, *owner).await? else { continue };
+            let Some(claim) = engine.claim_for(supervisor, name, *owner, &mut round).await? else { continue };
             if let Some(place) = supervisor.place(claim.run, *owner) {
                 courses.spawn(course::run(engine.clone(), place, name.clone(), *owner, claim));
-                any = true;
+                round.any = true;
             }
             break;
         }
     }
     *turn = turn.wrapping_add(1);
-    Ok(any)
+    Ok(round)
 }
 
 impl Engine {
@@ -168,55 +180,69 @@ impl Engine {
     }
 
     /// Claims for an agent that the daemon starts. A look at what is there comes first: a claim that gets nothing would be
-    /// a command all the same, and one whose program this host cannot start would cost the work an attempt.
-    async fn claim_for(&self, supervisor: &Supervisor, agent: &Slug, owner: u32) -> Result<Option<Claim>, Problem> {
-        let env = self.env()?;
-        let found = self.0.readers.with(|conn| first_that_may_begin(supervisor, conn, agent, &env))?;
-        supervisor.hold_back(agent, found.obstacle);
-        if !found.may_begin {
-            return Ok(None);
-        }
-        let caller = Caller::agent(agent.clone(), owner);
-        match self.claim_but(&caller, &ClaimRequest::default(), found.passed).await {
-            Ok(claim) => Ok(claim),
-            Err(problem) => {
-                tracing::debug!("agent {agent} gets no run: {problem}");
-                Ok(None)
+    /// a command all the same, and one whose program this host cannot start would cost the work an attempt. So what is
+    /// claimed is what was looked at; where it is gone meanwhile, the next one is.
+    async fn claim_for(
+        &self,
+        supervisor: &Supervisor,
+        agent: &Slug,
+        owner: u32,
+        round: &mut Round,
+    ) -> Result<Option<Claim>, Problem> {
+        let mut before = None;
+        for _ in 0..CLAIMS {
+            let env = self.env()?;
+            let (found, obstacle) = self.0.readers.with(|conn| first_that_may_begin(supervisor, conn, agent, &env))?;
+            supervisor.hold_back(agent, obstacle);
+            round.more |= matches!(found, Seen::More);
+            let Seen::Found(looked) = found else { return Ok(None) };
+            // Still there, and not given: it is frozen, or nothing is left to be spent on it.
+            if before.replace(looked) == Some(looked) {
+                return Ok(None);
+            }
+            let caller = Caller::agent(agent.clone(), owner);
+            match self.claim_looked(&caller, &ClaimRequest::default(), Some(looked)).await {
+                Ok(None) => {}
+                Ok(claim) => return Ok(claim),
+                Err(problem) => {
+                    tracing::debug!("agent {agent} gets no run: {problem}");
+                    return Ok(None);
+                }
             }
         }
+        Ok(None)
     }
 }
 
-/// What a look for work finds.
-#[derive(Default)]
-struct Found {
-    may_begin: bool,
-    /// Works that wait for the host, and that others pass.
-    passed: Vec<WorkId>,
-    /// Why some wait, or all.
-    obstacle: Option<Obstacle>,
-}
-
-/// Whether an agent has a work that this host can start its program for. Those that ask for too much let others by, so
-/// that nobody who shares the agent waits for them.
-fn first_that_may_begin(supervisor: &Supervisor, conn: &Connection, agent: &Slug, env: &Env) -> Result<Found, Problem> {
-    let mut found = Found::default();
-    while found.passed.len() <= MAX_PASSED {
-        let facts = load::works::claim_facts(conn, agent, &found.passed, env).map_err(Problem::internal)?;
-        let Some(work) = facts.and_then(|facts| facts.first) else { return Ok(found) };
-        if found.passed.is_empty() {
-            supervisor.wake_launcher();
-            found.obstacle = supervisor.obstacle(conn, agent)?;
-            if found.obstacle.is_some() {
-                return Ok(found);
-            }
-        }
-        let Some(obstacle) = supervisor.obstacle_of_work(conn, agent, &work)? else {
-            found.may_begin = true;
-            return Ok(found);
-        };
-        found.obstacle.get_or_insert(obstacle);
-        found.passed.push(work.id);
+/// Whether an agent has a work that this host can start its program for, and why some wait, or all. Those that ask for too
+/// much let others by, so that nobody who shares the agent waits for them.
+fn first_that_may_begin(
+    supervisor: &Supervisor,
+    conn: &Connection,
+    agent: &Slug,
+    env: &Env,
+) -> Result<(Seen<Looked>, Option<Obstacle>), Problem> {
+    // Read first: a claim under another one than was looked at gets nothing.
+    let Some(program) = load::programs::bound_at(conn, agent).map_err(Problem::internal)? else {
+        return Ok((Seen::None, None));
+    };
+    let next = |behind| load::works::ready_behind(conn, agent, behind, env).map_err(Problem::internal);
+    if next(FIRST)?.is_none() {
+        return Ok((Seen::None, None));
     }
-    Ok(found)
+    supervisor.wake_launcher();
+    let mut obstacle = supervisor.obstacle(conn, agent)?;
+    if obstacle.is_some() {
+        return Ok((Seen::None, obstacle));
+    }
+    let mut reached = supervisor.reached(agent);
+    let stands = |work: &WorkFacts| {
+        let of_work = supervisor.obstacle_of_work(conn, agent, work)?;
+        let stands = of_work.is_some();
+        obstacle = obstacle.take().or(of_work);
+        Ok(stands)
+    };
+    let found = passed::look(&mut reached, next, stands)?;
+    supervisor.has_reached(agent, reached);
+    Ok((found.map(|work| Looked { work: work.id, program }), obstacle))
 }

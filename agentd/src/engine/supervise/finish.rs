@@ -5,11 +5,11 @@ use std::time::Duration;
 use agentd_schemas::event::{EventData, FailureReason, RunEnded, WorkState};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
-use agentd_schemas::launch::{Ending, Outcome, StopCause, Usage};
+use agentd_schemas::launch::{Ending, Outcome, Usage};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
-use super::conclusion::Conclusion;
+use super::conclusion::{Conclusion, how, lost_reason, of_the_host, out_of_memory};
 use super::course::{Course, blocking};
 use super::job::Told;
 use super::judged::Made;
@@ -82,7 +82,7 @@ impl Tally {
                 return Err(Conclusion::Over);
             }
             StepEnd::Refused(why) => (FailureReason::NotStarted, why),
-            StepEnd::Away(why) => return Err(Conclusion::Away(why)),
+            StepEnd::Away(fault) => return Err(Conclusion::Away(fault)),
             StepEnd::Lost(lost) => {
                 self.lost(&lost);
                 let why = lost.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
@@ -112,41 +112,6 @@ impl Tally {
         if let Some(used) = beside.usage {
             self.add(used);
         }
-    }
-}
-
-/// Why the end of a step says nothing of what it looked at: it never began, or was not let end. One that took too long,
-/// or too much of the disk, did so by itself.
-pub(super) fn of_the_host(outcome: &Outcome) -> Option<FailureReason> {
-    match (&outcome.ending, outcome.stopped) {
-        (Ending::NotStarted(_), _) => Some(FailureReason::NotStarted),
-        (Ending::Exited(_) | Ending::Signalled(_), None | Some(StopCause::Timeout | StopCause::OverSize)) => None,
-        (Ending::Lost(_) | Ending::Exited(_) | Ending::Signalled(_), _) => Some(FailureReason::OutcomeUnknown),
-    }
-}
-
-/// Why a step failed whose shim is gone. What the kernel killed for its memory failed by itself.
-pub(super) fn lost_reason(oom_killed: bool) -> FailureReason {
-    if oom_killed { FailureReason::ProgramFailed } else { FailureReason::OutcomeUnknown }
-}
-
-/// How a step ended, in words.
-pub(super) fn how(outcome: &Outcome) -> String {
-    let how = match (&outcome.ending, outcome.stopped) {
-        (_, Some(cause)) => format!("it was stopped ({})", cause.as_str().replace('_', " ")),
-        (Ending::Exited(code), None) => format!("exit code {code}"),
-        (Ending::Signalled(signal), None) => format!("ended by signal {signal}"),
-        (Ending::NotStarted(reason) | Ending::Lost(reason), None) => reason.clone(),
-    };
-    format!("{how}{}", out_of_memory(outcome.oom_killed))
-}
-
-/// That the kernel killed for want of memory, where it did.
-pub(super) fn out_of_memory(oom_killed: bool) -> &'static str {
-    if oom_killed {
-        "; its memory was used up, and the kernel killed a process of it (resources.memory_max)"
-    } else {
-        ""
     }
 }
 
@@ -193,7 +158,8 @@ impl Course {
     pub(super) async fn exited(&self, start: u32, ending: &Ending, handed_in: bool) {
         let command = Command::ExitProgram { run: self.run, start, ending: ending.clone(), handed_in };
         if let Err(problem) = self.record(&Caller::host(), command).await {
-            tracing::debug!(work = %self.run.work, "that the program ended while it waits was refused: {problem}");
+            let run = self.folder().run();
+            tracing::debug!(%run, "that the program of run {run} ended while it waits could not be recorded: {problem}");
         }
     }
 
@@ -230,9 +196,9 @@ impl Course {
                 self.give_up(reason, message).await;
                 false
             }
-            Conclusion::Away(reason) => {
-                self.give_back("launcher_away", &reason).await;
-                // Whoever would remove what is left of it is away, too.
+            Conclusion::Away(fault) => {
+                self.give_back(fault.because, &fault.reason).await;
+                // Whoever would remove what is left of it may be away, too.
                 return Ok(());
             }
             Conclusion::Over => false,
@@ -346,7 +312,6 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agentd_schemas::launch::Stream;
 
     #[test]
     fn a_step_that_the_kernel_killed_for_its_memory_failed_and_one_that_is_just_gone_is_unknown() {
@@ -362,32 +327,5 @@ mod tests {
         assert_eq!(step(Step::Collect, true), (FailureReason::ProgramFailed, true, true));
         assert_eq!(step(Step::Collect, false), (FailureReason::OutcomeUnknown, false, false));
         assert_eq!(step(Step::Prepare, true), (FailureReason::NotStarted, true, true));
-    }
-
-    #[test]
-    fn a_step_that_was_not_let_end_says_nothing_of_what_it_looked_at() {
-        let outcome = |ending: &str, stopped: &str| -> Outcome {
-            let told = serde_json::json!({
-                "version": 1, "run": "w-aaaaaaaaaaaaaaaa.1", "at": "2026-11-22T08:00:00Z", "usage": Usage::default(),
-                "ending": serde_json::from_str::<serde_json::Value>(ending).unwrap(),
-                "stopped": serde_json::from_str::<serde_json::Value>(stopped).unwrap(),
-                "stdout": Stream::default(), "stderr": Stream::default(),
-            });
-            serde_json::from_value(told).unwrap()
-        };
-        let (never, unknown) = (Some(FailureReason::NotStarted), Some(FailureReason::OutcomeUnknown));
-        let table = [
-            (r#"{"exited":0}"#, "null", None),
-            (r#"{"exited":1}"#, "null", None),
-            (r#"{"signalled":9}"#, "null", None),
-            (r#"{"signalled":9}"#, r#""timeout""#, None),
-            (r#"{"signalled":15}"#, r#""shutdown""#, unknown),
-            (r#"{"exited":0}"#, r#""shutdown""#, unknown),
-            (r#"{"lost":"the shim failed"}"#, "null", unknown),
-            (r#"{"not_started":"no bubblewrap"}"#, "null", never),
-        ];
-        for (ending, stopped, expected) in table {
-            assert_eq!(of_the_host(&outcome(ending, stopped)), expected, "{ending} {stopped}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use agentd_schemas::unit::name::Slug;
 
 use super::Supervisor;
-use super::job::Obstacle;
+use super::obstacle::Obstacle;
 use crate::engine::message_ids;
 
 impl Supervisor {
@@ -32,6 +32,7 @@ impl Supervisor {
     /// Forgets agents that get no work for other reasons.
     pub(super) fn forget_others(&self, names: &[&Slug]) {
         self.held_back.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(&name));
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| names.contains(&name));
     }
 
     /// Whether a try could let something begin that waits.

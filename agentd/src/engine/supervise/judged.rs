@@ -4,10 +4,10 @@ use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
 use agentd_schemas::launch::Outcome;
 use agentd_schemas::problem::Problem;
 
-use super::conclusion::Conclusion;
+use super::conclusion::{Conclusion, out_of_memory};
 use super::course::{Course, Ended, blocking};
 use super::criteria::{Sayings, judge_artefacts, left_out};
-use super::finish::{Tally, out_of_memory, quoted};
+use super::finish::{Tally, quoted};
 use super::job::Told;
 use super::step::Steps;
 use crate::ledger::load;

@@ -19,7 +19,9 @@ mod judged;
 mod leftover;
 mod level;
 mod living;
+mod obstacle;
 mod orders;
+mod passed;
 mod places;
 mod prepared;
 mod room;
@@ -44,8 +46,9 @@ use tokio::sync::{Notify, watch};
 pub use bounds::Bounds;
 pub(super) use dispatch::run;
 
-use self::job::Obstacle;
 use self::level::Unable;
+use self::obstacle::Obstacle;
+use self::passed::Reached;
 use self::unwritable::Unwritable;
 use crate::engine::Engine;
 use crate::engine::current::Current;
@@ -116,6 +119,8 @@ pub(crate) struct Supervisor {
     probe: Mutex<Option<Probe>>,
     /// Agents with works that wait because their programs cannot be started here as they ask.
     held_back: Mutex<BTreeMap<Slug, Obstacle>>,
+    /// How far the look for works came, of agents with many that wait for the host.
+    reached: Mutex<BTreeMap<Slug, Reached>>,
     /// No new run begins: too little disk is free.
     full: AtomicBool,
     /// No new run begins: their folder cannot be written.
@@ -135,6 +140,7 @@ impl Supervisor {
             trying: AtomicBool::new(false),
             probe: Mutex::default(),
             held_back: Mutex::default(),
+            reached: Mutex::default(),
             full: AtomicBool::new(false),
             unwritable: Mutex::default(),
         }

@@ -12,6 +12,7 @@ use agentd_schemas::unit::name::Slug;
 use agentd_schemas::unit::time::WallMs;
 use tokio::sync::watch;
 
+use super::conclusion::Fault;
 use super::course::blocking;
 use super::living::Living;
 use super::orders::Orders;
@@ -20,7 +21,7 @@ use super::room::ROOM_PATIENCE_MS;
 use super::unanswered::Unanswered;
 use crate::domain::command::RunRef;
 use crate::engine::Engine;
-use crate::runner::{self, Folder, Host, Launched, Look, Lost, Step};
+use crate::runner::{self, Folder, Host, Launched, Look, Lost, NoSpec, Step};
 use crate::sys::exit::Exit;
 use crate::sys::failpoint;
 use crate::sys::room::Room;
@@ -45,8 +46,8 @@ pub(super) enum StepEnd {
     Ended(Box<Outcome>),
     /// It did not begin, for this reason.
     Refused(String),
-    /// It did not begin and never will, for the launcher does not answer. Nothing of the program's began before it.
-    Away(String),
+    /// It did not begin and never will, through a fault of the host. Nothing of the program's began before it.
+    Away(Fault),
     /// Nobody saw its end.
     Lost(Box<Lost>),
     /// The run was over before the step was: it was stopped, and is gone.
@@ -97,7 +98,7 @@ impl Steps<'_> {
     pub(super) async fn run(
         &self,
         step: Step,
-        spec: impl FnOnce() -> Result<LaunchSpec, String>,
+        spec: impl FnOnce() -> Result<LaunchSpec, NoSpec>,
         input: Option<File>,
         mut began: impl FnMut(&Started),
     ) -> Result<StepEnd, Problem> {
@@ -121,11 +122,10 @@ impl Steps<'_> {
             if !self.until_it_may_begin(&mut watched).await? {
                 return Ok(StepEnd::Over(None));
             }
-            let spec = match spec() {
-                Ok(spec) => spec,
-                Err(reason) => return Ok(StepEnd::Refused(reason)),
-            };
-            let started = runner::start(self.host, self.folder, &self.agent, step, &spec, watched.input.take());
+            if let Some(end) = self.no_spec(step, spec()).await? {
+                return Ok(end);
+            }
+            let started = runner::start(self.host, self.folder, &self.agent, step, watched.input.take());
             let launched = match started {
                 Ok(launched) => launched,
                 Err(error) => return Ok(StepEnd::Refused(format!("the launcher cannot be started: {error}"))),

@@ -8,6 +8,7 @@ use agentd_schemas::launch::UnitState;
 use agentd_schemas::problem::Problem;
 use tokio::task::JoinHandle;
 
+use super::conclusion::Fault;
 use super::orders::Orders;
 use super::step::{StepEnd, Steps, Watched};
 use crate::runner::{self, Look, Silence, Step};
@@ -83,7 +84,7 @@ fn fate(unit: Option<&UnitState>) -> Fate {
 }
 
 /// Whether a run can be given back where this step does not begin: nothing of its program has.
-const fn is_before_the_program(step: Step) -> bool {
+pub(super) const fn is_before_the_program(step: Step) -> bool {
     matches!(step, Step::Prepare | Step::Setup | Step::Program(0 | 1))
 }
 
@@ -105,7 +106,9 @@ impl Steps<'_> {
         }
         let waited = now.saturating_sub(state.since);
         if is_before_the_program(step) && waited > AWAY_PATIENCE_MS {
-            let away = self.forestall(step)?.then(|| StepEnd::Away(silence.reason.clone()));
+            let away = self
+                .forestall(step)?
+                .then(|| StepEnd::Away(Fault { because: "launcher_away", reason: silence.reason.clone() }));
             if away.is_some() {
                 self.tell_away(&silence.reason);
                 watched.kill();

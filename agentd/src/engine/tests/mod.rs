@@ -1,6 +1,7 @@
 //! What time does, on a ledger whose clocks the test sets.
 
 mod clock;
+mod exits;
 mod frozen;
 mod pauses;
 mod retry;
@@ -150,8 +151,7 @@ impl Scene {
 
     /// What the worker gets when it asks.
     fn claim(&mut self) -> Option<RunRef> {
-        let events =
-            self.run(Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000, passed: Vec::new() });
+        let events = self.run(Command::ClaimWork { agent: "worker".parse().unwrap(), lease_ms: 60_000, looked: None });
         let event = events.first()?;
         let run = event.envelope.run.unwrap();
         let fence = Fence { incarnation: self.store.incarnation(), n: event.envelope.index };

@@ -24,9 +24,9 @@ pub fn program(tx: &Connection, named: &RunRef) -> Loaded<Option<ProgramFacts>> 
     Ok(tx.prepare_cached(sql)?.query_row(run, read).optional()?)
 }
 
-/// How often it was said of a run that its program ended while it waited.
-pub fn exits(tx: &Connection, work: &WorkFacts, named: &RunRef) -> Loaded<u32> {
-    let sql = "SELECT count(*) FROM events WHERE subject = ?1 AND idx > ?2
+/// The last start of a run's program of which it was said that it ended while the run waited; 0 where it was of none.
+pub fn last_exit(tx: &Connection, work: &WorkFacts, named: &RunRef) -> Loaded<u32> {
+    let sql = "SELECT coalesce(max(json_extract(body, '$.data.start')), 0) FROM events WHERE subject = ?1 AND idx > ?2
                AND json_extract(body, '$.type') = 'ProgramExited'";
     Ok(tx.prepare_cached(sql)?.query_row(params![work.key, named.fence.n], |row| row.get(0))?)
 }
@@ -75,6 +75,14 @@ pub fn runtime_now(tx: &Connection, agent: &Slug) -> Loaded<Option<(Runtime, boo
     let there: usize = tx.prepare_cached(sql)?.query_row(params![index, runtime.files.len()], |row| row.get(0))?;
     let whole = there == runtime.files.len();
     Ok(Some((runtime, whole)))
+}
+
+/// The index at which the program of an agent of now was bound.
+pub fn bound_at(tx: &Connection, agent: &Slug) -> Loaded<Option<u64>> {
+    let sql = "SELECT program FROM agents WHERE name = ?1";
+    let found: Option<Option<u64>> =
+        tx.prepare_cached(sql)?.query_row([agent.as_str()], |row| row.get(0)).optional()?;
+    Ok(found.flatten())
 }
 
 /// A run of an agent with a program, by its name: its lease, its agent, whose that is, and whether the end of its program

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{LoadError, Loaded, accounts, agents, host};
 use crate::domain::Env;
 use crate::domain::account::{Used, of_parts};
-use crate::domain::command::RunRef;
+use crate::domain::command::{Looked, RunRef};
 use crate::domain::matching::{self, Candidate, Demand};
 use crate::domain::work::claim::{ClaimFacts, exhausted};
 use crate::domain::work::recover::CascadeFacts;
@@ -155,32 +155,67 @@ fn read_dependants(tx: &Connection, sql: &str, key: u64, limit: i64) -> Loaded<V
     Ok(dependants)
 }
 
-/// What a claim needs to know: the agent, and the first work in claim order among the queues that it is able for. Those in
-/// `passed` are left out.
-pub fn claim_facts(tx: &Connection, agent: &Slug, passed: &[WorkId], env: &Env) -> Loaded<Option<ClaimFacts>> {
+/// What a claim needs to know: the agent, and the first work in claim order among the queues that it is able for; or the one
+/// that was looked at, while it is ready and the agent has the program that was looked at.
+pub fn claim_facts(tx: &Connection, agent: &Slug, looked: Option<&Looked>, env: &Env) -> Loaded<Option<ClaimFacts>> {
     let Some(candidate) = agents::candidate(tx, agent)? else { return Ok(None) };
     let mut facts = ClaimFacts { first: None, frozen: host::frozen(tx)?, accounts: Vec::new(), agent: candidate };
     if matching::room(&facts.agent, env).is_err() || facts.frozen.contains(&Scope::All) {
         return Ok(Some(facts));
     }
-    let out: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).chain(passed.iter().copied()).collect();
+    let Some(looked) = looked else {
+        first_of(tx, &mut facts, FIRST, env)?;
+        return Ok(Some(facts));
+    };
+    let has_program = "SELECT 1 FROM agents WHERE name = ?1 AND program = ?2";
+    if tx.prepare_cached(has_program)?.exists(params![agent.as_str(), looked.program])?
+        && let Some(work) = work(tx, looked.work, false)?.filter(|work| work.state == WorkState::Ready)
+    {
+        facts.accounts = accounts::above(tx, work.spec.owner, Some(agent), env)?;
+        facts.first = Some(work);
+    }
+    Ok(Some(facts))
+}
+
+/// Where a ready work stands in claim order: (−priority, latest start, key).
+pub type Rank = (i64, i64, i64);
+
+/// Before every work.
+pub const FIRST: Rank = (-i64::MAX, i64::MIN, i64::MIN);
+
+/// The first ready work behind a rank that an agent may take, and its own rank.
+pub fn ready_behind(tx: &Connection, agent: &Slug, rank: Rank, env: &Env) -> Loaded<Option<(Rank, WorkFacts)>> {
+    let Some(candidate) = agents::candidate(tx, agent)? else { return Ok(None) };
+    let mut facts = ClaimFacts { first: None, frozen: host::frozen(tx)?, accounts: Vec::new(), agent: candidate };
+    if matching::room(&facts.agent, env).is_err() || facts.frozen.contains(&Scope::All) {
+        return Ok(None);
+    }
+    let rank = first_of(tx, &mut facts, rank, env)?;
+    Ok(rank.zip(facts.first))
+}
+
+/// Finds the first work behind a rank, and says its own.
+fn first_of(tx: &Connection, facts: &mut ClaimFacts, behind: Rank, env: &Env) -> Loaded<Option<Rank>> {
+    let frozen: Vec<WorkId> = facts.frozen.iter().filter_map(scope_work).collect();
     let mut heads = Vec::new();
     for queue in able_queues(tx, &facts.agent, env)? {
-        heads.extend(queue_head(tx, queue, &out)?);
+        heads.extend(queue_head(tx, queue, &frozen, behind)?);
     }
     heads.sort_unstable();
+    let mut found = None;
     // An owner whose accounts are empty does not stand before the works of another one.
-    for (_, _, key) in heads {
-        let Some(work) = work_by_key(tx, key, false)? else { continue };
+    for rank in heads {
+        let Some(work) = work_by_key(tx, rank.2, false)? else { continue };
         let accounts = accounts::above(tx, work.spec.owner, Some(&facts.agent.name), env)?;
         let empty = exhausted(&accounts).is_some();
+        found = Some(rank);
         facts.first = Some(work);
         facts.accounts = accounts;
         if !empty {
             break;
         }
     }
-    Ok(Some(facts))
+    Ok(found)
 }
 
 const fn scope_work(scope: &Scope) -> Option<WorkId> {
@@ -222,12 +257,13 @@ pub fn demand(row: &Row<'_>) -> Loaded<Demand> {
     })
 }
 
-/// The first work of a queue as it sorts in claim order: (−priority, latest start, key).
-fn queue_head(tx: &Connection, queue: i64, out: &[WorkId]) -> Loaded<Option<(i64, i64, i64)>> {
-    let sql = "SELECT priority, latest_start, key, id FROM works WHERE queue = ?1 AND state = 2
+/// The rank of the first work of a queue behind another rank.
+fn queue_head(tx: &Connection, queue: i64, out: &[WorkId], behind: Rank) -> Loaded<Option<Rank>> {
+    let sql = "SELECT priority, latest_start, key, id FROM works
+               WHERE queue = ?1 AND state = 2 AND priority <= -?3 AND (-priority, latest_start, key) > (?3, ?4, ?5)
                ORDER BY priority DESC, latest_start, key LIMIT ?2";
     let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query(params![queue, out.len() + 1])?;
+    let mut rows = statement.query(params![queue, out.len() + 1, behind.0, behind.1, behind.2])?;
     while let Some(row) = rows.next()? {
         if out.is_empty() || !out.contains(&id(row, 3)?) {
             return Ok(Some((-row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?)));

@@ -35,6 +35,7 @@ pub const POINTS: &[Point] = &[
     point("outbox.before", false, "the commit is durable, neither memory nor callers know of it"),
     point("timers.round", false, "the timers come round once more, nothing is looked at yet"),
     point("dispatch.round", false, "the giving out of runs comes round once more, nothing is looked at yet"),
+    point("spec.write", true, "the folder of a run is laid out, the spec of its next step is not written"),
     point("launch.recorded", true, "the record and the folders are made, and still the launcher's own user's"),
     point("launch.exec", false, "the launcher has the run's user and becomes the shim next"),
     point("step.patience", true, "a launcher was started, and nothing is seen of its step yet"),
