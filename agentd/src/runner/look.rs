@@ -26,6 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_ASIDE: u32 = 64;
 /// A launcher that is at a record for so long is none any more: who asked it has ended it before.
 const MAKING_S: u64 = 60;
+/// Written to the error stream of a `check` or `base` step right before its command begins.
+const BEGAN: u8 = 0x1e;
+/// Bytes that such a step writes before that, at most.
+const BEFORE_COMMAND: usize = 64 << 10;
 /// Bytes of an answer, at most.
 const MAX_ANSWER_BYTES: u64 = 4096;
 
@@ -215,6 +219,24 @@ pub fn output(folder: &Folder, step: Step, stream: Output, offset: u64, most: us
     }
     let next = offset.saturating_add(bytes.len() as u64);
     Ok((bytes, next))
+}
+
+/// Where the command of a `check` or `base` step began, in the error stream of the step; none where it did not: then the
+/// step failed for reasons of the host, and its exit code (125) is no judgement. The mark stands in what was kept already,
+/// so nothing that the command does takes it back.
+pub fn began(folder: &Folder, step: Step) -> io::Result<Option<u64>> {
+    let (bytes, _) = output(folder, step, Output::Stderr, 0, BEFORE_COMMAND)?;
+    Ok(bytes.iter().position(|byte| *byte == BEGAN).map(|at| at as u64 + 1))
+}
+
+/// The end of what the command of a `check` or `base` step wrote, at most `most` bytes.
+pub fn command_output_end(folder: &Folder, step: Step, stream: Output, most: usize) -> io::Result<Vec<u8>> {
+    let from = match stream {
+        Output::Stdout => 0,
+        Output::Stderr => began(folder, step)?.unwrap_or(0),
+    };
+    let size = output_size(folder, step, stream)?.unwrap_or(0);
+    output(folder, step, stream, from.max(size.saturating_sub(most as u64)), most).map(|(bytes, _)| bytes)
 }
 
 #[cfg(test)]

@@ -30,8 +30,6 @@ const SEAL: &str = concat!(include_str!("steps/common.sh"), include_str!("steps/
 const GIT_FILE_SLACK: u64 = 64 << 20;
 /// Bytes of all files in the home of a program, with what is filled in.
 const MAX_FILLED_BYTES: usize = 16 << 20;
-/// Left in the home of a command that judges, right before it begins.
-const BEGAN: &str = ".agentd-began";
 
 /// SHA-256 (hex) of a launch spec as it is written.
 pub fn spec_sha256(spec: &LaunchSpec) -> String {
@@ -56,13 +54,6 @@ pub fn level_begun(folder: &Folder) -> Option<Level> {
 pub(super) fn spec_bytes(spec: &LaunchSpec) -> Vec<u8> {
     // Maps have text keys and paths are checked to be text: nothing in it cannot be written.
     serde_json::to_vec(spec).unwrap_or_default()
-}
-
-/// Whether the command of a `check` or `base` step began. Where it did not, the step failed for reasons of the host, and
-/// its exit code (125) is no judgement.
-pub fn began(folder: &Folder, step: Step) -> bool {
-    let home = PathBuf::from(format!("home-{step}")).join(BEGAN);
-    matches!(folder.open(&home), Ok(Some(_)))
 }
 
 /// Why there is no launch spec of a step.

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::ShimError;
 
-/// Bytes of the disk that a document has before it is written: more than any outcome.
-const ROOM_BYTES: u64 = 16 << 10;
+/// Bytes of the disk that a document has before it is written: more than any outcome, whose two ends of output are six
+/// times as long in JSON where they are no text.
+const ROOM_BYTES: u64 = 64 << 10;
 
 /// The record, held by this process.
 pub(super) struct Record {

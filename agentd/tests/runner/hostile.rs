@@ -1,6 +1,6 @@
 //! What programs leave behind to mislead who collects and judges.
 
-use agentd::runner::{Step, began, collected};
+use agentd::runner::{Output, Step, began, collected, command_output_end};
 use agentd_schemas::launch::Ending;
 use agentd_schemas::unit::size::Size;
 
@@ -86,7 +86,7 @@ fn tests_that_the_program_made_easy_are_put_back_and_named() {
                 "{script}: {}",
                 scene.said(Step::Check(1))
             );
-            assert!(began(&scene.folder(), Step::Check(1)));
+            assert!(began(&scene.folder(), Step::Check(1)).unwrap().is_some());
             let named = collected.protected_changed(1);
             assert!(named.iter().any(|path| path == "tests/t.sh"), "{script}: {named:?}");
             assert!(collected.protected_changed(0).is_empty());
@@ -220,7 +220,8 @@ fn a_command_judges_without_reach_and_what_did_not_begin_is_no_judgement() {
     each("true", |mut scene, bundle| {
         let reach = format!(
             "for place in {0}/base {0}/result /run/base /run/result; do echo x >$place/x && exit 7; done; \
-             (echo >/dev/tcp/127.0.0.1/1) 2>/dev/null && exit 8; test -z \"$GIT_DIR$GIT_AUTHOR_NAME\" && exit 125",
+             (echo >/dev/tcp/127.0.0.1/1) 2>/dev/null && exit 8; rm -rf $HOME/* $HOME/.[a-z]*; echo told >&2; \
+             test -z \"$GIT_DIR$GIT_AUTHOR_NAME\" && exit 125",
             scene.folder().folder().display()
         );
         scene.accept(serde_json::json!({ "command": reach }));
@@ -228,9 +229,11 @@ fn a_command_judges_without_reach_and_what_did_not_begin_is_no_judgement() {
         let collected = scene.up_to_collected(bundle);
         assert!(collected.changes.is_empty());
         assert_eq!(scene.check(0, &collected).ending, Ending::Exited(125), "{}", scene.said(Step::Check(0)));
-        assert!(began(&scene.folder(), Step::Check(0)));
+        assert!(began(&scene.folder(), Step::Check(0)).unwrap().is_some(), "whatever the command removes");
+        let told = command_output_end(&scene.folder(), Step::Check(0), Output::Stderr, 100).unwrap();
+        assert_eq!(String::from_utf8_lossy(&told), "told\n");
         scene.context.lock().unwrap().tree = Some("0".repeat(40));
         assert_eq!(scene.run(Step::Check(1), None).ending, Ending::Exited(125));
-        assert!(!began(&scene.folder(), Step::Check(1)));
+        assert_eq!(began(&scene.folder(), Step::Check(1)).unwrap(), None);
     });
 }

@@ -116,8 +116,9 @@ impl Scene {
     pub(crate) fn configure(&mut self, runs: &str) {
         let launcher = self.bin("launch");
         let free = if runs.contains("min_free_percent") { "" } else { "min_free_percent = 0\n" };
+        let max = if runs.contains("max = ") { "" } else { "max = 4\n" };
         self.daemon.settings.config = Some(format!(
-            "[limits]\nbackoff = \"10ms\"\n[runs]\nmax = 4\nlauncher = '{}'\nshim = '{}'\n{free}{runs}\n",
+            "[limits]\nbackoff = \"10ms\"\n[runs]\n{max}launcher = '{}'\nshim = '{}'\n{free}{runs}\n",
             launcher.display(),
             self.bin("agentd-shim").display()
         ));

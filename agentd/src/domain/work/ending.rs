@@ -68,7 +68,7 @@ pub fn attempt_failed(
     if last {
         drafts.push(Draft::new(work.subject(), WorkFailed { reason }).by_host());
     }
-    if counts_against(reason)
+    if counts_against(reason, work.spec.owner == agent.candidate.owner)
         && agent.failures_in_a_row + 1 >= env.defaults.failures_in_a_row
         && matches!(agent.candidate.state, AgentState::Active | AgentState::Probation)
     {
@@ -79,9 +79,15 @@ pub fn attempt_failed(
     drafts
 }
 
-/// Whether a failure says something about the agent. Where nobody saw the end, as after a power cut, nothing is known.
-pub const fn counts_against(reason: FailureReason) -> bool {
-    !matches!(reason, FailureReason::AgentShutOut | FailureReason::Deadline | FailureReason::OutcomeUnknown)
+/// Whether a failure says something about the agent, or has to keep more works of its owner from failing alike. Where
+/// nobody saw the end, as after a power cut, nothing is known; and what a work of somebody else brings along, as a setup
+/// that fails, must not stop an agent that serves everybody.
+pub const fn counts_against(reason: FailureReason, own: bool) -> bool {
+    match reason {
+        FailureReason::AgentShutOut | FailureReason::Deadline | FailureReason::OutcomeUnknown => false,
+        FailureReason::NotStarted => own,
+        _ => true,
+    }
 }
 
 /// Doubles with each attempt up to the longest; the upper half is jitter, so that many failures do not return at once.

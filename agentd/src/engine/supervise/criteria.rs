@@ -156,8 +156,8 @@ async fn not_its_doing(steps: &Steps<'_>, step: Step, outcome: &Outcome) -> Resu
         return Ok(None);
     }
     let folder = steps.folder.clone();
-    let began = blocking(move || runner::began(&folder, step)).await?;
-    Ok((!began).then_some(FailureReason::NotStarted))
+    let began = blocking(move || runner::began(&folder, step)).await?.map_err(Problem::internal)?;
+    Ok(began.is_none().then_some(FailureReason::NotStarted))
 }
 
 /// Nobody is blamed for a criterion that could not be tried.
@@ -177,7 +177,7 @@ fn evidence(
     tree: String,
     changed: &[String],
 ) -> (CommandEvidence, String) {
-    let read = |stream| runner::output_end(steps.folder, step, stream, MAX_REPORT).unwrap_or_default();
+    let read = |stream| runner::command_output_end(steps.folder, step, stream, MAX_REPORT).unwrap_or_default();
     let output = [read(Output::Stdout), read(Output::Stderr)].concat();
     let evidence = CommandEvidence {
         tree,

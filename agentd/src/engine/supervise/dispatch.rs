@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::obstacle::Obstacle;
 use super::passed::Seen;
 use super::tries::Tries;
+use super::turns::Turns;
 use super::{Supervisor, course, level, passed};
 use crate::domain::Env;
 use crate::domain::command::Looked;
@@ -45,7 +46,7 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
     // What lives goes on at once; what is to begin waits until it is known what the host can do.
     super::adopt::adopt(&engine, &supervisor, &mut courses);
     find_level(&supervisor, &mut courses);
-    let mut turn = 0;
+    let mut turns = Turns::default();
     let mut tries = Tries::new(engine.0.clock.boot_ms());
     let mut clear_at = engine.0.clock.boot_ms() + FIRST_CLEARING_MS;
     while !*stopped.borrow() {
@@ -56,7 +57,7 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
             clear_at = engine.0.clock.boot_ms() + CLEARING_MS;
             courses.spawn(clear_up(engine.clone()));
         }
-        let round = give_out(&engine, &mut turn, &mut courses).await.unwrap_or_else(|problem| {
+        let round = give_out(&engine, &mut turns, &mut courses).await.unwrap_or_else(|problem| {
             tracing::warn!("runs cannot be given out at the moment: {problem}");
             Round::default()
         });
@@ -140,8 +141,8 @@ struct Round {
     more: bool,
 }
 
-/// One round: each owner gets one run at most, so that nobody with many works keeps others waiting.
-async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) -> Result<Round, Problem> {
+/// One round: each owner whose turn it is gets one run at most, so that nobody with many works keeps others waiting.
+async fn give_out(engine: &Engine, turns: &mut Turns, courses: &mut JoinSet<()>) -> Result<Round, Problem> {
     let mut round = Round::default();
     let Some(supervisor) = &engine.0.supervisor else { return Ok(round) };
     supervisor.look_for_launcher();
@@ -151,25 +152,23 @@ async fn give_out(engine: &Engine, turn: &mut usize, courses: &mut JoinSet<()>) 
     }
     let agents = engine.agents_with_programs()?;
     supervisor.forget_others(&agents.iter().flat_map(|(_, names)| names).collect::<Vec<_>>());
-    for at in 0..agents.len() {
+    for (owner, names) in turns.order(&agents) {
         if supervisor.room() == 0 {
             break;
         }
-        let (owner, names) = &agents[(*turn + at) % agents.len()];
-        if !supervisor.has_room(*owner) {
+        if !supervisor.has_room(owner) {
             continue;
         }
-        for step in 0..names.len() {
-            let name = &names[(*turn + step) % names.len()];
-            let Some(claim) = engine.claim_for(supervisor, name, *owner, &mut round).await? else { continue };
-            if let Some(place) = supervisor.place(claim.run, *owner) {
-                courses.spawn(course::run(engine.clone(), place, name.clone(), *owner, claim));
+        for name in names {
+            let Some(claim) = engine.claim_for(supervisor, name, owner, &mut round).await? else { continue };
+            if let Some(place) = supervisor.place(claim.run, owner) {
+                courses.spawn(course::run(engine.clone(), place, name.clone(), owner, claim));
+                turns.given(owner, name);
                 round.any = true;
             }
             break;
         }
     }
-    *turn = turn.wrapping_add(1);
     Ok(round)
 }
 

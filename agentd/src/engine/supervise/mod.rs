@@ -27,6 +27,7 @@ mod prepared;
 mod room;
 mod step;
 mod tries;
+mod turns;
 mod unanswered;
 mod unwritable;
 

@@ -68,6 +68,11 @@ fn the_last_attempt_fails_the_work_and_the_third_failure_in_a_row_pauses_the_age
         assert_eq!(names(&fails(&first, &tired, reason)), ["AttemptFailed"], "{reason:?}");
     }
     assert_eq!(names(&fails(&first, &tired, FailureReason::Deadline)), ["AttemptFailed", "WorkFailed"]);
+    assert_eq!(names(&fails(&first, &tired, FailureReason::NotStarted)), ["AttemptFailed", "AgentPaused"]);
+    let mut foreign = fixture::work();
+    std::sync::Arc::make_mut(&mut foreign.spec).owner += 1;
+    assert_eq!(names(&fails(&foreign, &tired, FailureReason::NotStarted)), ["AttemptFailed"], "not its owner's work");
+    assert_eq!(names(&fails(&foreign, &tired, FailureReason::Rejected)), ["AttemptFailed", "AgentPaused"]);
 }
 
 #[test]

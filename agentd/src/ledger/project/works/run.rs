@@ -1,7 +1,7 @@
 //! Runs: claimed, waiting, over.
 
 use agentd_schemas::event::{AttemptFailed, Event, FailureReason, RunWaiting, WorkClaimed};
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::super::{exec, objectives};
 use super::{Row, START_COUNTED, timer};
@@ -93,7 +93,8 @@ pub(super) fn failed(tx: &Connection, event: &Event, row: &Row, data: &AttemptFa
     end(tx, event, row, FAILED, has_result)?;
     // A work counts once, by how it ended: what another attempt may still mend shows nothing yet.
     let judged = data.reason == FailureReason::Rejected && data.retry_after_ms.is_none();
-    credit(tx, row, judged, false, counts_against(data.reason))?;
+    let own = row.run.map_or(Ok(None), |run| owner_of(tx, run.agent))? == Some(row.owner);
+    credit(tx, row, judged, false, counts_against(data.reason, own))?;
     let Some(after) = data.retry_after_ms else { return Ok(()) };
     let sql = "INSERT INTO backoffs (work, boot, due_boot_ms) VALUES (?1, ?2, ?3)";
     let due = event.envelope.boot_ms.saturating_add(after);
@@ -105,6 +106,10 @@ pub(super) fn voided(tx: &Connection, event: &Event, row: &Row) -> Result<()> {
     free(tx, row)?;
     // The attempt is not used up: the next one may be tried in its place.
     exec(tx, "UPDATE works SET max_attempts = max_attempts + 1 WHERE key = ?1", [row.key])
+}
+
+fn owner_of(tx: &Connection, agent: i64) -> Result<Option<u32>> {
+    tx.prepare_cached("SELECT owner FROM agents WHERE key = ?1")?.query_row([agent], |row| row.get(0)).optional()
 }
 
 /// Credits the agent of a run that ended and frees it: evidence for the skills of judged works, and the series of
