@@ -69,7 +69,8 @@ fn a_disk_that_is_full_in_the_middle_of_a_run_holds_its_end_up_and_loses_nothing
     scene.agent(
         "filler",
         "",
-        "echo made; head -c 1G /dev/zero >big; : >\"$HOME/full\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done",
+        // What is no text is six times as long in the record of its end.
+        "echo made; head -c 9000 /dev/zero >&2; head -c 1G /dev/zero >big; : >\"$HOME/full\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done",
     );
     let id = scene.submit("filler", &["--max-attempts", "1"]);
     let folder = scene.folder(&id, 1);
