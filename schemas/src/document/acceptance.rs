@@ -151,8 +151,13 @@ impl TryFrom<AcceptanceFields> for Acceptance {
         let of_command = !protected_paths.is_empty() || timeout.is_some();
         let alone = command.is_none();
         let command = command.map(|command| CommandAcceptance { command, protected_paths, timeout });
+        // In one order, however it was written: its digest stands in the ledger.
+        let in_order = |mut schema: serde_json::Value| {
+            schema.sort_all_objects();
+            Self::JsonSchema(schema)
+        };
         let mut given = [
-            json_schema.map(Self::JsonSchema),
+            json_schema.map(in_order),
             person.map(Self::Person),
             command.map(Self::Command),
             changes.map(Self::Changes),

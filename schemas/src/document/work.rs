@@ -116,6 +116,8 @@ fn plain_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde
             _ => {}
         }
     }
+    // In one order, however they were written: digests are over them.
+    value.iter_mut().for_each(serde_json::Value::sort_all_objects);
     Ok(value)
 }
 

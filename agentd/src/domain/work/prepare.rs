@@ -355,6 +355,18 @@ mod tests {
     }
 
     #[test]
+    fn the_order_in_which_fields_were_written_changes_no_digest() {
+        let written = r#"{"title":"a","inputs":{"z":1,"a":{"d":2,"c":[{"y":0,"x":0}]}},
+            "acceptance":[{"json_schema":{"type":"object","properties":{"b":{"type":"integer"},"a":{"minimum":1}}}}]}"#;
+        let work = prepared(serde_json::from_str(written).unwrap()).unwrap();
+        let schema = br#"{"properties":{"a":{"minimum":1},"b":{"type":"integer"}},"type":"object"}"#;
+        assert_eq!(work.spec.acceptance, [Criterion::JsonSchema { sha256: digest(schema) }]);
+        let content = String::from_utf8(work.content).unwrap();
+        assert!(content.contains(r#""inputs":{"a":{"c":[{"x":0,"y":0}],"d":2},"z":1}"#), "{content}");
+        assert!(content.contains(str::from_utf8(schema).unwrap()), "{content}");
+    }
+
+    #[test]
     fn a_criterion_that_could_judge_nothing_or_reach_out_is_refused() {
         for (criterion, says) in [
             (serde_json::json!({ "command": "  " }), "the command has"),
