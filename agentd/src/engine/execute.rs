@@ -172,26 +172,36 @@ impl Engine {
     }
 }
 
-/// Who may, for somebody who may not: the group that would let it, named where the host has one.
-fn who_may(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> String {
+/// Who may, for somebody who may not: the group that would let it, named where the host has one. Nothing where no group
+/// would: an agent joins none, and what agents alone do, no person does.
+fn who_may(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Option<String> {
     let joining = |group: &str| {
         let uid = caller.uid;
         format!(
             "members of the group {group} may; let root run: usermod -aG {group} \"$(id -un {uid})\", and log in anew"
         )
     };
+    let says = || policy::RULES.iter().find(|each| each.id == rule).map(|known| format!("rule {rule}: {}", known.says));
+    if !matches!(caller.actor, Actor::Uid(_)) {
+        return says();
+    }
+    let may = |caller: Caller, on: &Resource| matches!(policy::authorize(&caller, action, on), Decision::Allow(_));
     // What a plain member may not do to its own either, membership alone does not help to.
     let own = Resource { owner: resource.owner.or(Some(caller.uid)), ..resource.clone() };
-    let is_members = policy::authorize(&Caller::person(caller.uid, false, false), action, &own);
-    match (&caller.outside, matches!(is_members, Decision::Allow(_)), &caller.operators) {
-        (Some(users), true, _) => joining(users),
-        (_, _, Some(operators)) if rule == "no_rule" || caller.outside.is_some() => joining(operators),
-        (Some(users), ..) => joining(users),
-        _ => match policy::RULES.iter().find(|each| each.id == rule) {
-            Some(known) => format!("rule {rule}: {}", known.says),
-            None => "an operator of this host may (root, the daemon's own user, or a member of the operators' group)"
-                .to_owned(),
-        },
+    let as_member = may(Caller { operator: false, auditor: false, outside: None, ..caller.clone() }, &own);
+    let as_operator = may(Caller { operator: true, outside: None, ..caller.clone() }, resource);
+    match (&caller.outside, &caller.operators) {
+        (Some(users), _) if as_member => Some(joining(users)),
+        (outside, Some(operators)) if as_operator && (rule == "no_rule" || outside.is_some()) => {
+            Some(joining(operators))
+        }
+        (Some(users), _) if as_operator => Some(joining(users)),
+        (Some(_), _) => None,
+        (None, _) => says().or_else(|| {
+            let words =
+                "an operator of this host may (root, the daemon's own user, or a member of the operators' group)";
+            as_operator.then(|| words.to_owned())
+        }),
     }
 }
 
@@ -201,10 +211,13 @@ fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> P
         name if name.ends_with(" of one's own") => String::new(),
         name => format!(" ({name})"),
     };
-    Problem::new(Code::Denied, format!("{} may not {}{what}", caller.actor, action.words()))
-        .hint(who_may(caller, action, resource, rule))
+    let problem = Problem::new(Code::Denied, format!("{} may not {}{what}", caller.actor, action.words()))
         .detail("rule", rule)
-        .detail("action", action.as_str())
+        .detail("action", action.as_str());
+    match who_may(caller, action, resource, rule) {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
 }
 
 /// What is said of a thing that is not there, and word for word of one that the caller may not see.

@@ -45,6 +45,7 @@ waits "$curious" '--read-only'
 said=$(ctl alice status)
 says "status says that works wait, and where it is said why" 'works wait: this host cannot start the program' echo "$said"
 silent "and tells nobody what they ask for" '/srv/models' echo "$said"
+says "for monitoring that is a warning, for others go on" 'WARNING: works wait' ctl alice status --check
 
 mkdir -p /etc/systemd/system/agentd-launch.service.d
 printf '%s\n' '[Service]' 'ExecStart=' 'ExecStart=/usr/libexec/agentd/agentd-launch serve --runs /var/lib/agentd/runs --caller _agentd --network host --max-wall 9d --max-memory 9G --max-tasks 5000 --read-only /srv/models' \

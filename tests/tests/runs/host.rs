@@ -18,7 +18,7 @@ fn let_go(scene: &Scene, id: &str, attempt: u32) {
 
 #[test]
 fn works_that_ask_for_more_than_the_host_can_do_wait_unharmed_and_begin_once_it_can() {
-    let mut scene = Scene::prepared(Who::Ordinary, "");
+    let mut scene = Scene::prepared(Who::Ordinary, "least_level = \"landlock\"");
     scene.write(&scene.control("weak"), "");
     scene.daemon.run();
     scene.agent("worker", "", "echo done");
@@ -26,6 +26,8 @@ fn works_that_ask_for_more_than_the_host_can_do_wait_unharmed_and_begin_once_it_
     let ids: Vec<String> = (0..3).map(|_| scene.submit("worker", &["--max-attempts", "1"])).collect();
     let asks = "the run asks for a sandbox of level strict, and this host can do landlock at best";
     scene.eventually("the word of it", || scene.told(&["status"]).contains(asks).then_some(()));
+    let check = scene.agentctl(&["status", "--check"]);
+    assert_eq!(check.status.code(), Some(1), "others go on: {check:?}");
     for id in &ids {
         let why = scene.told(&["why", id, "--json"]);
         assert!(why.contains(asks) && why.contains("agentctl doctor"), "{why}");

@@ -28,6 +28,9 @@ pub(crate) struct Args {
 struct Applied<'a> {
     applied: &'a [Change],
     left: &'a [Change],
+    /// As in a diff.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    hidden: &'a [String],
 }
 
 impl Args {
@@ -36,7 +39,7 @@ impl Args {
         let declared = declared::read(&self.dir, rustix::process::geteuid().as_raw())?;
         let plan = declared::plan(context, &declared).await?;
         plan.tell_hidden(context);
-        let hides = !plan.hidden.is_empty();
+        let hidden = plan.hidden;
         let (left, to_do): (Vec<Change>, Vec<Change>) =
             plan.changes.into_iter().partition(|change| change.change == Kind::Undeclared && !self.prune);
         // A plan is not left in its middle because nobody is there.
@@ -52,9 +55,9 @@ impl Args {
         }
         let applied = to_do.get(..done).unwrap_or_default();
         let names: Vec<String> = applied.iter().map(|change| change.name.clone()).collect();
-        context.out.show(&Applied { applied, left: &left }, &names, |out| {
+        context.out.show(&Applied { applied, left: &left, hidden: &hidden }, &names, |out| {
             applied.iter().try_for_each(|change| super::told(out, change, ""))?;
-            match (to_do.is_empty(), hides) {
+            match (to_do.is_empty(), !hidden.is_empty()) {
                 (true, false) => out.line("nothing to do: all is as declared"),
                 (true, true) => out.line("nothing to do: all that is shown to you is as declared"),
                 (false, _) => Ok(()),
@@ -71,5 +74,18 @@ impl Args {
             Some(failure) if done == 0 => Err(failure),
             Some(failure) => Err(failure.hint_too("what stands above is done; another apply goes on from here")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_to_the_caller_stands_in_json_too() {
+        let json = |hidden: &[String]| serde_json::to_string(&Applied { applied: &[], left: &[], hidden }).unwrap();
+        assert_eq!(json(&[]), r#"{"applied":[],"left":[]}"#);
+        let hidden = ["host/day (budgets.d/host.toml)".to_owned()];
+        assert_eq!(json(&hidden), r#"{"applied":[],"left":[],"hidden":["host/day (budgets.d/host.toml)"]}"#);
     }
 }

@@ -40,27 +40,30 @@ impl Engine {
         let (day, _) = self.today();
         let host = self.host();
         let disk_free_percent = self.disk_free_percent();
-        let mut health = Vec::new();
+        let mut critical = Vec::new();
         if disk_free_percent < LOW_DISK_PERCENT {
-            health.push(format!("only {disk_free_percent} % of the disk is free"));
+            critical.push(format!("only {disk_free_percent} % of the disk is free"));
         }
         if self.0.clock_held.load(std::sync::atomic::Ordering::Relaxed) {
-            health.push(
+            critical.push(
                 "the wall clock jumped: schedules and deadlines are held (agentctl clock accept --reason '…')"
                     .to_owned(),
             );
         }
-        health.extend(self.0.complaints.lines());
-        if let Some(supervisor) = &self.0.supervisor {
-            health.extend(supervisor.complaints());
-        }
+        let supervisor = self.0.supervisor.as_ref();
+        critical.extend(supervisor.map(|supervisor| supervisor.why_none_begins()).unwrap_or_default());
+        // Others work on meanwhile.
+        let mut warnings = self.0.complaints.lines();
+        let held_back = supervisor.and_then(|supervisor| supervisor.why_held_back());
+        warnings.extend(held_back.filter(|line| !critical.contains(line)));
         let database = host.state.join("ledger.db");
         let running = query::host::Running {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: host.since,
             now: self.now(),
             mode: host.mode.to_owned(),
-            health,
+            critical,
+            warnings,
             memory_bytes: process::resident_bytes().unwrap_or(0),
             database_bytes: std::fs::metadata(database).map_or(0, |meta| meta.len()),
             disk_free_percent,

@@ -42,7 +42,7 @@ impl Supervisor {
     }
 
     /// That works wait for the host, in words for everybody: no agent is named.
-    pub(super) fn why_held_back(&self) -> Option<String> {
+    pub(crate) fn why_held_back(&self) -> Option<String> {
         let held = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
         let mut of_host = held.values().filter(|obstacle| !obstacle.is_private);
         let weak = of_host.find_map(|obstacle| Some((obstacle.shown_by?, obstacle)));

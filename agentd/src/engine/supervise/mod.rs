@@ -187,14 +187,18 @@ impl Supervisor {
     }
 
     /// Why no run begins, where none does.
-    pub(crate) fn complaints(&self) -> Vec<String> {
+    pub(crate) fn why_none_begins(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         complaints.extend(self.why_full());
         complaints.extend(self.why_unwritable());
-        if let Some(Err(unable)) = self.level() {
-            complaints.push(format!("no run can be started: {} ({})", unable.reason, unable.command()));
+        match self.level() {
+            Some(Err(unable)) => {
+                complaints.push(format!("no run can be started: {} ({})", unable.reason, unable.command()));
+            }
+            // What the host's own rules ask for, every program asks for.
+            Some(Ok(level)) if level < self.least(Some(level)) => complaints.extend(self.why_held_back()),
+            _ => {}
         }
-        complaints.extend(self.why_held_back());
         complaints
     }
 

@@ -1,4 +1,5 @@
 use agentd_schemas::document::request::WorkFilter;
+use agentd_schemas::event::Assurance;
 use agentd_schemas::http::ClaimRequest;
 use serde_json::json;
 
@@ -126,6 +127,33 @@ async fn who_may_not_is_told_in_words_of_the_group_that_may() {
     let frozen = engine.freeze(&outsider, Scope::Work(id.parse().unwrap()), "look").await.unwrap_err();
     assert_eq!(frozen.message, format!("uid:1001 may not freeze or thaw (work {id})"));
     assert!(frozen.hint.as_deref().is_some_and(|hint| hint.contains("usermod -aG users")), "{frozen:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_group_that_would_not_help() {
+    let (engine, _state) = trial::engine().await;
+    let id = submit(&engine, &OWNER, json!({"title": "x"})).await;
+    enrol(&engine, &OWNER, "fixer", 1).await;
+    let hint = |refused: Problem| {
+        assert_eq!(refused.code, Code::Denied, "{refused:?}");
+        refused.hint.unwrap_or_default()
+    };
+    let governed = |caller: Caller| caller.governed_by("admins".into());
+    let agent = governed(Caller::agent("fixer".parse().unwrap(), 1000));
+    let told = hint(engine.freeze(&agent, Scope::All, "look").await.unwrap_err());
+    assert!(told.contains("agent.never_governs") && !told.contains("usermod"), "{told}");
+    // What agents alone do, no group lets a person do.
+    for person in [governed(STRANGER), governed(STRANGER.outside_of("users".into())), governed(OPERATOR), OPERATOR] {
+        let told = hint(engine.permit(&person, Action::WorkClaim, &Resource::own("work", &person)).unwrap_err());
+        assert!(told.is_empty(), "{told}");
+    }
+    // An automation judges nothing, whatever group it is in; an auditor changes what is another's once it is an operator.
+    let automation = Caller { assurance: Assurance::Unattended, ..governed(OPERATOR) };
+    let told = hint(engine.permit(&automation, Action::WorkJudge, &Resource::owned("work", 1000)).unwrap_err());
+    assert!(told.contains("automation.never_judges") && !told.contains("usermod"), "{told}");
+    let auditor = governed(Caller::person(1002, false, true));
+    let told = hint(engine.cancel(&auditor, &id, "enough").await.unwrap_err());
+    assert!(told.contains("usermod -aG admins"), "{told}");
 }
 
 #[tokio::test]

@@ -40,8 +40,10 @@ pub struct Running {
     pub now: WallMs,
     /// `private`, `session` or `system`.
     pub mode: String,
-    /// What is wrong; empty for nothing.
-    pub health: Vec<String>,
+    /// What is wrong, so that work stands still on the whole host.
+    pub critical: Vec<String>,
+    /// What else is wrong.
+    pub warnings: Vec<String>,
     /// Resident memory of the daemon.
     pub memory_bytes: u64,
     /// Size of the database.
@@ -67,8 +69,9 @@ pub fn status(
 ) -> Result<StatusView, QueryError> {
     let identity = identity(conn)?;
     let held: Option<i64> = read::one(conn, "SELECT held_ms FROM clock WHERE id = 1", [])?;
-    let critical = running.health.clone();
-    let mut health = running.health;
+    let critical = running.critical.clone();
+    let mut health = running.critical;
+    health.extend(running.warnings);
     health.extend(attention(conn, viewer, running.now, defaults)?);
     let health = if health.is_empty() { vec!["ok".to_owned()] } else { health };
     Ok(StatusView {
