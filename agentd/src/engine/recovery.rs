@@ -59,10 +59,16 @@ pub enum StartError {
     System(String),
     /// The events of a start find no room.
     #[error(
-        "{0}; a start is recorded and needs some room: free a few megabytes on the disk of the state directory and start \
-         again; until then agentd verify reads the ledger, and a copy of the whole state directory is a backup"
+        "{reason}; a start is recorded and needs some room: free a few megabytes on the disk of the state directory and \
+         start again (du -sh {runs}/*: the folder of a run that is over may be removed); until then agentd verify reads \
+         the ledger, and a copy of the whole state directory is a backup"
     )]
-    Full(String),
+    Full {
+        /// As the disk said it.
+        reason: String,
+        /// The folder of the runs.
+        runs: String,
+    },
     /// The configured trust domain is unusable.
     #[error("{0}")]
     TrustDomain(Problem),
@@ -289,7 +295,10 @@ impl Engine {
     ) -> Result<(), StartError> {
         let host = Caller::host();
         let failed = |problem: Problem| match problem.code {
-            Code::DiskFull => StartError::Full(problem.to_string()),
+            Code::DiskFull => StartError::Full {
+                reason: problem.to_string(),
+                runs: self.host().state.join("runs").display().to_string(),
+            },
             _ => StartError::System(problem.to_string()),
         };
         // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.

@@ -90,6 +90,44 @@ fn a_disk_that_is_full_in_the_middle_of_a_run_holds_its_end_up_and_loses_nothing
 }
 
 #[test]
+fn a_run_that_filled_the_disk_and_failed_is_told_of_and_its_room_is_free_again() {
+    let mut scene = Scene::prepared(Who::Root, "");
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 48)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(scene.daemon.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    scene.daemon.run();
+    scene.agent("filler", "", "head -c 1G /dev/zero >big; head -c 100000 /dev/zero; exit 3");
+    scene.agent("worker", "", "echo done");
+    let id = scene.submit("filler", &["--max-attempts", "1"]);
+    assert_eq!(scene.fails(&id).0, "program_failed");
+    let folder = scene.folder(&id, 1);
+    scene.eventually("its folder to be gone", || (!folder.exists()).then_some(()));
+    scene.nothing_is_left(&id);
+    scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
+fn what_failed_goes_before_its_time_where_no_run_may_begin_for_want_of_room() {
+    let mut scene = Scene::prepared(Who::Root, "min_free_percent = 50");
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 64)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(scene.daemon.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    scene.daemon.run();
+    scene.agent("filler", "", "head -c 16M /dev/zero >big; exit 3");
+    scene.agent("worker", "", "echo done");
+    // Each leaves its folder behind for a week, and at half of the disk no run begins.
+    for _ in 0..2 {
+        let id = scene.submit("filler", &["--max-attempts", "1"]);
+        scene.until(&id, "failed");
+    }
+    scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
 fn what_failed_is_cleared_up_in_its_time_and_what_it_made_stays() {
     if !can_start() {
         return;

@@ -31,6 +31,8 @@ impl Engine {
         let (runs, bounds) = (supervisor.runs.clone(), supervisor.bounds.get());
         let living = self.living(&supervisor);
         let database = self.host().state.join("ledger.db");
+        // Where no run may begin for want of room, what failed does not stay.
+        let keep_runs_ms = if supervisor.is_full() { 0 } else { bounds.keep_workspaces_ms };
         let now_s = u64::try_from(self.0.clock.wall_ms() / 1000).unwrap_or(0);
         let kept_ms = i64::try_from(bounds.keep_workspaces_ms).unwrap_or(i64::MAX);
         let retried_since = WallMs::saturating(self.0.clock.wall_ms().saturating_sub(kept_ms));
@@ -41,7 +43,7 @@ impl Engine {
                 runs: living,
                 content,
                 artefacts,
-                runs_s: bounds.keep_workspaces_ms / 1000,
+                runs_s: keep_runs_ms / 1000,
                 content_s: bounds.keep_uploads_ms / 1000,
                 artefacts_s: bounds.keep_artefacts_ms / 1000,
             };

@@ -12,7 +12,7 @@ use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
 use super::conclusion::{Conclusion, ended_badly, lost_program};
-use super::finish::Tally;
+use super::finish::{Left, Tally};
 use super::job::Told;
 use super::judged;
 use super::living::Living;
@@ -312,7 +312,7 @@ impl Course {
             spec_sha256,
         };
         let command = Command::StartRun { run: self.run, confinement: Some(Box::new(confinement)) };
-        if let Err(problem) = self.record(&self.caller(), command).await {
+        if let Err(problem) = self.record(&self.caller(), command, Left::Needed).await {
             tracing::debug!(run = %told.job.run, "the start of the run was refused: {problem}");
         }
     }
