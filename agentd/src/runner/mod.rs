@@ -53,7 +53,7 @@ pub use launcher::Launcher;
 pub use lay_out::{lay_out, try_out};
 pub use look::{Look, Output, control, forestall, look, output, output_end, output_size, put_record_aside, started};
 pub use lost::{Lost, lost};
-pub use result::{NoResult, ProgramResult, result};
+pub use result::{NoResult, result, session};
 pub use room::taken;
 pub use spec::{NoSpec, began, level_begun, spec, spec_digest, spec_sha256};
 pub use start::{Launched, Silence, asked_by_another, how_it_failed, start, unit, write_spec};
