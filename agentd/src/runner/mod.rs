@@ -26,6 +26,7 @@ pub mod garbage;
 mod host;
 mod inside;
 mod judge;
+pub mod keep;
 mod launcher;
 mod lay_out;
 mod look;

@@ -81,7 +81,7 @@ fn a_work_that_failed_has_another_attempt_that_knows_of_the_first() {
 }
 
 /// Speaks at the run's socket by the agentctl that lies beside the daemon.
-fn speaker(scene: &Scene, name: &str, more: &str, script: &str) {
+pub(crate) fn speaker(scene: &Scene, name: &str, more: &str, script: &str) {
     let paths = format!("{more}sandbox.read_only_paths = ['{}']", scene.path("ctl").display());
     scene.agent(name, &paths, &script.replace("agentctl", scene.path("ctl/agentctl").to_str().unwrap()));
 }
