@@ -32,9 +32,10 @@ const CRITERIA: [(&str, &str); 10] = [
 /// Submits a work with these criteria; its run when it is over.
 fn judged(scene: &Scene, criteria: &[String], state: &str) -> Value {
     let file = scene.path("home/work.toml");
-    let each: String = criteria.iter().map(|criterion| format!("[[acceptance]]\n{criterion}\n")).collect();
+    let each = criteria.join("\n[[acceptance]]\n");
+    let repository = scene.path("repo").display().to_string();
     let head = "title = \"judged\"\nrequired_skills = [\"maker\"]\nlimits.max_attempts = 1\n";
-    scene.write(&file, &format!("{head}[workspace]\nrepository = {:?}\n{each}", scene.path("repo")));
+    scene.write(&file, &format!("{head}[workspace]\nrepository = '{repository}'\n[[acceptance]]\n{each}\n"));
     let id = scene.told(&["submit", "--file", file.to_str().unwrap(), "--quiet"]);
     scene.until(&scene.whole(id.trim()), state)["runs"][0].clone()
 }
