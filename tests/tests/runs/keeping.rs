@@ -3,6 +3,7 @@
 use agentd_tests::harness::{Tmpfs, is_root, skip};
 use serde_json::Value;
 
+use super::orders::speaker;
 use super::scene::{Scene, Who, can_start};
 
 #[test]
@@ -124,6 +125,28 @@ fn what_failed_goes_before_its_time_where_no_run_may_begin_for_want_of_room() {
         scene.until(&id, "failed");
     }
     scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
+fn a_run_hands_nothing_in_where_the_disk_is_too_full() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let free = scene.operator().ask("Host", "Status", &()).unwrap()["disk_free_percent"].as_u64().unwrap();
+    if free >= 90 {
+        return skip("the disk is nearly empty");
+    }
+    let waits = ": >up; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; echo x >r; agentctl run artefact r";
+    speaker(&scene, "late", "", waits);
+    let id = scene.submit("late", &["--max-attempts", "1"]);
+    scene.until_workspace_has(&id, "up");
+    scene.daemon.stop();
+    scene.configure(&format!("min_free_percent = {}", free + 5));
+    scene.daemon.run();
+    scene.write(&scene.folder(&id, 1).join("home/go"), "");
+    let (_, message) = scene.fails(&id);
+    assert!(message.contains("(runs.min_free_percent)") && message.contains("agentctl gc"), "{message}");
+    let kept = std::fs::read_dir(scene.daemon.state().join("artefacts")).unwrap().count();
+    assert_eq!(kept, 0, "nothing is left of it");
     scene.ends_well();
 }
 
