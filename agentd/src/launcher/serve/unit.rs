@@ -4,7 +4,8 @@
 //! of this run in it, no network, few capabilities, the limits. Bubblewrap, Landlock and seccomp are inside of that. What
 //! would keep bubblewrap from its work is left out, which it does for the program itself: `/proc` with nothing over it
 //! (ProtectProc, ProtectKernelTunables, ProtectKernelLogs), namespaces (RestrictNamespaces), the name of the host in
-//! one of them (ProtectHostname). ProtectSystem and PrivateTmp would put something of the host where there is nothing.
+//! one of them (ProtectHostname). ProtectSystem and PrivateTmp would put something of the host where there is nothing. Homes
+//! are not there either: ProtectHome would take away the places in them that root allows, and what is bound there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -189,7 +190,6 @@ impl Draft<'_> {
             ("NoNewPrivileges", true.into()),
             ("CapabilityBoundingSet", CAPABILITIES.into()),
             ("ProtectClock", true.into()),
-            ("ProtectHome", "yes".into()),
             ("ProtectKernelModules", true.into()),
             ("LockPersonality", true.into()),
             ("RestrictRealtime", true.into()),
