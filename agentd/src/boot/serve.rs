@@ -31,16 +31,15 @@ const WORKERS: usize = 2;
 const LAST_TASKS: Duration = Duration::from_secs(2);
 
 /// Serves until told to stop.
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let passed = FromManager::take()?;
-    let config = paths::config(args)?;
     let filter = telemetry::start(&config.log)?;
     failpoint::arm_from_environment().context("the failpoint in the environment")?;
     process::set_private_umask();
     process::forbid_core_dumps()?;
     process::raise_open_files_limit(OPEN_FILES)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    let served = runtime.block_on(serve(args, &config, passed, filter));
+    let served = runtime.block_on(serve(args, config, passed, filter));
     // An export whose reader stands still must not keep the daemon from ending; what it wrote does not verify.
     runtime.shutdown_timeout(LAST_TASKS);
     served

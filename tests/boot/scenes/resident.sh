@@ -34,7 +34,16 @@ P
 chmod 755 /usr/local/bin/look-around
 
 need "alice enrols an agent, and its key becomes a credential" enrol fixer
-says "an agent without a configuration is not started" "Assertion failed" bash -c 'systemctl start agentd-agent@fixer.service'
+refute "an agent without a configuration is not started" systemctl start agentd-agent@fixer.service
+equal "nor tried again" 'failed 0' "$(prop agentd-agent@fixer.service ActiveState) $(prop agentd-agent@fixer.service NRestarts)"
+said() { journalctl --sync; journalctl -u "agentd-agent@$1.service" -o cat --no-pager; }
+says "the journal says what is missing" 'agent fixer cannot be started: no AGENT_COMMAND= in /etc/agentd/resident/fixer.conf says what it runs' said fixer
+says "and the way out" 'agentctl agent enroll fixer --key-dir DIR' said fixer
+says "and systemctl status does" 'agent fixer cannot be started' systemctl status --no-pager agentd-agent@fixer.service
+printf 'AGENT_COMMAND=/bin/true\n' >/etc/agentd/resident/nosuch.conf
+refute "an agent without a key is not started" systemctl start agentd-agent@nosuch.service
+says "and the journal says so" 'agent nosuch cannot be started: its key is not in /etc/credstore.encrypted/agentd-agent.nosuch' said nosuch
+rm /etc/agentd/resident/nosuch.conf
 printf 'AGENT_COMMAND=/usr/local/bin/look-around\n' >/etc/agentd/resident/fixer.conf
 systemctl reset-failed agentd-agent@fixer.service 2>/dev/null
 need "systemctl start agentd-agent@fixer" systemctl start agentd-agent@fixer.service
@@ -113,6 +122,25 @@ if [ "$unit" = agentd.service ]; then
     refute "as another process" test "$pid" = "$(prop agentd-agent@fixer.service MainPID)"
     rm /run/systemd/system/agentd-agent@fixer.service.d/scene.conf
     systemctl daemon-reload
+fi
+
+# All of agentd is stopped, and comes back whole: what is enabled does.
+if [ "$unit" = agentd.service ]; then
+    check "it is enabled" systemctl enable --quiet agentd-agent@fixer.service
+    check "all of agentd is stopped" systemctl stop 'agentd*.socket' agentd.slice
+    refute "and the agent with it" active agentd-agent@fixer.service
+    check "the daemon starts" systemctl start agentd.service
+    wait_until "and the agent with it" 20 active agentd-agent@fixer.service
+    work=$(ctl alice submit "Look once more" --skill counting -q)
+    await "it works" 60 completed "$work"
+    # Who stops one alone means it until agentd is started anew.
+    check "the daemon is stopped" systemctl stop agentd.service
+    check "the agent waits meanwhile" active agentd-agent@fixer.service
+    check "the daemon starts again" systemctl start agentd.service
+    check "an agent is stopped and disabled" systemctl disable --now --quiet agentd-agent@fixer.service
+    check "the daemon restarts" systemctl restart agentd.service
+    refute "who is disabled stays away" active agentd-agent@fixer.service
+    check "it is started by hand" systemctl start agentd-agent@fixer.service
 fi
 
 says "its exposure is at most 1.0" yes bash -c 'systemd-analyze security --threshold=10 agentd-agent@fixer.service >/dev/null && echo yes'

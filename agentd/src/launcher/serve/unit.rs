@@ -48,6 +48,9 @@ pub(super) fn name(run: RunId, step: &str) -> String {
     if step == "program" { format!("agentd-run-{run}.service") } else { format!("agentd-run-{run}-{step}.service") }
 }
 
+/// The slice that trials of the host are counted in. No agent has it: no name begins with a colon.
+const TRIALS: &str = "agentd-runs-:trials.slice";
+
 /// The slice of an agent's runs, below that of all runs. A dash in a slice's name is a level, so the agent's are escaped
 /// (systemd.unit(5)).
 ///
@@ -88,7 +91,8 @@ pub(super) fn pattern(run: RunId) -> [String; 2] {
 /// What a unit is made of.
 pub(super) struct Draft<'a> {
     pub(super) run: RunId,
-    pub(super) agent: &'a Slug,
+    /// Whose run it is; nobody's where the host is tried.
+    pub(super) agent: Option<&'a Slug>,
     pub(super) step: &'a str,
     pub(super) spec: &'a LaunchSpec,
     /// The folder of all runs.
@@ -107,10 +111,13 @@ impl Draft<'_> {
     pub(super) fn properties<'a>(&'a self, input: Option<Fd<'a>>, complaints: Fd<'a>, journal: bool) -> Properties<'a> {
         let program = self.command.first().map_or("", String::as_str);
         let mut command = self.command.clone();
-        let description = format!("agentd run {} ({}) of agent {}", self.run, self.step, self.agent);
+        let description = match self.agent {
+            Some(agent) => format!("agentd run {} ({}) of agent {agent}", self.run, self.step),
+            None => "agentd's trial of what this host can do".to_owned(),
+        };
         let mut all: Properties<'_> = vec![
             ("Description", description.into()),
-            ("Slice", slice(self.agent).into()),
+            ("Slice", self.agent.map_or_else(|| TRIALS.to_owned(), slice).into()),
             // That the shim began its launcher tells itself, so systemd need not wait for the sandbox.
             ("Type", "simple".into()),
             ("CollectMode", "inactive".into()),
@@ -138,7 +145,9 @@ impl Draft<'_> {
 
     fn fields(&self) -> Vec<Vec<u8>> {
         let run = self.run;
-        let fields = [format!("AGENT_ID={}", self.agent), format!("WORK_ID={}", run.work), format!("RUN_ID={run}")];
+        // A trial is no agent's, and its run nobody's work.
+        let Some(agent) = self.agent else { return Vec::new() };
+        let fields = [format!("AGENT_ID={agent}"), format!("WORK_ID={}", run.work), format!("RUN_ID={run}")];
         fields.into_iter().map(String::into_bytes).collect()
     }
 
@@ -218,6 +227,7 @@ mod tests {
         assert_eq!(slice(&slug("fixer")), "agentd-runs-fixer.slice");
         assert_eq!(slice(&slug("my-fixer")), "agentd-runs-my\\x2dfixer.slice");
         assert_eq!(slice(&slug("a.b")), "agentd-runs-a.b.slice");
+        assert!(":trials".parse::<Slug>().is_err(), "the slice of trials is no agent's");
         assert_eq!(escaped(".slice/../x y"), "\\x2eslice\\x2f..\\x2fx\\x20y");
     }
 
