@@ -35,6 +35,7 @@ pub(crate) mod ledger;
 mod log;
 mod man;
 pub(crate) mod model;
+mod policy;
 pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod schedule;
@@ -92,6 +93,9 @@ pub(crate) enum Command {
     /// Budgets: what the host, owners and agents may spend
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Policies: who may do what here, and why
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// A declared host: what files say it should be
     #[command(subcommand)]
     Config(config::Command),
@@ -112,7 +116,7 @@ pub(crate) enum Command {
 
 dispatch!(Command {
     Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Cost Gc Freeze Thaw
-    Work Agent Model Schedule Run Slo Budget Config Ledger Clock Explain Completions Complete Man
+    Work Agent Model Schedule Run Slo Budget Policy Config Ledger Clock Explain Completions Complete Man
 });
 
 /// A parser of how many, which is some.

@@ -8,6 +8,7 @@ mod doors;
 mod effective;
 mod groups;
 mod paths;
+mod policies;
 mod reload;
 mod runs;
 mod serve;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Some(Command::Restore(restore)) => tools::restore(&args, restore),
         Some(Command::Config) => effective::print(&args),
         Some(Command::Credentials(wanted)) => credentials::run(&args, wanted),
+        Some(Command::Policy(policy)) => policies::run(&args, &policy.action),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,8 +71,14 @@ fn tell_manager(error: &anyhow::Error) {
         Notifier::from_environment().and_then(|notifier| notifier.status(&format!("{DID_NOT_START}{}", line(error))));
 }
 
+/// A policy is refused in two lines, as agentctl tells all else.
 fn report(error: &anyhow::Error) {
-    eprintln!("error: {}", line(error));
+    let line = line(error);
+    let hint = error.downcast_ref::<crate::policy::Rejected>().and_then(|rejected| rejected.hint.as_deref());
+    eprintln!("error: {}", hint.map_or(line.as_str(), |hint| line.strip_suffix(&format!("; {hint}")).unwrap_or(&line)));
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
+    }
 }
 
 /// One line for what failed, and its causes unless they say the same.

@@ -63,6 +63,8 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
     let jobs = Jobs::start(&engine);
     let (stop, stopped) = watch::channel(false);
     let (callers, known) = watch::channel(groups::callers(config, &engine)?);
+    let of = known.clone();
+    engine.look_people_up(Box::new(move |uid| groups::person(&of.borrow(), uid)));
     // Before anybody can know that we serve: one that comes while they are being set up is lost.
     let mut signals = Signals::listen()?;
     let (mut doors, own) = open_doors(config, &paths, &mut passed, &engine, &known, &stopped).await?;
@@ -116,6 +118,7 @@ async fn start_engine(args: &Args, config: &Config, paths: &Paths, journal: bool
         zone,
         configuration: Some(Options::of(config)?.digest()),
         defaults: Arc::new(config.defaults()),
+        policies: paths::policies(args, config)?,
         keks: Arc::new(Keks::handed_over()?),
         journal,
         runs: Some(runs),

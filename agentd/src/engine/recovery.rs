@@ -90,6 +90,8 @@ pub struct Settings {
     pub configuration: Option<String>,
     /// Configured defaults and bounds.
     pub defaults: Arc<Defaults>,
+    /// The folder of the host's policies; none where it can have none.
+    pub policies: Option<std::path::PathBuf>,
     /// What its secret files are encrypted under.
     pub keks: Arc<Keks>,
     /// Whether the daemon's own log goes to the journal.
@@ -128,12 +130,12 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     };
     let now = Now { boot: boot.to_string(), boot_ms: clock.boot_ms(), slept_ms: clock.suspended_ms() };
     let voided = put_back::put_back(&conn, &now, appender.incarnation())?;
-    let size = appender.size();
     let defaults = Arc::new(Current::new(settings.defaults));
     let inner = Arc::new(Inner {
         readers: Readers::open(&database)?,
         host,
         defaults: defaults.clone(),
+        policies: super::policies::Policies::at_start(settings.policies),
         zone: settings.zone.clone(),
         clock,
         boot,
@@ -150,7 +152,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         judges: operations::judge::Judges::default(),
         supervisor: settings.runs.map(|runs| Arc::new(super::supervise::Supervisor::new(runs, AgentKeys::of(files)))),
         timer: Notify::new(),
-        size: watch::Sender::new(size),
+        size: watch::Sender::new(appender.size()),
         clock_held: AtomicBool::new(held),
         limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
@@ -317,7 +319,7 @@ impl Engine {
         for (run, because) in lost {
             self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }
-        Ok(())
+        self.record_first_policies().await
     }
 
     /// Writes a record of the daemon's own, with somebody else as the actor: what was refused to whom.

@@ -2,6 +2,7 @@
 
 mod large;
 mod lives;
+mod policies;
 mod runs;
 mod submits;
 mod units;
@@ -46,6 +47,9 @@ fn stages(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     }
     if options.wants("units") {
         units::stage(options, figures).context("stage units")?;
+    }
+    if options.wants("policies") {
+        policies::stage(options, figures).context("stage policies")?;
     }
     if options.wants("large") {
         large::stage(options, figures).context("stage large")?;
