@@ -140,9 +140,11 @@ async fn open_doors(
     let Listeners { control, agents, metrics, own } = Listeners::open(config, paths, passed)?;
     let mut doors = vec![
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers.clone(), stopped.clone())),
-        tokio::spawn(api::http::serve(engine.clone(), agents, own_uid, stopped.clone())),
         tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
+    if let Some(agents) = agents {
+        doors.push(tokio::spawn(api::http::serve(engine.clone(), agents, own_uid, stopped.clone())));
+    }
     if let Some(metrics) = metrics {
         doors.push(tokio::spawn(api::metrics::serve(engine.clone(), metrics, callers.clone(), stopped.clone())));
     }

@@ -90,11 +90,14 @@ check "once it is mended it starts" systemctl restart agentd.service
 check "and answers" plain alice status
 
 echo "== a socket that nobody needs"
-check "the metrics' is masked" systemctl mask --runtime --now agentd-metrics.socket
-check "the daemon starts without it" systemctl restart agentd.service
-check "and answers" plain alice status
-refute "nobody listens there" python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("/run/agentd/metrics.sock")'
-check "it is unmasked" systemctl unmask --runtime agentd-metrics.socket
-check "the daemon starts with it" systemctl restart agentd.service
-check "and it is there again" test -S /run/agentd/metrics.sock
+for name in metrics agents; do
+    check "the one of $name is masked" systemctl mask --runtime --now "agentd-$name.socket"
+    check "the daemon starts without it" systemctl restart agentd.service
+    check "and answers" plain alice status
+    refute "nobody listens there" python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "/run/agentd/$name.sock"
+    check "it is unmasked" systemctl unmask --runtime "agentd-$name.socket"
+    check "the daemon starts with it" systemctl restart agentd.service
+    check "and it is there again" test -S "/run/agentd/$name.sock"
+done
+says "that agents have no door is told" 'no socket for agents' journalctl -q -u agentd.service -o cat
 end

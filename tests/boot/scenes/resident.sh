@@ -82,7 +82,7 @@ if [ "$unit" = agentd.service ]; then
     # A version that does not start: however often that is tried, sockets stay, and who is connected to them goes on afterwards.
     door=$(stat -c %i /run/agentd/agents.sock)
     install -d /run/systemd/system/agentd.service.d
-    printf '[Service]\nExecStartPre=/bin/false\nRestartSec=100ms\nRestartSteps=0\n' >/run/systemd/system/agentd.service.d/scene.conf
+    printf '[Service]\nExecStartPre=/bin/false\nRestartSec=100ms\n' >/run/systemd/system/agentd.service.d/scene.conf
     systemctl daemon-reload
     refute "a daemon is put in its place that does not start" systemctl restart agentd.service
     often() { [ "$(prop agentd.service NRestarts)" -ge 12 ]; }
