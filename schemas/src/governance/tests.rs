@@ -200,7 +200,7 @@ fn oracle(document: &GovernanceDocument, owner: &Owner) -> Option<(u64, usize, V
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_answer_is_that_of_who_tries_everything(document in documents()) {
@@ -340,15 +340,7 @@ fn examples_are_tried_and_what_would_help_is_named() {
     assert!(verdicts.iter().all(|verdict| verdict.holds), "{verdicts:#?}");
     let Answer::Unmet(unmet) = &verdicts[0].answer else { panic!("{verdicts:#?}") };
     let demands: Vec<String> = unmet.demands.iter().map(|demand| demand.what.to_string()).collect();
-    assert_eq!(
-        demands,
-        [
-            "implement is for an agent",
-            "review needs the skill review",
-            "no owner stands behind two of implement and review"
-        ]
-        .map(str::to_owned)[..demands.len()]
-    );
+    assert_eq!(demands, ["no owner stands behind two of implement and review"], "alice has fixer");
     let changes: Vec<String> = unmet.changes.iter().map(|steps| steps[0].to_string()).collect();
     assert_eq!(changes, ["one more agent with the skill rust for implement", "drop the rule prod"]);
 }
