@@ -233,6 +233,7 @@ pub struct Principal {
     pub cost: Usd,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_free(cost: &Usd) -> bool {
     *cost == Usd::default()
 }

@@ -218,11 +218,7 @@ fn agree(document: &GovernanceDocument) -> Checked {
     let rules = &document.rules;
     let says = |contradiction: Contradiction| {
         let index = rules.iter().position(|rule| rule.id == *contradiction.rule()).unwrap_or_default();
-        fault(
-            format!("rule.{index}.id"),
-            format!("rule {}: {contradiction}", contradiction.rule()),
-            contradiction.way_out(),
-        )
+        fault(format!("rule.{index}.id"), contradiction.to_string(), contradiction.way_out())
     };
     for rule in rules {
         Duties::together([rule]).map_err(says)?;

@@ -119,7 +119,7 @@ fn names(stages: &[At]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// Stages that wait for each other.
-    #[error("the stages {} wait for each other", .stages.iter().map(Slug::as_str).collect::<Vec<_>>().join(", "))]
+    #[error("rule {rule}: the stages {} wait for each other", .stages.iter().map(Slug::as_str).collect::<Vec<_>>().join(", "))]
     Cycle {
         /// The stages.
         stages: Vec<Slug>,

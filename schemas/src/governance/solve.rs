@@ -67,7 +67,9 @@ pub(super) fn within(problem: &Problem, steps: &mut u64, any: bool, widest: usiz
             who[*stage].push(usize::from(candidate));
         }
     }
-    who.iter_mut().for_each(|who| who.sort_unstable());
+    for who in &mut who {
+        who.sort_unstable();
+    }
     Ok(Some(Best { cost: value.cost, who }))
 }
 

@@ -55,7 +55,7 @@ impl Args {
         })?;
         let wrong: Vec<usize> = (0..verdicts.len()).filter(|at| !verdicts[*at].holds).collect();
         let Some(first) = wrong.first() else {
-            context.out.note(&format!("{} rules, {} examples hold", document.rules.len(), verdicts.len()));
+            context.out.note(format!("{} rules, {} examples hold", document.rules.len(), verdicts.len()));
             return Ok(());
         };
         // What was read as rules is UTF-8.

@@ -139,7 +139,7 @@ fn others(out: &Output, path: &Path) -> Result<(), Failure> {
     out.line("")?;
     out.table(&table)?;
     if left > 0 {
-        out.note(&format!("{left} more; --json has all"));
+        out.note(format!("{left} more; --json has all"));
     }
     Ok(())
 }

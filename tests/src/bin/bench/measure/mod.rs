@@ -1,5 +1,6 @@
 //! The stages: each has a directory and daemons of its own, and ends with rows.
 
+mod governance;
 mod large;
 mod lives;
 mod runs;
@@ -46,6 +47,9 @@ fn stages(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     }
     if options.wants("units") {
         units::stage(options, figures).context("stage units")?;
+    }
+    if options.wants("governance") {
+        governance::stage(options, figures).context("stage governance")?;
     }
     if options.wants("large") {
         large::stage(options, figures).context("stage large")?;
