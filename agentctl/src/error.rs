@@ -79,6 +79,11 @@ impl Failure {
         Self::new(Code::InvalidDocument.as_str(), 2, message)
     }
 
+    /// Rules refuse, or are not what their author expects.
+    pub(crate) fn rules(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, 1, message)
+    }
+
     /// The thing does not exist.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(Code::NotFound.as_str(), Code::NotFound.exit_code(), message)

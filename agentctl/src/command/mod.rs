@@ -31,6 +31,7 @@ mod doctor;
 mod explain;
 mod freeze;
 mod gc;
+mod governance;
 pub(crate) mod ledger;
 mod log;
 mod man;
@@ -99,6 +100,9 @@ pub(crate) enum Command {
     /// A declared host: what files say it should be
     #[command(subcommand)]
     Config(config::Command),
+    /// Rules of who may do which stage of a work: what they mean, and who would do it
+    #[command(subcommand)]
+    Governance(governance::Command),
     /// The ledger: read it, verify it, prove from it, take it away
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -116,7 +120,7 @@ pub(crate) enum Command {
 
 dispatch!(Command {
     Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Cost Gc Freeze Thaw
-    Work Agent Model Schedule Run Slo Budget Policy Config Ledger Clock Explain Completions Complete Man
+    Work Agent Model Schedule Run Slo Budget Policy Config Governance Ledger Clock Explain Completions Complete Man
 });
 
 /// A parser of how many, which is some.

@@ -1,5 +1,6 @@
 //! The stages: each has a directory and daemons of its own, and ends with rows.
 
+mod governance;
 mod large;
 mod lives;
 mod policies;
@@ -50,6 +51,9 @@ fn stages(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     }
     if options.wants("policies") {
         policies::stage(options, figures).context("stage policies")?;
+    }
+    if options.wants("governance") {
+        governance::stage(options, figures).context("stage governance")?;
     }
     if options.wants("large") {
         large::stage(options, figures).context("stage large")?;
