@@ -119,6 +119,7 @@ as_uid() { printf '{"step": "%s", "program": ["/bin/sleep", "60"], "run_as": {"u
 gone=w-cccccccccccccccc.1
 check "another run" as_daemon mkdir -m 711 "$runs/$gone"
 says "has a user" started hostile ask "$runs" "$gone" "$(as_uid program)"
+await "and works" 30 pgrep -fx '/bin/sleep 60'
 check "and its folder is moved away" as_daemon mv "$runs/$gone" "$runs/.away"
 no_answer "its user while it lives" "$(as_uid stolen)" "is the user of run $gone"
 check "it ends" systemctl stop "agentd-run-$gone.service"
