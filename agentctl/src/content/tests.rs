@@ -137,6 +137,11 @@ fn secrets_are_refused_by_name_and_let_through_by_name() {
         }
     }
     let trial = Trial::new();
+    let chain = "a certificate of many\n".repeat(20_000);
+    trial.write("tls/chain.pem", &format!("{chain}-----BEGIN PRIVATE KEY-----\n"));
+    trial.commit("a key behind much else");
+    assert!(take(&trial, &Taking::default()).unwrap_err().message().contains("tls/chain.pem"));
+    let trial = Trial::new();
     trial.write(".env", "TOKEN=1\n").write(".worktreeinclude", ".env\n").write(".gitignore", ".env\n");
     trial.commit("list");
     let failure = take(&trial, &Taking::default()).unwrap_err();

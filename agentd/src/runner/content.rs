@@ -141,7 +141,9 @@ pub fn artefact(host: &Host, name: &str, folder: &Folder, file: &Path, most: u64
 /// Keeps an artefact from wherever it is read.
 pub fn artefact_from(host: &Host, name: &str, from: impl Read, most: u64) -> io::Result<ArtefactRef> {
     files::folder(&host.artefacts, 0o700)?;
-    let Stored { sha256, bytes } = keep(&host.artefacts, from, artefact_bounds(host.defaults.min_free_percent, most))?;
+    // What a run made is lost where it is not kept: it is taken down to where runs are ended for the disk.
+    let bounds = artefact_bounds(host.defaults.min_free_percent / 2, most);
+    let Stored { sha256, bytes } = keep(&host.artefacts, from, bounds)?;
     Ok(ArtefactRef { name: name.to_owned(), sha256, bytes })
 }
 
