@@ -31,6 +31,9 @@ while [ $# -gt 0 ]; do
 done
 
 sockets="agentd.socket agentd-agents.socket agentd-metrics.socket agentd-launch.socket"
+# The sockets first, so that no call starts it anew; then the daemon, so that it begins nothing again; then what runs. The key's unit
+# is done and stays active: it makes the key of the next daemon only once it was stopped.
+stopped="agentd.socket agentd-agents.socket agentd-metrics.socket agentd.service agentd-launch.socket agentd-launch.service agentd-credentials.service agentd.slice"
 if [ -n "$user" ]; then
     [ "$(id -u)" != 0 ] || refuse "--user is for an ordinary user, and this is root" "without --user it is installed for the host"
     : "${HOME:?}"
@@ -106,13 +109,14 @@ delete() {
     rm -rf --one-file-system "$1"
 }
 
-# Links that enabled a unit of ours, agents' instances included, and where they lead.
+# Links that enabled or masked a unit of ours, agents' instances included, and where they lead.
 unlink_units() {
     for folder in "$units" $([ -n "$user" ] || echo /etc/systemd/user); do
         [ -d "$folder" ] || continue
         find "$folder" -type l | while read -r link; do
             case $(readlink "$link") in
             */systemd/system/agentd.* | */systemd/system/agentd-* | */systemd/user/agentd.* | "$prefix"/share/agentd/*) ;;
+            /dev/null) case ${link##*/} in agentd.* | agentd-*) ;; *) continue ;; esac ;;
             *) continue ;;
             esac
             what=changes
@@ -129,12 +133,8 @@ stop_all() {
         ctl disable --now agentd.service 2>/dev/null || true
         return 0
     fi
-    # The sockets first, so that no call starts it anew; then the daemon, so that it begins nothing again; then what runs.
-    for unit in agentd.socket agentd-agents.socket agentd-metrics.socket agentd.service agentd-launch.socket agentd-launch.service; do
-        ctl disable --now $unit 2>/dev/null || true
-    done
-    # The last one is done and stays active: it makes the key of the next daemon only once it was stopped.
-    ctl stop agentd.slice agentd-credentials.service 2>/dev/null || true
+    ctl disable agentd.service $sockets 2>/dev/null || true
+    for unit in $stopped; do ctl stop $unit 2>/dev/null || true; done
 }
 
 reload() {
@@ -201,10 +201,13 @@ free=$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')
 # Written beside what is there first, then put in its place: a disk that fills leaves the version before as it was.
 before=''
 [ ! -e "$manifest" ] || before=yes
-new=$(mktemp "${TMPDIR:-/tmp}/agentd-install.XXXXXX")
+# Lists of files, in a folder of our own: nobody else lays a link where they are written.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/agentd-install.XXXXXX")
+new=$scratch/files
+: >"$new"
 undo() {
     while read -r file; do rm -f "$file.agentd-new"; done <"$new"
-    rm -f "$new"
+    rm -rf "$scratch"
     echo "error: not installed; nothing that was there was changed" >&2
 }
 trap undo EXIT
@@ -236,10 +239,10 @@ trap - EXIT
 if [ -n "$before" ]; then
     LC_ALL=C sort "$new" >"$new.sorted"
     LC_ALL=C sort "$manifest" | LC_ALL=C comm -23 - "$new.sorted" | remove_files
-    rm -f "$new.sorted"
 fi
 mkdir -p "$(dirname "$manifest")"
 mv -f "$new" "$manifest"
+rm -rf "$scratch"
 chmod 644 "$manifest"
 if [ -z "$user" ] && [ ! -e "$config/agentd.toml" ]; then
     mkdir -p "$config"

@@ -17,6 +17,7 @@ use zbus::names::BusName;
 
 use crate::ambient;
 use crate::error::{Failure, said};
+use crate::host_service;
 use crate::output::shell_word;
 
 /// File name of the operators' socket in a runtime or state directory.
@@ -85,7 +86,15 @@ pub(crate) async fn open(asked: Option<&str>, timeout: Option<Duration>) -> Resu
             Err(Shut { why, .. }) => tried.push(format!("{door}: {why}")),
         }
     }
-    Err(nowhere(asked, &tried))
+    let way_out = match asked {
+        // Of a daemon of one's own the host's service says nothing.
+        Some(asked) if asked != "system" && !asked.ends_with(SYSTEM_SOCKET) => None,
+        _ => match system_bus() {
+            Door::Bus { address, .. } => host_service::way_out(&address).await,
+            Door::Socket(_) => None,
+        },
+    };
+    Err(nowhere(asked, &tried, way_out))
 }
 
 /// Why a door did not open.
@@ -115,7 +124,7 @@ fn within_a_run() -> Failure {
     problem.into()
 }
 
-fn nowhere(asked: Option<&str>, tried: &[String]) -> Failure {
+fn nowhere(asked: Option<&str>, tried: &[String], way_out: Option<String>) -> Failure {
     let what = match (asked, tried) {
         (Some(_), [why]) => why.clone(),
         _ => "no daemon was found".to_owned(),
@@ -134,7 +143,8 @@ fn nowhere(asked: Option<&str>, tried: &[String]) -> Failure {
         ),
         Some(_) if what.ends_with(&denied) => "it is for another user: it runs as whose socket it is".to_owned(),
         Some(state) => format!("start it: agentd --state {}", shell_word(&state)),
-        None => "systemctl status agentd, or start one of your own: agentd --state DIR".to_owned(),
+        None => way_out
+            .unwrap_or_else(|| "systemctl status agentd, or start one of your own: agentd --state DIR".to_owned()),
     });
     Failure::unreachable(format!("cannot reach agentd: {what}")).hint(hint).detail("tried", tried)
 }
@@ -299,12 +309,16 @@ mod tests {
 
     #[test]
     fn the_way_out_fits_the_daemon_that_was_meant() {
-        let hint = |asked: &str| nowhere(Some(asked), &[]).told(false);
+        let hint = |asked: &str| nowhere(Some(asked), &[], None).told(false);
         assert!(hint("/tmp/my state/run/control.sock").ends_with("hint: start it: agentd --state '/tmp/my state'\n"));
-        let closed =
-            nowhere(Some("/tmp/state/run/control.sock"), &["/tmp/state/run/control.sock: permission denied".into()]);
+        let closed = nowhere(
+            Some("/tmp/state/run/control.sock"),
+            &["/tmp/state/run/control.sock: permission denied".into()],
+            None,
+        );
         assert!(closed.told(false).contains("hint: it is for another user"), "{}", closed.told(false));
-        let full = nowhere(Some("system"), &[format!("system bus: The {TOO_MANY} for UID 1000 has been reached")]);
+        let full =
+            nowhere(Some("system"), &[format!("system bus: The {TOO_MANY} for UID 1000 has been reached")], None);
         assert!(full.told(false).contains("--address /run/agentd/control.sock"), "{}", full.told(false));
         for asked in ["system", SYSTEM_SOCKET, "/nonexistent/agentd.sock"] {
             assert!(hint(asked).contains("hint: systemctl status agentd"), "{asked}");

@@ -15,10 +15,12 @@
 //! Two commands have their own: of `config diff` 1 is a difference, and `status --check` has the codes of monitoring
 //! plugins.
 
+use std::collections::BTreeMap;
+
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::strict::DocumentError;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Exit code when the daemon cannot be reached.
 pub(crate) const UNREACHABLE: u8 = 4;
@@ -40,8 +42,8 @@ struct Told {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    details: Map<String, Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    details: BTreeMap<String, Value>,
     #[serde(skip)]
     exit: u8,
     /// Nothing is printed: it was said already, or nobody listens.
@@ -57,7 +59,7 @@ struct Told {
 
 impl Failure {
     fn new(code: &'static str, exit: u8, message: impl Into<String>) -> Self {
-        let (hint, details) = (None, Map::new());
+        let (hint, details) = (None, BTreeMap::new());
         let message = message.into();
         Self(Box::new(Told { code, message, hint, details, exit, silent: false, broken: false, cut: false }))
     }
@@ -75,6 +77,11 @@ impl Failure {
     /// What files declare cannot be.
     pub(crate) fn unfit(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidDocument.as_str(), 2, message)
+    }
+
+    /// Rules refuse, or are not what their author expects.
+    pub(crate) fn rules(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, 1, message)
     }
 
     /// The thing does not exist.

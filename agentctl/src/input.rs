@@ -28,7 +28,8 @@ pub(crate) fn text(name: &str, limit: usize) -> Result<String, Failure> {
     String::from_utf8(read(name, limit)?).map_err(|_| Failure::usage(format!("{} is not UTF-8", shown(name))))
 }
 
-fn shown(name: &str) -> &str {
+/// A file as errors name it.
+pub(crate) fn shown(name: &str) -> &str {
     if name == "-" { "stdin" } else { name }
 }
 

@@ -25,6 +25,7 @@ mod declared;
 mod error;
 mod follow;
 mod git;
+mod host_service;
 mod input;
 mod latest;
 mod moment;

@@ -44,6 +44,12 @@ pub trait Host {
     fn accounts(&self) -> zbus::Result<String>;
     /// Argument: [`AccountLimit`](crate::document::request::AccountLimit).
     fn set_account_limit(&self, limit: &str) -> zbus::Result<()>;
+    /// [`PoliciesView`](crate::view::PoliciesView).
+    fn policies(&self) -> zbus::Result<String>;
+    /// Reads the host's policies again: what is broken changes nothing. Answer: [`PoliciesView`](crate::view::PoliciesView).
+    fn reload_policies(&self) -> zbus::Result<String>;
+    /// Argument: [`PolicyQuestion`](crate::view::PolicyQuestion). Answer: [`PolicyAnswer`](crate::view::PolicyAnswer).
+    fn explain_policy(&self, question: &str) -> zbus::Result<String>;
     /// Version of the daemon.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> zbus::Result<String>;

@@ -8,6 +8,7 @@ pub mod content;
 pub mod dbus;
 pub mod document;
 pub mod event;
+pub mod governance;
 pub mod http;
 pub mod id;
 pub mod key;

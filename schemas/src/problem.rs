@@ -1,6 +1,8 @@
 //! Errors as they cross a door: a stable code, a message for people, a hint that says the way out, and details for
 //! programs. One page per code is in `docs/errors.md`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
@@ -129,14 +131,14 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Facts for programs: a JSON object, possibly empty.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub details: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, serde_json::Value>,
 }
 
 impl Problem {
     /// An error without hint and details.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, details: serde_json::Map::new() }
+        Self { code, message: message.into(), hint: None, details: BTreeMap::new() }
     }
 
     /// Adds the way out.

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use agentd_schemas::document::{
-    AgentDocument, BudgetDocument, ObjectiveDocument, ScheduleDocument, WorkDocument, schema::SCHEMAS,
+    AgentDocument, BudgetDocument, GovernanceDocument, ObjectiveDocument, ScheduleDocument, WorkDocument,
+    schema::SCHEMAS,
 };
 use schemars::{JsonSchema, schema_for};
 
@@ -15,13 +16,14 @@ fn generated<T: JsonSchema>() -> String {
     serde_json::to_string_pretty(&schema_for!(T)).unwrap() + "\n"
 }
 
-fn all() -> [(&'static str, String); 5] {
+fn all() -> [(&'static str, String); 6] {
     [
         ("work", generated::<WorkDocument>()),
         ("agent", generated::<AgentDocument>()),
         ("schedule", generated::<ScheduleDocument>()),
         ("objective", generated::<ObjectiveDocument>()),
         ("budget", generated::<BudgetDocument>()),
+        ("governance", generated::<GovernanceDocument>()),
     ]
 }
 

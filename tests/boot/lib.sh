@@ -97,6 +97,8 @@ cgroup() {
 }
 # The mode that with-systemd was told.
 unified() { [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; }
+# The level that runs reach: limits of units hold where the controllers are in the hierarchy that systemd has.
+level() { if ! unified || grep -qw memory /sys/fs/cgroup/cgroup.controllers; then echo unit; else echo strict; fi; }
 systemd_version() { systemctl --version | awk 'NR == 1 { print $2 }'; }
 
 # serve: agentd on the system bus, as $unit: by its own unit where it is installed, else by one written here, as root.

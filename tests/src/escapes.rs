@@ -14,6 +14,10 @@ pub const ALLOWED: &[(&str, &str, &str)] = &[
     ("landlock", "see-victim", "programs need /proc, and without a process namespace it is the host's"),
 ];
 
+/// Attempts that get out where nothing holds them, at least. A probe that is broken reaches nothing anywhere, and then says
+/// nothing of a sandbox.
+pub const LEAST_UNCONFINED: usize = 20;
+
 /// Whether an attempt gets out of a level by design.
 pub fn is_allowed(level: &str, attempt: &str) -> bool {
     ALLOWED.iter().any(|(at, known, _)| (*at, *known) == (level, attempt))

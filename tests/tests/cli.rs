@@ -95,3 +95,30 @@ fn who_waits_for_a_work_waits_on_with_the_daemon_that_comes_back() {
         assert!(said.contains("agentd is back") && said.contains("cancelled"), "{ended}: {said}");
     }
 }
+
+#[test]
+fn over_ssh_the_command_there_is_run_once_however_its_options_are_written() {
+    let daemon = Daemon::start();
+    let stub = daemon.file("bin");
+    std::fs::create_dir(&stub).unwrap();
+    let log = daemon.file("ssh.log");
+    // The far end is this machine; one that is asked for a third time would be asked without end.
+    let script = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\necho \"$*\" >>\"$SSH_LOG\"\nshift\n\
+                  [ \"$(wc -l <\"$SSH_LOG\")\" -lt 3 ] || exit 9\nexec sh -c \"$*\"\n";
+    std::fs::write(stub.join("ssh"), script).unwrap();
+    std::fs::set_permissions(stub.join("ssh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", stub.display(), binary("agentctl").parent().unwrap().display());
+    for (arguments, ran) in [
+        (&["-H", "box", "status"][..], "box agentctl status\n"),
+        (&["-qHbox", "status"], "box agentctl -q status\n"),
+        (&["-qH", "box", "status"], "box agentctl -q status\n"),
+        (&["status", "-qH=box"], "box agentctl status -q\n"),
+    ] {
+        let _ = std::fs::remove_file(&log);
+        let output =
+            daemon.agentctl_command().args(arguments).env("PATH", &path).env("SSH_LOG", &log).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("health"), "{arguments:?}: {output:?}");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), ran, "{arguments:?}");
+    }
+}

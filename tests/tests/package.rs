@@ -162,3 +162,30 @@ fn the_configuration_shows_the_defaults_and_changes_none() {
     fs::write(&shown, lines.join("\n")).expect("a file");
     assert_eq!(config(&shown), config(&empty), "what it shows is not the default");
 }
+
+/// The words of an assignment of a script, or of the loop over units that begins with a socket.
+fn words_of(script: &str, begin: &str, end: char) -> Vec<String> {
+    let path = workspace().join("packaging").join(script);
+    let text = fs::read_to_string(&path).expect("a script");
+    let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("{script} has no {begin}"));
+    let words = rest.split(end).next().unwrap_or_default().split_whitespace();
+    words.filter(|word| *word != "\\").map(str::to_owned).collect()
+}
+
+#[test]
+fn package_and_tarball_know_the_same_units() {
+    let sockets = words_of("install.sh", "\nsockets=\"", '"');
+    assert_eq!(words_of("deb/postinst", "\nsockets=\"", '"'), sockets);
+    let mut purged = words_of("deb/postrm", "\nunits=\"", '"');
+    assert_eq!(purged.remove(0), "agentd.service");
+    assert_eq!(purged, sockets);
+    assert_eq!(words_of("deb/prerm", "for unit in ", ';'), words_of("install.sh", "\nstopped=\"", '"'));
+    let mut shipped: Vec<String> = files_below(&workspace().join("systemd/usr/lib/systemd/system"))
+        .iter()
+        .filter_map(|path| path.strip_prefix('/').filter(|name| name.ends_with(".socket")).map(str::to_owned))
+        .collect();
+    shipped.sort();
+    let mut known = sockets;
+    known.sort();
+    assert_eq!(known, shipped);
+}

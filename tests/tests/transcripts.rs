@@ -1,7 +1,7 @@
 //! The pages of `docs/cli/` are executed: every `$` line runs against a daemon of the page's own, and what it prints
 //! must be what the page shows.
 //!
-//! A page begins with `<!-- setup: empty -->`, `<!-- setup: two-agents -->` or `<!-- setup: fixer -->`, and
+//! A page begins with `<!-- setup: empty -->`, `<!-- setup: two-agents -->`, `<!-- setup: fixer -->` or `<!-- setup: rules -->`, and
 //! `<!-- commands: why, work why -->` with the commands that it is about. In its `console` blocks a line `$ …` is run by sh; the lines below it are what
 //! it prints on stdout and stderr together, `(exit N)` last where it fails. `[..]` stands for any text within a line, a
 //! line `...` for any number of lines. The commands of a page share one empty directory.
@@ -235,13 +235,14 @@ impl Host {
 
     /// `empty` is a fresh host. `two-agents` has counter (skill count, answers JSON) and writer (skill text, answers a sentence),
     /// both served. `fixer` has the agent of `examples/agents/fixer`, which agentd starts, and the repository `shop` of
-    /// the tour.
+    /// the tour. `rules` has the folder `policies` that agentd ships.
     fn set_up(&self, setup: &str) -> Result<()> {
         match setup {
             "empty" => return Ok(()),
             "two-agents" => {}
             "fixer" => return self.fixer(),
-            other => bail!("there is no setup {other:?}: empty, two-agents or fixer"),
+            "rules" => return self.rules(),
+            other => bail!("there is no setup {other:?}: empty, two-agents, fixer or rules"),
         }
         for (name, skill, answer) in [
             ("counter", "count", r#"cat >/dev/null; echo "looking" >&2; echo '{"files":12}'"#),
@@ -254,6 +255,12 @@ impl Host {
             let log = std::fs::File::create(self.folder.join(format!("{name}.log")))?;
             self.agents.borrow_mut().push(serve.stdout(Stdio::null()).stderr(log).spawn()?);
         }
+        Ok(())
+    }
+
+    fn rules(&self) -> Result<()> {
+        let printed = self.run(&format!("cp -R {}/policies .", root().canonicalize()?.display()))?;
+        ensure!(printed.is_empty(), "the rules were not copied: {printed}");
         Ok(())
     }
 

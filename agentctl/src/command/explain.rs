@@ -10,7 +10,7 @@ use crate::output::{Cell, Colour, Output, Table};
 
 /// Say what a field of a file means
 ///
-/// The files are work, agent, schedule, objective and budget; fields inside fields are joined by dots.
+/// The files are work, agent, schedule, objective, budget and governance; fields inside fields are joined by dots.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  agentctl explain work\n  agentctl explain work.limits.max_cost\n  agentctl explain schedule --json > schedule.schema.json"

@@ -31,10 +31,12 @@ mod doctor;
 mod explain;
 mod freeze;
 mod gc;
+mod governance;
 pub(crate) mod ledger;
 mod log;
 mod man;
 pub(crate) mod model;
+mod policy;
 pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod schedule;
@@ -92,9 +94,15 @@ pub(crate) enum Command {
     /// Budgets: what the host, owners and agents may spend
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Policies: who may do what here, and why
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// A declared host: what files say it should be
     #[command(subcommand)]
     Config(config::Command),
+    /// Rules of who may do which stage of a work: what they mean, and who would do it
+    #[command(subcommand)]
+    Governance(governance::Command),
     /// The ledger: read it, verify it, prove from it, take it away
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -112,7 +120,7 @@ pub(crate) enum Command {
 
 dispatch!(Command {
     Status Doctor Submit Watch Log Why Cancel Retry Accept Reject History Digest Cost Gc Freeze Thaw
-    Work Agent Model Schedule Run Slo Budget Config Ledger Clock Explain Completions Complete Man
+    Work Agent Model Schedule Run Slo Budget Policy Config Governance Ledger Clock Explain Completions Complete Man
 });
 
 /// A parser of how many, which is some.

@@ -1,10 +1,14 @@
 //! `-H user@host`: the same command there.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use clap::CommandFactory as _;
+
+use crate::cli::Cli;
 use crate::error::{Failure, said};
 use crate::output::shell_word;
 
@@ -42,6 +46,7 @@ fn ended(host: &str, status: ExitStatus) -> Failure {
 /// The command line without `-H`, quoted for the shell there.
 fn there(arguments: &[OsString]) -> Result<Vec<String>, Failure> {
     let mut words = vec!["agentctl".to_owned()];
+    let valued = valued(&Cli::command());
     let mut skip = false;
     let mut verbatim = false;
     for argument in arguments.iter().skip(1) {
@@ -52,17 +57,39 @@ fn there(arguments: &[OsString]) -> Result<Vec<String>, Failure> {
         match text {
             _ if verbatim => {}
             "--" => verbatim = true,
-            "-H" | "--host" => {
+            "--host" => {
                 skip = true;
                 continue;
             }
             // The value stands in the same word.
-            _ if text.starts_with("--host=") || (text.starts_with("-H") && text.len() > 2) => continue,
-            _ => {}
+            _ if text.starts_with("--host=") => continue,
+            _ => {
+                if let Some((before, value)) = clustered(text, &valued) {
+                    skip = value.is_empty();
+                    if before.len() > 1 {
+                        words.push(shell_word(before));
+                    }
+                    continue;
+                }
+            }
         }
         words.push(shell_word(text));
     }
     Ok(words)
+}
+
+/// The short options that take a value, of any command: what follows one in its word is the value.
+fn valued(command: &clap::Command) -> BTreeSet<char> {
+    let own = command.get_arguments().filter(|argument| argument.get_action().takes_values());
+    let own = own.filter_map(clap::Arg::get_short);
+    own.chain(command.get_subcommands().flat_map(valued)).collect()
+}
+
+/// A word of short options with `-H` among them: what stands before it, with the dash, and its value where that is not the next word.
+fn clustered<'a>(word: &'a str, valued: &BTreeSet<char>) -> Option<(&'a str, &'a str)> {
+    let options = word.strip_prefix('-').filter(|options| !options.starts_with('-'))?;
+    let (at, option) = options.char_indices().find(|(_, option)| valued.contains(option))?;
+    (option == 'H').then(|| (&word[..=at], &options[at + 1..]))
 }
 
 #[cfg(test)]
@@ -84,6 +111,11 @@ mod tests {
         for (words, text) in [
             (&["-H", "me@box", "work", "list"][..], "agentctl work list"),
             (&["submit", "it's; rm", "--host=me@box"], "agentctl submit 'it'\\''s; rm'"),
+            (&["-qH", "box", "status"], "agentctl -q status"),
+            (&["-qHbox", "status"], "agentctl -q status"),
+            (&["status", "-qH=box"], "agentctl status -q"),
+            (&["cancel", "w-a", "-qrHeat", "-H", "box"], "agentctl cancel w-a -qrHeat"),
+            (&["log", "-n5", "-", "-H", "box"], "agentctl log -n5 -"),
             (&["-Hbox", "agent", "serve", "a", "--", "ssh", "-H", "x"], "agentctl agent serve a -- ssh -H x"),
         ] {
             assert_eq!(there(words), text);

@@ -18,8 +18,6 @@ use crate::output::count;
 pub(crate) const MAX_BYTES: u64 = 10 << 30;
 /// Entries of an archive, at most.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
-/// Bytes of a file that are looked at for a secret.
-const LOOKED_AT: usize = 64 << 10;
 /// Bytes of a name in an old archive's field.
 const SHORT_NAME: usize = 100;
 
@@ -115,7 +113,7 @@ fn secrets_in(root: &Path, found: &[Found]) -> Result<BTreeMap<String, &'static 
         }
         let mut begin = Vec::new();
         let file = open(root, &entry.name)?;
-        let most = if matches!(kind, Name::Plain) { 64 } else { LOOKED_AT as u64 };
+        let most = if matches!(kind, Name::Plain) { 64 } else { secrets::LOOKED_INTO_BYTES };
         file.take(most)
             .read_to_end(&mut begin)
             .map_err(|error| Failure::file(root.join(&entry.name), "read", &error))?;

@@ -14,8 +14,8 @@ use crate::output::{count, shell_word};
 const KEY_LINE: &str = "^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----";
 /// The line that begins a pointer of Git LFS.
 const POINTER_LINE: &str = "^version https://git-lfs\\.github\\.com/spec/v";
-/// Bytes of a file that are looked at for a token.
-const TOKEN_BYTES: u64 = 64 << 10;
+/// Bytes of a file that is looked into for a token, or for a key behind other text.
+pub(super) const LOOKED_INTO_BYTES: u64 = 1 << 20;
 
 /// Files for which the hint writes the flag out.
 const FLAGS: usize = 5;
@@ -69,6 +69,7 @@ pub(crate) enum Name {
 pub(crate) fn name(path: &str) -> Name {
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
     let lower = file.to_ascii_lowercase();
+    let is = |name: &str| folder == name || folder.strip_suffix(name).is_some_and(|above| above.ends_with('/'));
     let harmless = ["example", "sample", "template", "dist", "defaults", "schema"];
     match lower.as_str() {
         ".env" => Name::Secret("environment with secrets"),
@@ -76,14 +77,19 @@ pub(crate) fn name(path: &str) -> Name {
             Name::Secret("environment with secrets")
         }
         "id_rsa" | "id_ed25519" | "id_ecdsa" | "id_dsa" => Name::Secret("private key"),
-        ".netrc" | "_netrc" | ".git-credentials" | "credentials.json" => Name::Secret("credentials"),
-        "credentials" if folder == ".aws" || folder.ends_with("/.aws") => Name::Secret("credentials"),
+        ".netrc" | "_netrc" | ".pgpass" | ".git-credentials" | "credentials.json" => Name::Secret("credentials"),
+        "credentials" if is(".aws") => Name::Secret("credentials"),
+        "config" if is(".kube") => Name::Secret("credentials"),
+        "credentials" | "credentials.toml" if is(".cargo") => Name::Secret("credentials"),
+        // Without these words it names registries alone.
+        "config.json" if is(".docker") => Name::Perhaps("credentials", &["\"auth\"", "\"identitytoken\""]),
         ".npmrc" | ".yarnrc" | ".yarnrc.yml" => {
             Name::Perhaps("token", &["_authToken", "_auth=", "_password", "npmAuthToken"])
         }
         ".pypirc" => Name::Perhaps("token", &["password"]),
         _ => match lower.rsplit_once('.') {
             Some((_, "kdbx")) => Name::Secret("password store"),
+            Some((_, "p12" | "pfx" | "jks" | "keystore")) => Name::Secret("key store"),
             Some((_, "pem")) => Name::Perhaps("private key", &["PRIVATE KEY-----"]),
             _ => Name::Plain,
         },
@@ -135,7 +141,7 @@ fn notes(entries: &[Entry], lines: &[(String, String)]) -> Vec<String> {
 }
 
 fn holds(git: &Git, entry: &Entry, words: &[&str]) -> Result<bool, Failure> {
-    if entry.size.is_none_or(|size| size > TOKEN_BYTES) {
+    if entry.size.is_none_or(|size| size > LOOKED_INTO_BYTES) {
         return Ok(false);
     }
     let content = git.bytes(["cat-file", "blob", &entry.object])?;
@@ -182,12 +188,27 @@ mod tests {
             (".aws/credentials", true),
             ("home/.aws/credentials", true),
             ("docs/credentials", false),
+            ("x.aws/credentials", false),
+            (".cargo/credentials.toml", true),
+            ("home/.cargo/credentials", true),
+            (".cargo/config.toml", false),
+            (".kube/config", true),
+            (".git/config", false),
+            ("db/.pgpass", true),
+            (".netrc", true),
+            ("release.jks", true),
+            ("debug.keystore", true),
+            ("tls/Server.P12", true),
+            ("a.pfx", true),
             ("all.KDBX", true),
             ("environment.rs", false),
         ] {
             assert_eq!(matches!(name(path), Name::Secret(_)), secret, "{path}");
         }
-        assert!(matches!(name("a/.npmrc"), Name::Perhaps(..)) && matches!(name("ca.pem"), Name::Perhaps(..)));
+        for path in ["a/.npmrc", ".pypirc", "ca.pem", ".docker/config.json"] {
+            assert!(matches!(name(path), Name::Perhaps(..)), "{path}");
+        }
+        assert_eq!(name("docker/config.json"), Name::Plain);
     }
 
     #[test]

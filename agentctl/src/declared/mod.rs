@@ -64,7 +64,6 @@ pub(crate) fn read(folder: &Path, own: u32) -> Result<Declared, Failure> {
             .hint("--dir names the folder that has agents.d, schedules.d and budgets.d in it")
     })?;
     closed(folder, &metadata)?;
-    no_policies(folder)?;
     let mut declared = Declared {
         agents: documents(folder, "agents.d", enroll::MAX_DOCUMENT_BYTES)?,
         schedules: documents(folder, "schedules.d", add::MAX_DOCUMENT_BYTES)?,
@@ -159,17 +158,6 @@ fn closed(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
     let shown = path.display();
     Err(Failure::unfit(format!("everybody may write {shown} (mode {:o})", metadata.mode() & 0o7777))
         .hint(format!("chmod o-w {}", shell_word(&shown.to_string()))))
-}
-
-/// The folder has its name, and this version reads nothing in it: a policy that nobody enforces must not look enforced.
-fn no_policies(folder: &Path) -> Result<(), Failure> {
-    match names(folder, "policies.d")?.first() {
-        None => Ok(()),
-        Some(name) => {
-            Err(Failure::unfit(format!("policies.d/{name}: this agentd reads no policies; its rules are built in"))
-                .hint("move it out of policies.d: what is not enforced must not look as if it were"))
-        }
-    }
 }
 
 fn agent(file: &mut File<AgentDocument>, own: u32) -> Result<(), Failure> {

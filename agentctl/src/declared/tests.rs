@@ -80,7 +80,6 @@ fn a_bad_file_is_named_with_its_key_and_nothing_is_declared_twice() {
             ],
             "both declare the money of agent:x per day",
         ),
-        (&[("policies.d/p.cedar", "permit(principal, action, resource);")], "reads no policies"),
     ] {
         let scratch = Scratch::new().unwrap();
         for (name, text) in files {

@@ -1,5 +1,6 @@
 //! The agents' door, and that of a run: HTTP/1.1 with JSON on a unix socket, one connection for each request.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) enum Trouble {
     Refused(Problem),
     /// Nobody answered; it may or may not have acted.
     Away(String),
+    /// Nobody listens at the socket.
+    Gone(String),
 }
 
 impl Trouble {
@@ -42,7 +45,7 @@ impl Trouble {
                     | Code::Stopping
                     | Code::Internal
             ),
-            Self::Away(_) => false,
+            Self::Away(_) | Self::Gone(_) => false,
         }
     }
 }
@@ -51,7 +54,7 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused(problem) => f.write_str(&problem.message),
-            Self::Away(why) => write!(f, "agentd is not there ({why})"),
+            Self::Away(why) | Self::Gone(why) => write!(f, "agentd is not there ({why})"),
         }
     }
 }
@@ -122,7 +125,10 @@ impl Door {
 
     async fn exchange(&self, request: Builder, question: Bytes) -> Result<(StatusCode, Bytes), Trouble> {
         let away = |error: hyper::Error| Trouble::Away(error.to_string());
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| Trouble::Away(said(&error)))?;
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => Trouble::Gone(said(&error)),
+            _ => Trouble::Away(said(&error)),
+        })?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(away)?;
         // Its errors come back with the request.

@@ -20,6 +20,7 @@ use agentd_schemas::problem::Code;
 
 use crate::error::Failure;
 use crate::output::plain;
+use tokio::time::Instant;
 
 pub(crate) use door::Door;
 pub(crate) use session::Session;
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) lease_s: u32,
     /// Leave after one work.
     pub(crate) once: bool,
+    /// Leave when nobody listened at the socket for so long.
+    pub(crate) give_up: Option<Duration>,
 }
 
 /// Works on one claim after the other until told to stop.
@@ -69,6 +72,9 @@ pub(crate) async fn work(session: &Session, plan: &Plan, stop: &Stop) -> Result<
             Ok(None) => pause = Pause::default(),
             Err(trouble) => {
                 if let Some(failure) = fatal(&trouble) {
+                    return Err(failure);
+                }
+                if let Some(failure) = pause.gave_up(&trouble, plan.give_up) {
                     return Err(failure);
                 }
                 pause.take(&trouble, stop).await;
@@ -108,9 +114,23 @@ fn fatal(trouble: &Trouble) -> Option<Failure> {
 struct Pause {
     said: String,
     times: u32,
+    /// Since when nobody listens.
+    gone: Option<Instant>,
 }
 
 impl Pause {
+    /// The end of patience with a socket that nobody listens at: another one may have come in its place.
+    fn gave_up(&mut self, trouble: &Trouble, patience: Option<Duration>) -> Option<Failure> {
+        if !matches!(trouble, Trouble::Gone(_)) {
+            self.gone = None;
+            return None;
+        }
+        let since = *self.gone.get_or_insert_with(Instant::now);
+        let patience = patience.filter(|patience| since.elapsed() >= *patience)?;
+        let failure = Failure::unreachable(format!("{trouble}, for {} s (--give-up)", patience.as_secs()));
+        Some(failure.hint("is agentd's socket for agents there? systemctl status agentd-agents.socket"))
+    }
+
     async fn take(&mut self, trouble: &Trouble, stop: &Stop) {
         let words = trouble.to_string();
         if self.said != words {

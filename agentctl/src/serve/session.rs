@@ -125,7 +125,10 @@ impl Session {
         let file = self.file.as_ref().map_or_else(String::new, |file| format!(" in {}", file.display()));
         let words =
             format!("agent {agent} does not have the key{file}: it has another one, or belongs to another user");
-        let hint = format!("agentctl agent show {agent} names its key; --key FILE takes another one");
+        let hint = format!(
+            "agentctl agent show {agent} names its key; --key FILE takes another one. An agent that is not there is enrolled by \
+             its owner: agentctl agent enroll {agent} --key-dir DIR"
+        );
         Problem::new(Code::Denied, words + "; nothing was signed").hint(hint)
     }
 

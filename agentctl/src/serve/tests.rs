@@ -135,7 +135,8 @@ fn go_on() -> Value {
 
 async fn serve(script: &Script, shell: &str) -> Result<(), Failure> {
     let session = Session::new(Door::new(script.socket.0.clone()), "fixer".parse().unwrap(), key());
-    let plan = Plan { command: ["sh", "-c", shell].map(OsString::from).to_vec(), lease_s: 5, once: true };
+    let plan =
+        Plan { command: ["sh", "-c", shell].map(OsString::from).to_vec(), lease_s: 5, once: true, give_up: None };
     let stop = Stop::on_signals().unwrap();
     let served = tokio::time::timeout(Duration::from_secs(30), work(&session, &plan, &stop));
     served.await.expect("the agent leaves after one work")
@@ -207,13 +208,24 @@ async fn an_agent_that_is_shut_out_leaves_with_the_reason() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn an_agent_whose_socket_is_nobodys_any_more_leaves_when_it_was_told_to_and_else_waits() {
+    let script = Script::open("gone", around(Vec::new()));
+    let session = Session::new(Door::new(script.socket.0.with_extension("none")), "fixer".parse().unwrap(), key());
+    let stop = Stop::on_signals().unwrap();
+    let plan = |give_up| Plan { command: vec![OsString::from("true")], lease_s: 5, once: true, give_up };
+    let failure = work(&session, &plan(Some(Duration::from_millis(500))), &stop).await.unwrap_err();
+    assert_eq!(failure.exit(), 4, "{}", failure.message());
+    assert!(tokio::time::timeout(Duration::from_secs(2), work(&session, &plan(None), &stop)).await.is_err());
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_rotated_key_is_read_from_its_file_and_the_agent_goes_on() {
     let script = Script::open("rotated", around(vec![("/heartbeat", vec![(200, go_on())])]));
     let file = script.socket.0.with_extension("key");
     agent_key::save(&key(), &"fixer".parse().unwrap(), &file).unwrap();
     let old = PrivateKey::from_seed(&[4; 32]);
     let session = Session::new(Door::new(script.socket.0.clone()), "fixer".parse().unwrap(), old.clone());
-    let plan = Plan { command: vec![OsString::from("true")], lease_s: 5, once: true };
+    let plan = Plan { command: vec![OsString::from("true")], lease_s: 5, once: true, give_up: None };
     let stop = Stop::on_signals().unwrap();
     let lost = work(&session, &plan, &stop).await.unwrap_err();
     assert!(lost.message().starts_with("agent fixer does not have the key"), "{}", lost.message());

@@ -67,6 +67,15 @@ fn host(data: &EventData) -> Option<String> {
                 if e.changed.is_empty() { "nothing new counts".to_owned() } else { e.changed.join(", ") }
             )
         }
+        EventData::PoliciesLoaded(e) => {
+            let files: Vec<&str> = e.files.iter().map(|file| file.name.as_str()).collect();
+            let files = if files.is_empty() { "the defaults alone".to_owned() } else { files.join(", ") };
+            format!("policies in force: {} in set {:.12}, {files}", e.policies, e.set)
+        }
+        EventData::PoliciesRejected(e) => {
+            let shut = if e.shut { "; what a policy could forbid is denied" } else { "; those before count" };
+            format!("policies not taken: {}: {}{shut}", e.place, e.reason)
+        }
         EventData::DaemonStopped(e) => format!("agentd stopped: {}", e.reason),
         EventData::AccessDenied(e) => format!("denied {} on {} (rule {})", e.action, e.resource, e.rule),
         EventData::AuthenticationFailed(e) => format!("{} did not prove itself: {}", e.claimed, spaced(&e.reason)),

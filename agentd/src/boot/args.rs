@@ -45,6 +45,39 @@ pub enum Command {
     Config,
     /// Make or rotate the key that the service's keys are encrypted under; as root
     Credentials(Credentials),
+    /// Check policies and run their example requests, without loading them
+    Policy(Policy),
+}
+
+/// Look at policies without loading them.
+#[derive(Debug, ClapArgs)]
+pub struct Policy {
+    /// What to do with them
+    #[command(subcommand)]
+    pub action: PolicyAction,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyAction {
+    /// Validate them as a reload would
+    Check(PolicyFiles),
+    /// Run every example request, and print what came of each
+    Test(PolicyFiles),
+    /// Measure decisions and loading, for the benchmark
+    #[command(hide = true)]
+    Measure(PolicyFiles),
+}
+
+/// Which policies.
+#[derive(Debug, ClapArgs)]
+pub struct PolicyFiles {
+    /// Files or folders [default: the policies.d of the configuration]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Make or rotate a key-encryption key.

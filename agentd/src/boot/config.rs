@@ -31,6 +31,9 @@ pub struct Config {
     /// IANA name of the host's zone; the system's by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// The folder of the host's policies; `policies.d` beside this file by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policies: Option<PathBuf>,
     /// Where the doors are.
     pub sockets: Sockets,
     /// Users, by name or uid, where nobody sits: what they do is `unattended` in the ledger, and they judge nothing.
@@ -240,6 +243,9 @@ impl Config {
         within("skill_bound_percent", u64::from(limits.skill_bound_percent), 0, 100)?;
         within("failures_in_a_row", u64::from(limits.failures_in_a_row), 1, 1_000)?;
         self.runs.check()?;
+        if let Some(folder) = self.policies.as_ref().filter(|folder| !folder.is_absolute()) {
+            bail!("policies {} is no absolute path", folder.display());
+        }
         check_level(&self.log.level)
     }
 

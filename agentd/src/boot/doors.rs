@@ -52,8 +52,8 @@ impl FromManager {
 pub(super) struct Listeners {
     /// Operators' door.
     pub(super) control: UnixListener,
-    /// Agents' door.
-    pub(super) agents: UnixListener,
+    /// Agents' door; none where a manager that opens the others has switched it off.
+    pub(super) agents: Option<UnixListener>,
     /// Metrics, where they are asked for.
     pub(super) metrics: Option<UnixListener>,
     /// What is removed at the end.
@@ -79,6 +79,7 @@ impl Listeners {
             Mode::System => (Access::Everyone, Visibility::Traversable),
             Mode::Private | Mode::Session => (Access::Owner, Visibility::Private),
         };
+        let managed = !passed.0.is_empty();
         let mut own = Own(Vec::new());
         let mut open = |name: &str, path: &Path| -> anyhow::Result<UnixListener> {
             if let Some(listener) = passed.socket(name) {
@@ -91,7 +92,18 @@ impl Listeners {
         };
         // First: who finds the doors open finds the metrics too.
         let metrics = paths.metrics.as_ref().map(|path| open("metrics", path)).transpose()?;
-        let (control, agents) = (open("control", &paths.control)?, open("agents", &paths.agents)?);
+        let control = open("control", &paths.control)?;
+        let agents = match open("agents", &paths.agents) {
+            Ok(listener) => Some(listener),
+            // As in `correct`: one that was masked, in a folder that is not ours.
+            Err(error) if managed && config.sockets.agents.is_none() => {
+                tracing::warn!(
+                    "no agent that comes by itself is served: the service manager passes no socket for agents, and {error:#}"
+                );
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self { control, agents, metrics, own })
     }
 }

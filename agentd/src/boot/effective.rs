@@ -21,6 +21,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
     let given = paths::config(args)?;
     let paths = paths::paths(args, &given)?;
     let mut config = given.clone();
+    config.policies = paths::policies(args, &given)?;
     config.sockets.control = Some(paths.control);
     config.sockets.agents = Some(paths.agents);
     config.runs.launch_socket = config.runs.launch_socket.or(paths.launch);
@@ -41,6 +42,7 @@ pub(super) fn print(args: &Args) -> anyhow::Result<()> {
         ("runs.launch_socket", "in the runtime directory"),
         ("sockets.metrics", "in the runtime directory"),
         ("time_zone", "the system's"),
+        ("policies", "beside the configuration file"),
     ]);
     if args.system {
         elsewhere.insert("mode", "--system");

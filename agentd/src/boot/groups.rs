@@ -9,6 +9,7 @@ use super::config::{Config, Mode};
 use crate::api::{Callers, Users};
 use crate::engine::Engine;
 use crate::engine::health::About;
+use crate::policy::Caller;
 use crate::sys::{groups, process};
 
 /// Looks the configured groups up. One that is missing makes nobody more than a user; that the one is missing whose members
@@ -38,6 +39,14 @@ pub(super) fn callers(config: &Config, engine: &Engine) -> anyhow::Result<Caller
         _ => engine.is_well(About::Groups),
     }
     Ok(callers)
+}
+
+/// Who a uid is, by the groups that the host has it in.
+pub(super) fn person(callers: &Callers, uid: u32) -> Result<Caller, String> {
+    match groups::groups_of_uid(uid) {
+        Ok(found) => Ok(callers.of_groups(uid, &found.unwrap_or_default())),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The uids of automations. One that the host does not know is no automation's, so it is a mistake.

@@ -83,6 +83,26 @@ pub(super) fn config_file(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     if let Some(path) = &args.config {
         return Ok(Some(path.clone()));
     }
+    let Some(path) = config_place(args)? else { return Ok(None) };
+    // One that is there and out of reach is no file that is missing.
+    let exists = path.try_exists().with_context(|| format!("configuration {} cannot be reached", path.display()))?;
+    Ok(exists.then_some(path))
+}
+
+/// The folder of the host's policies: beside the configuration file, or where that would be.
+pub(super) fn policies(args: &Args, config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let place = match (&config.policies, &args.config) {
+        (Some(folder), _) => return Ok(Some(folder.clone())),
+        (None, Some(file)) => {
+            Some(std::path::absolute(file).with_context(|| format!("configuration {}", file.display()))?)
+        }
+        (None, None) => config_place(args)?,
+    };
+    Ok(place.and_then(|file| file.parent().map(|folder| folder.join("policies.d"))))
+}
+
+/// Where the configuration would be.
+fn config_place(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     let path = if let Some(folder) = managed(args, "CONFIGURATION_DIRECTORY")? {
         folder.join("agentd.toml")
     } else if of_host(args) {
@@ -96,9 +116,7 @@ pub(super) fn config_file(args: &Args) -> anyhow::Result<Option<PathBuf>> {
             },
         }
     };
-    // One that is there and out of reach is no file that is missing.
-    let exists = path.try_exists().with_context(|| format!("configuration {} cannot be reached", path.display()))?;
-    Ok(exists.then_some(path))
+    Ok(Some(path))
 }
 
 /// All places. A state directory that was named has its sockets inside, so that two daemons never share one.

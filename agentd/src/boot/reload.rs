@@ -15,6 +15,7 @@ use super::telemetry::Filter;
 use crate::api::Callers;
 use crate::engine::health::About;
 use crate::engine::{Engine, message_ids};
+use crate::policy::Caller;
 use crate::sys::sd_notify::{Notifier, NotifyError};
 
 /// Options, and sections with a dot behind them, that count as soon as they are read.
@@ -138,6 +139,8 @@ impl Reload<'_> {
                 self.engine.complain(About::Configuration, line);
             }
         }
+        // Whatever the configuration says: the log, the ledger and the status of the host tell what comes of it.
+        let _ = self.engine.reload_policies(&Caller::host()).await;
         tell(self.notifier.ready());
     }
 

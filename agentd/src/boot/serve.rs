@@ -31,16 +31,15 @@ const WORKERS: usize = 2;
 const LAST_TASKS: Duration = Duration::from_secs(2);
 
 /// Serves until told to stop.
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<()> {
     let passed = FromManager::take()?;
-    let config = paths::config(args)?;
     let filter = telemetry::start(&config.log)?;
     failpoint::arm_from_environment().context("the failpoint in the environment")?;
     process::set_private_umask();
     process::forbid_core_dumps()?;
     process::raise_open_files_limit(OPEN_FILES)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    let served = runtime.block_on(serve(args, &config, passed, filter));
+    let served = runtime.block_on(serve(args, config, passed, filter));
     // An export whose reader stands still must not keep the daemon from ending; what it wrote does not verify.
     runtime.shutdown_timeout(LAST_TASKS);
     served
@@ -64,6 +63,8 @@ async fn serve(args: &Args, config: &Config, mut passed: FromManager, filter: Fi
     let jobs = Jobs::start(&engine);
     let (stop, stopped) = watch::channel(false);
     let (callers, known) = watch::channel(groups::callers(config, &engine)?);
+    let of = known.clone();
+    engine.look_people_up(Box::new(move |uid| groups::person(&of.borrow(), uid)));
     // Before anybody can know that we serve: one that comes while they are being set up is lost.
     let mut signals = Signals::listen()?;
     let (mut doors, own) = open_doors(config, &paths, &mut passed, &engine, &known, &stopped).await?;
@@ -117,6 +118,7 @@ async fn start_engine(args: &Args, config: &Config, paths: &Paths, journal: bool
         zone,
         configuration: Some(Options::of(config)?.digest()),
         defaults: Arc::new(config.defaults()),
+        policies: paths::policies(args, config)?,
         keks: Arc::new(Keks::handed_over()?),
         journal,
         runs: Some(runs),
@@ -138,9 +140,11 @@ async fn open_doors(
     let Listeners { control, agents, metrics, own } = Listeners::open(config, paths, passed)?;
     let mut doors = vec![
         tokio::spawn(api::dbus::serve_private(engine.clone(), control, callers.clone(), stopped.clone())),
-        tokio::spawn(api::http::serve(engine.clone(), agents, own_uid, stopped.clone())),
         tokio::spawn(api::run::serve(engine.clone(), stopped.clone())),
     ];
+    if let Some(agents) = agents {
+        doors.push(tokio::spawn(api::http::serve(engine.clone(), agents, own_uid, stopped.clone())));
+    }
     if let Some(metrics) = metrics {
         doors.push(tokio::spawn(api::metrics::serve(engine.clone(), metrics, callers.clone(), stopped.clone())));
     }

@@ -5,8 +5,8 @@ use agentd_schemas::document::agent::{AgentDocument, ModelBinding};
 use agentd_schemas::document::objective::ObjectiveDocument;
 use agentd_schemas::document::request::{Period, Raise, Scope};
 use agentd_schemas::event::{
-    AmountSource, ArtefactRef, Authority, CommitRef, Custody, FailureReason, KeyCertified, RunConfinement, RunEnded,
-    Verdict,
+    AmountSource, ArtefactRef, Authority, CommitRef, Custody, FailureReason, KeyCertified, PoliciesLoaded,
+    PoliciesRejected, RunConfinement, RunEnded, Verdict,
 };
 use agentd_schemas::id::{Fence, ScheduleId, WorkId};
 use agentd_schemas::launch::Ending;
@@ -86,6 +86,7 @@ pub enum Command {
     Hold { work: WorkId, held: bool, reason: String },
     RecordStart { agentd: String, recovered: bool, configuration: Option<String> },
     RecordReload { configuration: String, changed: Vec<String>, pending: Vec<String> },
+    RecordPolicies { outcome: Result<PoliciesLoaded, PoliciesRejected> },
     RecordStop { reason: String },
     RecordDenial { action: String, resource: String, rule: String },
     RecordAuthenticationFailure { claimed: String, reason: String },

@@ -3,7 +3,7 @@
 use agentd_schemas::document::request::Scope;
 use agentd_schemas::event::{
     AccessDenied, AuthenticationFailed, ClockAccepted, ClockJumped, ConfigurationReloaded, ContentRedacted,
-    DaemonStarted, DaemonStopped, DenialsSummarised, Frozen, Subject, Thawed,
+    DaemonStarted, DaemonStopped, DenialsSummarised, Frozen, PoliciesLoaded, PoliciesRejected, Subject, Thawed,
 };
 use agentd_schemas::problem::{Code, Problem};
 
@@ -118,6 +118,14 @@ pub fn record_start(agentd: &str, recovered: bool, configuration: Option<&String
 pub fn record_reload(configuration: &str, changed: &[String], pending: &[String]) -> Decision {
     let (changed, pending) = (changed.to_vec(), pending.to_vec());
     Ok(vec![host(ConfigurationReloaded { configuration: configuration.to_owned(), changed, pending }).by_host()])
+}
+
+/// The host's policies were read.
+pub fn record_policies(outcome: &Result<PoliciesLoaded, PoliciesRejected>) -> Vec<Draft> {
+    match outcome {
+        Ok(loaded) => vec![host(loaded.clone())],
+        Err(rejected) => vec![host(rejected.clone())],
+    }
 }
 
 /// The daemon stops.

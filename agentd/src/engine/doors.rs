@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agentd_schemas::id::RunId;
-use agentd_schemas::launch::{LOCK_FILE, STARTED_FILE, Started};
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::unit::name::Slug;
 use tokio::sync::watch;
@@ -22,15 +21,12 @@ use super::Engine;
 use super::operations::artefacts::HandedIn;
 use crate::domain::command::RunRef;
 use crate::sys::children::Held;
-use crate::sys::lineage;
 use crate::sys::socket::{Access, listen};
 
 /// Folder of the socket, in that of the run. It is what the sandbox is shown, so that a new socket in it is seen inside.
 pub const DOOR_FOLDER: &str = "door";
 /// File name of the socket.
 pub const DOOR_SOCKET: &str = "run.sock";
-/// Bytes of what a shim says when it started, at most.
-const STARTED_LIMIT_BYTES: u64 = 64 << 10;
 
 /// The door of one run, as who supervises it describes it.
 #[derive(Debug, Clone)]
@@ -130,19 +126,6 @@ impl Engine {
             None => HandedIn::read(folder, run).map_err(|error| unusable(folder, &error)),
         }
     }
-}
-
-/// The living shim of a record: the process that `started.json` names, as long as the lock of the record is held. For a
-/// daemon that comes back; who started a shim knows it without this.
-pub fn shim_of(record: &Path) -> io::Result<Option<Held>> {
-    let path = record.join(STARTED_FILE);
-    let text = match crate::sys::deposit::read(&path, STARTED_LIMIT_BYTES) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let started: Started = serde_json::from_slice(&text).map_err(io::Error::other)?;
-    lineage::holder(&record.join(LOCK_FILE), started.shim)
 }
 
 /// Listens in the folder. The socket appears under its name when it can be connected to, in the place of an older one.

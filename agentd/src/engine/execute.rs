@@ -13,7 +13,7 @@ use crate::domain::Command;
 use crate::domain::command::Submitter;
 use crate::ledger::load::resource;
 use crate::ledger::store::{Answer, Request};
-use crate::policy::{self, Action, Caller, Decision, Presence, Resource};
+use crate::policy::{self, Action, Caller, Decision, Presence, Resource, Set};
 
 /// How often a decision is made anew when what it rested on changed.
 const MAX_STALE: usize = 3;
@@ -95,7 +95,7 @@ impl Engine {
             _ => return None,
         };
         let resource = Resource { name, owner: Some(owner), agent: Some(agent.clone()), suspended: false };
-        let allowed = policy::authorize(caller, action(command, &resource), &resource);
+        let allowed = self.policies().authorize(caller, action(command, &resource), &resource);
         matches!(allowed, Decision::Allow(_)).then_some(resource)
     }
 
@@ -116,9 +116,8 @@ impl Engine {
             (found.ok_or_else(|| absent(&named(command)))?, true)
         };
         let action = action(command, &resource);
-        let rule = self.permit(caller, action, &resource)?;
-        let decided = Decided { rules: vec![rule.to_owned()], set: policy::set_digest().to_owned() };
-        let (on, owed) = (resource.name.clone(), Presence::owed(caller, action, &resource));
+        let decided = self.permit(caller, action, &resource)?;
+        let (on, owed) = (resource.name.clone(), Presence::owed(&self.policies(), caller, action, &resource));
         Ok(Allowed { decided, resource: recheck.then_some(resource), action, on, owed })
     }
 
@@ -135,28 +134,24 @@ impl Engine {
 
     /// Asks policy about a query or a command; `Err` is what the caller is told, and the denial is on record. A read is
     /// counted.
-    pub(crate) fn permit(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<&'static str, Problem> {
-        let rule = self.uncounted(caller, action, resource)?;
+    pub(crate) fn permit(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Decided, Problem> {
+        let decided = self.uncounted(caller, action, resource)?;
         if let Some(others) = read(caller, action, resource) {
             self.0.reads.count(others);
         }
-        Ok(rule)
+        Ok(decided)
     }
 
     /// As [`permit`](Self::permit), and counts nothing.
-    pub(super) fn uncounted(
-        &self,
-        caller: &Caller,
-        action: Action,
-        resource: &Resource,
-    ) -> Result<&'static str, Problem> {
-        match policy::authorize(caller, action, resource) {
-            Decision::Allow(rule) => Ok(rule),
+    pub(super) fn uncounted(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Decided, Problem> {
+        let set = self.policies();
+        match set.authorize(caller, action, resource) {
+            Decision::Allow(rule) => Ok(set.decided(&rule)),
             Decision::Deny(rule) => {
-                self.record_denial(caller, action, &resource.name, rule);
+                self.record_denial(caller, action, &resource.name, &rule);
                 let visible = resource.owner.is_none_or(|owner| caller.viewer().sees(owner));
                 Err(if visible || resource.agent.as_ref() == caller.agent_name() && caller.agent_name().is_some() {
-                    denied(caller, action, resource, rule)
+                    denied(&set, caller, action, resource, &rule)
                 } else {
                     absent(&resource.name)
                 })
@@ -172,20 +167,30 @@ impl Engine {
     }
 }
 
+/// Said of all that is denied while the host's policies are missing.
+const SHUT: &str = "the host's policies could not be read when agentd started, and what they could forbid is denied; an operator \
+                    mends them (agentctl status says where) and runs: agentctl policy reload";
+
 /// Who may, for somebody who may not: the group that would let it, named where the host has one. Nothing where no group
 /// would: an agent joins none, and what agents alone do, no person does.
-fn who_may(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Option<String> {
+fn who_may(set: &Set, caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Option<String> {
+    if rule == policy::UNREADABLE {
+        return Some(SHUT.to_owned());
+    }
     let joining = |group: &str| {
         let uid = caller.uid;
         format!(
             "members of the group {group} may; let root run: usermod -aG {group} \"$(id -un {uid})\", and log in anew"
         )
     };
-    let says = || policy::RULES.iter().find(|each| each.id == rule).map(|known| format!("rule {rule}: {}", known.says));
+    let says = || match set.says(rule) {
+        Some(says) => Some(format!("rule {rule}: {says}")),
+        None => (rule != "no_rule").then(|| format!("policy {rule} forbids it; see: agentctl policy show")),
+    };
     if !matches!(caller.actor, Actor::Uid(_)) {
         return says();
     }
-    let may = |caller: Caller, on: &Resource| matches!(policy::authorize(&caller, action, on), Decision::Allow(_));
+    let may = |caller: Caller, on: &Resource| matches!(set.authorize(&caller, action, on), Decision::Allow(_));
     // What a plain member may not do to its own either, membership alone does not help to.
     let own = Resource { owner: resource.owner.or(Some(caller.uid)), ..resource.clone() };
     let as_member = may(Caller { operator: false, auditor: false, outside: None, ..caller.clone() }, &own);
@@ -205,7 +210,7 @@ fn who_may(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> 
     }
 }
 
-fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Problem {
+fn denied(set: &Set, caller: &Caller, action: Action, resource: &Resource, rule: &str) -> Problem {
     let what = match resource.name.as_str() {
         "host" => String::new(),
         name if name.ends_with(" of one's own") => String::new(),
@@ -214,7 +219,7 @@ fn denied(caller: &Caller, action: Action, resource: &Resource, rule: &str) -> P
     let problem = Problem::new(Code::Denied, format!("{} may not {}{what}", caller.actor, action.words()))
         .detail("rule", rule)
         .detail("action", action.as_str());
-    match who_may(caller, action, resource, rule) {
+    match who_may(set, caller, action, resource, rule) {
         Some(hint) => problem.hint(hint),
         None => problem,
     }
@@ -329,6 +334,7 @@ fn action(command: &Command, resource: &Resource) -> Action {
         Command::SetAccountLimit { .. } => Action::AccountManage,
         Command::Freeze { scope, .. } | Command::Thaw { scope } if *scope != Scope::All => Action::FreezeOwn,
         Command::Redact { .. } | Command::Hold { .. } => Action::ContentManage,
+        Command::RecordPolicies { .. } => Action::PolicyReload,
         _ => Action::HostManage,
     }
 }

@@ -9,7 +9,7 @@ pub const COMMIT_BUCKETS_US: [u64; 12] =
     [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000];
 
 /// Reasons of attempts that failed, as the label has them.
-pub const REASONS: [(FailureReason, &str); 10] = [
+pub const REASONS: [(FailureReason, &str); 11] = [
     (FailureReason::Reported, "reported"),
     (FailureReason::Rejected, "rejected"),
     (FailureReason::LeaseExpired, "lease_expired"),
@@ -19,6 +19,7 @@ pub const REASONS: [(FailureReason, &str); 10] = [
     (FailureReason::ModelMismatch, "model_mismatch"),
     (FailureReason::NotStarted, "not_started"),
     (FailureReason::ProgramFailed, "program_failed"),
+    (FailureReason::DiskFull, "disk_full"),
     (FailureReason::OutcomeUnknown, "outcome_unknown"),
 ];
 

@@ -16,6 +16,7 @@ pub mod message_ids;
 pub mod meters;
 pub mod operations;
 mod pace;
+pub mod policies;
 mod put_back;
 mod readers;
 mod reads;
@@ -80,6 +81,7 @@ pub struct Host {
 pub struct Inner {
     pub(crate) host: Host,
     pub(crate) defaults: Arc<current::Current<Defaults>>,
+    pub(crate) policies: policies::Policies,
     pub(crate) zone: jiff::tz::TimeZone,
     pub(crate) clock: Clock,
     pub(crate) boot: BootId,

@@ -59,10 +59,16 @@ pub enum StartError {
     System(String),
     /// The events of a start find no room.
     #[error(
-        "{0}; a start is recorded and needs some room: free a few megabytes on the disk of the state directory and start \
-         again; until then agentd verify reads the ledger, and a copy of the whole state directory is a backup"
+        "{reason}; a start is recorded and needs some room: free a few megabytes on the disk of the state directory and \
+         start again (du -sh {runs}/*: the folder of a run that is over may be removed); until then agentd verify reads \
+         the ledger, and a copy of the whole state directory is a backup"
     )]
-    Full(String),
+    Full {
+        /// As the disk said it.
+        reason: String,
+        /// The folder of the runs.
+        runs: String,
+    },
     /// The configured trust domain is unusable.
     #[error("{0}")]
     TrustDomain(Problem),
@@ -84,6 +90,8 @@ pub struct Settings {
     pub configuration: Option<String>,
     /// Configured defaults and bounds.
     pub defaults: Arc<Defaults>,
+    /// The folder of the host's policies; none where it can have none.
+    pub policies: Option<std::path::PathBuf>,
     /// What its secret files are encrypted under.
     pub keks: Arc<Keks>,
     /// Whether the daemon's own log goes to the journal.
@@ -122,12 +130,12 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
     };
     let now = Now { boot: boot.to_string(), boot_ms: clock.boot_ms(), slept_ms: clock.suspended_ms() };
     let voided = put_back::put_back(&conn, &now, appender.incarnation())?;
-    let size = appender.size();
     let defaults = Arc::new(Current::new(settings.defaults));
     let inner = Arc::new(Inner {
         readers: Readers::open(&database)?,
         host,
         defaults: defaults.clone(),
+        policies: super::policies::Policies::at_start(settings.policies),
         zone: settings.zone.clone(),
         clock,
         boot,
@@ -144,7 +152,7 @@ pub async fn start(settings: Settings) -> Result<Engine, StartError> {
         judges: operations::judge::Judges::default(),
         supervisor: settings.runs.map(|runs| Arc::new(super::supervise::Supervisor::new(runs, AgentKeys::of(files)))),
         timer: Notify::new(),
-        size: watch::Sender::new(size),
+        size: watch::Sender::new(appender.size()),
         clock_held: AtomicBool::new(held),
         limits_changed: AtomicBool::new(false),
         agents_changed: AtomicU64::new(1),
@@ -289,7 +297,10 @@ impl Engine {
     ) -> Result<(), StartError> {
         let host = Caller::host();
         let failed = |problem: Problem| match problem.code {
-            Code::DiskFull => StartError::Full(problem.to_string()),
+            Code::DiskFull => StartError::Full {
+                reason: problem.to_string(),
+                runs: self.host().state.join("runs").display().to_string(),
+            },
             _ => StartError::System(problem.to_string()),
         };
         // The jump goes first: after any other commit the ledger would know the new time, and the next start no jump.
@@ -308,7 +319,7 @@ impl Engine {
         for (run, because) in lost {
             self.execute(&host, Command::VoidLease { run, because }, None).await.map_err(failed)?;
         }
-        Ok(())
+        self.record_first_policies().await
     }
 
     /// Writes a record of the daemon's own, with somebody else as the actor: what was refused to whom.

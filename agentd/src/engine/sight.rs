@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::Engine;
 use crate::ledger::query::QueryError;
 use crate::ledger::query::named::{Named, Target, target};
-use crate::policy::{self, Action, Caller, Decision, Resource, Viewer};
+use crate::policy::{Action, Caller, Decision, Resource, Viewer};
 
 /// What a name led to.
 enum Found {
@@ -43,12 +43,12 @@ impl Engine {
             }
             Found::Hidden(Target { resource, read }, problem) => {
                 let action = action.unwrap_or(read);
-                let rule = match policy::authorize(caller, action, &resource) {
+                let rule = match self.policies().authorize(caller, action, &resource) {
                     Decision::Deny(rule) => rule,
                     // Nobody is shown more than the viewer shows, whatever a rule would allow.
-                    Decision::Allow(_) => "no_rule",
+                    Decision::Allow(_) => "no_rule".into(),
                 };
-                self.record_denial(caller, action, &resource.name, rule);
+                self.record_denial(caller, action, &resource.name, &rule);
                 Err(problem)
             }
             Found::Missing(problem) => Err(problem),

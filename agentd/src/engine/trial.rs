@@ -30,6 +30,7 @@ pub(crate) async fn engine_with(defaults: Defaults) -> (Engine, Scratch) {
         zone: TimeZone::UTC,
         configuration: None,
         defaults: Arc::new(defaults),
+        policies: None,
         keks: Arc::default(),
         journal: false,
         runs: None,

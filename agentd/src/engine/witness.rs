@@ -70,7 +70,9 @@ impl Engine {
         resource: &Resource,
     ) -> Result<(), Problem> {
         self.permit(caller, action, resource)?;
-        self.witnessed(caller, action, &resource.name, Presence::owed(caller, action, resource)).await.map(drop)
+        self.witnessed(caller, action, &resource.name, Presence::owed(&self.policies(), caller, action, resource))
+            .await
+            .map(drop)
     }
 }
 

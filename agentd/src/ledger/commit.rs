@@ -369,6 +369,7 @@ fn decide_host(tx: &Connection, command: &Command, operator: bool, env: &Env) ->
         Command::RecordReload { configuration, changed, pending } => {
             host::record_reload(configuration, changed, pending)?
         }
+        Command::RecordPolicies { outcome } => host::record_policies(outcome),
         Command::RecordStop { reason } => host::record_stop(reason)?,
         Command::RecordDenial { action, resource, rule } => host::record_denial(action, resource, rule)?,
         Command::RecordAuthenticationFailure { claimed, reason } => {

@@ -15,6 +15,11 @@ macro_rules! actions {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// The one with this name.
+            pub fn of_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|action| action.as_str() == name)
+            }
+
             /// As told to who may not: `uid:1000 may not …`.
             pub const fn words(self) -> &'static str {
                 match self { $(Self::$name => $words,)* }
@@ -78,4 +83,8 @@ actions! {
     LedgerBackup = "ledger.backup", "copy the ledger";
     /// Erase content, place and lift holds.
     ContentManage = "content.manage", "erase content or put it on hold";
+    /// See which policies are in force, and what they decide.
+    PolicyRead = "policy.read", "see the policies in force";
+    /// Have the daemon read its policies again.
+    PolicyReload = "policy.reload", "reload the policies";
 }

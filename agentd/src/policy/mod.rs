@@ -1,19 +1,34 @@
-//! Who may do what: `authorize(caller, action, resource)` gives allow or deny with the ids of the rules that decided.
+//! Who may do what: `authorize(caller, action, resource)` gives allow or deny with the id of the rule that decided.
 //!
-//! Every door and every query calls it. Today's rules are built in; their ids and texts are hashed into each event, so
-//! that an auditor knows which set decided. An action that no rule allows is denied, and an agent can never reach what
-//! only persons may do, whatever its uid.
+//! Every door and every query calls it. What is forbidden always is built in (`rules`); what is allowed are policies in Cedar:
+//! the defaults, which are compiled in, and a host's own (`folder`). A [`Set`] is all of them together. It never changes; another
+//! takes its place as a whole. Its SHA-256 stands in each event, so that an auditor knows which set decided. An action that
+//! nothing allows is denied, one whose policies err is denied, and an agent can never reach what only persons may do.
 
 mod action;
 mod caller;
+mod compile;
+mod facts;
+pub mod folder;
+mod guard;
 mod presence;
+mod rejected;
+pub mod requests;
 mod rules;
+mod set;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock};
 
 pub use action::Action;
 pub use caller::{Caller, Viewer};
+pub use compile::Known;
 pub use presence::{Presence, Proving, Witness, Witnessed};
-pub use rules::{RULES, authorize, by_host, set_digest};
+pub use rejected::Rejected;
+pub use set::{BROKEN, Explained, Set, Source, Sources, UNREADABLE};
 
+use agentd_schemas::event::Decided;
 use agentd_schemas::unit::name::Slug;
 
 /// What is acted on.
@@ -46,11 +61,24 @@ impl Resource {
     }
 }
 
-/// The answer, and the rules that gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The answer, and the id of the rule that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Allowed by this rule.
-    Allow(&'static str),
+    Allow(Arc<str>),
     /// Denied by this rule, or by `no_rule`.
-    Deny(&'static str),
+    Deny(Arc<str>),
+}
+
+/// Every rule that is built in, and whether it forbids: id and words.
+pub fn built_in_rules() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    let forbids = rules::FORBIDS.iter().map(|rule| (rule.id, rule.says, true));
+    forbids.chain([(rules::HOST_ACTS.id, rules::HOST_ACTS.says, false)])
+}
+
+/// The decision that stands in what the daemon does by itself. It is made once, by what is built in, which no file changes;
+/// the set that it names is the one without a host's policies.
+pub fn by_host() -> &'static Decided {
+    static BY_HOST: OnceLock<Decided> = OnceLock::new();
+    BY_HOST.get_or_init(|| Set::built_in().decided(rules::HOST_ACTS.id))
 }

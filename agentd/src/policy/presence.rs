@@ -11,12 +11,12 @@ use std::sync::Arc;
 use agentd_schemas::event::Assurance;
 use agentd_schemas::problem::Problem;
 
-use super::{Action, Caller, Decision, Resource, authorize};
+use super::{Action, Caller, Decision, Resource, Set};
 
 /// What a witness is asked about: an action of polkit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// Freeze and thaw the host, accept its clock, collect garbage, copy the ledger.
+    /// Freeze and thaw the host, accept its clock, collect garbage, copy the ledger, reload policies.
     ManageHost,
     /// Agents of everybody and of others.
     ManageAgents,
@@ -61,16 +61,16 @@ impl Presence {
     }
 
     /// What has to be proved before a caller does what policy allowed it: nothing where it looks, or acts on its own.
-    pub fn owed(caller: &Caller, action: Action, resource: &Resource) -> Option<Self> {
+    pub fn owed(set: &Set, caller: &Caller, action: Action, resource: &Resource) -> Option<Self> {
         if !caller.operator {
             return None;
         }
         let as_anybody = Caller { operator: false, ..caller.clone() };
-        if matches!(authorize(&as_anybody, action, resource), Decision::Allow(_)) {
+        if matches!(set.authorize(&as_anybody, action, resource), Decision::Allow(_)) {
             return None;
         }
         match action {
-            Action::HostManage | Action::LedgerBackup => Some(Self::ManageHost),
+            Action::HostManage | Action::LedgerBackup | Action::PolicyReload => Some(Self::ManageHost),
             Action::ContentManage => Some(Self::EraseContent),
             Action::AccountManage => Some(Self::ManageBudgets),
             Action::AgentEnrol
@@ -96,7 +96,8 @@ impl Presence {
             | Action::HostExamine
             | Action::HostMeasure
             | Action::LedgerReadAll
-            | Action::LedgerReadOwn => None,
+            | Action::LedgerReadOwn
+            | Action::PolicyRead => None,
         }
     }
 }
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn an_operator_proves_itself_for_what_is_not_its_own_and_for_nothing_that_it_looks_at() {
         let operator = Caller::person(1000, true, false);
-        let owed = |action, resource: &Resource| Presence::owed(&operator, action, resource);
+        let owed = |action, resource: &Resource| Presence::owed(&Set::built_in(), &operator, action, resource);
         let (own, other) = (Resource::owned("work", 1000), Resource::owned("work", 1001));
         assert_eq!(owed(Action::WorkManage, &own), None);
         assert_eq!(owed(Action::WorkManage, &other), Some(Presence::ManageWorks));
@@ -171,7 +172,12 @@ mod tests {
     fn who_is_no_operator_has_nothing_to_prove() {
         for caller in [Caller::person(1000, false, true), Caller::host(), Caller::agent("a".parse().unwrap(), 0)] {
             for action in Action::ALL {
-                assert_eq!(Presence::owed(&caller, *action, &Resource::host()), None, "{}", action.as_str());
+                assert_eq!(
+                    Presence::owed(&Set::built_in(), &caller, *action, &Resource::host()),
+                    None,
+                    "{}",
+                    action.as_str()
+                );
             }
         }
     }

@@ -1,20 +1,19 @@
 //! Bytes by their digest: what clients hand in, and what runs make.
 
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentd_schemas::event::ArtefactRef;
-use data_encoding::HEXLOWER;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
-use sha2::{Digest as _, Sha256};
 
 use super::files;
 use super::folder::Folder;
 use super::host::Host;
+use super::keep::{self, Bounds, Keeping};
 use crate::sys::clock::Clock;
 
 /// Bytes copied at once.
@@ -22,8 +21,6 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Below this share of free disk, in percent, nothing is taken, where the host does not say otherwise.
 pub const MIN_FREE_PERCENT: u64 = 10;
 
-/// Bytes between two looks at the disk while something is taken.
-const LOOK_BYTES: u64 = 64 << 20;
 /// How long a client may hand nothing in before it is given up.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long it may take in all.
@@ -51,20 +48,13 @@ pub struct Kept {
     pub bytes: u64,
     /// When it was last handed in: seconds since 1970.
     pub modified_s: u64,
+    /// Which file it was when it was found: its inode, and when it was handed in, to the nanosecond.
+    pub state: (u64, i64, i64),
 }
 
 /// Refuses to take anything, and to start anything, where the disk below `path` is nearly full.
 pub fn check_room(host: &Host, path: &Path) -> io::Result<()> {
-    let (free, total) = files::free_share(path)?;
-    let least = host.defaults.min_free_percent;
-    if u128::from(free) * 100 < u128::from(total) * u128::from(least) {
-        let text = format!(
-            "{free} of {total} bytes are free below {}, less than {least} % (runs.min_free_percent)",
-            path.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::StorageFull, text));
-    }
-    Ok(())
+    keep::check_free(path, host.defaults.min_free_percent)
 }
 
 /// Keeps what a client hands in by a descriptor, for its user; at most `most` bytes.
@@ -76,17 +66,15 @@ pub fn store(host: &Host, uid: u32, from: File, most: u64) -> io::Result<Stored>
     files::folder(&host.content, 0o700)?;
     let folder = host.content.join(uid.to_string());
     files::folder(&folder, 0o700)?;
-    let room = || check_room(host, &folder);
-    room()?;
-    let mut kept = Vec::new();
-    list_folder(&folder, uid, &mut kept)?;
-    let own: u64 = kept.iter().map(|kept| kept.bytes).sum();
-    let left = host.defaults.uploads_bytes.saturating_sub(own);
+    let bounds = Bounds {
+        least_free_percent: host.defaults.min_free_percent,
+        file_bytes: most,
+        folder_bytes: host.defaults.uploads_bytes,
+    };
     let from = Patient { from, silence: SILENCE, until_ms: Clock::system().boot_ms() + WHOLE_MS };
-    keep(&folder, from, most.min(left), room).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge if left < most => {
-            let text = format!("uid {uid} has {own} bytes here that works may begin with, and {left} more are taken");
-            io::Error::new(io::ErrorKind::QuotaExceeded, text)
+    keep(&folder, from, bounds).map_err(|error| match error.kind() {
+        io::ErrorKind::QuotaExceeded => {
+            io::Error::new(io::ErrorKind::QuotaExceeded, format!("of uid {uid}, {error} (runs.max_uploads)"))
         }
         _ => error,
     })
@@ -120,6 +108,12 @@ pub fn open(host: &Host, uid: u32, sha256: &str) -> io::Result<Option<File>> {
     files::open_below(&host.content, Path::new(&format!("{uid}/{sha256}")))
 }
 
+/// Says whether a user handed this in and it is still here. Where it is, it counts as handed in now, so that who is about to
+/// name it has it.
+pub fn claim(host: &Host, uid: u32, sha256: &str) -> io::Result<bool> {
+    Ok(is_digest(sha256) && keep::touch(&host.content.join(uid.to_string()).join(sha256))?)
+}
+
 /// A tar archive of nothing, in memory: two blocks of zeros (tar(5)).
 pub fn nothing() -> io::Result<File> {
     let mut file = File::from(rustix::fs::memfd_create("nothing", rustix::fs::MemfdFlags::CLOEXEC)?);
@@ -147,8 +141,13 @@ pub fn artefact(host: &Host, name: &str, folder: &Folder, file: &Path, most: u64
 /// Keeps an artefact from wherever it is read.
 pub fn artefact_from(host: &Host, name: &str, from: impl Read, most: u64) -> io::Result<ArtefactRef> {
     files::folder(&host.artefacts, 0o700)?;
-    let Stored { sha256, bytes } = keep(&host.artefacts, from, most, || check_room(host, &host.artefacts))?;
+    let Stored { sha256, bytes } = keep(&host.artefacts, from, artefact_bounds(host.defaults.min_free_percent, most))?;
     Ok(ArtefactRef { name: name.to_owned(), sha256, bytes })
+}
+
+/// What bounds an artefact of at most `most` bytes.
+pub fn artefact_bounds(least_free_percent: u64, most: u64) -> Bounds {
+    Bounds { least_free_percent, file_bytes: most, folder_bytes: u64::MAX }
 }
 
 /// All that clients handed in.
@@ -190,7 +189,7 @@ fn list_folder(folder: &Path, uid: u32, kept: &mut Vec<Kept>) -> io::Result<()> 
         let Ok(found) = path.symlink_metadata() else { continue };
         if found.is_file() {
             let modified_s = u64::try_from(found.mtime()).unwrap_or(0);
-            kept.push(Kept { path, uid, sha256: name, bytes: found.len(), modified_s });
+            kept.push(Kept { path, uid, sha256: name, bytes: found.len(), modified_s, state: keep::state(&found) });
         }
     }
     Ok(())
@@ -201,50 +200,22 @@ pub(super) fn is_digest(name: &str) -> bool {
 }
 
 /// Copies into a folder under the digest, durably.
-fn keep(folder: &Path, from: impl Read, most: u64, room: impl Fn() -> io::Result<()>) -> io::Result<Stored> {
-    let new = files::unfinished(&folder.join("content"))?;
-    let kept = copy(&new, from, most, room).and_then(|stored| {
-        let path = folder.join(&stored.sha256);
-        std::fs::rename(&new, &path)?;
-        files::sync_folder_of(&path)?;
-        Ok(stored)
-    });
-    if kept.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    kept
-}
-
-fn copy(to: &Path, mut from: impl Read, most: u64, room: impl Fn() -> io::Result<()>) -> io::Result<Stored> {
-    let mut file = files::create(to, 0o600)?;
-    let (mut digest, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+fn keep(folder: &Path, mut from: impl Read, bounds: Bounds) -> io::Result<Stored> {
+    let mut keeping = Keeping::begin(folder, bounds)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        let length = match from.read(&mut chunk) {
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match from.read(&mut chunk) {
+            Ok(0) => return keeping.finish(),
+            Ok(length) => keeping.write(&chunk[..length])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        if length == 0 {
-            break;
         }
-        let before = bytes / LOOK_BYTES;
-        bytes += length as u64;
-        if bytes / LOOK_BYTES > before {
-            room()?;
-        }
-        if bytes > most {
-            let text = format!("more than {most} bytes, which is what is taken at most");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-        }
-        digest.update(&chunk[..length]);
-        file.write_all(&chunk[..length])?;
     }
-    file.sync_all()?;
-    Ok(Stored { sha256: HEXLOWER.encode(&digest.finalize()), bytes })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::os::fd::OwnedFd;
 
     use super::*;
@@ -263,12 +234,62 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_is_looked_at_while_something_is_taken() {
-        let folder = crate::sys::scratch::Scratch::new();
-        let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
-        let refused = keep(folder.path(), io::repeat(0).take(LOOK_BYTES + 1), u64::MAX, full).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of it");
-        keep(folder.path(), &b"small"[..], u64::MAX, full).unwrap();
+    fn what_does_not_fit_leaves_nothing() {
+        let scratch = crate::sys::scratch::Scratch::new();
+        let none = Bounds { least_free_percent: 0, file_bytes: u64::MAX, folder_bytes: u64::MAX };
+        keep(scratch.path(), &b"small"[..], none).unwrap();
+        for (bounds, kind) in [
+            (Bounds { least_free_percent: 101, ..none }, io::ErrorKind::StorageFull),
+            (Bounds { file_bytes: 4, ..none }, io::ErrorKind::FileTooLarge),
+            (Bounds { folder_bytes: 9, ..none }, io::ErrorKind::QuotaExceeded),
+        ] {
+            assert_eq!(keep(scratch.path(), &b"other"[..], bounds).unwrap_err().kind(), kind);
+        }
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing is left of them");
+    }
+
+    #[test]
+    fn two_that_are_handed_in_at_a_time_do_not_pass_the_bound_of_all_together() {
+        let scratch = crate::sys::scratch::Scratch::new();
+        let defaults = crate::runner::RunDefaults { uploads_bytes: 100, min_free_percent: 0, ..Default::default() };
+        let host = Host { content: scratch.join("content"), defaults, ..crate::runner::trial_host() };
+        let (end, mut other) = std::io::pipe().unwrap();
+        let first = {
+            let host = host.clone();
+            std::thread::spawn(move || store(&host, 7, File::from(OwnedFd::from(end)), 1000))
+        };
+        other.write_all(&[b'a'; 60]).unwrap();
+        let there = || std::fs::read_dir(host.content.join("7")).into_iter().flatten().flatten();
+        while there().filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum::<u64>() < 60 {
+            std::thread::yield_now();
+        }
+        std::fs::write(scratch.join("second"), [b'b'; 60]).unwrap();
+        let refused = store(&host, 7, File::open(scratch.join("second")).unwrap(), 1000).unwrap_err();
+        assert!(refused.kind() == io::ErrorKind::QuotaExceeded && refused.to_string().contains("uid 7"), "{refused}");
+        store(&host, 8, File::open(scratch.join("second")).unwrap(), 1000).unwrap();
+        drop(other);
+        first.join().unwrap().unwrap();
+        assert_eq!(list(&host).unwrap().iter().map(|kept| (kept.uid, kept.bytes)).max(), Some((8, 60)));
+        assert_eq!(there().count(), 1);
+    }
+
+    #[test]
+    fn what_is_handed_in_again_after_it_was_found_does_not_go() {
+        let scratch = crate::sys::scratch::Scratch::new();
+        let host = Host { content: scratch.join("content"), ..crate::runner::trial_host() };
+        std::fs::write(scratch.join("bundle"), "bundle").unwrap();
+        let hand_in = || store(&host, 7, File::open(scratch.join("bundle")).unwrap(), 1000).unwrap().sha256;
+        let found = || list(&host).unwrap().pop().unwrap();
+        let goes = |found: &Kept, is_needed| keep::remove(found, || Ok(is_needed)).unwrap();
+        let sha256 = hand_in();
+        let before = found();
+        hand_in();
+        assert!(!goes(&before, false), "another file has its name");
+        let before = found();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(claim(&host, 7, &sha256).unwrap() && !goes(&before, false), "somebody is about to name it");
+        assert!(!goes(&found(), true), "a work needs it");
+        assert!(goes(&found(), false));
+        assert!(!claim(&host, 7, &sha256).unwrap() && open(&host, 7, &sha256).unwrap().is_none());
     }
 }

@@ -35,7 +35,7 @@ pub struct Keep {
 pub struct Garbage {
     /// Runs whose folders may go, by [`remove_run`].
     pub runs: Vec<RunId>,
-    /// Files of ours that may go, by [`remove_file`].
+    /// Files of ours that may go, by [`super::keep::remove`].
     pub files: Vec<Kept>,
 }
 
@@ -131,13 +131,4 @@ pub fn steps(folder: &Folder) -> Vec<Step> {
         None => Step::parse(name).filter(|_| path.is_dir()),
     };
     there.iter().filter_map(step).collect::<BTreeSet<Step>>().into_iter().collect()
-}
-
-/// Removes a file that was found; one that is gone already is no error.
-pub fn remove_file(kept: &Kept) -> io::Result<()> {
-    let path: &PathBuf = &kept.path;
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

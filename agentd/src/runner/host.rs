@@ -167,7 +167,7 @@ pub struct Context {
     pub base: Option<String>,
     /// The tree that a check judges: [`super::Collected::tree_for`].
     pub tree: Option<String>,
-    /// The program's session, where it goes on: [`super::ProgramResult::session`].
+    /// The program's session, where it goes on: [`super::session`].
     pub session: Option<String>,
     /// What `seal` stores.
     pub commit: Option<Commit>,

@@ -26,6 +26,7 @@ pub mod garbage;
 mod host;
 mod inside;
 mod judge;
+pub mod keep;
 mod launcher;
 mod lay_out;
 mod look;
@@ -56,7 +57,7 @@ pub use look::{
     put_record_aside, started,
 };
 pub use lost::{Lost, lost};
-pub use result::{NoResult, ProgramResult, result};
+pub use result::{NoResult, result, session};
 pub use room::taken;
 pub use spec::{NoSpec, level_begun, spec, spec_digest, spec_sha256};
 pub use start::{Launched, Silence, asked_by_another, how_it_failed, start, unit, write_spec};

@@ -20,15 +20,6 @@ const MAX_END_BYTES: usize = 64 << 10;
 /// Bytes of the id of a session, at most.
 const MAX_SESSION_BYTES: usize = 1024;
 
-/// What a program left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProgramResult {
-    /// Its result.
-    pub text: String,
-    /// Its session, where it said so.
-    pub session: Option<String>,
-}
-
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoResult {
@@ -58,11 +49,10 @@ pub enum NoResult {
     Unusable(String),
 }
 
-/// What a program left, by its outcome and its document. `start` is which start of the program it was.
-pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Result<ProgramResult, NoResult> {
+/// The result that a program left, by its outcome and its document. `start` is which start of the program it was.
+pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Result<String, NoResult> {
     ended(job, outcome)?;
     let step = Step::Program(start);
-    let session = session(job, folder, step);
     let text = match &job.runtime.program.result {
         ResultFrom::Socket => return Err(NoResult::BySocket),
         ResultFrom::Stdout => match said(folder, step, outcome) {
@@ -70,18 +60,16 @@ pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Resu
             Err(NoResult::Unusable(_)) if job.has_repository() || looks(job) => Some(end_of_it(folder, step, outcome)?),
             said => said?,
         },
-        ResultFrom::Json(pointer) => {
-            last_value(folder, step, pointer).map_err(|error| unusable("standard output", &error))?
-        }
+        ResultFrom::Json(pointer) => last_value(folder, step, outcome, pointer)?,
         ResultFrom::File(path) if path.starts_with("{{") => {
             whole(folder, &Path::new("home").join(RESULT_FILE), "{{ result_file }}")?
         }
         ResultFrom::File(path) => whole(folder, &Path::new("workspace").join(path), path)?,
     };
     match text {
-        Some(text) if !text.is_empty() => Ok(ProgramResult { text, session }),
+        Some(text) if !text.is_empty() => Ok(text),
         // What it made in its workspace is looked at as well.
-        _ if job.has_repository() || looks(job) => Ok(ProgramResult { text: String::new(), session }),
+        _ if job.has_repository() || looks(job) => Ok(String::new()),
         Some(_) => Err(NoResult::Missing("it is empty".to_owned())),
         None => Err(NoResult::Missing(format!("nothing is at {}", place(&job.runtime.program.result)))),
     }
@@ -89,11 +77,18 @@ pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Resu
 
 /// Standard output, where all of it is a result.
 fn said(folder: &Folder, step: Step, outcome: &Outcome) -> Result<Option<String>, NoResult> {
-    if outcome.stdout.kept < outcome.stdout.bytes {
-        let (kept, bytes) = (outcome.stdout.kept, outcome.stdout.bytes);
-        return Err(NoResult::Unusable(format!("it has {bytes} bytes, and {kept} are kept")));
-    }
+    not_cut(outcome)?;
     whole(folder, &in_record(step, STDOUT_FILE), "standard output")
+}
+
+/// Refuses standard output of which the end is not kept: what counts may have been said there.
+fn not_cut(outcome: &Outcome) -> Result<(), NoResult> {
+    let (kept, bytes) = (outcome.stdout.kept, outcome.stdout.bytes);
+    if kept < bytes {
+        let text = format!("standard output has {bytes} bytes, and {kept} are kept (resources.output_max)");
+        return Err(NoResult::Unusable(text));
+    }
+    Ok(())
 }
 
 /// The end of standard output as text, and that it is no more than that where it is not all of it.
@@ -150,15 +145,23 @@ fn whole(folder: &Folder, name: &Path, place: &str) -> Result<Option<String>, No
     Ok(Some(text.trim_end().to_owned()))
 }
 
-/// What the program's session is, where its document says how to find it.
-fn session(job: &Job, folder: &Folder, step: Step) -> Option<String> {
-    let pointer = job.runtime.program.session.as_deref()?;
-    let found = last_value(folder, step, pointer).ok()??;
-    (!found.is_empty() && found.len() <= MAX_SESSION_BYTES && !found.contains(char::is_control)).then_some(found)
+/// The session of a start of the program, where its document says how to find it and it said so.
+pub fn session(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Result<Option<String>, NoResult> {
+    let Some(pointer) = job.runtime.program.session.as_deref() else { return Ok(None) };
+    let found = last_value(folder, Step::Program(start), outcome, pointer)?;
+    let fits =
+        |found: &String| !found.is_empty() && found.len() <= MAX_SESSION_BYTES && !found.contains(char::is_control);
+    Ok(found.filter(fits))
 }
 
-/// The last JSON line of standard output that has something at `pointer`: text as it is, all else as JSON.
-fn last_value(folder: &Folder, step: Step, pointer: &str) -> std::io::Result<Option<String>> {
+/// The last JSON line of all of standard output that has something at `pointer`: text as it is, all else as JSON.
+fn last_value(folder: &Folder, step: Step, outcome: &Outcome, pointer: &str) -> Result<Option<String>, NoResult> {
+    // A line before the end that has it too would be taken for the last one.
+    not_cut(outcome)?;
+    last_kept(folder, step, pointer).map_err(|error| unusable("standard output", &error))
+}
+
+fn last_kept(folder: &Folder, step: Step, pointer: &str) -> std::io::Result<Option<String>> {
     let Some(file) = folder.open(&in_record(step, STDOUT_FILE))? else {
         return Ok(None);
     };

@@ -34,6 +34,11 @@ impl Deposit {
         self.file.write_all(bytes)
     }
 
+    /// Waits until what was written is on disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// Gives it its name, in the place of what had it, and returns once that is durable.
     pub fn finish(self, name: &str) -> io::Result<()> {
         self.file.sync_all()?;

@@ -1,12 +1,7 @@
-//! Whether a process is below another or below any shim, and who holds the lock of a folder, so that no reused id is taken
-//! for either.
+//! Whether a process is below another or below any shim, so that no reused id is taken for either.
 
-use std::fs::File;
 use std::io;
-use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::children::{Held, ancestor, parent};
@@ -121,33 +116,11 @@ fn way_up(pid: Pid, root: Pid) -> Option<Vec<Pid>> {
     None
 }
 
-/// Holds the process `pid`, where some process has the lock `file` (flock) now. Whoever reads the id from beside a lock
-/// that its holder keeps until its end has that holder, and nobody who came to the id later.
-///
-/// The lock must be one that is taken once in its life: the look takes it for a moment where it is free.
-pub fn holder(file: &Path, pid: u32) -> io::Result<Option<Held>> {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-    // Before the lock is looked at: one that is held afterwards was held when the process was opened.
-    let held = match Held::open(pid) {
-        Ok(held) => held,
-        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // Not blocking, so that a FIFO in the file's place is no wait.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let lock: File = rustix::fs::open(file, flags, Mode::empty())?.into();
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => Ok(Some(held)),
-        Ok(()) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::scratch::Scratch;
     use super::*;
-    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::io::Read as _;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::process::{Child, Command, Stdio};
 
@@ -228,26 +201,5 @@ mod tests {
         let own = Peer::of(&here).unwrap();
         assert_eq!(standing(&own), Standing::Outside, "what is above this process says nothing of a run");
         assert_eq!(standing(&Peer { pid: None, ..own }), Standing::Outside);
-    }
-
-    #[test]
-    fn a_lock_names_its_holder_until_it_ends() {
-        let scratch = Scratch::new();
-        let path = scratch.join("lock");
-        std::fs::write(&path, "").unwrap();
-        let mut child = Command::new("flock")
-            .arg(&path)
-            .args(["sh", "-c", "echo held; read line"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
-        assert_eq!(holder(&path, child.id()).unwrap().unwrap().pid(), pid(&child));
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(holder(&path, child.id()).unwrap().is_none());
-        // Somebody else has the id, and nobody the lock.
-        assert!(holder(&path, std::process::id()).unwrap().is_none());
     }
 }

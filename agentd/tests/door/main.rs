@@ -159,18 +159,3 @@ async fn what_a_killed_shim_left_behind_is_not_heard() {
         assert_eq!(scene.refused(), 1);
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_comes_back_knows_the_shim_by_its_record() {
-    for level in levels() {
-        let scene = Scene::new().await;
-        let run = scene.run().await;
-        let held = || agentd::engine::doors::shim_of(&run.record).unwrap().map(|held| held.pid().as_raw_pid());
-        assert_eq!(held(), None);
-        let shim = scene.start(&run, level, "mkfifo go; read line < go");
-        shim.until("go");
-        assert_eq!(scene::eventually(held), shim.pid());
-        shim.kill();
-        assert_eq!(held(), None);
-    }
-}

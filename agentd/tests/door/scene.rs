@@ -95,6 +95,7 @@ impl Scene {
             zone: jiff::tz::TimeZone::UTC,
             configuration: None,
             defaults: Arc::new(Defaults::default()),
+            policies: None,
             keks: Arc::default(),
             journal: false,
             runs: None,

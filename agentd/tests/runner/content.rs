@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use agentd::runner::content::{artefact, list, open, open_artefact, store};
+use agentd::runner::keep::remove;
 use agentd::runner::{Look, Step, control, free_share, garbage, lay_out, look};
 use agentd_schemas::launch::Level;
 
@@ -73,8 +74,9 @@ fn what_nobody_needs_any_more_is_garbage() {
     assert_eq!(garbage::find(&scene.host, &keep, now + 100).unwrap(), garbage::Garbage::default());
     let unfinished = garbage::find(&scene.host, &keep, now + 4000).unwrap().files;
     assert_eq!(unfinished.len(), 1);
-    garbage::remove_file(&unfinished[0]).unwrap();
-    garbage::remove_file(&unfinished[0]).unwrap();
+    assert!(!remove(&unfinished[0], || Ok(true)).unwrap(), "it is needed by now");
+    assert!(remove(&unfinished[0], || Ok(false)).unwrap());
+    assert!(remove(&unfinished[0], || Ok(false)).unwrap(), "it is gone already");
     assert_eq!(list(&scene.host).unwrap().len(), 1);
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use agentd::runner::{NoResult, Profile, ProgramResult, Step, lay_out, result, run_socket, spec};
+use agentd::runner::{NoResult, Profile, Step, lay_out, result, run_socket, session, spec};
 use agentd_schemas::document::program::Program;
 use agentd_schemas::launch::Level;
 use serde_json::json;
@@ -16,7 +16,7 @@ fn scene(level: Level, program: serde_json::Value, script: &str) -> Scene {
     scene
 }
 
-fn of(level: Level, program: serde_json::Value, script: &str) -> Result<ProgramResult, NoResult> {
+fn of(level: Level, program: serde_json::Value, script: &str) -> Result<String, NoResult> {
     let scene = scene(level, program, script);
     let outcome = scene.run(Step::Program(1), None);
     result(&scene.job, &scene.folder(), 1, &outcome)
@@ -25,14 +25,16 @@ fn of(level: Level, program: serde_json::Value, script: &str) -> Result<ProgramR
 #[test]
 fn a_result_is_where_the_document_says() {
     for &level in levels() {
-        let text = |program, script| of(level, program, script).map(|result| result.text);
+        let text = |program, script| of(level, program, script);
         assert_eq!(text(json!({}), "echo one; echo two >&2").unwrap(), "one");
         assert_eq!(text(json!({"result": {"file": "out/a"}}), "mkdir out; echo x >out/a").unwrap(), "x");
         assert_eq!(text(json!({"result": {"file": "{{ result_file }}"}}), "echo y >\"$HOME/result\"").unwrap(), "y");
         let lines = r#"echo noise; echo '{"r": 1}'; echo '{"r": {"a": "last"}}'; echo '{"s": 2}'"#;
         assert_eq!(text(json!({"result": {"json": "/r/a"}}), lines).unwrap(), "last");
-        let of_session = of(level, json!({"result": {"json": "/r"}, "session": "/s"}), lines).unwrap();
-        assert_eq!(of_session, ProgramResult { text: r#"{"a":"last"}"#.to_owned(), session: Some("2".to_owned()) });
+        let scene = scene(level, json!({"result": {"json": "/r"}, "session": "/s"}), lines);
+        let outcome = scene.run(Step::Program(1), None);
+        assert_eq!(result(&scene.job, &scene.folder(), 1, &outcome).unwrap(), r#"{"a":"last"}"#);
+        assert_eq!(session(&scene.job, &scene.folder(), 1, &outcome), Ok(Some("2".to_owned())));
         assert_eq!(text(json!({"result": "socket"}), "echo x"), Err(NoResult::BySocket));
     }
 }
@@ -40,7 +42,7 @@ fn a_result_is_where_the_document_says() {
 #[test]
 fn what_is_no_result_is_told_why() {
     for &level in levels() {
-        let text = |program, script| of(level, program, script).map(|result| result.text);
+        let text = |program, script| of(level, program, script);
         assert!(matches!(text(json!({}), "true"), Err(NoResult::Missing(_))));
         assert_eq!(text(json!({}), "echo x; exit 3"), Err(NoResult::Failed(3)));
         assert_eq!(text(json!({"exit_codes": {"3": "done"}}), "echo x; exit 3").unwrap(), "x");
@@ -56,10 +58,13 @@ fn what_is_no_result_is_told_why() {
         assert!(matches!(text(json!({}), flood), Err(NoResult::Unusable(_))));
         assert!(matches!(text(json!({"result": {"json": "/r"}}), flood), Err(NoResult::Missing(_))));
         assert!(matches!(text(json!({}), "printf '\\377'"), Err(NoResult::Unusable(_))));
+        // The last line that has it may be one that is not kept.
+        let cut = "echo '{\"r\": 1}'; head -c 30000000 /dev/zero | tr '\\0' x; echo; echo '{\"r\": 2}'";
+        assert!(matches!(text(json!({"result": {"json": "/r"}}), cut), Err(NoResult::Unusable(_))));
         let mut looked_at = scene(level, json!({}), "exit 4");
         looked_at.accept(json!({ "artefact": { "name": "report" } }));
         let outcome = looked_at.run(Step::Program(1), None);
-        assert_eq!(result(&looked_at.job, &looked_at.folder(), 1, &outcome).unwrap().text, "");
+        assert_eq!(result(&looked_at.job, &looked_at.folder(), 1, &outcome).unwrap(), "");
     }
 }
 
@@ -70,7 +75,7 @@ fn what_a_program_says_too_much_is_no_loss_of_what_it_made() {
             let mut scene = scene(level, json!({}), script);
             scene.accept(json!({ "artefact": { "name": "report" } }));
             let outcome = scene.run(Step::Program(1), None);
-            result(&scene.job, &scene.folder(), 1, &outcome).unwrap().text
+            result(&scene.job, &scene.folder(), 1, &outcome).unwrap()
         };
         let end = said("head -c 5000000 /dev/zero | tr '\\0' x; echo; echo done");
         assert!(end.starts_with("[the end of 5000006 bytes]\nx") && end.ends_with("x\ndone"), "{} bytes", end.len());
@@ -140,10 +145,10 @@ fn a_program_goes_on_with_its_session_in_the_home_that_it_left() {
             json!({ "resume": ["sh", "-c", "cat \"$HOME/left\"; echo $0", "{{ session }}"], "session": "/id" });
         let scene = scene(level, program, "echo left >\"$HOME/left\"; echo '{\"id\": \"s-1\"}'");
         let outcome = scene.done(Step::Program(1), None);
-        let session = result(&scene.job, &scene.folder(), 1, &outcome).unwrap().session;
+        let session = session(&scene.job, &scene.folder(), 1, &outcome).unwrap();
         scene.context.lock().unwrap().session = session;
         let outcome = scene.done(Step::Program(2), None);
-        assert_eq!(result(&scene.job, &scene.folder(), 2, &outcome).unwrap().text, "left\ns-1");
+        assert_eq!(result(&scene.job, &scene.folder(), 2, &outcome).unwrap(), "left\ns-1");
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod acceptance;
 pub mod agent;
 pub mod budget;
+pub mod governance;
 pub mod objective;
 pub mod program;
 pub mod request;
@@ -14,6 +15,7 @@ pub mod workspace;
 pub use acceptance::{Acceptance, PersonAcceptance};
 pub use agent::{AgentDocument, ModelBinding, OnMismatch};
 pub use budget::BudgetDocument;
+pub use governance::GovernanceDocument;
 pub use objective::{Indicator, ObjectiveDocument};
 pub use program::Runtime;
 pub use schedule::ScheduleDocument;

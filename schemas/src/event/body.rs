@@ -47,7 +47,7 @@ macro_rules! events {
 }
 
 events! {
-    LogStarted IncarnationStarted DaemonStarted DaemonStopped ConfigurationReloaded
+    LogStarted IncarnationStarted DaemonStarted DaemonStopped ConfigurationReloaded PoliciesLoaded PoliciesRejected
     AccessDenied AuthenticationFailed DenialsSummarised
     Frozen Thawed ClockJumped ClockAccepted
     ContentRedacted HoldPlaced HoldLifted EffectFinished

@@ -47,6 +47,30 @@ pub fn from_str<T: DeserializeOwned>(text: &str, limits: &Limits) -> Result<T, D
     })
 }
 
+/// The refusal of something in a document that was read: its path is written as `["rule", "2", "stage", "0"]`, and the place
+/// is that of its last step that stands in the text.
+pub fn refusal(text: &str, path: &[&str], message: impl Into<String>, hint: impl Into<String>) -> DocumentError {
+    let error = DocumentError::new(ErrorKind::Invalid, message).with_hint(hint);
+    let steps = path.iter().map(|step| step.parse().map_or(Step::Key(step), Step::Index));
+    let error = error.with_path(path_text(steps));
+    let Ok(table) = DeTable::parse(text) else { return error };
+    let (mut at, mut place): (Option<&DeValue<'_>>, _) = (None, None);
+    for (depth, step) in path.iter().enumerate() {
+        let found = match (depth, at) {
+            (0, _) => table.get_ref().get(*step),
+            (_, Some(DeValue::Table(table))) => table.get(*step),
+            (_, Some(DeValue::Array(array))) => step.parse().ok().and_then(|index: usize| array.get(index)),
+            _ => None,
+        };
+        let Some(found) = found else { break };
+        (at, place) = (Some(found.get_ref()), Some(Place::of(text.as_bytes(), found.span().start)));
+    }
+    match place {
+        Some(place) => error.with_place(place),
+        None => error,
+    }
+}
+
 fn syntax(text: &str, error: &toml::de::Error, limits: &Limits) -> DocumentError {
     let span = error.span().unwrap_or_default();
     let place = Place::of(text.as_bytes(), span.start);

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod host;
 pub mod ledger;
 pub mod plan;
+pub mod policy;
 pub mod run;
 pub mod work;
 
@@ -14,5 +15,6 @@ pub use host::{
 };
 pub use ledger::{EventView, HeadView, PageOfEvents};
 pub use plan::{ObjectiveView, ScheduleView, TickView};
+pub use policy::{PoliciesView, PolicyAnswer, PolicyQuestion, PolicyRow};
 pub use run::{ArtefactView, CostFilter, CostRow, EndedView, GarbageRow, GarbageView, OutputView, UploadedView};
 pub use work::{RunView, SubmittedView, WhyView, WorkPage, WorkRow, WorkView};

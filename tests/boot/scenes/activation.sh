@@ -69,12 +69,35 @@ check "a reload is taken" systemctl reload agentd.service
 check "and the daemon answers" plain alice status
 equal "no unit of agentd has failed" '' "$(systemctl list-units --failed --plain --no-legend 'agentd*')"
 
-echo "== a socket that nobody needs"
-check "the metrics' is masked" systemctl mask --runtime --now agentd-metrics.socket
-check "the daemon starts without it" systemctl restart agentd.service
+echo "== a configuration with a mistake"
+cp -p /etc/agentd/agentd.toml /root/agentd.toml
+check "the daemon stops" systemctl stop agentd.service
+wait_until "and stays down" 20 stopped
+printf '\n[limts]\nmax = 1\n' >>/etc/agentd/agentd.toml
+begun=$(date +%s)
+said=$(plain alice status 2>&1)
+took=$(($(date +%s) - begun))
+if [ "$took" -le 3 ]; then ok "who calls is not kept waiting"; else no "who calls is not kept waiting" "$took s"; fi
+says "and is told what is wrong" 'agentd.service did not start: ' echo "$said"
+says "with the line" 'limts' echo "$said"
+says "and the way out" 'systemctl restart agentd' echo "$said"
+says "so is the next one" 'limts' plain alice status
+says "and monitoring" 'UNKNOWN' plain alice status --check
+says "systemctl shows it" 'limts' systemctl status --no-pager agentd.service
+cp -p /root/agentd.toml /etc/agentd/agentd.toml
+systemctl reset-failed agentd.service 'agentd*.socket'
+check "once it is mended it starts" systemctl restart agentd.service
 check "and answers" plain alice status
-refute "nobody listens there" python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("/run/agentd/metrics.sock")'
-check "it is unmasked" systemctl unmask --runtime agentd-metrics.socket
-check "the daemon starts with it" systemctl restart agentd.service
-check "and it is there again" test -S /run/agentd/metrics.sock
+
+echo "== a socket that nobody needs"
+for name in metrics agents; do
+    check "the one of $name is masked" systemctl mask --runtime --now "agentd-$name.socket"
+    check "the daemon starts without it" systemctl restart agentd.service
+    check "and answers" plain alice status
+    refute "nobody listens there" python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "/run/agentd/$name.sock"
+    check "it is unmasked" systemctl unmask --runtime "agentd-$name.socket"
+    check "the daemon starts with it" systemctl restart agentd.service
+    check "and it is there again" test -S "/run/agentd/$name.sock"
+done
+says "that agents have no door is told" 'no socket for agents' journalctl -q -u agentd.service -o cat
 end

@@ -57,7 +57,17 @@ says "nor one from the root" 'failed' ask '{"request": {"open": {"run": "'$run'"
 says "the run of alice is not removed while it lives" refused ask '{"request": {"remove": {"run": "'$work.1'", "units_only": false}}}'
 check "it goes on" pgrep -fx 'sleep 600'
 
-refute "it may not ask systemd itself" as_daemon busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StartTransientUnit 'ssa(sv)a(sa(sv))' x.service fail 0 0
+# transient UNIT: asks systemd for a unit that leaves a file.
+transient() {
+    printf '%s\0' busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StartTransientUnit \
+        'ssa(sv)a(sa(sv))' "$1" fail 2 Type s oneshot ExecStart 'a(sasb)' 1 /bin/touch 2 /bin/touch "/srv/$1" false 0
+}
+mapfile -d '' -t asked < <(transient by-daemon.service)
+says "it may not ask systemd itself" 'Interactive authentication required' as_daemon "${asked[@]}"
+refute "and nothing is started" test -e /srv/by-daemon.service
+mapfile -d '' -t asked < <(transient by-root.service)
+check "the control: root asks the same" "${asked[@]}"
+wait_until "and it is started" 20 test -e /srv/by-root.service
 refute "nor stop a run's unit" as_daemon systemctl --no-ask-password stop "$(run_unit "$work")"
 refute "nor read secrets of the host" as_daemon cat /etc/shadow
 refute "nor write where programs are" as_daemon touch /usr/libexec/agentd/x

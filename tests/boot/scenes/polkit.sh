@@ -136,4 +136,27 @@ says "at a terminal the person is asked, and all of it is done" "asked: 0" echo 
 says "once for each action that the plan needs, and not for each of its steps" "questions: 3" echo "$said"
 equal "all of it is there" '["hers"]' "$(there)"
 says "a second time nothing is to be done, and nobody is asked" "not asked: 0" asked olga-word config apply --dir $plan
+
+# An automation has nobody who could prove it: the rule of the security page lets it declare for others, and nothing else.
+check "an automation has a user" useradd --system --groups agentd-operator --create-home agentd-deployer
+sed -i "1i automation_users = [$(id -u agentd-deployer)]" /etc/agentd/agentd.toml
+check "which the configuration names" systemctl restart "$unit"
+deploy() { as_user agentd-deployer /usr/bin/agentctl --address system "$@"; }
+plan=/home/agentd-deployer/host
+cp -r /home/olga/host $plan
+rm $plan/*.d/*
+printf 'name = "its"\nowner = "alice"\nskills = ["count"]\ncommand = ["/usr/bin/true"]\n' >$plan/agents.d/its.toml
+printf 'account = "owner:bob"\nper = "day"\nmax_cost = "2 USD"\n' >$plan/budgets.d/bob.toml
+printf 'name = "hourly"\nowner = "alice"\ncron = "@hourly"\n[work]\ntitle = "Alice counts"\n' >$plan/schedules.d/hourly.toml
+chown -R agentd-deployer:agentd-deployer $plan
+says "without a rule nothing of its plan is done" "nothing was done" deploy config apply --dir $plan
+printf 'polkit.addRule(function(action, subject) {
+    var declares = ["org.agentd1.manage-agents", "org.agentd1.manage-works", "org.agentd1.manage-budgets"];
+    if (declares.indexOf(action.id) >= 0 && subject.user === "agentd-deployer") return polkit.Result.YES;
+});\n' >/etc/polkit-1/rules.d/40-agentd-scripts.rules
+wait_until "with the rule all of it is" 20 deploy config apply --dir $plan
+equal "all of it is there" '["hers", "its"]' "$(there)"
+says "on record as what nobody looked at" '"assurance":"unattended"' bash -c 'agentctl --address system ledger log --json --type AgentEnrolled -n 1 | tr -d " \n"'
+refute "it freezes nothing" deploy freeze --all --reason x
+refute "and judges nothing" deploy work accept "$work"
 end

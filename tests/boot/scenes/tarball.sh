@@ -107,7 +107,10 @@ check "installed once more" ./install.sh
 check "the daemon starts" systemctl start agentd
 check "it has a key" test -s /var/lib/agentd/keys/log
 refute "its keys are encrypted again" grep -q 'BEGIN OPENSSH' /var/lib/agentd/keys/log
+check "a unit is masked" systemctl mask --quiet agentd-metrics.socket agentd-agent@counter
 check "the second purge" keep ./install.sh --uninstall --purge
+equal "no mask is left" '' "$(find /etc/systemd -name 'agentd*' -lname /dev/null)"
+equal "nothing lies about in /tmp" '' "$(find /tmp -maxdepth 1 -name 'agentd-install*')"
 equal "no file is left" '' "$(added)"
 
 echo "== for one user"

@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 
-use agentd_tests::escapes::{devices_of_the_host, is_allowed, namespaces_of_the_host};
-use agentd_tests::harness::{binary, lend, skip};
+use agentd_tests::escapes::{LEAST_UNCONFINED, devices_of_the_host, is_allowed, namespaces_of_the_host};
+use agentd_tests::harness::{binary, is_root, lend, skip};
 use serde_json::Value;
 
 use super::scene::{Scene, Who, everybody};
@@ -95,6 +95,7 @@ fn probed(scene: &Scene, level: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         .into_iter()
         .chain(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]))
         .collect();
+    unconfined(scene, &words);
     let lines = format!(
         "command = {words:?}\nsandbox.level = \"landlock\"\nsandbox.read_only_paths = ['{}']\n\
          resources = {{ memory_max = \"256M\", tasks_max = {TASKS}, workspace_max = \"16M\" }}",
@@ -110,8 +111,30 @@ fn probed(scene: &Scene, level: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     assert!(!seen, "{level}: the host sees {shm}");
     victim.kill().unwrap();
     victim.wait().unwrap();
+    told(level, work["runs"][0]["result"].as_str().unwrap())
+}
+
+/// The control: the same words without a run around them get out in many ways, by the user whose runs they will be. As root
+/// nobody tries.
+fn unconfined(scene: &Scene, words: &[String]) {
+    if scene.uid.is_none() && is_root() {
+        return;
+    }
+    let place = scene.path("home/unconfined");
+    scene.write(&place.join("value"), "");
+    let words: Vec<String> =
+        words.iter().map(|word| word.replace("{{ workspace }}", place.to_str().unwrap())).collect();
+    let ran = scene.command(&words[0]).args(&words[1..]).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let _ = fs::remove_file(format!("/dev/shm/agentd-probe-{}", scene.mark));
+    let (escaped, all) = told("without a run", std::str::from_utf8(&ran.stdout).unwrap());
+    assert!(escaped.len() >= LEAST_UNCONFINED, "only {} of {} get out without a run", escaped.len(), all.len());
+}
+
+/// What the probe said: attempts that got out, and all of them.
+fn told(level: &str, said: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut escaped, mut all) = (BTreeSet::new(), BTreeSet::new());
-    for line in work["runs"][0]["result"].as_str().unwrap().lines() {
+    for line in said.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let Some(attempt) = line["attempt"].as_str() else { continue };
         all.insert(attempt.to_owned());

@@ -2,7 +2,7 @@
 //! What a run is, it stays: its program, and its user.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 
 use agentd_tests::harness::{is_root, skip};
 use serde_json::Value;
@@ -234,5 +234,29 @@ fn two_runs_of_one_agent_have_users_of_their_own_which_they_keep() {
         let work = scene.until(id, "completed");
         assert_eq!(work["attempts"], 1, "{work:#}");
     }
+    scene.ends_well();
+}
+
+#[test]
+fn where_users_of_runs_may_not_pass_works_wait_and_are_told_the_folder() {
+    if !is_root() {
+        return skip("users of runs need root");
+    }
+    let mut scene = Scene::prepared(Who::Root, "");
+    let closed = scene.path("closed");
+    fs::create_dir(&closed).unwrap();
+    let pass = |mode| fs::set_permissions(&closed, PermissionsExt::from_mode(mode)).unwrap();
+    pass(0o700);
+    scene.daemon.settings.state = Some(closed.join("s"));
+    scene.daemon.run();
+    scene.agent("worker", "", "echo done");
+    let id = scene.submit("worker", &["--max-attempts", "1"]);
+    let words =
+        format!("the folder of runs is below {}, which users of runs may not pass: chmod o+x", closed.display());
+    scene.eventually("the word of it", || scene.told(&["why", &id]).contains(&words).then_some(()));
+    let checked = scene.agentctl(&["doctor"]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(&words), "{checked:?}");
+    pass(0o711);
+    assert_eq!(scene.until(&id, "completed")["attempts"], 1);
     scene.ends_well();
 }

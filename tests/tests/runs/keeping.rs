@@ -3,6 +3,7 @@
 use agentd_tests::harness::{Tmpfs, is_root, skip};
 use serde_json::Value;
 
+use super::orders::speaker;
 use super::scene::{Scene, Who, can_start};
 
 #[test]
@@ -86,6 +87,66 @@ fn a_disk_that_is_full_in_the_middle_of_a_run_holds_its_end_up_and_loses_nothing
     assert_eq!(scene.until(&id, "completed")["runs"][0]["result"], "made");
     scene.agent("worker", "", "echo done");
     scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
+fn a_run_that_filled_the_disk_and_failed_is_told_of_and_its_room_is_free_again() {
+    let mut scene = Scene::prepared(Who::Root, "");
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 48)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(scene.daemon.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    scene.daemon.run();
+    scene.agent("filler", "", "head -c 1G /dev/zero >big; head -c 100000 /dev/zero; exit 3");
+    scene.agent("worker", "", "echo done");
+    let id = scene.submit("filler", &["--max-attempts", "1"]);
+    assert_eq!(scene.fails(&id).0, "program_failed");
+    let folder = scene.folder(&id, 1);
+    scene.eventually("its folder to be gone", || (!folder.exists()).then_some(()));
+    scene.nothing_is_left(&id);
+    scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
+fn what_failed_goes_before_its_time_where_no_run_may_begin_for_want_of_room() {
+    let mut scene = Scene::prepared(Who::Root, "min_free_percent = 50");
+    let Some(_disk) = is_root().then(|| Tmpfs::mount(&scene.daemon.state(), 64)).flatten() else {
+        return skip("a small disk needs root");
+    };
+    std::fs::set_permissions(scene.daemon.state(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    scene.daemon.run();
+    scene.agent("filler", "", "head -c 16M /dev/zero >big; exit 3");
+    scene.agent("worker", "", "echo done");
+    // Each leaves its folder behind for a week, and at half of the disk no run begins.
+    for _ in 0..2 {
+        let id = scene.submit("filler", &["--max-attempts", "1"]);
+        scene.until(&id, "failed");
+    }
+    scene.until(&scene.submit("worker", &[]), "completed");
+    scene.ends_well();
+}
+
+#[test]
+fn a_run_hands_nothing_in_where_the_disk_is_too_full() {
+    let mut scene = Scene::new(Who::Ordinary);
+    let free = scene.operator().ask("Host", "Status", &()).unwrap()["disk_free_percent"].as_u64().unwrap();
+    if free >= 90 {
+        return skip("the disk is nearly empty");
+    }
+    let waits = ": >up; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; echo x >r; agentctl run artefact r";
+    speaker(&scene, "late", "", waits);
+    let id = scene.submit("late", &["--max-attempts", "1"]);
+    scene.until_workspace_has(&id, "up");
+    scene.daemon.stop();
+    scene.configure(&format!("min_free_percent = {}", free + 5));
+    scene.daemon.run();
+    scene.write(&scene.folder(&id, 1).join("home/go"), "");
+    let (_, message) = scene.fails(&id);
+    assert!(message.contains("(runs.min_free_percent)") && message.contains("agentctl gc"), "{message}");
+    let kept = std::fs::read_dir(scene.daemon.state().join("artefacts")).unwrap().count();
+    assert_eq!(kept, 0, "nothing is left of it");
     scene.ends_well();
 }
 

@@ -13,6 +13,7 @@
 mod bounds;
 mod content;
 mod crashes;
+mod criteria;
 mod escapes;
 mod evidence;
 mod host;

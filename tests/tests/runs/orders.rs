@@ -81,18 +81,18 @@ fn a_work_that_failed_has_another_attempt_that_knows_of_the_first() {
 }
 
 /// Speaks at the run's socket by the agentctl that lies beside the daemon.
-fn speaker(scene: &Scene, name: &str, script: &str) {
-    let paths = format!("sandbox.read_only_paths = ['{}']", scene.path("ctl").display());
+pub(crate) fn speaker(scene: &Scene, name: &str, more: &str, script: &str) {
+    let paths = format!("{more}sandbox.read_only_paths = ['{}']", scene.path("ctl").display());
     scene.agent(name, &paths, &script.replace("agentctl", scene.path("ctl/agentctl").to_str().unwrap()));
 }
 
 #[test]
 fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_answer() {
     let mut scene = Scene::new(Who::Ordinary);
-    speaker(&scene, "patient", "answer=$(agentctl run ask 'do goats count?' --wait) && echo \"told: $answer\"");
+    speaker(&scene, "patient", "", "answer=$(agentctl run ask 'do goats count?' --wait) && echo \"told: $answer\"");
     let asks = "echo once >>starts; if [ ! -e asked ]; then agentctl run ask 'do goats count?' && : >asked; exit; fi
         while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; agentctl run show --json | grep -o 'they do' | head -1; cat starts";
-    speaker(&scene, "brief", asks);
+    speaker(&scene, "brief", "", asks);
     let ids = ["patient", "brief"].map(|agent| scene.submit(agent, &["--max-attempts", "1"]));
     for id in &ids {
         let waits = || (scene.work(id)["state"] == "waiting").then_some(());
@@ -128,11 +128,31 @@ fn a_run_asks_a_person_and_waits_inside_or_ends_and_is_started_again_with_the_an
 }
 
 #[test]
+fn a_program_that_waits_goes_on_in_its_last_session_and_in_none_where_the_end_of_its_output_is_not_kept() {
+    let mut scene = Scene::with(Who::Ordinary, "output_max = \"1M\"");
+    let script = "[ \"$2\" ] && exec echo \"went on in $2\"
+        echo '{\"s\": \"first\"}'; head -c 2000000 /dev/zero | tr '\\0' x; echo; echo '{\"s\": \"last\"}'
+        agentctl run ask 'do goats count?' >&2";
+    let goes_on =
+        format!("program.session = \"/s\"\nprogram.resume = [\"./run.sh\", {:?}, \"{{{{ session }}}}\"]\n", scene.mark);
+    speaker(&scene, "cut", &goes_on, script);
+    speaker(&scene, "whole", &format!("{goes_on}resources.output_max = \"4M\"\n"), script);
+    let [cut, whole] = ["cut", "whole"].map(|agent| scene.submit(agent, &["--max-attempts", "1"]));
+    let (failure, message) = scene.fails(&cut);
+    assert_eq!(failure, "program_failed", "{message}");
+    assert!(message.contains("its session is not known") && message.contains("1048576 are kept"), "{message}");
+    scene.eventually("the question", || (scene.work(&whole)["state"] == "waiting").then_some(()));
+    scene.told(&["work", "answer", &whole, "they do"]);
+    assert_eq!(scene.until(&whole, "completed")["runs"][0]["result"], "went on in last");
+    scene.ends_well();
+}
+
+#[test]
 fn the_time_of_an_attempt_stands_still_from_its_question_on_and_not_only_once_its_processes_do() {
     let mut scene = Scene::new(Who::Ordinary);
     let asks = "answer=$(agentctl run ask 'do goats count?' --wait); : >answered
         while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; echo \"told: $answer\"";
-    speaker(&scene, "patient", asks);
+    speaker(&scene, "patient", "", asks);
     let id = scene.submit("patient", &["--max-attempts", "1", "--timeout", "3s"]);
     scene.eventually("the question", || (scene.work(&id)["state"] == "waiting").then_some(()));
     // Longer than it may run, and shorter than it may go on.
@@ -148,7 +168,7 @@ fn the_time_of_an_attempt_stands_still_from_its_question_on_and_not_only_once_it
 fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
     let mut scene = Scene::new(Who::Ordinary);
     let spends = "if [ -e spent ]; then echo after; exit; fi; : >spent; agentctl run cost --tokens 20; echo before";
-    speaker(&scene, "spender", spends);
+    speaker(&scene, "spender", "", spends);
     let id = scene.submit("spender", &["--max-attempts", "1", "--max-tokens", "10"]);
     scene.eventually("the limit", || (scene.work(&id)["state"] == "waiting").then_some(()));
     scene.eventually("its end", || scene.folder(&id, 1).join("program/outcome.json").exists().then_some(()));
@@ -162,7 +182,7 @@ fn a_run_at_its_limit_waits_for_a_raise_and_goes_on_in_the_same_attempt() {
 fn a_program_that_handed_its_result_in_and_went_over_its_limit_is_not_started_again_after_the_raise() {
     let mut scene = Scene::new(Who::Ordinary);
     let spends = "echo once >>starts; agentctl run finish --result 'all done'; agentctl run cost --tokens 20; exit 0";
-    speaker(&scene, "spender", spends);
+    speaker(&scene, "spender", "", spends);
     let id = scene.submit("spender", &["--max-attempts", "1", "--max-tokens", "10"]);
     scene.eventually("the limit", || (scene.work(&id)["state"] == "waiting").then_some(()));
     scene.eventually("its end", || scene.folder(&id, 1).join("program/outcome.json").exists().then_some(()));
@@ -268,7 +288,7 @@ fn say(scene: &Scene, id: &str, step: &str, line: &str) -> String {
 #[test]
 fn a_run_that_an_earlier_daemon_froze_while_it_waited_goes_on_with_its_answer() {
     let mut scene = Scene::new(Who::Ordinary);
-    speaker(&scene, "patient", "answer=$(agentctl run ask 'do goats count?' --wait) && echo \"told: $answer\"");
+    speaker(&scene, "patient", "", "answer=$(agentctl run ask 'do goats count?' --wait) && echo \"told: $answer\"");
     let id = scene.submit("patient", &["--max-attempts", "1"]);
     scene.eventually("the question", || (scene.work(&id)["state"] == "waiting").then_some(()));
     scene.daemon.kill();

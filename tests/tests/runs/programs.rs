@@ -60,6 +60,22 @@ fn a_flood_of_output_is_counted_and_kept_no_further_than_its_bound() {
 }
 
 #[test]
+fn a_line_before_the_end_is_no_result_where_the_end_is_not_kept() {
+    let mut scene = Scene::with(Who::Ordinary, "output_max = \"1M\"");
+    let says = "echo '{\"r\": \"first\"}'; head -c 2000000 /dev/zero | tr '\\0' x; echo
+        echo '{\"r\": \"last\"}'";
+    let json = "program.result = { json = \"/r\" }";
+    scene.agent("cut", json, says);
+    scene.agent("whole", &format!("{json}\nresources.output_max = \"4M\""), says);
+    let (cut, whole) = (scene.submit("cut", &ONCE), scene.submit("whole", &ONCE));
+    let (failure, message) = scene.fails(&cut);
+    assert_eq!(failure, "program_failed", "{message}");
+    assert!(message.contains("and 1048576 are kept (resources.output_max)"), "{message}");
+    assert_eq!(scene.until(&whole, "completed")["runs"][0]["result"], "last");
+    scene.ends_well();
+}
+
+#[test]
 fn who_forks_without_end_is_bounded_and_goes_with_its_run() {
     let mut scene = Scene::new(Who::Ordinary);
     let forks = "bomb() { bomb | bomb & bomb; }; (bomb) 2>/dev/null; exec sleep 1000";

@@ -56,7 +56,7 @@ pub(crate) struct Scene {
     pub(crate) daemon: Daemon,
     scratch: Scratch,
     /// The user of the daemon and of who calls it; none for whoever runs the tests.
-    uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
     /// A word that nothing else on this machine has in its arguments.
     pub(crate) mark: String,
 }

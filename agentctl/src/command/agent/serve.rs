@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agentd_schemas::unit::duration::Span;
 use agentd_schemas::unit::name::Slug;
@@ -45,6 +46,10 @@ pub(crate) struct Args {
     /// How long a lease lives without a heartbeat, 5s to 1h; heartbeats come three times as often
     #[arg(long, value_name = "TIME", default_value = "60s", allow_hyphen_values = true, value_parser = crate::command::span)]
     lease: Span,
+    /// Leave with exit code 4 when nobody listened at the socket for so long; without it, it waits. For a service manager, which
+    /// starts it anew
+    #[arg(long, value_name = "TIME", value_parser = crate::command::span)]
+    give_up: Option<Span>,
     /// The command and its arguments; no shell reads them
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -76,7 +81,8 @@ impl Args {
         let stop = Stop::on_signals()?;
         serve::log(&format!("agent {} at {}, {} at a time", self.name, socket.display(), self.max));
         let session = Session::new(Door::new(socket), self.name, key).with_file(path);
-        let plan = Plan { command: self.command, lease_s, once: self.once };
+        let give_up = self.give_up.map(|span| Duration::from_millis(span.as_ms()));
+        let plan = Plan { command: self.command, lease_s, once: self.once, give_up };
         let hands = (0..self.max).map(|_| serve::work(&session, &plan, &stop));
         let ended: Result<Vec<()>, Failure> = futures_util::future::join_all(hands).await.into_iter().collect();
         serve::log("left");

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 /// What was done, and what was left alone.
 #[derive(Serialize)]
-struct Applied<'a> {
+struct Outcome<'a> {
     applied: &'a [Change],
     left: &'a [Change],
     /// As in a diff.
@@ -55,7 +55,7 @@ impl Args {
         }
         let applied = to_do.get(..done).unwrap_or_default();
         let names: Vec<String> = applied.iter().map(|change| change.name.clone()).collect();
-        context.out.show(&Applied { applied, left: &left, hidden: &hidden }, &names, |out| {
+        context.out.show(&Outcome { applied, left: &left, hidden: &hidden }, &names, |out| {
             applied.iter().try_for_each(|change| super::told(out, change, ""))?;
             match (to_do.is_empty(), !hidden.is_empty()) {
                 (true, false) => out.line("nothing to do: all is as declared"),
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_not_shown_to_the_caller_stands_in_json_too() {
-        let json = |hidden: &[String]| serde_json::to_string(&Applied { applied: &[], left: &[], hidden }).unwrap();
+        let json = |hidden: &[String]| serde_json::to_string(&Outcome { applied: &[], left: &[], hidden }).unwrap();
         assert_eq!(json(&[]), r#"{"applied":[],"left":[]}"#);
         let hidden = ["host/day (budgets.d/host.toml)".to_owned()];
         assert_eq!(json(&hidden), r#"{"applied":[],"left":[],"hidden":["host/day (budgets.d/host.toml)"]}"#);

@@ -62,8 +62,10 @@ where
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) => return Err(Failure::local("agentd answered nothing")),
             Err(Trouble::Refused(problem)) => return Err(problem.into()),
-            Err(Trouble::Away(_)) if tokio::time::Instant::now() < until => tokio::time::sleep(PAUSE).await,
-            Err(Trouble::Away(why)) => {
+            Err(Trouble::Away(_) | Trouble::Gone(_)) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(Trouble::Away(why) | Trouble::Gone(why)) => {
                 return Err(Failure::unreachable(format!("the socket of the run does not answer: {why}")));
             }
         }

@@ -35,7 +35,7 @@ pub(super) struct WorkspaceFlags {
     /// Files that are put back as they were before a command judges, as in 'tests/**'; may be given several times
     #[arg(long = "protect", value_name = "PATTERN", requires = "accept", value_parser = glob)]
     protect: Vec<String>,
-    /// Nothing but such files may be changed, as in 'src/**'; may be given several times
+    /// Nothing but such files may be changed, as in 'src/**', and no binary file; may be given several times
     #[arg(long = "accept-changes", value_name = "PATTERN", value_parser = glob)]
     accept_changes: Vec<String>,
     /// Added and removed lines together, at most

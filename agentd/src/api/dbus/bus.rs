@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agentd_schemas::dbus::{BUS_NAME, OBJECT_PATH};
+use agentd_schemas::dbus::BUS_NAME;
 use agentd_schemas::problem::{Code, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -18,7 +18,7 @@ use zbus::names::{BusName, OwnedUniqueName, UniqueName};
 
 use super::door::Door;
 use super::polkit::Subject;
-use super::{agents, host, ledger, objectives, schedules, works};
+use super::{offer, withdraw};
 use crate::api::stop::stopped;
 use crate::api::{Callers, inside};
 use crate::engine::meters::BusState;
@@ -197,28 +197,6 @@ impl Joined {
             tracing::debug!("the connection to the {bus} was not closed: {error}");
         }
     }
-}
-
-async fn offer(connection: &Connection, door: &Arc<Door>) -> zbus::Result<()> {
-    let server = connection.object_server();
-    server.at(OBJECT_PATH, host::Host(door.clone())).await?;
-    server.at(OBJECT_PATH, works::Works(door.clone())).await?;
-    server.at(OBJECT_PATH, agents::Agents(door.clone())).await?;
-    server.at(OBJECT_PATH, schedules::Schedules(door.clone())).await?;
-    server.at(OBJECT_PATH, objectives::Objectives(door.clone())).await?;
-    server.at(OBJECT_PATH, ledger::Ledger(door.clone())).await?;
-    Ok(())
-}
-
-async fn withdraw(connection: &Connection) -> zbus::Result<()> {
-    let server = connection.object_server();
-    server.remove::<host::Host, _>(OBJECT_PATH).await?;
-    server.remove::<works::Works, _>(OBJECT_PATH).await?;
-    server.remove::<agents::Agents, _>(OBJECT_PATH).await?;
-    server.remove::<schedules::Schedules, _>(OBJECT_PATH).await?;
-    server.remove::<objectives::Objectives, _>(OBJECT_PATH).await?;
-    server.remove::<ledger::Ledger, _>(OBJECT_PATH).await?;
-    Ok(())
 }
 
 /// Who has our name, for the error.

@@ -86,6 +86,24 @@ impl Host {
         Ok(self.0.engine.set_account_limit(&caller, read(limit)?).await?)
     }
 
+    /// The policies in force: a `PoliciesView`.
+    async fn policies(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.show_policies(&caller)?)
+    }
+
+    /// Reads the host's policies again. Answers with a `PoliciesView`.
+    async fn reload_policies(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.reload_policies(&caller).await?)
+    }
+
+    /// What policy says to a `PolicyQuestion`: a `PolicyAnswer`.
+    async fn explain_policy(&self, question: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let caller = self.0.enter(&header).await?;
+        json(&self.0.engine.explain_policy(&caller, read(question)?).await?)
+    }
+
     /// Version of the daemon.
     #[allow(clippy::unused_self, reason = "properties are methods")]
     #[zbus(property(emits_changed_signal = "const"))]

@@ -28,6 +28,7 @@ mod works;
 use std::sync::Arc;
 
 use agentd_schemas::dbus::OBJECT_PATH;
+use zbus::Connection;
 use zbus::connection::Builder;
 
 pub use bus::{Bus, BusError, serve_bus};
@@ -36,13 +37,33 @@ pub use private::serve_private;
 
 use door::Door;
 
-/// Puts the interfaces on the object of a connection that is being built.
-fn serve<'a>(builder: Builder<'a>, door: &Arc<Door>) -> Builder<'a> {
-    builder
-        .serve_at(OBJECT_PATH, host::Host(door.clone()))
-        .serve_at(OBJECT_PATH, works::Works(door.clone()))
-        .serve_at(OBJECT_PATH, agents::Agents(door.clone()))
-        .serve_at(OBJECT_PATH, schedules::Schedules(door.clone()))
-        .serve_at(OBJECT_PATH, objectives::Objectives(door.clone()))
-        .serve_at(OBJECT_PATH, ledger::Ledger(door.clone()))
+/// The interfaces, of which each has its methods in a file of its own: on a connection that is being built, and on one that is
+/// there already, where they are put and taken away again.
+macro_rules! interfaces {
+    ($($interface:path),* $(,)?) => {
+        fn serve<'a>(builder: Builder<'a>, door: &Arc<Door>) -> Builder<'a> {
+            builder$(.serve_at(OBJECT_PATH, $interface(door.clone())))*
+        }
+
+        async fn offer(connection: &Connection, door: &Arc<Door>) -> zbus::Result<()> {
+            let server = connection.object_server();
+            $(server.at(OBJECT_PATH, $interface(door.clone())).await?;)*
+            Ok(())
+        }
+
+        async fn withdraw(connection: &Connection) -> zbus::Result<()> {
+            let server = connection.object_server();
+            $(server.remove::<$interface, _>(OBJECT_PATH).await?;)*
+            Ok(())
+        }
+    };
+}
+
+interfaces! {
+    host::Host,
+    works::Works,
+    agents::Agents,
+    schedules::Schedules,
+    objectives::Objectives,
+    ledger::Ledger,
 }

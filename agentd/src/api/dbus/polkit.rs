@@ -12,6 +12,8 @@ use std::time::Duration;
 use agentd_schemas::event::Assurance;
 use agentd_schemas::problem::{Code, Problem};
 use agentd_schemas::view::PolkitFinding;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use zbus::Connection;
 use zbus::Variant;
 use zbus::connection::Builder;
@@ -21,6 +23,8 @@ use crate::sys::children::Held;
 
 /// How long polkit gets to answer by itself.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long it counts what was found out about polkit.
+const FINDING_COUNTS: Duration = Duration::from_secs(3);
 /// How long the person gets to answer polkit: less than agentctl waits for an answer.
 const PERSON: Duration = Duration::from_secs(50);
 /// The flag of CheckAuthorization that lets polkit ask the person.
@@ -129,8 +133,20 @@ impl Sender {
     }
 }
 
-/// Whether polkit can be asked, and knows every action that operators have to prove themselves for.
+/// Whether polkit can be asked, and knows every action that operators have to prove themselves for. Anybody may want to know: one asks
+/// at a time, and what was found is told to the next ones too.
 pub(super) async fn finding() -> PolkitFinding {
+    static LAST: Mutex<Option<(Instant, PolkitFinding)>> = Mutex::const_new(None);
+    let mut last = LAST.lock().await;
+    if let Some((_, found)) = last.as_ref().filter(|(at, _)| at.elapsed() < FINDING_COUNTS) {
+        return found.clone();
+    }
+    let found = find().await;
+    *last = Some((Instant::now(), found.clone()));
+    found
+}
+
+async fn find() -> PolkitFinding {
     let asked = async {
         let connection = system_bus().await?;
         AuthorityProxy::new(&connection).await?.enumerate_actions("").await

@@ -28,7 +28,7 @@ impl From<Problem> for Refusal {
 
 impl zbus::DBusError for Refusal {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        let details = serde_json::Value::Object(self.0.details.clone()).to_string();
+        let details = serde_json::to_string(&self.0.details).unwrap_or_default();
         let hint = self.0.hint.as_deref().unwrap_or_default();
         Message::error(call, self.name()).build(&(self.0.message.as_str(), hint, details))
     }

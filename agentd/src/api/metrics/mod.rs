@@ -30,6 +30,8 @@ use crate::policy::Caller;
 const MAX_CONNECTIONS: usize = 16;
 /// Connections of one uid, at most.
 const SHARE: usize = 4;
+/// Places beside those, for operators and auditors alone: who scrapes gets in, whoever else holds the door.
+const WATCHERS_ALONE: usize = 4;
 /// How long a connection lasts, at most: a scrape is over in milliseconds.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(30);
 /// What the answer is, as Prometheus knows it.
@@ -50,12 +52,12 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(engine.clone());
-    let places = Places::new(MAX_CONNECTIONS, SHARE, 0);
+    let places = Places::new(MAX_CONNECTIONS, SHARE, WATCHERS_ALONE);
     let door = OpenDoor::new(engine, "the door of metrics", Doorway::Metrics, places);
     let stopping = stop.clone();
     accept(listener, "the socket of metrics", &mut stop, |stream, peer| {
         let caller = callers.borrow().of_peer(&peer);
-        let place = door.place(caller.uid, false)?;
+        let place = door.place(caller.uid, caller.operator || caller.auditor)?;
         let (router, stopping) = (router.clone(), stopping.clone());
         Some(door.clone().receive(peer, place, async move |admitted| match admitted {
             Ok(()) => {

@@ -141,12 +141,11 @@ fn work(text: &mut Text, measures: &Measures) {
     let agents = states.into_iter().map(|state| (state.as_str(), count(&status.agents, state.as_str())));
     text.each(("agentd_agents", Kind::Gauge, "Agents by state."), "state", agents);
     let waiting = |word: &'static str| status.waiting.iter().filter(move |item| item.what == word);
-    let help = "Works that wait for a person, by what for; at most 50 in all are counted.";
+    let help = "Works that wait for a person, by what for; at most 50 in all are counted, and each kind has its share.";
     let waits = WAITS.into_iter().map(|word| (word, waiting(word).count()));
     text.each(("agentd_waiting_for_person", Kind::Gauge, help), "what", waits);
-    let since = status.waiting.iter().map(|item| item.since).min();
-    let oldest = since.map_or(0, |since| measures.now.as_ms().saturating_sub(since.as_ms()).max(0));
-    let help = "How long the oldest of them has waited; 0 where none does.";
+    let oldest = measures.oldest_waiting.map_or(0, |since| measures.now.as_ms().saturating_sub(since.as_ms()).max(0));
+    let help = "How long the work has waited that has waited longest for a person, of all; 0 where none does.";
     text.one("agentd_waiting_for_person_oldest_seconds", Kind::Gauge, help, seconds_of_ms(oldest));
     let rates = [("1d", ratio(measures.burn_day_percent)), ("7d", ratio(measures.burn_week_percent))];
     let help = "The highest burn rate of an objective: 1 spends its error budget exactly within its window.";

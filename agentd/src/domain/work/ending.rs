@@ -84,7 +84,10 @@ pub fn attempt_failed(
 /// that fails, must not stop an agent that serves everybody.
 pub const fn counts_against(reason: FailureReason, own: bool) -> bool {
     match reason {
-        FailureReason::AgentShutOut | FailureReason::Deadline | FailureReason::OutcomeUnknown => false,
+        FailureReason::AgentShutOut
+        | FailureReason::Deadline
+        | FailureReason::DiskFull
+        | FailureReason::OutcomeUnknown => false,
         FailureReason::NotStarted => own,
         _ => true,
     }

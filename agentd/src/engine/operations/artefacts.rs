@@ -24,7 +24,9 @@ use crate::domain::command::RunRef;
 use crate::engine::Engine;
 use crate::engine::doors::RunDoor;
 use crate::policy::Caller;
-use crate::sys::deposit::{self, Deposit};
+use crate::runner;
+use crate::runner::keep::Keeping;
+use crate::sys::deposit;
 
 /// Where artefacts are, in the state directory.
 pub const ARTEFACTS_FOLDER: &str = "artefacts";
@@ -172,8 +174,7 @@ pub struct Incoming {
     name: String,
     announced: u64,
     written: u64,
-    hash: Sha256,
-    file: Option<Deposit>,
+    file: Option<Keeping>,
 }
 
 impl Drop for Incoming {
@@ -191,7 +192,6 @@ impl Incoming {
         if self.written > self.announced {
             return Err(Problem::new(Code::InvalidDocument, "the body is longer than its content-length"));
         }
-        self.hash.update(bytes);
         self.file.as_mut().map_or(Ok(()), |file| file.write(bytes).map_err(|error| disk(&error)))
     }
 
@@ -204,14 +204,14 @@ impl Incoming {
                 format!("the body ended after {written} of {announced} bytes"),
             ));
         }
-        let sha256 = data_encoding::HEXLOWER.encode(&self.hash.finalize_reset());
-        let artefact = ArtefactRef { name: self.name.clone(), sha256, bytes: self.written };
+        let file = self.file.take().ok_or_else(|| Problem::internal("an artefact that did not begin ends"))?;
+        let artefact = ArtefactRef { name: self.name.clone(), sha256: file.stored().sha256, bytes: self.written };
         // It may have taken minutes: the lease may be over.
         self.engine.stands(&self.caller, &self.door.what.run)?;
-        let (door, file) = (self.door.clone(), self.file.take());
+        let door = self.door.clone();
         let mut handed = door.handed();
         let Some(next) = handed.with(&artefact)? else { return Ok(artefact) };
-        file.map_or(Ok(()), |file| file.finish(&artefact.sha256)).map_err(|error| disk(&error))?;
+        file.finish().map_err(|error| disk(&error))?;
         let list =
             List { fence: door.what.run.fence, artefacts: next.artefacts.clone(), replaced: next.replaced.clone() };
         write(&door, LIST_FILE, &list)?;
@@ -232,7 +232,7 @@ fn disk(error: &io::Error) -> Problem {
         _ => return Problem::internal(error),
     };
     Problem::new(code, format!("what the run hands in cannot be written: {error}"))
-        .hint("an operator can free some room")
+        .hint("an operator can free some room: agentctl gc")
 }
 
 impl Engine {
@@ -277,10 +277,11 @@ impl Engine {
             name: name.to_owned(),
             announced: bytes,
             written: 0,
-            hash: Sha256::new(),
             file: None,
         };
-        incoming.file = Some(Deposit::begin(&self.artefacts_folder()).map_err(|error| disk(&error))?);
+        let runs = self.0.supervisor.as_ref().map(|supervisor| supervisor.runs.host.defaults);
+        let bounds = runner::content::artefact_bounds(runs.unwrap_or_default().min_free_percent, bytes);
+        incoming.file = Some(Keeping::begin(&self.artefacts_folder(), bounds).map_err(|error| disk(&error))?);
         Ok(incoming)
     }
 

@@ -13,8 +13,9 @@ use crate::engine::supervise::Supervisor;
 use crate::ledger::load;
 use crate::ledger::open::open_reader;
 use crate::policy::{Action, Caller, Resource};
+use crate::runner::content::Kept;
 use crate::runner::garbage::{self, Keep};
-use crate::runner::{self, Folder, Host};
+use crate::runner::{self, Folder, Host, keep};
 
 impl Engine {
     /// Removes what is over its time, or says what that is.
@@ -31,23 +32,26 @@ impl Engine {
         let (runs, bounds) = (supervisor.runs.clone(), supervisor.bounds.get());
         let living = self.living(&supervisor);
         let database = self.host().state.join("ledger.db");
+        // Where no run may begin for want of room, what failed does not stay.
+        let keep_runs_ms = if supervisor.is_full() { 0 } else { bounds.keep_workspaces_ms };
         let now_s = u64::try_from(self.0.clock.wall_ms() / 1000).unwrap_or(0);
         let kept_ms = i64::try_from(bounds.keep_workspaces_ms).unwrap_or(i64::MAX);
         let retried_since = WallMs::saturating(self.0.clock.wall_ms().saturating_sub(kept_ms));
         let cleared = tokio::task::spawn_blocking(move || {
             let conn = open_reader(&database).map_err(Problem::internal)?;
-            let (content, artefacts) = needed(&conn, retried_since)?;
+            let mut needs = Needs::read(&conn, retried_since)?;
+            let (content, artefacts) = needs.needed.clone();
             let keep = Keep {
                 runs: living,
                 content,
                 artefacts,
-                runs_s: bounds.keep_workspaces_ms / 1000,
+                runs_s: keep_runs_ms / 1000,
                 content_s: bounds.keep_uploads_ms / 1000,
                 artefacts_s: bounds.keep_artefacts_ms / 1000,
             };
             let mut found = garbage::find(&runs.host, &keep, now_s).map_err(Problem::internal)?;
             also(&mut found, erased(&conn, &runs.host, &keep.runs)?);
-            Ok(clear(&runs.host, &found, dry_run))
+            Ok(clear(&runs.host, &found, dry_run, |kept| needs.again(&conn, kept)))
         });
         cleared.await.map_err(Problem::internal)?
     }
@@ -60,7 +64,8 @@ impl Engine {
         let database = self.host().state.join("ledger.db");
         let removed = tokio::task::spawn_blocking(move || {
             let conn = open_reader(&database).map_err(Problem::internal)?;
-            Ok::<_, Problem>(clear(&host, &erased(&conn, &host, &living)?, false))
+            // What another work comes to name is stored again, and then it is not what was found here.
+            Ok::<_, Problem>(clear(&host, &erased(&conn, &host, &living)?, false, |_| Ok(false)))
         });
         for failed in removed.await.map_err(Problem::internal)??.failed {
             tracing::warn!("of a work whose content was erased, this could not be removed yet: {failed}");
@@ -78,6 +83,35 @@ impl Engine {
 }
 
 type Needed = (BTreeSet<(u32, String)>, BTreeSet<String>);
+
+/// What is needed, as the ledger is now.
+struct Needs {
+    needed: Needed,
+    retried_since: WallMs,
+    /// What sqlite calls the state that it was read from; it is another one after each commit.
+    version: i64,
+}
+
+impl Needs {
+    fn read(conn: &rusqlite::Connection, retried_since: WallMs) -> Result<Self, Problem> {
+        // Before the rest: what is committed in between is seen at the next look.
+        let version = version(conn)?;
+        Ok(Self { needed: needed(conn, retried_since)?, retried_since, version })
+    }
+
+    /// Whether a file that was found is needed now.
+    fn again(&mut self, conn: &rusqlite::Connection, kept: &Kept) -> Result<bool, Problem> {
+        if version(conn)? != self.version {
+            *self = Self::read(conn, self.retried_since)?;
+        }
+        let (content, artefacts) = &self.needed;
+        Ok(content.contains(&(kept.uid, kept.sha256.clone())) || kept.uid == 0 && artefacts.contains(&kept.sha256))
+    }
+}
+
+fn version(conn: &rusqlite::Connection) -> Result<i64, Problem> {
+    conn.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(Problem::internal)
+}
 
 /// Content that works begin with that are open or may be retried, and artefacts of works under hold.
 fn needed(conn: &rusqlite::Connection, retried_since: WallMs) -> Result<Needed, Problem> {
@@ -121,24 +155,33 @@ fn also(found: &mut garbage::Garbage, more: garbage::Garbage) {
     found.files.extend(files);
 }
 
-fn clear(host: &Host, found: &garbage::Garbage, dry_run: bool) -> GarbageView {
+/// Removes what was found. `is_needed` says of a file whether it is needed by now.
+fn clear(
+    host: &Host,
+    found: &garbage::Garbage,
+    dry_run: bool,
+    mut is_needed: impl FnMut(&Kept) -> Result<bool, Problem>,
+) -> GarbageView {
     let mut view = GarbageView { dry_run, ..GarbageView::default() };
     for run in &found.runs {
         let bytes = garbage::folder_bytes(&Folder::of(host, *run));
         let done = if dry_run { Ok(()) } else { garbage::remove_run(host, *run) };
-        note(&mut view, format!("folder of run {run}"), bytes, done);
+        note(&mut view, format!("folder of run {run}"), bytes, done.map(|()| true));
     }
     for kept in &found.files {
-        let done = if dry_run { Ok(()) } else { garbage::remove_file(kept) };
+        let needed = || is_needed(kept).map_err(std::io::Error::other);
+        let done = if dry_run { Ok(true) } else { keep::remove(kept, needed) };
         let kind = if kept.path.starts_with(&host.artefacts) { "artefact" } else { "upload" };
         note(&mut view, format!("{kind} {}", kept.sha256), kept.bytes, done);
     }
     view
 }
 
-fn note(view: &mut GarbageView, what: String, bytes: u64, done: std::io::Result<()>) {
+fn note(view: &mut GarbageView, what: String, bytes: u64, done: std::io::Result<bool>) {
     match done {
-        Ok(()) => {
+        // It is needed again.
+        Ok(false) => {}
+        Ok(true) => {
             view.bytes += bytes;
             view.removed.push(GarbageRow { what, bytes });
         }

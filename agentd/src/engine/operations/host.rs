@@ -52,8 +52,12 @@ impl Engine {
         }
         let supervisor = self.0.supervisor.as_ref();
         critical.extend(supervisor.map(|supervisor| supervisor.why_none_begins()).unwrap_or_default());
+        // Where nothing but the old policies counts, work goes on.
+        let shut = self.policies().is_shut();
+        critical.extend(self.policy_complaint().filter(|_| shut));
         // Others work on meanwhile.
         let mut warnings = self.0.complaints.lines();
+        warnings.extend(self.policy_complaint().filter(|_| !shut));
         let held_back = supervisor.and_then(|supervisor| supervisor.why_held_back());
         warnings.extend(held_back.filter(|line| !critical.contains(line)));
         let database = host.state.join("ledger.db");

@@ -22,6 +22,8 @@ pub struct Measures {
     pub process: Usage,
     /// Now.
     pub now: WallMs,
+    /// Since when the work waits that has waited longest for a person.
+    pub oldest_waiting: Option<WallMs>,
     /// Events below the signed checkpoint.
     pub signed_events: u64,
     /// Runs and works under a lease.
@@ -40,9 +42,9 @@ impl Engine {
         self.permit(caller, Action::HostMeasure, &Resource::host())?;
         let status = self.status(caller)?;
         let now = self.now();
-        let (objectives, signed_events) = self.0.readers.with(|conn| {
+        let (objectives, signed_events, oldest_waiting) = self.0.readers.with(|conn| {
             let objectives = query::plans::objectives(conn, &caller.viewer(), now)?;
-            Ok((objectives, query::ledger::signed_size(conn)?))
+            Ok((objectives, query::ledger::signed_size(conn)?, query::host::oldest_waiting(conn)?))
         })?;
         let highest = |rates: &dyn Fn(&agentd_schemas::view::ObjectiveView) -> Option<u64>| {
             objectives.iter().filter_map(rates).max().unwrap_or(0)
@@ -57,6 +59,7 @@ impl Engine {
             status,
             now,
             signed_events,
+            oldest_waiting,
         })
     }
 }

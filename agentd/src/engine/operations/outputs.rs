@@ -51,15 +51,13 @@ impl Engine {
             return Ok(());
         };
         let supervisor = self.starts_agents()?;
-        match runner::content::open(&supervisor.runs.host, owner, sha256).map_err(Problem::internal)? {
-            Some(_) => Ok(()),
-            None => {
-                let short = sha256.get(..12).unwrap_or(sha256);
-                let message = format!("the content {short}… of the workspace was not handed in, or its time is over");
-                Err(Problem::new(Code::NotFound, message)
-                    .hint("agentctl submit --repo PATH hands it in; by hand it is Upload of org.agentd1.Works"))
-            }
+        if runner::content::claim(&supervisor.runs.host, owner, sha256).map_err(Problem::internal)? {
+            return Ok(());
         }
+        let short = sha256.get(..12).unwrap_or(sha256);
+        let message = format!("the content {short}… of the workspace was not handed in, or its time is over");
+        Err(Problem::new(Code::NotFound, message)
+            .hint("agentctl submit --repo PATH hands it in; by hand it is Upload of org.agentd1.Works"))
     }
 
     /// The same of a work that gets another attempt: what it begins with may be gone by now.

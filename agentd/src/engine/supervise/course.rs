@@ -12,7 +12,7 @@ use agentd_schemas::unit::name::Slug;
 use tokio::sync::{oneshot, watch};
 
 use super::conclusion::{Conclusion, ended_badly, lost_program};
-use super::finish::Tally;
+use super::finish::{Left, Tally};
 use super::job::Told;
 use super::judged;
 use super::living::Living;
@@ -238,14 +238,19 @@ impl Course {
                 return Ok(Ok(Ended { start, outcome }));
             }
             self.exited(start, &outcome.ending, handed_in).await;
-            let left = judged::left(told, steps, start, &outcome).await?;
-            context.session = left.ok().and_then(|left| left.session).or_else(|| context.session.take());
+            let ended = Ended { start, outcome };
+            match judged::session(told, steps, &ended).await? {
+                Ok(found) => context.session = found.or_else(|| context.session.take()),
+                // Nothing more is started of it where its result is here.
+                Err(_) if handed_in => {}
+                Err(why) => return Ok(Err(Conclusion::Failed(FailureReason::ProgramFailed, why))),
+            }
             if !self.until_it_goes_on(steps).await {
                 return Ok(Err(Conclusion::Over));
             }
             // It was waited for somebody, and nothing is left to be done by it.
             if handed_in {
-                return Ok(Ok(Ended { start, outcome }));
+                return Ok(Ok(ended));
             }
         }
         let why = format!("its program ended {MAX_STARTS} times while it waited");
@@ -312,7 +317,7 @@ impl Course {
             spec_sha256,
         };
         let command = Command::StartRun { run: self.run, confinement: Some(Box::new(confinement)) };
-        if let Err(problem) = self.record(&self.caller(), command).await {
+        if let Err(problem) = self.record(&self.caller(), command, Left::Needed).await {
             tracing::debug!(run = %told.job.run, "the start of the run was refused: {problem}");
         }
     }

@@ -34,6 +34,8 @@ const LOOK: Duration = Duration::from_secs(15);
 const FIRST_CLEARING_MS: u64 = 10 * 60_000;
 /// See above.
 const CLEARING_MS: u64 = 3_600_000;
+/// How often it is tried while the disk has too little room for a run.
+const PRESSED_MS: u64 = 60_000;
 /// The same, where works were passed and not all were looked at.
 const LOOK_ON: Duration = Duration::from_millis(250);
 /// Looks and claims for one agent in a round, at most: another one may have taken what was looked at.
@@ -49,12 +51,14 @@ pub(in crate::engine) async fn run(engine: Engine, mut stopped: watch::Receiver<
     let mut turns = Turns::default();
     let mut tries = Tries::new(engine.0.clock.boot_ms());
     let mut clear_at = engine.0.clock.boot_ms() + FIRST_CLEARING_MS;
+    let mut press_at = 0;
     while !*stopped.borrow() {
         failpoint::hit("dispatch.round");
         engine.came_round(Part::Dispatch);
         check_disk(&engine);
-        if engine.0.clock.boot_ms() >= clear_at {
-            clear_at = engine.0.clock.boot_ms() + CLEARING_MS;
+        let now = engine.0.clock.boot_ms();
+        if now >= clear_at || supervisor.is_full() && now >= press_at {
+            (clear_at, press_at) = (now + CLEARING_MS, now + PRESSED_MS);
             courses.spawn(clear_up(engine.clone()));
         }
         let round = give_out(&engine, &mut turns, &mut courses).await.unwrap_or_else(|problem| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentd_schemas::event::{EventData, FailureReason, RunEnded, WorkState};
 use agentd_schemas::key::dsse::Envelope;
 use agentd_schemas::key::statement::{self, Artefact, Sha256Digest};
-use agentd_schemas::launch::{Ending, Outcome, Usage};
+use agentd_schemas::launch::{Ending, Outcome, StopCause, Usage};
 use agentd_schemas::problem::{Code, Problem};
 use sha2::{Digest as _, Sha256};
 
@@ -126,13 +126,28 @@ pub(super) fn quoted(folder: &Folder, step: Step) -> String {
     if text.trim().is_empty() { String::new() } else { format!("\n{}", text.trim_end()) }
 }
 
+/// What is left of a run in its folder, when the word of its end finds no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// More is to be read there.
+    Needed,
+    /// All that is told of the run is in the command.
+    MayGo,
+}
+
 impl Course {
-    /// Tells the ledger what must not be lost. Nobody else knows of it, so on a full disk it waits until there is room.
-    pub(super) async fn record(&self, caller: &Caller, command: Command) -> Result<Done, Problem> {
+    /// Tells the ledger what must not be lost. Nobody else knows of it, so on a full disk it waits until there is room. What
+    /// the run itself left on that disk is no reason to wait: it goes first.
+    pub(super) async fn record(&self, caller: &Caller, command: Command, left: Left) -> Result<Done, Problem> {
+        let mut is_left = left == Left::MayGo;
         loop {
             match self.engine.execute(caller, command.clone(), None).await {
                 Err(problem) if problem.code == Code::DiskFull => {
                     tracing::warn!(work = %self.run.work, "a run is told of when there is room: {problem}");
+                    if std::mem::take(&mut is_left) {
+                        self.remove_folder().await;
+                        continue;
+                    }
                     let now = self.engine.0.clock.boot_ms();
                     let _ = self.engine.0.live.heartbeat(&self.run, now, self.engine.now(), None, false);
                     tokio::time::sleep(FULL_PAUSE).await;
@@ -142,10 +157,19 @@ impl Course {
         }
     }
 
+    async fn remove_folder(&self) {
+        let (host, run) = (self.supervisor.runs.host.clone(), self.folder().run());
+        let removed = blocking(move || runner::garbage::remove_run(&host, run)).await;
+        match removed.and_then(|removed| removed.map_err(Problem::internal)) {
+            Ok(()) => tracing::warn!(%run, "the folder of run {run} was removed, to make room for the word of its end"),
+            Err(error) => tracing::warn!(%run, "what run {run} left could not be removed: {error}"),
+        }
+    }
+
     /// Ends the attempt without a result.
     pub(super) async fn give_up(&self, reason: FailureReason, message: String) {
         let command = Command::GiveUpRun { run: self.run, reason, message };
-        match self.record(&Caller::host(), command).await {
+        match self.record(&Caller::host(), command, Left::MayGo).await {
             Ok(_) => {}
             Err(problem) if problem.code == Code::StaleFence => {}
             Err(problem) => {
@@ -157,7 +181,7 @@ impl Course {
     /// Says that the program ended while the run waits, so that nobody wonders who it is that waits.
     pub(super) async fn exited(&self, start: u32, ending: &Ending, handed_in: bool) {
         let command = Command::ExitProgram { run: self.run, start, ending: ending.clone(), handed_in };
-        if let Err(problem) = self.record(&Caller::host(), command).await {
+        if let Err(problem) = self.record(&Caller::host(), command, Left::Needed).await {
             let run = self.folder().run();
             tracing::debug!(%run, "that the program of run {run} ended while it waits could not be recorded: {problem}");
         }
@@ -168,7 +192,7 @@ impl Course {
         let work = self.run.work;
         tracing::warn!(%work, "the work waits, and no attempt of it is used up: {reason}");
         let command = Command::VoidLease { run: self.run, because };
-        if let Err(problem) = self.record(&Caller::host(), command).await {
+        if let Err(problem) = self.record(&Caller::host(), command, Left::Needed).await {
             tracing::error!(%work, "that the run did not begin could not be recorded: {problem}");
         }
     }
@@ -181,7 +205,10 @@ impl Course {
         tally: Tally,
         conclusion: Conclusion,
     ) -> Result<(), Problem> {
-        self.end_program(folder, tally).await;
+        let stopped = tally.program.as_ref().and_then(|(_, outcome)| outcome.stopped);
+        let took_too_much = matches!(stopped, Some(StopCause::DiskFull | StopCause::OverSize));
+        let left = if matches!(conclusion, Conclusion::Made(_)) { Left::Needed } else { Left::MayGo };
+        self.end_program(folder, tally, left).await;
         let done = match conclusion {
             Conclusion::Made(made) => match self.hand_in(told, *made).await {
                 Ok(state) => matches!(state, WorkState::Completed | WorkState::Verifying),
@@ -204,8 +231,13 @@ impl Course {
             Conclusion::Over => false,
         };
         let (host, run) = (self.supervisor.runs.host.clone(), told.job.run);
+        // Nobody looks for what did not fit, and it keeps others from beginning.
         let removed = blocking(move || {
-            if done { runner::garbage::remove_run(&host, run) } else { runner::garbage::remove_groups(&host, run) }
+            if done || took_too_much {
+                runner::garbage::remove_run(&host, run)
+            } else {
+                runner::garbage::remove_groups(&host, run)
+            }
         });
         if let Err(error) = removed.await? {
             tracing::warn!(%run, "what is left of the run could not be removed: {error}");
@@ -215,7 +247,7 @@ impl Course {
 
     /// Says what the run used and what its program wrote. It is said of runs too that are over already, and of those whose
     /// program never began or whose end nobody saw: what their steps used was used.
-    pub(super) async fn end_program(&self, folder: &Folder, tally: Tally) {
+    pub(super) async fn end_program(&self, folder: &Folder, tally: Tally, left: Left) {
         let Some(usage) = tally.usage else { return };
         let end = match tally.program {
             Some((step, outcome)) => {
@@ -247,7 +279,7 @@ impl Course {
             }
         };
         let command = Command::EndProgram { run: self.run, end: Box::new(end) };
-        if let Err(problem) = self.record(&Caller::host(), command).await {
+        if let Err(problem) = self.record(&Caller::host(), command, left).await {
             tracing::error!(work = %self.run.work, "what the run used could not be recorded: {problem}");
         }
     }
@@ -258,7 +290,7 @@ impl Course {
         let done = loop {
             let completion = Box::new(self.signed(told, &made)?);
             let command = Command::CompleteWork { run: self.run, completion };
-            match self.record(&self.caller(), command).await {
+            match self.record(&self.caller(), command, Left::Needed).await {
                 Err(problem) if problem.code == Code::Uncertified => self.until_told(&mut heard).await?,
                 done => break done?,
             }

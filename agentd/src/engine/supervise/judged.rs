@@ -1,7 +1,6 @@
 //! What a run made: collected, judged by every criterion that machines can decide, sealed as a signed commit.
 
 use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
-use agentd_schemas::launch::Outcome;
 use agentd_schemas::problem::Problem;
 
 use super::conclusion::{Conclusion, near_its_memory, out_of_memory};
@@ -187,8 +186,11 @@ async fn result(
         return Ok(Ok(result));
     }
     let (step, folder) = (Step::Program(ended.start), steps.folder);
-    let found = left(told, steps, ended.start, &ended.outcome).await?;
-    Ok(found.map(|result| result.text).map_err(|none| {
+    let (job, at, outcome) = (told.job.clone(), folder.clone(), ended.outcome.clone());
+    let start = ended.start;
+    // It may be for the launcher alone to open.
+    let found = blocking(move || runner::result(&job, &at, start, &outcome)).await?;
+    Ok(found.map_err(|none| {
         let said = match none {
             runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(folder, step),
             _ => String::new(),
@@ -198,15 +200,15 @@ async fn result(
     }))
 }
 
-/// What a start of the program left, which may be for the launcher alone to open.
-pub(super) async fn left(
+/// The session of a start of the program that waits, or why nobody can know it.
+pub(super) async fn session(
     told: &Told,
     steps: &Steps<'_>,
-    start: u32,
-    outcome: &Outcome,
-) -> Result<Result<runner::ProgramResult, runner::NoResult>, Problem> {
-    let (job, folder, outcome) = (told.job.clone(), steps.folder.clone(), outcome.clone());
-    blocking(move || runner::result(&job, &folder, start, &outcome)).await
+    ended: &Ended,
+) -> Result<Result<Option<String>, String>, Problem> {
+    let (job, folder, outcome, start) = (told.job.clone(), steps.folder.clone(), ended.outcome.clone(), ended.start);
+    let found = blocking(move || runner::session(&job, &folder, start, &outcome)).await?;
+    Ok(found.map_err(|none| format!("the program cannot go on, since its session is not known: {none}")))
 }
 
 /// The branch of a run's commit.

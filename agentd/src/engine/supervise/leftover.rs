@@ -7,7 +7,7 @@ use agentd_schemas::launch::{Outcome, StopCause};
 use agentd_schemas::problem::Problem;
 
 use super::course::{Course, blocking};
-use super::finish::Tally;
+use super::finish::{Left, Tally};
 use super::step::{look, seconds};
 use crate::engine::Engine;
 use crate::runner::{self, Folder, Look, Step, garbage};
@@ -67,7 +67,7 @@ impl Course {
                 _ => tally.count(&outcome),
             }
         }
-        self.end_program(folder, tally).await;
+        self.end_program(folder, tally, Left::MayGo).await;
         let (host, run) = (self.supervisor.runs.host.clone(), folder.run());
         match blocking(move || garbage::remove_groups(&host, run)).await {
             Ok(Ok(())) => {}

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use agentd_schemas::launch::{Answer, Level, LevelProbe, Probe, Request};
 
-use super::Supervisor;
+use super::{Supervisor, reach};
 use crate::engine::message_ids;
 use crate::runner::{Host, Launcher};
 
@@ -97,6 +97,9 @@ pub(super) async fn find_level(supervisor: &Arc<Supervisor>) {
     let host = supervisor.runs.host.clone();
     let finder = supervisor.clone();
     let found = tokio::task::spawn_blocking(move || {
+        if let Some(reason) = reach::closed(&host) {
+            return Err(Unable { reason, blame: Blame::Host });
+        }
         let probe = host.launcher.as_ref().map_or_else(|| try_out(&host), ask)?;
         let best = best(&probe);
         finder.keep(probe);

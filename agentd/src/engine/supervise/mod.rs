@@ -24,6 +24,7 @@ mod orders;
 mod passed;
 mod places;
 mod prepared;
+mod reach;
 mod room;
 mod step;
 mod tries;

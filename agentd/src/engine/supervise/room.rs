@@ -144,7 +144,7 @@ pub(super) fn ended(job: &Job, host: &Host, outcome: &Outcome) -> Option<Conclus
     let cause = outcome.stopped?;
     let reason = match cause {
         StopCause::OverSize => FailureReason::ProgramFailed,
-        StopCause::DiskFull => FailureReason::OutcomeUnknown,
+        StopCause::DiskFull => FailureReason::DiskFull,
         _ => return None,
     };
     Some(Conclusion::Failed(reason, format!("its program was stopped: {}", why(cause, job.room(host), host))))

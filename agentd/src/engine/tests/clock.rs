@@ -58,6 +58,7 @@ async fn started(folder: &Folder) -> Engine {
         zone: TimeZone::UTC,
         configuration: None,
         defaults: Arc::new(Defaults::default()),
+        policies: None,
         keks: Arc::default(),
         journal: false,
         runs: None,

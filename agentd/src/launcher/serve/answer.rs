@@ -43,7 +43,8 @@ pub(super) async fn answer(service: &Service, request: Request, descriptor: Opti
         }
         Request::Probe => trial::probe(service).await.map(|probe| (Answer::Probed(Box::new(probe)), None)),
         Request::Start { run, agent, step } => {
-            let step = Step { runs: service.options.runs.clone(), run, agent, name: step, least: Level::Strict };
+            let (runs, agent) = (service.options.runs.clone(), Some(agent));
+            let step = Step { runs, run, agent, name: step, least: Level::Strict };
             start(service, &step, descriptor).await.map(|shim| (Answer::Started(shim.pid), Some(shim.process)))
         }
         Request::Kill { run, step } => kill(service, run, &step).await.map(|()| (Answer::Done, None)),
@@ -76,7 +77,8 @@ pub(super) struct Step {
     /// The folder that the folder of its run is in.
     pub(super) runs: PathBuf,
     pub(super) run: RunId,
-    pub(super) agent: Slug,
+    /// Whose run it is; nobody's where the host is tried.
+    pub(super) agent: Option<Slug>,
     pub(super) name: String,
     /// No weaker sandbox is given.
     pub(super) least: Level,
@@ -132,7 +134,7 @@ pub(super) async fn start(service: &Service, step: &Step, input: Option<OwnedFd>
     }
     let journal = options.journal && !step.is_trial();
     command.extend(mounted.iter().map(|seen| format!("--mounted={seen}")));
-    let (run, agent, name) = (step.run, &step.agent, step.name.as_str());
+    let (run, agent, name) = (step.run, step.agent.as_ref(), step.name.as_str());
     let programs = [own.parent(), service.shim.parent()].into_iter().flatten().map(PathBuf::from).collect();
     let draft = Draft { run, agent, step: name, spec: &launch, runs: &step.runs, folder: &folder, command, programs };
     start_unit(service, &draft, input, journal).await

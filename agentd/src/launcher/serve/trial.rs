@@ -10,7 +10,6 @@ use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::launch::{
     Allowed, Ending, Level, LevelProbe, OUTCOME_FILE, Outcome, PROBE_VERSION, Probe, STARTED_FILE, Started,
 };
-use agentd_schemas::unit::name::Slug;
 use serde::de::DeserializeOwned;
 
 use super::super::probe::{find, trial_spec};
@@ -23,8 +22,6 @@ use crate::sys::{confine, random};
 pub(super) const FOLDER: &str = "/run/agentd-launch/trials";
 /// Bytes of the places that no run is shown, in an answer, at most.
 const MAX_EXCEPT_BYTES: usize = 64 << 10;
-/// The slice that trials are counted in.
-const AGENT: &str = "probe";
 /// Between two looks whether a trial is over.
 const LOOK: Duration = Duration::from_millis(5);
 /// A trial that takes longer has failed.
@@ -76,13 +73,12 @@ async fn clear_up(service: &Service) {
 }
 
 async fn tried(service: &Service, level: Level, uid: u32) -> Result<LevelProbe, LaunchError> {
-    let agent: Slug = AGENT.parse().map_err(|_| LaunchError::Refused("no name for a trial".to_owned()))?;
     let bytes = random::bytes().map_err(|error| system("find a name")(std::io::Error::other(error)))?;
     let run = RunId { work: WorkId::from_bytes(bytes), attempt: 1 };
     let runs = Path::new(FOLDER);
     let folder = runs.join(run.to_string());
     make(runs, &folder, run, level, uid).map_err(system("make a folder for a trial"))?;
-    let step = Step { runs: runs.to_owned(), run, agent, name: "program".to_owned(), least: Level::Landlock };
+    let step = Step { runs: runs.to_owned(), run, agent: None, name: "program".to_owned(), least: Level::Landlock };
     let refused = match answer::start(service, &step, None).await {
         Ok(_) => None,
         // Of the host that says nothing.

@@ -4,7 +4,8 @@
 //! of this run in it, no network, few capabilities, the limits. Bubblewrap, Landlock and seccomp are inside of that. What
 //! would keep bubblewrap from its work is left out, which it does for the program itself: `/proc` with nothing over it
 //! (ProtectProc, ProtectKernelTunables, ProtectKernelLogs), namespaces (RestrictNamespaces), the name of the host in
-//! one of them (ProtectHostname). ProtectSystem and PrivateTmp would put something of the host where there is nothing.
+//! one of them (ProtectHostname). ProtectSystem and PrivateTmp would put something of the host where there is nothing. Homes
+//! are not there either: ProtectHome would take away the places in them that root allows, and what is bound there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,9 @@ pub(super) fn name(run: RunId, step: &str) -> String {
     if step == "program" { format!("agentd-run-{run}.service") } else { format!("agentd-run-{run}-{step}.service") }
 }
 
+/// The slice that trials of the host are counted in. No agent has it: no name begins with a colon.
+const TRIALS: &str = "agentd-runs-:trials.slice";
+
 /// The slice of an agent's runs, below that of all runs. A dash in a slice's name is a level, so the agent's are escaped
 /// (systemd.unit(5)).
 ///
@@ -87,7 +91,8 @@ pub(super) fn pattern(run: RunId) -> [String; 2] {
 /// What a unit is made of.
 pub(super) struct Draft<'a> {
     pub(super) run: RunId,
-    pub(super) agent: &'a Slug,
+    /// Whose run it is; nobody's where the host is tried.
+    pub(super) agent: Option<&'a Slug>,
     pub(super) step: &'a str,
     pub(super) spec: &'a LaunchSpec,
     /// The folder of all runs.
@@ -106,10 +111,13 @@ impl Draft<'_> {
     pub(super) fn properties<'a>(&'a self, input: Option<Fd<'a>>, complaints: Fd<'a>, journal: bool) -> Properties<'a> {
         let program = self.command.first().map_or("", String::as_str);
         let mut command = self.command.clone();
-        let description = format!("agentd run {} ({}) of agent {}", self.run, self.step, self.agent);
+        let description = match self.agent {
+            Some(agent) => format!("agentd run {} ({}) of agent {agent}", self.run, self.step),
+            None => "agentd's trial of what this host can do".to_owned(),
+        };
         let mut all: Properties<'_> = vec![
             ("Description", description.into()),
-            ("Slice", slice(self.agent).into()),
+            ("Slice", self.agent.map_or_else(|| TRIALS.to_owned(), slice).into()),
             // That the shim began its launcher tells itself, so systemd need not wait for the sandbox.
             ("Type", "simple".into()),
             ("CollectMode", "inactive".into()),
@@ -137,7 +145,9 @@ impl Draft<'_> {
 
     fn fields(&self) -> Vec<Vec<u8>> {
         let run = self.run;
-        let fields = [format!("AGENT_ID={}", self.agent), format!("WORK_ID={}", run.work), format!("RUN_ID={run}")];
+        // A trial is no agent's, and its run nobody's work.
+        let Some(agent) = self.agent else { return Vec::new() };
+        let fields = [format!("AGENT_ID={agent}"), format!("WORK_ID={}", run.work), format!("RUN_ID={run}")];
         fields.into_iter().map(String::into_bytes).collect()
     }
 
@@ -189,7 +199,6 @@ impl Draft<'_> {
             ("NoNewPrivileges", true.into()),
             ("CapabilityBoundingSet", CAPABILITIES.into()),
             ("ProtectClock", true.into()),
-            ("ProtectHome", "yes".into()),
             ("ProtectKernelModules", true.into()),
             ("LockPersonality", true.into()),
             ("RestrictRealtime", true.into()),
@@ -218,6 +227,7 @@ mod tests {
         assert_eq!(slice(&slug("fixer")), "agentd-runs-fixer.slice");
         assert_eq!(slice(&slug("my-fixer")), "agentd-runs-my\\x2dfixer.slice");
         assert_eq!(slice(&slug("a.b")), "agentd-runs-a.b.slice");
+        assert!(":trials".parse::<Slug>().is_err(), "the slice of trials is no agent's");
         assert_eq!(escaped(".slice/../x y"), "\\x2eslice\\x2f..\\x2fx\\x20y");
     }
 

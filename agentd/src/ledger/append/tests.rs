@@ -61,7 +61,7 @@ fn the_request_key_stands_on_the_first_event_and_counts_all() {
     let decided: Vec<_> = events.iter().filter_map(|event| event.envelope.decided.clone()).collect();
     let rules: Vec<_> = decided.iter().map(|decided| decided.rules[0].as_str()).collect();
     assert_eq!(rules, ["operator.manages_the_host", "host.acts_by_rule", "operator.manages_the_host"]);
-    assert_eq!(decided[1].set, crate::policy::set_digest());
+    assert_eq!(decided[1].set, crate::policy::Set::built_in().digest());
     let assurances: Vec<_> = events.iter().map(|event| event.envelope.assurance).collect();
     assert_eq!(assurances, [Assurance::Session, Assurance::Internal, Assurance::Session]);
     let stored: (String, u64, u64) = small

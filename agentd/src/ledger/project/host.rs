@@ -25,6 +25,8 @@ pub(super) fn project(tx: &Connection, event: &Event) -> Result<()> {
         EventData::DaemonStarted(_)
         | EventData::DaemonStopped(_)
         | EventData::ConfigurationReloaded(_)
+        | EventData::PoliciesLoaded(_)
+        | EventData::PoliciesRejected(_)
         | EventData::AccessDenied(_)
         | EventData::AuthenticationFailed(_)
         | EventData::DenialsSummarised(_) => Ok(()),

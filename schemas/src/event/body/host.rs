@@ -83,6 +83,43 @@ pub struct ConfigurationReloaded {
     pub pending: Vec<String>,
 }
 
+/// The daemon read its host's policies, and they decide from now on, with those that are built in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoliciesLoaded {
+    /// SHA-256 (hex) of the set in force, as in `decided` of the events that follow.
+    pub set: String,
+    /// How many policies are in it, the defaults with them.
+    pub policies: u32,
+    /// The host's files, each with its SHA-256 (hex).
+    pub files: Vec<PolicyFile>,
+}
+
+/// A file of the host's policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Its name in the folder.
+    pub name: String,
+    /// SHA-256 (hex) of its bytes.
+    pub sha256: String,
+}
+
+/// The daemon read its host's policies, and did not take them: those before count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoliciesRejected {
+    /// Where: `local.cedar:3:14`, or the file or folder alone.
+    pub place: String,
+    /// What is wrong, cut to 400 bytes.
+    pub reason: String,
+    /// SHA-256 (hex) of the set that is in force.
+    pub set: String,
+    /// Whether that is one without the host's policies, since none could be read at the start: what they could forbid is denied.
+    pub shut: bool,
+}
+
 /// The daemon was asked to stop and did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -24,8 +24,7 @@ pub(crate) struct Options {
     pub(crate) words: String,
 }
 
-const USAGE: &str =
-    "usage: bench [--quick] [--works N] [--repetitions N] [--only submits,lives,runs,units,large,postgres,pueue]";
+const USAGE: &str = "usage: bench [--quick] [--works N] [--repetitions N] [--only submits,lives,runs,units,policies,governance,large,postgres,pueue]";
 
 impl Options {
     /// Reads the command line.

@@ -64,7 +64,7 @@ fn the_last_attempt_fails_the_work_and_the_third_failure_in_a_row_pauses_the_age
     assert!(matches!(&retried[0].data, EventData::AttemptFailed(data) if data.retry_after_ms.is_some()));
     assert_eq!(names(&fails(&last, &fixture::agent(), FailureReason::Rejected)), ["AttemptFailed", "WorkFailed"]);
     assert_eq!(names(&fails(&first, &tired, FailureReason::Rejected)), ["AttemptFailed", "AgentPaused"]);
-    for reason in [FailureReason::AgentShutOut, FailureReason::OutcomeUnknown] {
+    for reason in [FailureReason::AgentShutOut, FailureReason::DiskFull, FailureReason::OutcomeUnknown] {
         assert_eq!(names(&fails(&first, &tired, reason)), ["AttemptFailed"], "{reason:?}");
     }
     assert_eq!(names(&fails(&first, &tired, FailureReason::Deadline)), ["AttemptFailed", "WorkFailed"]);

@@ -8,7 +8,7 @@ mod waiting;
 pub use accounts::{Today, accounts};
 pub use attention::attention;
 pub use digest::{Window, digest, first_at};
-pub use waiting::{MAX_WAITING, waiting};
+pub use waiting::{MAX_WAITING, oldest_waiting, waiting};
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use agentd_schemas::view::{Denials, Reads, StatusView};
 
 use super::{Log, at, never, no_limit, operator, person};
 use crate::domain::{Defaults, Draft};
-use crate::ledger::query::host::{Running, Today, Window, accounts, digest, first_at, status};
+use crate::ledger::query::host::{Running, Today, Window, accounts, digest, first_at, oldest_waiting, status};
 use crate::ledger::query::parked::parked_queues;
 use crate::policy::Viewer;
 
@@ -133,6 +133,24 @@ fn waiting_is_capped_at_fifty() {
         log.judge(work, "{}");
     }
     assert_eq!(status_of(&log, &person(1000)).waiting.len(), 50);
+}
+
+#[test]
+fn results_do_not_hide_questions_and_the_oldest_wait_is_that_of_all() {
+    let mut log = Log::new();
+    log.agent("fixer", 1000, &[]);
+    let asked = log.submit(1000, "asked", |_| {});
+    log.claim(asked, "fixer", 1);
+    log.wait(asked, WaitReason::Person);
+    let since = status_of(&log, &person(1000)).waiting[0].since;
+    for n in 0..60 {
+        let work = log.submit(1000, &n.to_string(), |_| {});
+        log.claim(work, "fixer", 1);
+        log.judge(work, "{}");
+    }
+    let waiting = status_of(&log, &person(1000)).waiting;
+    assert_eq!((waiting.len(), waiting.last().unwrap().work), (50, asked.id));
+    assert_eq!(oldest_waiting(&log.conn).unwrap(), Some(since));
 }
 
 #[test]

@@ -111,6 +111,8 @@ pub enum FailureReason {
     NotStarted,
     /// Its program failed: its exit code says so, a signal ended it, or it left no result.
     ProgramFailed,
+    /// Its program was stopped because the disk was nearly full, of what it wrote or others did.
+    DiskFull,
     /// Nobody saw how its program ended: it is not assumed that it did nothing.
     OutcomeUnknown,
 }

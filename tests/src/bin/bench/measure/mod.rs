@@ -1,7 +1,9 @@
 //! The stages: each has a directory and daemons of its own, and ends with rows.
 
+mod governance;
 mod large;
 mod lives;
+mod policies;
 mod runs;
 mod submits;
 mod units;
@@ -46,6 +48,12 @@ fn stages(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     }
     if options.wants("units") {
         units::stage(options, figures).context("stage units")?;
+    }
+    if options.wants("policies") {
+        policies::stage(options, figures).context("stage policies")?;
+    }
+    if options.wants("governance") {
+        governance::stage(options, figures).context("stage governance")?;
     }
     if options.wants("large") {
         large::stage(options, figures).context("stage large")?;
