@@ -4,6 +4,7 @@ mod screen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use agentd_schemas::dbus::WorksProxy;
@@ -11,7 +12,7 @@ use agentd_schemas::document::workspace::ContentKind;
 use agentd_schemas::event::WaitReason;
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::time::WallMs;
-use agentd_schemas::view::{EventView, OutputView, RunView, WorkView};
+use agentd_schemas::view::{EventView, OutputView, RunView, WhyView, WorkView};
 
 use self::screen::Screen;
 use crate::command::work::show::{is_past, pretty};
@@ -19,6 +20,7 @@ use crate::context::{Context, read};
 use crate::error::{Failure, INTERRUPTED};
 use crate::follow::Follower;
 use crate::git::diffstat;
+use crate::git::repository::Repository;
 use crate::output::{Output, elapsed, money, plain, plain_lines, shell_word};
 use crate::story;
 use crate::{ambient, artefact};
@@ -42,6 +44,8 @@ struct Watched {
     judged: BTreeSet<RunId>,
     /// Works of which it was said what passes already.
     tried: BTreeSet<WorkId>,
+    /// Works of which it was said what they are parked for.
+    parked: BTreeSet<WorkId>,
     /// The last of those that were looked at without an event about them.
     last: Option<WorkId>,
     /// When that was.
@@ -89,6 +93,7 @@ impl Watched {
             steps: BTreeMap::new(),
             judged: BTreeSet::new(),
             tried: BTreeSet::new(),
+            parked: BTreeSet::new(),
             last: None,
             looked: WallMs::saturating(0),
             screen: Screen::new(out),
@@ -128,7 +133,9 @@ impl Watched {
                     Ok(view) => {
                         let view: WorkView = read(&view)?;
                         let step = step(&works, &view).await;
+                        let parked = self.parked(&works, &view).await;
                         self.seen(view, step);
+                        parked.iter().for_each(|line| self.screen.say(line));
                     }
                     // The next look goes to the daemon that comes back.
                     Err(failure) if failure.is_broken() => {}
@@ -138,6 +145,20 @@ impl Watched {
         }
         self.draw();
         Ok(())
+    }
+
+    /// What a work that is parked anew waits for, and what ends it.
+    async fn parked(&mut self, works: &WorksProxy<'_>, view: &WorkView) -> Option<String> {
+        let id = view.row.id;
+        if view.row.state != "parked" {
+            self.parked.remove(&id);
+            return None;
+        }
+        if !self.parked.insert(id) {
+            return None;
+        }
+        let why: WhyView = read(&works.why(&id.to_string()).await.ok()?).ok()?;
+        Some(format!("    {}: {}", plain(&why.summary), plain(&why.hint?)))
     }
 
     /// Takes a look at a work, and says what changed since the last.
@@ -325,8 +346,14 @@ pub(crate) fn taken(view: &WorkView) -> String {
                 workspace.repository.as_deref().map_or_else(|| "PATH".to_owned(), |place| shell_word(&plain(place)));
             format!("{command} --folder {place}")
         }
+        // Without files of its own a repository takes it as a branch.
+        Some(workspace) if workspace.repository.as_deref().is_some_and(is_bare) => format!("{command} --branch NAME"),
         _ => command,
     }
+}
+
+fn is_bare(place: &str) -> bool {
+    Repository::open(Path::new(place)).is_ok_and(|repository| repository.bare)
 }
 
 /// Prints what came of works that are over; a failure when one of them did not complete.

@@ -42,17 +42,26 @@ impl Args {
     }
 }
 
+/// Characters of the ids that tell these works apart, with `w-`; as few as other lists have.
+fn short(rows: &[CostRow]) -> usize {
+    let mut ids: Vec<&str> = rows.iter().map(|row| row.of.as_str()).collect();
+    ids.sort_unstable();
+    let alike = |pair: &[&str]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(a, b)| a == b).count();
+    ids.windows(2).map(alike).max().unwrap_or(0).max(5) + 1
+}
+
 fn table(out: &Output, by: &str, rows: &[CostRow]) -> Result<(), Failure> {
     let head = format!("~{}", by.strip_prefix("label:").unwrap_or(by).to_uppercase());
     let columns =
         [head.as_str(), ">RUNS", ">DONE", ">SPENT", ">TOKENS", ">TIME", ">CPU", ">MEMORY", ">READ", ">WRITTEN"];
     let mut table = Table::new(columns);
+    let chars = if by == "work" { short(rows) } else { usize::MAX };
     for row in rows {
         let usage = &row.usage;
         // Of runs that nobody measured nothing is known, which is not nothing.
         let measured = |text: String| Cell::new(if row.measured == 0 { "-".to_owned() } else { text });
         table.row([
-            Cell::new(if row.of.is_empty() { "-" } else { &row.of }),
+            Cell::new(if row.of.is_empty() { "-" } else { row.of.get(..chars).unwrap_or(&row.of) }),
             row.runs.into(),
             row.completed.into(),
             Cell::new(money(row.spent, row.unpriced)),
@@ -106,6 +115,21 @@ mod tests {
              payments     2     1  0.50 USD       7  1min 5s   1s  1.0 MiB   0 B  2.0 KiB\n\
              -            2     1  0.50 USD       7        -    -        -     -        -\n"
         );
+    }
+
+    #[test]
+    fn works_have_ids_that_are_as_short_as_they_may_be() {
+        let row = |of: &str| -> CostRow {
+            serde_json::from_value(serde_json::json!({
+                "of": of, "runs": 1, "completed": 1, "spent": "0.50 USD", "unpriced": false, "tokens": 7, "measured": 0,
+                "usage": { "wall_ms": 0, "user_us": 0, "system_us": 0, "peak_bytes": 0, "read_bytes": 0,
+                           "written_bytes": 0 },
+            }))
+            .unwrap()
+        };
+        assert_eq!(short(&[row("w-aaaaaaaaaaaaaaaa")]), 6);
+        assert_eq!(short(&[row("w-baaaaaaaaaaaaaaa"), row("w-aaaaaaaaaaaaaaaa")]), 6);
+        assert_eq!(short(&[row("w-aaaaabaaaaaaaaaa"), row("w-ccccccaaaaaaaaaa"), row("w-aaaaaaaaaaaaaaaa")]), 8);
     }
 
     #[test]

@@ -259,8 +259,20 @@ fn keys() -> Vec<Check> {
 
 fn has_program(program: &'static str, needed_for: &str) -> Check {
     match in_path(program) {
-        Some(path) => Check::ok(program, path.display().to_string()),
+        Some(path) => Check::ok(program, format!("{}{}", path.display(), in_runs(program, &path))),
         None => Check::warn(program, format!("not in PATH; needed for {needed_for}"), install(program)),
+    }
+}
+
+/// What of a program runs have, where it is another one: they see what the system installed.
+fn in_runs(program: &str, path: &Path) -> String {
+    if program != "python3" || path.starts_with("/usr") || path.starts_with("/bin") {
+        return String::new();
+    }
+    let found = ["/usr/local/bin", "/usr/bin"].map(|folder| Path::new(folder).join(program));
+    match found.iter().find(|path| path.exists()) {
+        Some(path) => format!("; runs have {}", path.display()),
+        None => "; runs have none".to_owned(),
     }
 }
 

@@ -15,9 +15,11 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agentd_schemas::dbus::WorksProxy;
 use agentd_schemas::document::workspace::{ContentKind, WorkspaceContent, WorkspaceDocument};
+use agentd_schemas::problem::Code;
 use agentd_schemas::view::UploadedView;
 use zbus::Fd;
 
@@ -28,6 +30,12 @@ use crate::git::scratch;
 use crate::output::bytes;
 use base::{Base, Wanted};
 pub(crate) use secrets::Allowed;
+
+/// How long an upload waits for a place, at most, where others are under way.
+const MAX_WAIT_FOR_A_PLACE: Duration = Duration::from_secs(60);
+/// Between two looks whether there is one: at first, and later.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONG_PAUSE: Duration = Duration::from_millis(1000);
 
 /// How content is to be taken.
 #[derive(Debug, Clone, Default)]
@@ -161,7 +169,25 @@ async fn upload(context: &Context, prepared: &Prepared) -> Result<(), Failure> {
     // Content may be large: this call has no bound.
     let reached = context.anew(None).await?;
     let works = WorksProxy::new(&reached.connection).await?;
-    let answer = works.upload(Fd::from(prepared.file.as_fd()), prepared.content.kind.as_str()).await?;
+    let kind = prepared.content.kind.as_str();
+    let begun = tokio::time::Instant::now();
+    // Who begins together with others does not ask again together with them.
+    let mut pause = FIRST_PAUSE + Duration::from_millis(u64::from(std::process::id() % 100));
+    let mut is_told = false;
+    let answer = loop {
+        let failure = match works.upload(Fd::from(prepared.file.as_fd()), kind).await.map_err(Failure::from) {
+            Ok(answer) => break answer,
+            Err(failure) => failure,
+        };
+        if failure.code() != Code::Busy.as_str() || begun.elapsed() >= MAX_WAIT_FOR_A_PLACE {
+            return Err(failure);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            context.out.note(format!("{}; waiting for one to end", failure.message()));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(LONG_PAUSE);
+    };
     let uploaded: UploadedView = read(&answer)?;
     if uploaded.sha256 != prepared.content.sha256 || uploaded.bytes != prepared.content.bytes {
         return Err(Failure::local("agentd has something else than what was handed in: the digests differ")

@@ -17,6 +17,9 @@ const POINTER_LINE: &str = "^version https://git-lfs\\.github\\.com/spec/v";
 /// Bytes of a file that is looked into for a token, or for a key behind other text.
 pub(super) const LOOKED_INTO_BYTES: u64 = 1 << 20;
 
+/// Files for which the hint writes the flag out.
+const FLAGS: usize = 5;
+
 /// Files that go along although they look like secrets: paths, or folders.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Allowed(pub(crate) Vec<String>);
@@ -32,14 +35,20 @@ impl Allowed {
     /// Refuses these secrets, but for those that are allowed.
     pub(crate) fn refuse(&self, found: &BTreeMap<String, &'static str>) -> Result<(), Failure> {
         let refused: Vec<(&String, &&str)> = found.iter().filter(|(path, _)| !self.has(path)).collect();
-        let Some((first, _)) = refused.first() else { return Ok(()) };
+        if refused.is_empty() {
+            return Ok(());
+        }
         let told: Vec<String> = refused.iter().map(|(path, why)| format!("{path} ({why})")).collect();
         let files = count(refused.len() as u64, "file");
         let look = if refused.len() == 1 { "looks like a secret" } else { "look like secrets" };
         let paths: Vec<String> = refused.iter().map(|(path, _)| (*path).clone()).collect();
-        let allow = format!("--allow-secret {} hands it in all the same", shell_word(first));
+        let allowed: Vec<String> =
+            refused.iter().take(FLAGS).map(|(path, _)| format!("--allow-secret {}", shell_word(path))).collect();
+        let more = if refused.len() > FLAGS { " …" } else { "" };
+        let them = if refused.len() == 1 { "it" } else { "them" };
+        let allow = format!("{}{more} hands {them} in all the same", allowed.join(" "));
         Err(Failure::local(format!("{files} {look}: {}", names(&told)))
-            .hint("keep it out: git rm --cached it and put it into .gitignore, or leave it out of the folder")
+            .hint("keep it out: put it into .gitignore, and git rm --cached it where it is committed")
             .hint_too(&allow)
             .detail("secrets", paths))
     }

@@ -3,6 +3,9 @@
 use crate::error::Failure;
 use crate::output::{Colour, Output, count, plain};
 
+/// Characters of a name that the other lines are padded to, at most.
+const MAX_ALIGNED: usize = 80;
+
 /// What a diff does to one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct FileStat {
@@ -20,6 +23,9 @@ pub(crate) struct FileStat {
     /// Whether it is not there afterwards.
     #[serde(skip)]
     pub(crate) gone: bool,
+    /// Its mode afterwards, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<String>,
 }
 
 /// Counts a diff as git writes it.
@@ -58,6 +64,8 @@ pub(crate) fn files(diff: &str) -> Vec<FileStat> {
             file.path = unquoted(name);
         } else if line.starts_with("deleted file mode ") {
             file.gone = true;
+        } else if let Some(mode) = line.strip_prefix("new mode ").filter(|mode| *mode != "120000") {
+            file.mode = Some(mode.to_owned());
         } else if ["new file mode 120000", "new mode 120000"].contains(&line)
             || line.starts_with("index ") && line.ends_with(" 120000")
         {
@@ -116,7 +124,9 @@ fn unquoted(name: &str) -> String {
 /// The lines that people know from `git diff --stat`, without its bars; in the colours of `out`.
 pub(crate) fn lines(out: Option<&Output>, files: &[FileStat]) -> Vec<String> {
     let paint = |colour, text: String| out.map_or(text.clone(), |out| out.paint(colour, &text));
-    let width = files.iter().map(|file| plain(&file.path).chars().count()).max().unwrap_or(0);
+    let lengths = files.iter().map(|file| plain(&file.path).chars().count());
+    // One long name does not move all the others.
+    let width = lengths.filter(|length| *length <= MAX_ALIGNED).max().unwrap_or(0);
     let line = |file: &FileStat| {
         let name = plain(&file.path);
         if file.binary {
@@ -125,7 +135,11 @@ pub(crate) fn lines(out: Option<&Output>, files: &[FileStat]) -> Vec<String> {
         let added = paint(Colour::Green, format!("+{}", file.added));
         let removed = paint(Colour::Red, format!("-{}", file.removed));
         let link = file.link.as_ref().map_or_else(String::new, |link| format!("  -> {}", plain(link)));
-        format!(" {name:<width$}  {added} {removed}{link}")
+        match file.mode.as_deref().map(plain) {
+            Some(mode) if file.added + file.removed == 0 => format!(" {name:<width$}  mode {mode}"),
+            Some(mode) => format!(" {name:<width$}  {added} {removed}  mode {mode}{link}"),
+            None => format!(" {name:<width$}  {added} {removed}{link}"),
+        }
     };
     let mut lines: Vec<String> = files.iter().map(line).collect();
     lines.push(format!(" {}", sum(files)));
@@ -186,6 +200,17 @@ mod tests {
             ]
         );
         assert_eq!(sum(&files(diff)), "6 files changed, +3 -4");
+    }
+
+    #[test]
+    fn a_change_of_mode_is_told_and_a_long_name_moves_no_other() {
+        let name = "n".repeat(250);
+        let diff = format!(
+            "diff --git a/run.sh b/run.sh\nold mode 100644\nnew mode 100755\ndiff --git a/{name} b/{name}\n\
+             new file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+a\n"
+        );
+        let lines = lines(None, &files(&diff));
+        assert_eq!(lines[..2], [" run.sh  mode 100755".to_owned(), format!(" {name}  +1 -0")]);
     }
 
     #[test]

@@ -69,7 +69,13 @@ fn mention_unknown(out: &Output, records: &[Value], name: &str) {
         records.iter().filter_map(Value::as_object).flat_map(|map| map.keys()).map(String::as_str).collect();
     if !known.contains(&name) {
         let near = agentd_schemas::strict::nearest(&known, name);
-        let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+        let near = match near {
+            Some(near) => format!(" (did you mean {near}?)"),
+            None => {
+                let names: std::collections::BTreeSet<&str> = known.into_iter().collect();
+                format!(": they have {}", names.into_iter().collect::<Vec<_>>().join(", "))
+            }
+        };
         out.note(format!("no record has a field {name}{near}"));
     }
 }

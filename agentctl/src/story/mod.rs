@@ -2,6 +2,7 @@
 //! type. Nothing is left out of `--json`, which never comes here.
 
 mod actor;
+mod held;
 mod plan;
 pub(crate) mod run;
 mod work;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::output::plain;
 
 pub(crate) use actor::{frozen, scope};
+pub(crate) use held::Held;
 pub(crate) use work::{verdict, waits_for};
 
 /// One event, told.

@@ -62,15 +62,20 @@ impl Readers {
 
     /// A place for an export or a backup of a uid.
     pub(crate) fn long(&self, uid: u32) -> Result<LongRead, Problem> {
-        Self::place(&self.under_way, uid, "exports and backups")
+        Self::place(
+            &self.under_way,
+            uid,
+            "exports and backups",
+            "wait until one has ended, or end the program that reads it",
+        )
     }
 
     /// A place for an upload of a uid.
     pub(crate) fn upload(&self, uid: u32) -> Result<LongRead, Problem> {
-        Self::place(&self.uploads, uid, "uploads")
+        Self::place(&self.uploads, uid, "uploads", "submit again when one of them has ended")
     }
 
-    fn place(places: &Arc<UnderWay>, uid: u32, what: &str) -> Result<LongRead, Problem> {
+    fn place(places: &Arc<UnderWay>, uid: u32, what: &str, hint: &str) -> Result<LongRead, Problem> {
         places.with(|under_way| {
             let own = under_way.get(&uid).copied().unwrap_or(0);
             let message = if own >= LONG_OF_ONE {
@@ -81,7 +86,7 @@ impl Readers {
                 under_way.insert(uid, own + 1);
                 return Ok(LongRead { uid, under_way: places.clone() });
             };
-            Err(Problem::new(Code::Busy, message).hint("wait until one has ended, or end the program that reads it"))
+            Err(Problem::new(Code::Busy, message).hint(hint))
         })
     }
 

@@ -185,6 +185,11 @@ impl Refused {
 }
 
 impl Job {
+    /// Bytes of memory that its programs may have.
+    pub fn memory(&self, host: &Host) -> u64 {
+        host.limits(&self.runtime).memory_bytes
+    }
+
     /// What its workspace, its home and its temporary files may take of the disk.
     pub fn room(&self, host: &Host) -> Room {
         let asked = &self.runtime.resources;

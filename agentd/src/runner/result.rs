@@ -57,7 +57,7 @@ pub fn result(job: &Job, folder: &Folder, start: u32, outcome: &Outcome) -> Resu
         ResultFrom::Socket => return Err(NoResult::BySocket),
         ResultFrom::Stdout => match said(folder, step, outcome) {
             // What it made is judged, and what it said on the way does not fit: the end of it is told.
-            Err(NoResult::Unusable(_)) if job.has_repository() || looks(job) => Some(end_of_it(folder, step)?),
+            Err(NoResult::Unusable(_)) if job.has_repository() || looks(job) => Some(end_of_it(folder, step, outcome)?),
             said => said?,
         },
         ResultFrom::Json(pointer) => last_value(folder, step, outcome, pointer)?,
@@ -92,9 +92,11 @@ fn not_cut(outcome: &Outcome) -> Result<(), NoResult> {
 }
 
 /// The end of standard output as text, and that it is no more than that where it is not all of it.
-fn end_of_it(folder: &Folder, step: Step) -> Result<String, NoResult> {
+fn end_of_it(folder: &Folder, step: Step, outcome: &Outcome) -> Result<String, NoResult> {
     let failed = |error| unusable("standard output", &error);
-    let size = output_size(folder, step, Output::Stdout).map_err(failed)?.unwrap_or(0);
+    let kept = output_size(folder, step, Output::Stdout).map_err(failed)?.unwrap_or(0);
+    // Of a flood no more than its end is kept.
+    let size = kept.max(outcome.stdout.bytes);
     let bytes = output_end(folder, step, Output::Stdout, MAX_END_BYTES).map_err(failed)?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_end();

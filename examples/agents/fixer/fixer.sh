@@ -1,7 +1,7 @@
 #!/bin/sh
 # Repairs total.sh in the folder where it is started. A first attempt does what the comment in the file says. A later one is
 # told why the one before was not accepted, and does what that asks for as well.
-# usage: fixer.sh PREVIOUS    PREVIOUS is "null" the first time, else JSON with the verdicts of the attempt before.
+# usage: fixer.sh PREVIOUS    PREVIOUS is a file. The first time it says null, else JSON with the verdicts of the attempt before.
 set -eu
 echo "reading total.sh" >&2                     # lines on stderr are for people: agentctl log -f
 sed -i 's/-gt 10/-ge 10/' total.sh

@@ -46,9 +46,8 @@ impl Args {
         };
         let seconds = self.span.as_ms() / 1000;
         if !(1..=30 * 86_400).contains(&seconds) {
-            return Err(
-                Failure::usage(format!("a certificate cannot hold for {}", self.span)).hint("--for 30d at most")
-            );
+            return Err(Failure::usage(format!("a certificate cannot hold for {}", self.span))
+                .hint("--for takes 1s at least and 30d at most"));
         }
         let trust_domain = context.host().await?.trust_domain().await?;
         let key: PublicKey = view.public_key.parse().map_err(|error| Failure::broken(format!("{error}")))?;

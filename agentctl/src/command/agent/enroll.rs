@@ -35,7 +35,7 @@ pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 #[command(
     after_help = "Examples:\n  agentctl agent enroll fixer --skill rust --skill git --model main/vendor-large\n  \
     agentctl agent enroll --file fixer.toml\n  \
-    agentctl agent enroll fixer --skill python -- ./fixer.py '{{{{ task_file }}}}'\n  \
+    agentctl agent enroll fixer --skill python -- ./fixer.py '{{ task_file }}'\n  \
     agentctl agent enroll --file fixer.toml --owner-key ~/.ssh/id_ed25519.pub\n  \
     agentctl agent enroll fixer --public-key fixer.pub > to-sign\n  \
     agentctl agent enroll fixer --public-key fixer.pub --nonce NONCE --signature to-sign.sig"
@@ -154,9 +154,13 @@ impl Args {
             Some(file) => Some(owner_key::prove(&agents, &host, &agent.name, file).await?),
             None => None,
         };
+        let missing = program::missing(&agent);
         let enrolment = program::enrolment(agent, self.file.as_deref(), owner, None)?;
         let view: AgentView = read(&govern::<_, String>(agents.inner(), "EnrollProgram", &(&enrolment,)).await?)?;
         context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
+        if let Some(missing) = missing {
+            context.out.note(missing);
+        }
         if view.authority.is_some() {
             let with = self.owner_key.as_deref().map_or("OWNER_KEY", |file| file.strip_suffix(".pub").unwrap_or(file));
             context.out.hint(format!(

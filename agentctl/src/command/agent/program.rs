@@ -49,11 +49,16 @@ impl Args {
             return Err(Failure::usage(format!("{} has no command", self.file))
                 .hint("command = [\"./program\", \"{{ task_file }}\"]"));
         }
+        let missing = missing(&agent);
         let enrolment = enrolment(agent, Some(&self.file), None, None)?;
         let view: AgentView = read(
             &govern::<_, String>(context.agents().await?.inner(), "SetProgram", &(&enrolment, &self.reason)).await?,
         )?;
-        context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))
+        context.out.show(&view, &[view.row.name.to_string()], |out| show::words(out, &view))?;
+        if let Some(missing) = missing {
+            context.out.note(missing);
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +84,13 @@ pub(crate) fn enrolment(
             .hint("sandbox.read_only_paths shows it what is installed on the host"));
     }
     Ok(enrolment)
+}
+
+/// A word about a program that is not on this machine; a run may find it all the same, where its sandbox shows more.
+pub(crate) fn missing(agent: &AgentDocument) -> Option<String> {
+    let program = agent.command.first().filter(|word| word.starts_with('/'))?;
+    let is_gone = std::fs::metadata(program).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    is_gone.then(|| format!("there is no {}: unless it is there when a run begins, the run fails", shell_word(program)))
 }
 
 /// Paths below `~/` are those of who hands the document in.

@@ -67,5 +67,12 @@ pub(super) fn table(out: &Output, view: &AgentView) -> Result<(), Failure> {
         out.note("no skills");
         return Ok(());
     }
-    out.table(&table)
+    out.table(&table)?;
+    let judged = |skill: &Skill| view.demonstrated.iter().any(|shown| shown.skill == *skill && shown.judged > 0);
+    if view.row.completed > 0 && !view.row.skills.iter().all(judged) {
+        out.note(
+            "a work counts for the skills that it asks for: one that names its agent and no skill counts for none",
+        );
+    }
+    Ok(())
 }

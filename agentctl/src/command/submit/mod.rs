@@ -82,7 +82,10 @@ impl Args {
             let answer = context.works().await?.check(&document(&documents)?).await?;
             return would(context, &documents, &read(&answer)?);
         }
-        let submitted = submit(context, &documents, &key).await?;
+        let submitted = submit(context, &documents, &key).await.map_err(|failure| match &self.file {
+            Some(file) if failure.message().starts_with("the work says nothing") => failure.unfit_about(file),
+            _ => failure,
+        })?;
         if let Some(work) = submitted.works.last()
             && let Err(failure) = latest::remember(context, work.id).await
         {

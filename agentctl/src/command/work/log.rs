@@ -15,7 +15,7 @@ use crate::follow::Follower;
 use crate::latest;
 use crate::output::{Colour, Output, plain, plain_lines};
 use crate::program_output::Tail;
-use crate::story::{self, Told};
+use crate::story::{self, Held, Told};
 
 /// Lines of a note or of a message that the story repeats, at most.
 const SHOWN_LINES: usize = 40;
@@ -49,7 +49,8 @@ impl Args {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let work = latest::work_id(context, &self.work).await?;
-        let next = past(context, work, self.indexes).await?;
+        let mut story = Held::new(work);
+        let next = past(context, work, &mut story, self.indexes).await?;
         if !self.follow {
             return held(context, work).await;
         }
@@ -74,7 +75,7 @@ impl Args {
             }
             let is_told = events.is_empty();
             for event in std::mem::take(&mut events) {
-                let told = story::tell(&event.body).filter(|told| told.subject == "work" && told.id == id);
+                let told = story::tell(&event.body).filter(|told| story.takes(told));
                 if let Some(told) = told {
                     tell(&context.out, &works, &event, &told, self.indexes).await?;
                 }
@@ -109,23 +110,42 @@ async fn wrote(out: &Output, works: &WorksProxy<'_>, tails: &mut [(&str, Tail); 
 }
 
 /// Tells all that happened so far; gives the place in the log to go on from.
-async fn past(context: &Context, work: WorkId, indexes: bool) -> Result<u64, Failure> {
-    let (ledger, works) = (context.ledger().await?, context.works().await?);
-    let mut filter = EventFilter {
-        subject: Some("work".to_owned()),
-        id: Some(work.to_string()),
-        limit: Some(MAX_PAGE),
-        ..EventFilter::default()
-    };
+async fn past(context: &Context, work: WorkId, story: &mut Held, indexes: bool) -> Result<u64, Failure> {
+    let works = context.works().await?;
+    let of_work =
+        EventFilter { subject: Some("work".to_owned()), id: Some(work.to_string()), ..EventFilter::default() };
+    let (mut events, size) = all(context, of_work).await?;
+    let since = events.first().map_or(size, |event| event.index);
+    for kind in ["Frozen", "Thawed"] {
+        let (subject, event_type) = (Some("host".to_owned()), Some(kind.to_owned()));
+        let of_host = EventFilter { since, subject, event_type, ..EventFilter::default() };
+        match all(context, of_host).await {
+            // What comes after the work's events is told by who follows.
+            Ok((found, _)) => events.extend(found.into_iter().filter(|event| event.index < size)),
+            // Who sees the work need not see the host.
+            Err(failure) if failure.code() == Code::NotFound.as_str() => break,
+            Err(failure) => return Err(failure),
+        }
+    }
+    events.sort_by_key(|event| event.index);
+    for event in &events {
+        if let Some(told) = story::tell(&event.body).filter(|told| story.takes(told)) {
+            tell(&context.out, &works, event, &told, indexes).await?;
+        }
+    }
+    Ok(size)
+}
+
+/// All events of a filter, and the end of the log then.
+async fn all(context: &Context, mut filter: EventFilter) -> Result<(Vec<EventView>, u64), Failure> {
+    let ledger = context.ledger().await?;
+    let mut events = Vec::new();
+    filter.limit = Some(MAX_PAGE);
     loop {
         let page: PageOfEvents = read(&ledger.events(&document(&filter)?).await?)?;
-        for event in &page.events {
-            if let Some(told) = story::tell(&event.body) {
-                tell(&context.out, &works, event, &told, indexes).await?;
-            }
-        }
-        if page.events.is_empty() || page.next >= page.size {
-            return Ok(page.size);
+        events.extend(page.events);
+        if page.next >= page.size || page.next <= filter.since {
+            return Ok((events, page.size));
         }
         filter.since = page.next;
     }

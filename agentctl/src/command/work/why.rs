@@ -51,8 +51,8 @@ fn words(out: &Output, why: &WhyView, question: Option<&str>) -> Result<(), Fail
     if let Some(question) = question {
         out.section("It asks", question)?;
     }
-    // Who might have taken a work that is over helps nobody any more.
-    if why.agents.is_empty() || super::show::is_past(&why.state) {
+    // Who might have taken a work that is over, or that a person looks at, helps nobody any more.
+    if why.agents.is_empty() || super::show::is_past(&why.state) || why.state == "verifying" {
         return Ok(());
     }
     let mut agents: Vec<&AgentVerdict> = why.agents.iter().collect();
@@ -106,8 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_could_take_a_work_that_is_over() {
-        let text = written(Style::default(), None, |out| words(out, &why("completed"), None).unwrap());
-        assert_eq!(text.lines().count(), 1, "{text}");
+    fn nobody_could_take_a_work_that_is_over_or_waits_for_a_person() {
+        for state in ["completed", "verifying"] {
+            let text = written(Style::default(), None, |out| words(out, &why(state), None).unwrap());
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
     }
 }

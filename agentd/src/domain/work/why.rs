@@ -82,6 +82,9 @@ pub fn why(facts: &WhyFacts, env: &Env) -> Why {
         }
         _ => past(facts, env, &mut why),
     }
+    if work.state.is_leased() && !thaws.is_empty() {
+        why.summary = format!("it is frozen; {}", why.summary);
+    }
     // Until it is thawed nothing else helps.
     why.hint = thaws.into_iter().next().or(why.hint);
     why
@@ -296,7 +299,11 @@ fn leased(facts: &WhyFacts, env: &Env, why: &mut Why) {
     let work = &facts.work;
     let Some(run) = &work.run else { return };
     let agent = &run.agent;
+    let is_frozen = facts.frozen.iter().any(|scope| frozen(scope, work).is_some());
     match &run.waiting {
+        None if is_frozen => {
+            why.summary = format!("agent {agent} stands still: attempt {} of {}", work.attempts, work.max_attempts);
+        }
         None => why.summary = format!("agent {agent} works on it: attempt {} of {}", work.attempts, work.max_attempts),
         Some(reason) => {
             let problem = super::spend::must_wait(work, reason);

@@ -60,7 +60,8 @@ impl Engine {
         warnings.extend(self.policy_complaint().filter(|_| !shut));
         let held_back = supervisor.and_then(|supervisor| supervisor.why_held_back());
         warnings.extend(held_back.filter(|line| !critical.contains(line)));
-        let database = host.state.join("ledger.db");
+        // What was written lately is in the file beside it.
+        let files = ["ledger.db", "ledger.db-wal"].map(|name| std::fs::metadata(host.state.join(name)));
         let running = query::host::Running {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: host.since,
@@ -69,7 +70,7 @@ impl Engine {
             critical,
             warnings,
             memory_bytes: process::resident_bytes().unwrap_or(0),
-            database_bytes: std::fs::metadata(database).map_or(0, |meta| meta.len()),
+            database_bytes: files.into_iter().flatten().map(|meta| meta.len()).sum(),
             disk_free_percent,
             denials: self.0.denials.counts(),
             reads: self.0.reads.counts(),

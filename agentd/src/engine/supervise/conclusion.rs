@@ -2,6 +2,7 @@
 
 use agentd_schemas::event::FailureReason;
 use agentd_schemas::launch::{Ending, Outcome, StopCause};
+use agentd_schemas::unit::size::Size;
 
 use super::judged::Made;
 use crate::runner::Lost;
@@ -94,6 +95,18 @@ pub(super) fn out_of_memory(oom_killed: bool) -> &'static str {
     }
 }
 
+/// That a program had used nearly all memory that it may have when it failed by itself: what it asks for beyond that it
+/// does not get, and nobody is killed.
+pub(super) fn near_its_memory(outcome: &Outcome, most: u64) -> String {
+    let failed =
+        matches!(outcome.ending, Ending::Exited(code) if code != 0) || matches!(outcome.ending, Ending::Signalled(_));
+    if outcome.oom_killed || outcome.stopped.is_some() || !failed || outcome.usage.peak_bytes < most / 8 * 7 {
+        return String::new();
+    }
+    let most = Size::from_bytes(most).map_or_else(|_| format!("{most} bytes"), |size| size.to_string());
+    format!("; it had used nearly all of the memory that it may have ({most}, resources.memory_max)")
+}
+
 #[cfg(test)]
 mod tests {
     use agentd_schemas::launch::{Stream, Usage};
@@ -113,6 +126,24 @@ mod tests {
         };
         assert_eq!(said(true), (FailureReason::ProgramFailed, true, true));
         assert_eq!(said(false), (FailureReason::OutcomeUnknown, false, true));
+    }
+
+    #[test]
+    fn who_failed_with_its_memory_nearly_used_up_is_told_the_bound() {
+        let outcome = |code: i32, peak: u64| -> Outcome {
+            let told = serde_json::json!({
+                "version": 1, "run": "w-aaaaaaaaaaaaaaaa.1", "at": "2026-11-22T08:00:00Z",
+                "usage": Usage { peak_bytes: peak, ..Usage::default() }, "ending": { "exited": code }, "stopped": null,
+                "stdout": Stream::default(), "stderr": Stream::default(),
+            });
+            serde_json::from_value(told).unwrap()
+        };
+        let most = 64 << 20;
+        assert!(near_its_memory(&outcome(1, 60 << 20), most).contains("(64M, resources.memory_max)"));
+        assert!(near_its_memory(&outcome(0, 60 << 20), most).is_empty(), "it went well");
+        assert!(near_its_memory(&outcome(1, 20 << 20), most).is_empty(), "it had room");
+        let killed = Outcome { oom_killed: true, ..outcome(1, 60 << 20) };
+        assert!(near_its_memory(&killed, most).is_empty(), "that is said already");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use agentd_schemas::event::{ArtefactRef, CommitRef, FailureReason, Verdict};
 use agentd_schemas::problem::Problem;
 
-use super::conclusion::{Conclusion, out_of_memory};
+use super::conclusion::{Conclusion, near_its_memory, out_of_memory};
 use super::course::{Course, Ended, blocking};
 use super::criteria::{Sayings, judge_artefacts, left_out};
 use super::finish::{Tally, quoted};
@@ -195,7 +195,8 @@ async fn result(
             runner::NoResult::Failed(_) | runner::NoResult::Signalled(_) => quoted(folder, step),
             _ => String::new(),
         };
-        format!("{none}{}{said}", out_of_memory(ended.outcome.oom_killed))
+        let near = near_its_memory(&ended.outcome, told.job.memory(steps.host));
+        format!("{none}{near}{}{said}", out_of_memory(ended.outcome.oom_killed))
     }))
 }
 

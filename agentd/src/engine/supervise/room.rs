@@ -7,6 +7,7 @@ use std::time::Duration;
 use agentd_schemas::event::FailureReason;
 use agentd_schemas::launch::{Outcome, StopCause};
 use agentd_schemas::problem::Problem;
+use agentd_schemas::unit::size::Size;
 
 use super::conclusion::Conclusion;
 use super::course::blocking;
@@ -126,11 +127,15 @@ fn why(cause: StopCause, most: Room, host: &Host) -> String {
     let least = host.defaults.min_free_percent;
     match cause {
         StopCause::DiskFull => format!("less than {least} % of the disk is free (runs.min_free_percent)"),
-        _ => format!(
-            "more than {} bytes or {} files (resources.workspace_max, resources.workspace_files_max) in workspace, home and \
-             temporary files",
-            most.bytes, most.files
-        ),
+        _ => {
+            let bytes =
+                Size::from_bytes(most.bytes).map_or_else(|_| format!("{} bytes", most.bytes), |size| size.to_string());
+            format!(
+                "more than {bytes} or {} files in workspace, home and temporary files (resources.workspace_max, \
+                 resources.workspace_files_max)",
+                most.files
+            )
+        }
     }
 }
 

@@ -76,7 +76,8 @@ fn by_prefix(
     mut visible: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<Found>>,
 ) -> Result<Found, QueryError> {
     let prefix = text.strip_prefix(letter).unwrap_or(text);
-    let range = Some(prefix).filter(|prefix| !prefix.is_empty()).and_then(prefix_range);
+    // The letter alone begins every id, and names none.
+    let range = Some(prefix).filter(|_| !text.is_empty()).and_then(prefix_range);
     let Some((low, high)) = range else { return Err(QueryError::not_found(kind, text)) };
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query((low, high))?;
@@ -90,8 +91,8 @@ fn by_prefix(
         }
     }
     match found[..] {
-        [only] if examined < MAX_EXAMINED => Ok(only),
-        [] if examined < MAX_EXAMINED => Err(QueryError::not_found(kind, text)),
+        [only] if examined < MAX_EXAMINED && !prefix.is_empty() => Ok(only),
+        [] | [_] if examined < MAX_EXAMINED => Err(QueryError::not_found(kind, text)),
         _ => {
             let whole = |(_, id): &Found| format!("{letter}{}", &WorkId::from_bytes(*id).to_string()[2..]);
             Err(QueryError::Ambiguous { kind, text: cut(text), candidates: found.iter().map(whole).collect() })

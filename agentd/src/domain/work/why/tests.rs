@@ -60,6 +60,7 @@ fn a_living_run_of_a_frozen_agent_is_told_with_the_freeze() {
     let agent = facts.work.run.as_ref().unwrap().agent.clone();
     facts.frozen = vec![Scope::Agent(agent.clone())];
     let told = why(&facts, &fixture::env());
+    assert!(told.summary.starts_with("it is frozen; "), "{}", told.summary);
     assert_eq!(told.reasons, [format!("agent {agent}, which holds it, is frozen")]);
     assert_eq!(told.hint, Some(format!("agentctl thaw {agent}")));
 }

@@ -53,6 +53,8 @@ fn an_ambiguous_prefix_names_at_most_five_candidates() {
     let candidates = problem.details["candidates"].as_array().unwrap();
     assert_eq!(candidates.len(), 5);
     assert!(candidates.iter().all(|id| id.as_str().unwrap().parse::<WorkId>().is_ok()));
+    let letter = Problem::from(resolve::work(&log.conn, &operator(), "w-").unwrap_err());
+    assert_eq!((letter.code, letter.details), (Code::Ambiguous, problem.details));
 }
 
 #[test]
