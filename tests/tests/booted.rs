@@ -101,6 +101,8 @@ scenes! { [machine]
     launcher = "launcher";
     /// The launcher dies while starts are under way, stays away, and sleeps when nobody needs it.
     starts = "starts";
+    /// Systemd is away for moments, over and over, while starts are under way.
+    reexec = "reexec";
     /// A daemon that stands still is killed by the watchdog, and its runs go on.
     watchdog = "watchdog";
     /// The bus is gone and comes back; polkit is missing; a unit cannot be started.

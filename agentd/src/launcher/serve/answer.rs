@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::bounds::{self, Checked};
 use super::super::place::{Place, plain_name};
 use super::super::{LaunchError, refused, remove, system};
-use super::begin::{self, Shim, Word};
+use super::begin::{self, Known, NoShim, Shim, Word};
 use super::systemd::SystemdError;
 use super::unit::{self, Draft};
 use super::{Service, say, trial, uids};
@@ -166,16 +166,21 @@ async fn start_unit(
         }
         started = again;
     }
-    let is_known = match started {
-        Ok(()) => true,
-        Err(SystemdError::Unsaid { .. }) => false,
+    let known = match &started {
+        Ok(()) => Known::Started,
+        Err(SystemdError::Unsaid { is_dropped: true, .. }) => Known::Dropped,
+        Err(SystemdError::Unsaid { .. }) => Known::Nothing,
         Err(error) if error.is_passing() => return Err(LaunchError::Unavailable(error.to_string())),
         Err(error) => return Err(LaunchError::Refused(error.to_string())),
     };
-    let begun = begin::begun(&service.systemd, &name, &mut word, is_known);
+    let begun = begin::begun(&service.systemd, &name, &mut word, known);
     let reason = match tokio::time::timeout_at(until, begun).await {
         Ok(Ok(shim)) => return Ok(shim),
-        Ok(Err(reason)) => reason,
+        Ok(Err(NoShim::Because(reason))) => reason,
+        // That is no refusal: the same is asked for again.
+        Ok(Err(NoShim::Never)) => {
+            return Err(LaunchError::Unavailable(format!("systemd went away while it was asked for {name}")));
+        }
         Err(_) => format!("the launcher in {name} hangs, and was ended after {} s", PATIENCE.as_secs()),
     };
     let ended = service.systemd.kill(&name).await.and(service.systemd.forget(&name).await);

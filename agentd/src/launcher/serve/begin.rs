@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -12,6 +13,10 @@ use super::systemd::{Systemd, SystemdError};
 use crate::sys::exit::Exit;
 use crate::sys::rights;
 
+/// Between two looks whether there is a unit that systemd may not have heard of, and how often there is none.
+const ABSENT_LOOK: Duration = Duration::from_millis(200);
+/// See above.
+const MISSED: u32 = 3;
 /// Bytes of why it gave up, at most.
 const MAX_COMPLAINT: usize = 4096;
 
@@ -68,19 +73,52 @@ impl Word {
     }
 }
 
-/// Waits until the launcher in a unit is the shim. `is_known` says whether systemd told that the unit started: only then is a
-/// unit without a process one that ended.
-pub(super) async fn begun(systemd: &Systemd, unit: &str, word: &mut Word, is_known: bool) -> Result<Shim, String> {
-    let reason = tokio::select! {
+/// What systemd told of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// The unit started: without a process it is one that ended.
+    Started,
+    /// It went away while it was asked, and what it did not take before it never takes.
+    Dropped,
+    /// Nothing: it may do it yet.
+    Nothing,
+}
+
+/// Why there is no shim.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoShim {
+    /// The launcher, or systemd, gave this reason.
+    Because(String),
+    /// There is no unit, and none comes: the same may be asked for again.
+    Never,
+}
+
+/// Waits until the launcher in a unit is the shim.
+pub(super) async fn begun(systemd: &Systemd, unit: &str, word: &mut Word, known: Known) -> Result<Shim, NoShim> {
+    let why = tokio::select! {
         biased;
-        said = word.read() => return said,
-        reason = ended(systemd, unit), if is_known => reason,
+        said = word.read() => return said.map_err(NoShim::Because),
+        reason = ended(systemd, unit), if known == Known::Started => NoShim::Because(reason),
+        () = absent(systemd, unit), if known == Known::Dropped => NoShim::Never,
     };
     // It may have spoken right before.
-    match tokio::time::timeout(std::time::Duration::ZERO, word.read()).await {
-        Ok(said) => said,
-        Err(_) if word.text.is_empty() => Err(reason),
-        Err(_) => word.told(),
+    match tokio::time::timeout(Duration::ZERO, word.read()).await {
+        Ok(said) => said.map_err(NoShim::Because),
+        Err(_) if word.text.is_empty() => Err(why),
+        Err(_) => word.told().map_err(NoShim::Because),
+    }
+}
+
+/// Waits until systemd, which is there again, has no unit of that name, time after time.
+async fn absent(systemd: &Systemd, unit: &str) {
+    let mut missed = 0;
+    while missed < MISSED {
+        tokio::time::sleep(ABSENT_LOOK).await;
+        match systemd.state(unit).await {
+            Ok(None) => missed += 1,
+            Ok(Some(_)) => missed = 0,
+            Err(_) => {}
+        }
     }
 }
 
@@ -118,8 +156,8 @@ mod tests {
             let (mut word, says) = Word::pair().unwrap();
             let along: Vec<_> = along.then(|| process.as_fd()).into_iter().collect();
             rights::send(&says, said.as_bytes(), &along).unwrap();
-            let told = begun(&Systemd::default(), "x.service", &mut word, false).await;
-            assert_eq!(told.map(|shim| shim.pid), heard);
+            let told = begun(&Systemd::default(), "x.service", &mut word, Known::Nothing).await;
+            assert_eq!(told.map(|shim| shim.pid), heard.map_err(NoShim::Because));
         }
     }
 
@@ -127,7 +165,7 @@ mod tests {
     async fn a_word_that_comes_in_two_parts_is_one() {
         let (mut word, says) = Word::pair().unwrap();
         rights::send(&says, b"agentd-launch: error: no ", &[]).unwrap();
-        assert!(tokio::time::timeout(std::time::Duration::ZERO, word.read()).await.is_err(), "it is not over");
+        assert!(tokio::time::timeout(Duration::ZERO, word.read()).await.is_err(), "it is not over");
         rights::send(&says, b"room\n", &[]).unwrap();
         assert_eq!(word.read().await.unwrap_err(), "no room");
     }

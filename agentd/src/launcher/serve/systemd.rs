@@ -106,6 +106,8 @@ pub(super) enum SystemdError {
         unit: String,
         /// Why.
         reason: String,
+        /// It went away before it answered: what it did not take by then it never takes.
+        is_dropped: bool,
     },
 }
 
@@ -175,7 +177,7 @@ impl Systemd {
 
     /// Starts a transient unit and waits until systemd says that it did.
     pub(super) async fn start(&self, unit: &str, properties: &Properties<'_>) -> Result<(), SystemdError> {
-        let unsaid = |reason: String| SystemdError::Unsaid { unit: unit.to_owned(), reason };
+        let unsaid = |reason: String| SystemdError::Unsaid { unit: unit.to_owned(), reason, is_dropped: false };
         let (manager, jobs) = self.reached().await?;
         // Before the call: a job may be over before its answer is here.
         let mut waiting = jobs.wait(unit).ok_or_else(|| SystemdError::Busy { unit: unit.to_owned() })?;
@@ -185,7 +187,10 @@ impl Systemd {
             Err(source) if is_answer(&source) => {
                 return Err(SystemdError::Unit { unit: unit.to_owned(), source });
             }
-            Err(error) => return Err(unsaid(error.to_string())),
+            Err(error) => {
+                let (unit, reason, is_dropped) = (unit.to_owned(), error.to_string(), is_dropped(&error));
+                return Err(SystemdError::Unsaid { unit, reason, is_dropped });
+            }
         };
         match tokio::time::timeout(PATIENCE, waiting.result(&job)).await {
             Ok(Some(result)) if result == "done" => Ok(()),
@@ -317,6 +322,12 @@ fn is_answer(error: &zbus::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the bus says that systemd left it without an answer, as when it executes itself anew. Patience that ended here, or a
+/// bus that went away itself, tells nothing of systemd.
+fn is_dropped(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::FDO(error) if matches!(**error, zbus::fdo::Error::NoReply(_)))
 }
 
 fn is_unknown(error: &zbus::Error) -> bool {
