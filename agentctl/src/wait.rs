@@ -135,7 +135,9 @@ impl Watched {
                         let step = step(&works, &view).await;
                         let parked = self.parked(&works, &view).await;
                         self.seen(view, step);
-                        parked.iter().for_each(|line| self.screen.say(line));
+                        for line in &parked {
+                            self.screen.say(line);
+                        }
                     }
                     // The next look goes to the daemon that comes back.
                     Err(failure) if failure.is_broken() => {}
