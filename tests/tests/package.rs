@@ -142,7 +142,7 @@ fn every_link_of_a_page_leads_to_something(deb: &Path, folder: &Path) {
 /// The options in force, without where each comes from.
 fn config(file: &Path) -> String {
     let said = succeed(Command::new(binary("agentd")).arg("--config").arg(file).arg("config"));
-    let own = |line: &&str| ["trust_domain", "time_zone", "#"].iter().all(|begin| !line.starts_with(begin));
+    let own = |line: &&str| ["trust_domain", "time_zone", "policies", "#"].iter().all(|begin| !line.starts_with(begin));
     let values = said.lines().filter(own).map(|line| line.split("  #").next().unwrap_or_default().trim_end());
     values.collect::<Vec<_>>().join("\n")
 }

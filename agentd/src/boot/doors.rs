@@ -12,6 +12,9 @@ use crate::sys::socket::{Access, listen};
 /// Names of the sockets that a manager may pass.
 const NAMES: &[&str] = &["control", "agents", "metrics"];
 
+/// Connections of one socket that are turned away in a row: more than may wait at one.
+const MAX_TURNED_AWAY: usize = 8192;
+
 /// What the service manager passed, until each is taken by its door. What nobody takes stays open, and the manager's.
 pub(super) struct FromManager(Vec<Passed>);
 
@@ -19,6 +22,14 @@ impl FromManager {
     /// Takes it over, before anything else is opened in this process.
     pub(super) fn take() -> Result<Self, PassedError> {
         passed::take(NAMES).map(Self)
+    }
+
+    /// Takes who waits at each of them, and lets them go: they hear at once that nobody serves, and the manager does not start
+    /// this program again for them.
+    pub(super) fn turn_away(self) {
+        for passed in self.0 {
+            let _ = (0..MAX_TURNED_AWAY).take_while(|_| passed.listener.accept().is_ok()).count();
+        }
     }
 
     /// Where a passed socket listens.

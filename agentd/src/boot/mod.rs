@@ -39,6 +39,10 @@ pub fn main() -> ExitCode {
             Err(error) => {
                 tell_manager(&error);
                 report(&error);
+                // At sockets with somebody waiting the manager would try again and again, and give them up.
+                if let Ok(passed) = doors::FromManager::take() {
+                    passed.turn_away();
+                }
                 return ExitCode::from(MISCONFIGURED);
             }
         },
