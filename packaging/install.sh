@@ -124,6 +124,8 @@ unlink_units() {
             echo "deleting $link (the link that $what it)"
             rm -f "$link"
         done
+        # What the links of a resident agent were in.
+        rmdir "$folder/agentd-agents.socket.wants" 2>/dev/null || true
     done
 }
 

@@ -134,7 +134,7 @@ impl Watched {
                         let step = step(&works, &view).await;
                         let parked = self.parked(&works, &view).await;
                         self.seen(view, step);
-                        for line in &parked {
+                        if let Some(line) = &parked {
                             self.screen.say(line);
                         }
                     }

@@ -83,6 +83,8 @@ fn the_package_has_what_it_installs_and_lintian_finds_no_fault() {
         "/usr/share/man/man1/agentctl.1.gz",
         "/usr/share/man/man1/agentctl-submit.1.gz",
         "/usr/share/man/man8/agentd.8.gz",
+        "/usr/share/man/man8/agentd-launch.8.gz",
+        "/usr/share/man/man8/agentd-shim.8.gz",
         "/usr/share/bash-completion/completions/agentctl",
         "/usr/share/zsh/vendor-completions/_agentctl",
         "/usr/share/fish/vendor_completions.d/agentctl.fish",

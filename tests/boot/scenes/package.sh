@@ -54,7 +54,7 @@ if grep -q apparmor /etc/agentd-tree 2>/dev/null; then # Debian 12 has a parser 
 fi
 # Slim images have dpkg leave manuals out.
 if ! grep -qrs '^path-exclude.*/usr/share/man' /etc/dpkg/dpkg.cfg.d; then
-    for page in man1/agentctl.1 man1/agentctl-submit.1 man8/agentd.8; do check "a manual page $page" test -s "/usr/share/man/$page.gz"; done
+    for page in man1/agentctl.1 man1/agentctl-submit.1 man8/agentd.8 man8/agentd-launch.8 man8/agentd-shim.8; do check "a manual page $page" test -s "/usr/share/man/$page.gz"; done
 fi
 check "completions for bash" bash -c '. /usr/share/bash-completion/completions/agentctl && complete -p agentctl'
 check "installing it again changes nothing" dpkg -i "$deb"
@@ -173,6 +173,7 @@ told "purge deletes /etc/systemd/system/multi-user.target.wants/$resident (the l
 told "$resident.d stays"
 absent /var/lib/agentd /etc/agentd /run/agentd /var/lib/agentd-agent /etc/systemd/system/agentd.service.d
 equal "no link to a unit is left" '' "$(find /etc/systemd/system /etc/systemd/user -name 'agentd*' -type l; find /etc/systemd -lname '*agentd*')"
+absent /etc/systemd/system/agentd-agents.socket.wants
 equal "nor a credential" '' "$(find /etc/credstore.encrypted -name 'agentd*')"
 equal "dpkg knows it no more" '' "$(dpkg-query -W -f '${db:Status-Status}' agentd 2>/dev/null)"
 check "what the operator wrote stays" rm -r /etc/systemd/system/$resident.d
@@ -182,6 +183,25 @@ check "apt installs it" install_deb "$deb"
 check "the daemon starts" systemctl enable --now agentd
 equal "with a ledger of its own" 0 "$(works)"
 check "apt purges it" apt-get purge -y agentd
+
+echo "== where nothing may be started or stopped"
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+check "apt installs it" install_deb "$deb"
+refute "and started nothing" active agentd.socket
+check "apt upgrades it" install_deb "$(with_version "$version+5")"
+rm "/tmp/agentd_$version+5.deb"
+check "by hand it starts" systemctl start agentd
+check "and answers" ctl root status
+check "apt purges it" keep apt-get purge -y agentd
+told "purge deletes /var/lib/agentd (the ledger"
+absent /var/lib/agentd /etc/agentd
+equal "dpkg knows it no more" '' "$(dpkg-query -W -f '${db:Status-Status}' agentd 2>/dev/null)"
+systemctl stop agentd.slice 2>/dev/null # what a policy keeps from ending, root ends
+systemctl stop 'agentd*.socket' 2>/dev/null
+rm -rf /var/lib/agentd /run/agentd
+systemctl reset-failed
+rm /usr/sbin/policy-rc.d
 
 echo "== where no manager runs"
 unmanaged() { unshare --mount sh -c 'mount -t tmpfs none /run && exec "$@"' sh "$@"; }

@@ -47,7 +47,7 @@ fn what_is_no_policy_is_refused_with_its_place_and_the_way_out() {
         (&many, "local.cedar:1:", "operators"),
         (
             "@id(\"a\") permit (principal == Agentd::Agent::\"fіxer\", action, resource);",
-            "local.cedar:1:46",
+            "local.cedar:1:48",
             "ASCII in an id",
         ),
         (
