@@ -1,27 +1,26 @@
 //! Waiting for works: progress on stderr, the outcome as an exit code. Ctrl-C detaches; it never cancels.
 
 mod screen;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use agentd_schemas::dbus::WorksProxy;
-use agentd_schemas::document::workspace::ContentKind;
 use agentd_schemas::event::WaitReason;
 use agentd_schemas::id::{RunId, WorkId};
 use agentd_schemas::unit::time::WallMs;
 use agentd_schemas::view::{EventView, OutputView, RunView, WhyView, WorkView};
 
 use self::screen::Screen;
+pub(crate) use self::taken::taken;
 use crate::command::work::show::{is_past, pretty};
 use crate::context::{Context, read};
 use crate::error::{Failure, INTERRUPTED};
 use crate::follow::Follower;
 use crate::git::diffstat;
-use crate::git::repository::Repository;
-use crate::output::{Output, elapsed, money, plain, plain_lines, shell_word};
+use crate::output::{Output, elapsed, money, plain, plain_lines};
 use crate::story;
 use crate::{ambient, artefact};
 
@@ -337,25 +336,6 @@ async fn made(context: &Context, view: &WorkView) -> Result<(), Failure> {
     }
     out.hint(format!("{}{take}", taken(view)));
     Ok(())
-}
-
-/// The command that takes the result of a work home.
-pub(crate) fn taken(view: &WorkView) -> String {
-    let command = format!("agentctl work apply {}", view.row.short);
-    match &view.workspace {
-        Some(workspace) if workspace.base.content == Some(ContentKind::Tar) => {
-            let place =
-                workspace.repository.as_deref().map_or_else(|| "PATH".to_owned(), |place| shell_word(&plain(place)));
-            format!("{command} --folder {place}")
-        }
-        // Without files of its own a repository takes it as a branch.
-        Some(workspace) if workspace.repository.as_deref().is_some_and(is_bare) => format!("{command} --branch NAME"),
-        _ => command,
-    }
-}
-
-fn is_bare(place: &str) -> bool {
-    Repository::open(Path::new(place)).is_ok_and(|repository| repository.bare)
 }
 
 /// Prints what came of works that are over; a failure when one of them did not complete.

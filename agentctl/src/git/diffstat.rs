@@ -4,7 +4,7 @@ use crate::error::Failure;
 use crate::output::{Colour, Output, count, plain};
 
 /// Characters of a name that the other lines are padded to, at most.
-const MAX_ALIGNED: usize = 80;
+const ALIGNED: usize = 80;
 
 /// What a diff does to one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -126,7 +126,7 @@ pub(crate) fn lines(out: Option<&Output>, files: &[FileStat]) -> Vec<String> {
     let paint = |colour, text: String| out.map_or(text.clone(), |out| out.paint(colour, &text));
     let lengths = files.iter().map(|file| plain(&file.path).chars().count());
     // One long name does not move all the others.
-    let width = lengths.filter(|length| *length <= MAX_ALIGNED).max().unwrap_or(0);
+    let width = lengths.filter(|length| *length <= ALIGNED).max().unwrap_or(0);
     let line = |file: &FileStat| {
         let name = plain(&file.path);
         if file.binary {
