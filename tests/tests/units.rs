@@ -33,6 +33,7 @@ const PROGRAMS: &[&str] = &[
     "usr/bin/agentd",
     "usr/bin/agentctl",
     "usr/bin/kill",
+    "usr/bin/sh",
     "usr/bin/systemctl",
     "usr/libexec/agentd/agentd-launch",
     "usr/libexec/agentd/agentd-shim",
