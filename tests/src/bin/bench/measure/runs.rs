@@ -238,10 +238,14 @@ fn kept(host: &Host<'_>, work: &str, program: &Value) -> anyhow::Result<()> {
     std::fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))
 }
 
-/// The sockets of runs that are there, by number: one that is opened again is another.
-fn doors(folders: &Path) -> anyhow::Result<BTreeSet<u64>> {
+/// The sockets of runs that are there, by number and time: one that is opened again is another, though it may have the number of one
+/// that was removed.
+fn doors(folders: &Path) -> anyhow::Result<BTreeSet<(u64, i64, i64)>> {
     let runs = std::fs::read_dir(folders)?.flatten();
-    Ok(runs.filter_map(|run| run.path().join("door/run.sock").metadata().ok()).map(|found| found.ino()).collect())
+    Ok(runs
+        .filter_map(|run| run.path().join("door/run.sock").metadata().ok())
+        .map(|found| (found.ino(), found.ctime(), found.ctime_nsec()))
+        .collect())
 }
 
 fn sleeping(host: Host<'_>, figures: &mut Figures) -> anyhow::Result<()> {
